@@ -1,6 +1,4 @@
-"""Bad input at the command line: one line that names the value, the rule and the cure, exit code 2, nothing left
-behind.
-"""
+"""Tests of bad input at the command line, which must exit with status 2 and one line on stderr."""
 
 from __future__ import annotations
 
@@ -34,7 +32,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def refused(*args: str) -> str:
-    """The one line that the command prints before it exits with 2."""
+    """Return the one line that the command prints before exiting with status 2."""
     found = segue(*args)
     lines = [line for line in found.stderr.splitlines() if not line.startswith("·")]
     assert found.exit_code == 2, found.output
@@ -124,7 +122,7 @@ def nothing() -> None: ...
         (content("a,b\n1,2\n"), [], "lists.csv"),
     ],
 )
-def test_wrong_recipes_exit_with_2_and_one_line(
+def test_invalid_recipe_exits_with_2_and_one_line(
     here: Path, change: Callable[[], None], overrides: list[str], message: str
 ) -> None:
     change()
@@ -174,7 +172,7 @@ COLD = [
         ),
     ],
 )
-def test_leak_exits_with_2(here: Path, lists: str, overrides: list[str], message: str) -> None:
+def test_leak_between_splits_exits_with_2(here: Path, lists: str, overrides: list[str], message: str) -> None:
     Path("lists.csv").write_text(lists)
     line = refused("run", "r.yaml", "--out", "out", *(part for one in [*FIELDS, *overrides] for part in ("--set", one)))
     assert message in line
@@ -201,13 +199,13 @@ def test_leak_exits_with_2(here: Path, lists: str, overrides: list[str], message
         (["run", "r.yaml", "--out", "lists.csv"], "exists and is not a run directory"),
     ],
 )
-def test_wrong_arguments_exit_with_2_and_one_line(here: Path, args: list[str], message: str) -> None:
+def test_invalid_arguments_exit_with_2_and_one_line(here: Path, args: list[str], message: str) -> None:
     before = sorted(path.name for path in here.iterdir())
     assert message in refused(*args)
     assert sorted(path.name for path in here.iterdir()) == before
 
 
-def test_values_that_are_not_numbers_are_reported_with_their_row(here: Path) -> None:
+def test_non_numeric_values_raise_with_row_number(here: Path) -> None:
     Path("lists.csv").write_text(LISTS.replace("0.5", "nan", 1))
     line = refused(
         "run",
@@ -224,7 +222,7 @@ def test_values_that_are_not_numbers_are_reported_with_their_row(here: Path) -> 
     assert "lists.csv" in line and "energy" in line
 
 
-def test_recipe_refused_before_its_first_stage_can_be_corrected_in_the_same_folder(here: Path) -> None:
+def test_rejected_recipe_can_be_corrected_in_the_same_folder(here: Path) -> None:
     refused("run", "r.yaml", "--out", "out", "--set", "evaluation.split.min_tracks=60")
     found = segue("run", "r.yaml", "--out", "out")
     assert found.exit_code == 0, found.stderr
@@ -234,7 +232,7 @@ def test_recipe_refused_before_its_first_stage_can_be_corrected_in_the_same_fold
     )
 
 
-def test_k_as_long_as_the_catalogue_is_reported(here: Path) -> None:
+def test_k_that_reaches_all_tracks_is_a_warning(here: Path) -> None:
     found = segue("run", "r.yaml", "--out", "out", "--set", "evaluation.k=[3, 20]")
     assert found.exit_code == 0 and "evaluation.k=[20] reaches all 20 tracks" in found.stderr
 
@@ -252,7 +250,7 @@ def test_thousands_of_excluded_ids_are_matched_in_one_pass() -> None:
     assert split_ids([",".join([*ids, "local:a, b"])], known) == [*ids, "local:a, b"] and known.asked < 4000
 
 
-def test_ids_with_commas_can_be_continued(here: Path) -> None:
+def test_continue_accepts_ids_with_commas(here: Path) -> None:
     Path("lists.csv").write_text(
         "playlist_id,track_id\n"
         + "".join(f'{p},"local:Cash, {(p + t * (1 + p // 20)) % 20}, live.mp3"\n' for p in range(30) for t in range(6))

@@ -1,4 +1,4 @@
-"""The JSON Schema that editors read: what is published is what the program says, and recipes keep it."""
+"""Tests of the JSON Schema for recipes that editors read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_published_schema_is_up_to_date():
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_every_recipe_of_the_project_matches_the_schema(path: Path, validator: Draft202012Validator):
+def test_all_project_recipes_match_the_schema(path: Path, validator: Draft202012Validator):
     errors = [
         error.message
         for error in validator.iter_errors(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")))
@@ -45,5 +45,5 @@ def test_every_recipe_of_the_project_matches_the_schema(path: Path, validator: D
         ({"data": {"reader": "demo"}, "evaluation": {"splt": {}}}, "splt"),
     ],
 )
-def test_schema_refuses_wrong_recipes(recipe: dict, fault: str, validator: Draft202012Validator):
+def test_schema_rejects_invalid_recipes(recipe: dict, fault: str, validator: Draft202012Validator):
     assert any(fault in f"{error.message} {error.validator} {error.context}" for error in validator.iter_errors(recipe))

@@ -1,4 +1,4 @@
-"""Entries of `models` in the form of earlier versions: the same model, and a warning that shows the form of today."""
+"""Tests of `models` entries in the form of earlier versions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ OF_BERT4REC = {"mask_ratio": 0.2, "last_item_epochs": 0, "strict_recbole": False
         ),
     ],
 )
-def test_old_keys_of_a_loss_become_its_fields(entry: dict[str, Any], loss: Any, note: str) -> None:
+def test_old_loss_keys_are_converted_to_loss_fields(entry: dict[str, Any], loss: Any, note: str) -> None:
     written, notes = modern({"type": "sasrec", **entry})
     assert len(notes) == 1 and note in notes[0]
     with warnings.catch_warnings():
@@ -62,7 +62,7 @@ def test_resolved_entry_of_an_earlier_version_loads_without_warning(loss: str) -
     assert spec == SASRec(loss=loss, layers=3)  # type: ignore[arg-type]
 
 
-def test_saved_entry_loses_keys_that_it_cannot_read() -> None:
+def test_saved_entry_drops_unknown_keys() -> None:
     spec = ModelSpec.saved(
         {"type": "bert4rec", "loss": "chunked", **RESOLVED, "negatives": 2048, **OF_BERT4REC, "mask_ratio": 0.4}
     )
@@ -81,12 +81,12 @@ def test_saved_entry_loses_keys_that_it_cannot_read() -> None:
         ({"loss": {"type": "full", "negatives": 3}}, "loss.negatives\n  is not a key: known here: type"),
     ],
 )
-def test_keys_of_another_loss_or_model_are_refused(entry: dict[str, Any], fault: str) -> None:
+def test_keys_for_another_loss_or_model_raise(entry: dict[str, Any], fault: str) -> None:
     with pytest.raises(ValueError, match=re.escape(fault)):
         ModelSpec.of({"type": "sasrec", **entry})
 
 
-def test_shared_values_are_dropped_from_entries_that_do_not_read_them() -> None:
+def test_shared_defaults_are_dropped_from_entries_that_do_not_read_them() -> None:
     data = {"reader": "demo"}
     given = {
         "defaults": {"mask_ratio": 0.4, "layers": 3},
@@ -100,7 +100,7 @@ def test_shared_values_are_dropped_from_entries_that_do_not_read_them() -> None:
     assert "mask_ratio" not in recipe.models[0].model_dump()
 
 
-def test_warning_about_an_old_form_names_the_line_of_the_entry(tmp_path: Path) -> None:
+def test_old_form_warning_has_the_line_number_of_the_entry(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(
         "data: {reader: demo}\nmodels:\n  - &s {type: sasrec, loss: sampled, negatives: 64}\n  - {<<: *s, type:"
         " bert4rec, loss: chunked}\n"
@@ -112,14 +112,14 @@ def test_warning_about_an_old_form_names_the_line_of_the_entry(tmp_path: Path) -
     assert [model.loss for model in recipe.models] == [Sampled(negatives=64), Chunked()]
 
 
-def test_adam_rows_needs_a_loss_that_samples() -> None:
+def test_adam_rows_without_a_sampled_loss_raises() -> None:
     with pytest.raises(InputError, match="SASRec: `adam: rows` needs `loss: sampled` or `gbce`"):
         SASRec(adam="rows")
     assert SASRec(adam="rows", loss=GBCE()).loss.samples
 
 
-def test_strict_recbole_refuses_negatives_by_popularity() -> None:
-    with pytest.raises(InputError, match="never draws the unplayed tracks that strict_recbole: true counts"):
+def test_strict_recbole_with_popularity_negatives_raises() -> None:
+    with pytest.raises(InputError, match="because it never draws unplayed tracks"):
         BERT4Rec(strict_recbole=True, loss=Sampled(negatives_from="popularity"))
 
 
@@ -137,7 +137,7 @@ def test_importing_losses_and_models_does_not_import_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_looking_is_the_old_name_of_factor_map(tmp_path: Path) -> None:
+def test_old_key_looking_is_converted_to_factor_map(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(
         "data: {reader: demo}\nencoders: {cnn: {encoder: tfidf, field: lyrics}}\ncoldstart:\n  looking: {predicted:"
         " cnn, tracks: 20}\n"

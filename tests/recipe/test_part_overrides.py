@@ -1,4 +1,4 @@
-"""Parts under `extends` and `--set`: another type replaces the part below, the same type completes it."""
+"""Tests of overriding recipe parts by `extends` and `--set`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ evaluation:
 
 
 def part(recipe: Recipe, dotted: str) -> dict[str, Any]:
-    """What is set of a part, with its type."""
+    """Return the type of a part and the parameters that were set."""
     found: Any = recipe
     for step in dotted.split("."):
         found = found[int(step)] if step.isdecimal() else getattr(found, step)
@@ -37,7 +37,7 @@ def part(recipe: Recipe, dotted: str) -> dict[str, Any]:
 
 
 def over(tmp_path: Path, base: str, text: str) -> Recipe:
-    """A recipe of `text` that extends one of `base`."""
+    """Write a recipe `text` that extends a recipe `base`."""
     (tmp_path / "base.yaml").write_text(base)
     return load(write(tmp_path, f"extends: base.yaml\n{text}"))
 
@@ -68,7 +68,7 @@ def over(tmp_path: Path, base: str, text: str) -> Recipe:
         ("defaults: {fusion: {missing: {type: em}}}", "models.0.fusion.missing", {"type": "em", "rank": 4}),
     ],
 )
-def test_part_of_another_type_replaces_the_part_of_the_extended_recipe(
+def test_part_with_a_different_type_replaces_the_extended_part(
     tmp_path: Path, text: str, dotted: str, found: dict[str, Any]
 ) -> None:
     assert part(over(tmp_path, BASE, text), dotted) == found
@@ -87,7 +87,7 @@ def test_part_of_another_type_replaces_the_part_of_the_extended_recipe(
         ("item_cold", "{type: playlist_disjoint}", {"type": "playlist_disjoint"}),
     ],
 )
-def test_split_without_a_type_is_the_default_in_the_extended_recipe_and_completes_in_the_extending(
+def test_split_without_a_type_completes_the_extended_split(
     tmp_path: Path, below: str, above: str, found: dict[str, Any]
 ) -> None:
     recipe = over(
@@ -114,19 +114,19 @@ def test_split_without_a_type_is_the_default_in_the_extended_recipe_and_complete
         ),
     ],
 )
-def test_set_changes_the_type_of_a_part(
+def test_set_replaces_a_part_by_changing_its_type(
     tmp_path: Path, overrides: list[str], dotted: str, found: dict[str, Any]
 ) -> None:
     assert part(load(write(tmp_path, BASE), overrides), dotted) == found
 
 
-def test_key_set_for_a_part_whose_new_type_lacks_it_is_refused(tmp_path: Path) -> None:
+def test_setting_a_key_that_the_new_type_does_not_have_raises(tmp_path: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         load(write(tmp_path, BASE), ["fusion.missing.rank=3", "fusion.missing.type=mean"])
     assert str(caught.value) == "--set fusion.missing.rank=3: fusion.missing.rank is not a key: known here: type"
 
 
-def test_replaced_part_has_no_lines_of_the_extended_file(tmp_path: Path) -> None:
+def test_errors_in_a_replaced_part_do_not_name_the_extended_file(tmp_path: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         over(tmp_path, BASE, "evaluation: {split: {type: leave_last_out, fold: 3}}")
     assert str(caught.value).startswith(f"{tmp_path / 'r.yaml'}:2: evaluation.split.fold is not a key")

@@ -1,4 +1,4 @@
-"""Recipes: what is read, what an override changes, and that every fault names its line, key, value and rule."""
+"""Tests of loading recipes, with defaults, overrides and error messages."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ baselines: [popularity, {name: item-knn, params: {shrink: 1.5}}]
 """
 
 
-def test_given_values_are_read_and_others_have_defaults(tmp_path: Path) -> None:
+def test_values_not_in_a_recipe_have_defaults(tmp_path: Path) -> None:
     recipe = load(write(tmp_path, BASE), parameters=True)
     assert recipe.data.permission is not None and recipe.data.permission.allowed is True
     assert recipe.models[0].hidden_size == 32 and recipe.models[0].heads == 2
     assert recipe.evaluation.k == [20, 50, 500] and recipe.seed == 0
 
 
-def test_recipe_without_a_name_has_the_name_of_its_file(tmp_path: Path) -> None:
+def test_recipe_name_defaults_to_the_file_name(tmp_path: Path) -> None:
     path = write(tmp_path, BASE)
     assert load(path).name == "r" and load(write(tmp_path, "name: mine\n" + BASE)).name == "mine"
     assert load(path, ["name=other"]).name == "other"
@@ -64,11 +64,11 @@ def test_default_baselines_without_encoders_need_no_content(tmp_path: Path) -> N
         ("name=a=b", lambda r: r.name, "a=b"),
     ],
 )
-def test_overrides_set_values_by_dotted_key(tmp_path: Path, override: str, get, value) -> None:  # type: ignore[no-untyped-def]
+def test_override_sets_a_value_by_dotted_key(tmp_path: Path, override: str, get, value) -> None:  # type: ignore[no-untyped-def]
     assert get(load(write(tmp_path, BASE), [override])) == value
 
 
-def test_later_override_wins_and_its_place_replaces_the_line(tmp_path: Path) -> None:
+def test_last_override_takes_precedence_and_is_named_in_errors(tmp_path: Path) -> None:
     path = write(tmp_path, BASE)
     assert load(path, ["seed=1", "seed=2"]).seed == 2
     file = read(path, ["models.0={type: sasrec, hidden_size: 3}"])
@@ -76,7 +76,7 @@ def test_later_override_wins_and_its_place_replaces_the_line(tmp_path: Path) -> 
     assert file.place(("models",)) == f"{path}:6"
 
 
-def test_relative_path_starts_at_the_recipe_and_overridden_path_at_the_current_folder(
+def test_paths_are_relative_to_the_recipe_or_for_overrides_to_the_current_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, here = tmp_path / "recipes", tmp_path / "here"
@@ -238,13 +238,13 @@ FAULTS = [
         ("{metrics: [recall], k: [100]}", "recall@100"),
     ],
 )
-def test_default_select_is_a_metric_of_the_evaluation(tmp_path: Path, evaluation: str, select: str) -> None:
+def test_default_select_is_one_of_the_evaluation_metrics(tmp_path: Path, evaluation: str, select: str) -> None:
     recipe = load(write(tmp_path, f"{BASE}evaluation: {evaluation}\n"))
     assert recipe.models[0].select == select
     assert type(recipe).model_validate(recipe.model_dump(mode="json")).models[0].select == select
 
 
-def test_given_select_is_not_replaced(tmp_path: Path) -> None:
+def test_select_that_is_not_evaluated_raises(tmp_path: Path) -> None:
     given = BASE.replace("hidden_size: 32", "select: ndcg@50", 1)
     with pytest.raises(
         RecipeError, match=r"models\.0\.select='ndcg@50' must be one of the evaluation's recall@20, ndcg@20"
@@ -253,7 +253,7 @@ def test_given_select_is_not_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("old", "new", "message"), FAULTS, ids=[fault[2][:50] for fault in FAULTS])
-def test_error_names_line_key_value_and_rule(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_recipe_error_has_line_key_value_and_rule(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = write(tmp_path, BASE.replace(old, new, 1))
     with pytest.raises(RecipeError) as caught:
         load(path)
@@ -287,7 +287,7 @@ def test_error_names_line_key_value_and_rule(tmp_path: Path, old: str, new: str,
         ),
     ],
 )
-def test_parameters_are_checked_by_their_plug_in(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_invalid_plugin_parameters_raise(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = write(tmp_path, BASE.replace(old, new, 1))
     load(path)
     with pytest.raises(RecipeError, match="is not a key|must be|titles are text") as caught:
@@ -319,13 +319,13 @@ def test_parameters_are_checked_by_their_plug_in(tmp_path: Path, old: str, new: 
         ("baselines.1.params.shrink=true", "baselines.1.params.shrink=true must be a number"),
     ],
 )
-def test_booleans_are_refused_as_numbers_and_numbers_as_booleans(tmp_path: Path, override: str, message: str) -> None:
+def test_boolean_for_a_number_and_number_for_a_boolean_raise(tmp_path: Path, override: str, message: str) -> None:
     with pytest.raises(RecipeError) as found:
         load(write(tmp_path, BASE), [override], parameters=True)
     assert str(found.value) == f"--set {override}: {message}"
 
 
-def test_boolean_in_place_of_a_number_inside_annotated_types_is_refused() -> None:
+def test_boolean_for_a_number_in_annotated_types_raises() -> None:
     class Params(Parameters):
         sizes: list[Annotated[int, Field(ge=1)]] | None = None
         ratio: Annotated[float, Field(gt=0)] | bool = 1.0
@@ -350,7 +350,7 @@ def test_boolean_in_place_of_a_number_inside_annotated_types_is_refused() -> Non
         ("seed=!!python/name:os.system", "tags (!…) are not allowed"),
     ],
 )
-def test_error_in_an_override_names_the_override(tmp_path: Path, override: str, message: str) -> None:
+def test_error_in_an_override_quotes_the_override(tmp_path: Path, override: str, message: str) -> None:
     with pytest.raises(RecipeError) as caught:
         load(write(tmp_path, BASE), [override])
     assert message in str(caught.value) and str(caught.value).startswith("--set ")
@@ -372,7 +372,7 @@ def test_error_in_an_override_names_the_override(tmp_path: Path, override: str, 
         (b"a: " + b"[" * 3000, "nested too deep"),
     ],
 )
-def test_files_that_are_not_recipes_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
+def test_file_that_is_not_a_recipe_raises(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "r.yaml"
     path.write_bytes(content)
     with pytest.raises(RecipeError) as caught:
@@ -380,20 +380,20 @@ def test_files_that_are_not_recipes_are_refused(tmp_path: Path, content: bytes, 
     assert message in str(caught.value)
 
 
-def test_aliases_that_expand_to_billions_of_values_are_refused_at_once(tmp_path: Path) -> None:
+def test_yaml_aliases_that_expand_to_billions_of_values_raise(tmp_path: Path) -> None:
     levels = [f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 10)}]" for i in range(1, 12)]
     with pytest.raises(RecipeError, match="more than 100,000 values"):
         load(write(tmp_path, "\n".join(["l0: &l0 [x]", *levels])))
 
 
-def test_missing_recipe_and_folder_are_reported(tmp_path: Path) -> None:
+def test_missing_recipe_or_folder_raises(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"none\.yaml does not exist: give the path of a recipe"):
         load(tmp_path / "none.yaml")
     with pytest.raises(RecipeError, match="cannot be read: Is a directory"):
         load(tmp_path)
 
 
-def test_resolved_recipe_is_equal_after_reading_it_back(tmp_path: Path) -> None:
+def test_resolved_recipe_round_trips(tmp_path: Path) -> None:
     recipe = load(write(tmp_path, BASE), ["models.0.lr=3e-5", "name='null'", "data.options={tracks: 300}"])
     (tmp_path / "resolved.yaml").write_bytes(to_yaml(recipe.model_dump(mode="json")))
     assert load(tmp_path / "resolved.yaml") == recipe
@@ -417,7 +417,7 @@ def test_resolved_recipe_is_equal_after_reading_it_back(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_recipe_built_in_python_has_the_checks_of_a_file(given: dict[str, Any], message: str) -> None:
+def test_recipe_built_in_python_is_validated_like_a_file(given: dict[str, Any], message: str) -> None:
     with pytest.raises(RecipeError) as found:
         Recipe(**{"data": {"reader": "demo"}, "models": [{"type": "sasrec"}], **given})
     assert str(found.value) == message
@@ -433,13 +433,13 @@ def test_defaults_apply_to_models_of_a_recipe_built_in_python() -> None:
     assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
 
 
-def test_pairs_read_values_as_yaml_and_dotted_keys_as_nested() -> None:
+def test_pairs_parses_yaml_values_and_nests_dotted_keys() -> None:
     assert pairs(["a=1", "b.c=[x, 2]", "b.d=tab"], "--option") == {"a": 1, "b": {"c": ["x", 2], "d": "tab"}}
     with pytest.raises(RecipeError, match=r"--option a: must be key=value"):
         pairs(["a"], "--option")
 
 
-def test_extended_recipe_completes_and_errors_name_the_right_file(tmp_path: Path) -> None:
+def test_errors_in_an_extended_recipe_name_the_right_file(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     base = write(tmp_path / "below", BASE.replace("reader: demo", "reader: csv\n  path: lists.csv"))
     path = write(
@@ -466,12 +466,12 @@ def test_extended_recipe_completes_and_errors_name_the_right_file(tmp_path: Path
         ("gone.yaml", "gone.yaml does not exist: give the path of a recipe"),
     ],
 )
-def test_wrong_extends_is_refused(tmp_path: Path, extends: str, message: str) -> None:
+def test_invalid_extends_raises(tmp_path: Path, extends: str, message: str) -> None:
     with pytest.raises(RecipeError) as caught:
         load(write(tmp_path, f"extends: {extends}\n"))
     assert str(caught.value).startswith(f"{tmp_path}/{message}")
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=[path.stem for path in SHIPPED])
-def test_recipes_of_the_project_are_valid(path: Path) -> None:
+def test_all_project_recipes_are_valid(path: Path) -> None:
     assert load(path, parameters=True).name

@@ -1,4 +1,4 @@
-"""Recipes of many models: defaults, what an entry changes, and the lines that its faults name."""
+"""Tests of recipes with many models that share defaults."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ baselines: [popularity]
 """
 
 
-def test_model_entries_override_defaults_and_the_common_fusion(tmp_path: Path) -> None:
+def test_model_entries_override_defaults_and_common_fusion(tmp_path: Path) -> None:
     recipe = load(write(tmp_path, GRID), ["defaults.lr=0.01"])
     plain, own = recipe.models
     assert (plain.type, plain.epochs, plain.group, plain.lr, plain.fusion) == ("bert4rec", 3, "Rows", 0.01, None)
@@ -40,7 +40,7 @@ def test_model_entries_override_defaults_and_the_common_fusion(tmp_path: Path) -
     )
 
 
-def test_grid_is_equal_after_reading_it_back(tmp_path: Path) -> None:
+def test_resolved_grid_round_trips(tmp_path: Path) -> None:
     recipe = load(write(tmp_path, GRID), ["models.1.fusion={architecture: late}"])
     (tmp_path / "resolved.yaml").write_bytes(to_yaml(recipe.model_dump(mode="json")))
     assert load(tmp_path / "resolved.yaml") == recipe
@@ -95,7 +95,7 @@ def test_grid_is_equal_after_reading_it_back(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_error_in_a_grid_names_the_line_of_the_value(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_error_in_a_grid_has_the_line_number_of_the_value(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = write(tmp_path, GRID.replace(old, new, 1))
     with pytest.raises(RecipeError) as caught:
         load(path)

@@ -1,6 +1,6 @@
-"""Values that nothing reads are refused by one line that names value, rule and cure.
+"""Tests of errors for recipe values that are never read.
 
-Defaults and shared values are not.
+Defaults and shared values do not raise.
 """
 
 from __future__ import annotations
@@ -134,9 +134,7 @@ def recipe(tmp_path: Path, text: str = BASE) -> Path:
         ),
     ],
 )
-def test_keys_that_the_protocol_does_not_read_are_refused(
-    tmp_path: Path, protocol: str, given: str, message: str
-) -> None:
+def test_keys_that_the_protocol_does_not_read_raise(tmp_path: Path, protocol: str, given: str, message: str) -> None:
     with pytest.raises(RecipeError) as found:
         load(recipe(tmp_path), [f"evaluation.protocol={protocol}", f"evaluation.{given}"])
     line = str(found.value)
@@ -144,7 +142,7 @@ def test_keys_that_the_protocol_does_not_read_are_refused(
     assert "\n" not in line
 
 
-def test_shown_and_seeds_exclude_each_other(tmp_path: Path) -> None:
+def test_setting_both_shown_and_seeds_raises(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"evaluation\.split: shown=0\.5 is for `seeds: null`, not `5`: take it out"):
         load(recipe(tmp_path), ["evaluation.split.seeds=5", "evaluation.split.shown=0.5"])
 
@@ -208,13 +206,13 @@ def test_shown_and_seeds_exclude_each_other(tmp_path: Path) -> None:
         ("sweep={select: ndcg@50, over: {models.0.lr: [0.1, 0.1]}}", "sweep.over.models.0.lr lists 0.1 twice"),
     ],
 )
-def test_keys_that_nothing_reads_are_refused(tmp_path: Path, override: str, message: str) -> None:
+def test_unread_keys_raise(tmp_path: Path, override: str, message: str) -> None:
     with pytest.raises(RecipeError) as found:
         load(recipe(tmp_path), [override])
     assert message in str(found.value) and "\n" not in str(found.value)
 
 
-def test_error_about_an_unused_value_names_its_line(tmp_path: Path) -> None:
+def test_unused_value_raises_with_line_number(tmp_path: Path) -> None:
     path = recipe(tmp_path, BASE + "evaluation:\n  protocol: item_cold\n  shown: 0.5\n")
     with pytest.raises(RecipeError, match=r"r\.yaml:10: evaluation\.shown=0\.5 is for `protocol"):
         load(path)
@@ -238,14 +236,12 @@ def test_error_about_an_unused_value_names_its_line(tmp_path: Path) -> None:
         ["models=[]", "fusion={id_embedding: false, id_dropout: 0.5}", "defaults={mask_ratio: 0.4}"],
     ],
 )
-def test_defaults_and_values_that_one_of_several_models_reads_are_accepted(
-    tmp_path: Path, overrides: list[str]
-) -> None:
+def test_defaults_and_values_read_by_any_model_are_accepted(tmp_path: Path, overrides: list[str]) -> None:
     found = load(recipe(tmp_path), overrides)
     assert not list(unused_settings.find(found))
 
 
-def test_sweep_over_a_key_that_no_trial_reads_is_refused(tmp_path: Path) -> None:
+def test_sweep_over_an_unread_key_raises(tmp_path: Path) -> None:
     swept = load(recipe(tmp_path), ["sweep={over: {models.0.negatives: [4096, 64]}}"])
     trial(swept, {"models.0.negatives": 4096})
     with pytest.raises(
@@ -257,7 +253,7 @@ def test_sweep_over_a_key_that_no_trial_reads_is_refused(tmp_path: Path) -> None
     assert trial(swept, {"models.0.negatives": 64, "models.0.loss": "sampled"}).models[0].loss == Sampled(negatives=64)
 
 
-def test_best_recipe_of_a_sweep_has_defaults_for_unread_keys(tmp_path: Path) -> None:
+def test_best_sweep_recipe_has_defaults_for_unread_keys(tmp_path: Path) -> None:
     swept = load(recipe(tmp_path), ["models.0.negatives=64", "sweep={over: {models.0.loss: [chunked, sampled]}}"])
     assert swept.sweep is not None
     tried = swept.sweep.over["models.0.loss"]
@@ -267,20 +263,20 @@ def test_best_recipe_of_a_sweep_has_defaults_for_unread_keys(tmp_path: Path) -> 
     assert not list(unused_settings.find(best[0]))
 
 
-def test_modalities_of_a_system_without_content_are_refused(tmp_path: Path) -> None:
+def test_modalities_of_a_system_without_content_raise(tmp_path: Path) -> None:
     with pytest.raises(
         RecipeError, match=r"coldstart\.systems\.0\.modalities=\['audio'\] are not read: random-factors sees no content"
     ):
         load(recipe(tmp_path), ["coldstart.systems=[{system: random-factors, modalities: [audio]}]"], parameters=True)
 
 
-def test_share_must_be_in_whole_thousandths() -> None:
+def test_share_finer_than_thousandths_raises() -> None:
     assert PlaylistDisjoint(shown=0.333).shown == 0.333
     with pytest.raises(InputError, match=r"use 0\.999"):
         PlaylistDisjoint(shown=0.9999)
 
 
-def test_folds_are_refused_if_the_data_has_its_own_split() -> None:
+def test_folds_with_a_split_in_the_data_raise() -> None:
     import numpy as np
     import pyarrow as pa
 
@@ -299,7 +295,7 @@ def test_folds_are_refused_if_the_data_has_its_own_split() -> None:
     assert len(asked.model_copy(update={"by": "hash"}).split(corpus).test)
 
 
-def test_defaults_without_models_are_refused(tmp_path: Path) -> None:
+def test_defaults_without_models_raise(tmp_path: Path) -> None:
     path = recipe(tmp_path, "data: {reader: demo}\ndefaults: {epochs: 3}\nbaselines: [popularity]\n")
     with pytest.raises(RecipeError, match=r"r\.yaml:2: defaults={epochs: 3} is for entries of `models`, and there are"):
         load(path)
@@ -308,6 +304,6 @@ def test_defaults_without_models_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "key", ["baselines: [popularity, 'no_module:Own']", "coldstart: {systems: [{system: 'no_module:Own'}]}"]
 )
-def test_a_ranker_class_that_does_not_exist_is_reported_with_its_line(tmp_path: Path, key: str) -> None:
+def test_unknown_ranker_class_raises_with_line_number(tmp_path: Path, key: str) -> None:
     with pytest.raises(RecipeError, match=r"r\.yaml:2: .*='no_module:Own' names a module that is not here"):
         load(recipe(tmp_path, f"data: {{reader: demo}}\n{key}\n"))

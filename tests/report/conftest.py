@@ -1,4 +1,4 @@
-"""A finished run's directory for the tests of the report."""
+"""Fixtures for the report tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.report.run_files import files, write_run
 
 @pytest.fixture
 def run_dir(tmp_path: Path) -> Path:
-    """A whole run with pictures."""
+    """Return the directory of a finished run with pictures."""
     root = write_run(tmp_path / "demo-run", files())
     (root / "pictures").mkdir()
     rows = np.random.default_rng(0).integers(0, 255, (2, 6, 3)).repeat(48, 0).repeat(48, 1)

@@ -1,4 +1,4 @@
-"""A run directory as a finished run leaves it, with numbers small enough to check by eye."""
+"""Small files of a finished run for the report tests."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ MODALITIES = {
 
 
 def metric_row(system: str, value: float, **more: Any) -> dict[str, Any]:
-    """A row of metrics.json: test split, all tracks, NDCG@50 unless told otherwise."""
+    """Return a metrics.json row, by default NDCG@50 for all tracks in the test split."""
     row = {
         "system": system,
         "modalities": MODALITIES.get(system, ""),
@@ -104,7 +104,7 @@ def examples() -> list[dict[str, Any]]:
 
 
 def curve(start: float, drop: float, epochs: int) -> list[dict[str, float]]:
-    """A loss that falls and a metric that rises, then dips a little."""
+    """Return a training curve with falling loss and a metric that peaks before the end."""
     return [
         {
             "epoch": e,
@@ -123,7 +123,7 @@ def timing(system: str) -> dict[str, Any]:
 
 
 def files() -> dict[str, Any]:
-    """Every JSON file of the run by name."""
+    """Return all JSON files of the run by file name."""
     models = [name for name in TEST_NDCG_50 if "rec-" in name]
     source = {"source": "demo", "train_allowed": True, "n": 2800}
     return {
@@ -247,7 +247,7 @@ def comparison(system: str, difference: float, low: float, high: float, **more: 
 
 
 def write_run(root: Path, found: dict[str, Any], recipe: str = RECIPE) -> Path:
-    """Lay the files out under `root`."""
+    """Write the files under `root` and return it."""
     root.mkdir(parents=True)
     (root / "recipe.yaml").write_text(recipe, encoding="utf-8")
     for name, value in found.items():

@@ -1,4 +1,4 @@
-"""What the page says of modalities, from rows whose reading is known."""
+"""Tests of the attribution section in the report."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_reading_of_an_attribution_interval() -> None:
     assert reading(row("audio", -0.3, -0.1, metric="clicks", k=0)) == "adds"  # fewer clicks are better
 
 
-def test_attribution_sentence_lists_modalities_that_add_and_cost() -> None:
+def test_attribution_sentence_lists_helpful_and_harmful_modalities() -> None:
     shuffled = [row("cover", 0.5, 0.6, way="shuffled")]
     found = attribution({"differences": [*ROWS, *shuffled]}, NDCG)
     assert found["sentences"] == [
@@ -37,7 +37,7 @@ def test_attribution_sentence_lists_modalities_that_add_and_cost() -> None:
     ]
 
 
-def test_the_main_metric_comes_first_and_the_rest_is_folded() -> None:
+def test_main_metric_is_first_and_other_tables_are_folded() -> None:
     rest = [row("audio", 0.0, 0.1, slice="cold"), row("audio", 0.1, 0.2, metric="recall")]
     found = attribution({"differences": [*rest, *ROWS]}, NDCG)
     assert [(table["folded"], len(table["lines"])) for table in found["tables"]] == [(False, 4), (True, 1), (True, 1)]
@@ -52,5 +52,5 @@ def test_the_main_metric_comes_first_and_the_rest_is_folded() -> None:
     }
 
 
-def test_without_attribution_there_is_no_section() -> None:
+def test_attribution_section_is_empty_without_attribution() -> None:
     assert attribution({}, NDCG) == {}

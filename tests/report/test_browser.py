@@ -1,4 +1,4 @@
-"""The page in a real browser: it draws on a screen, a phone and paper, and the console stays empty."""
+"""Tests of the report page in a headless browser."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def drawn(page: Path, *options: str, said: bool = True) -> str:
 
 
 @pytest.mark.parametrize("width", [1200, 390], ids=["screen", "phone"])
-def test_it_draws_without_a_word_on_the_console(run_dir: Path, tmp_path: Path, width: int):
+def test_page_renders_without_console_messages(run_dir: Path, tmp_path: Path, width: int):
     said = drawn(render(run_dir), f"--window-size={width},1600", f"--screenshot={tmp_path / 'page.png'}")
     assert "CONSOLE" not in said
     picture = np.asarray(Image.open(tmp_path / "page.png").convert("L"))
@@ -44,12 +44,12 @@ def test_it_draws_without_a_word_on_the_console(run_dir: Path, tmp_path: Path, w
     assert not (np.abs(picture[:, :4].astype(int) - int(paper)) > 60).any()
 
 
-def test_page_prints(run_dir: Path, tmp_path: Path):
+def test_page_prints_to_pdf(run_dir: Path, tmp_path: Path):
     said = drawn(render(run_dir), f"--print-to-pdf={tmp_path / 'page.pdf'}")
     assert "CONSOLE" not in said and (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_page_errors_are_seen_by_the_browser_tests(tmp_path: Path):
+def test_browser_tests_detect_page_errors(tmp_path: Path):
     page = tmp_path / "bad.html"
     page.write_text("<script>nobody.home()</script>")
     assert "CONSOLE" in drawn(page, f"--screenshot={tmp_path / 'bad.png'}")
@@ -69,7 +69,7 @@ document.body.dataset.heard = heard.join("|");
 """
 
 
-def test_the_map_answers_pointer_finger_and_arrow_keys(run_dir: Path):
+def test_map_responds_to_pointer_touch_and_arrow_keys(run_dir: Path):
     page = render(run_dir)
     text = page.read_text(encoding="utf-8")
     own = re.search(r"<script>(.*?)</script>", text, flags=re.DOTALL)
@@ -81,7 +81,7 @@ def test_the_map_answers_pointer_finger_and_arrow_keys(run_dir: Path):
     assert f'data-heard="{left}|{below}|{above}|{above}"' in drawn(page, "--dump-dom", said=False)
 
 
-def test_another_script_does_not_run(run_dir: Path):
+def test_injected_script_does_not_run(run_dir: Path):
     page = render(run_dir)
     page.write_text(
         page.read_text(encoding="utf-8").replace("</main>", "<script>document.body.id = 'ran'</script></main>"),

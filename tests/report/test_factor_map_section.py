@@ -1,4 +1,4 @@
-"""Predicted factors on the page."""
+"""Tests of the predicted factors section in the report."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from toolkit.report.factor_map_section import factor_map
 from toolkit.report.page import render
 
 
-def test_the_map_has_a_mark_for_every_track_and_the_tables_their_names() -> None:
+def test_factor_map_has_a_mark_per_track() -> None:
     found = factor_map(files()["factor_map.json"])
     assert found["figure"].count("<path") == 3 and 'aria-label="Map of 3 tracks by cnn"' in found["figure"]
     assert [(line["name"], line["colour"]) for line in found["legend"]] == [
@@ -20,6 +20,6 @@ def test_the_map_has_a_mark_for_every_track_and_the_tables_their_names() -> None
     assert factor_map({}) == {}
 
 
-def test_the_page_shows_them_escaped(tmp_path: Path) -> None:
+def test_factor_map_names_are_escaped_in_the_page(tmp_path: Path) -> None:
     page = render(write_run(tmp_path / "run", files())).read_text()
     assert "Predicted factors</h2>" in page and "&lt;i&gt;jazz" in page and "<i>jazz" not in page

@@ -1,4 +1,4 @@
-"""The map of tracks and the tables of similar ones, on the page and as a run makes them."""
+"""Tests of the track map and the similar tracks in the report."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_hostile_titles_are_escaped_in_the_map() -> None:
     assert path[0].text == HOSTILE and len(path) == 1
 
 
-def test_five_thousand_tracks_of_long_titles_stay_far_below_the_pages_bound(tmp_path: Path) -> None:
+def test_map_page_of_5000_tracks_is_below_3_megabytes(tmp_path: Path) -> None:
     point = {
         "id": "spotify:track:0123456789012345678901",
         "title": "<é>" * 20,
@@ -58,7 +58,7 @@ def test_five_thousand_tracks_of_long_titles_stay_far_below_the_pages_bound(tmp_
     assert render(write_run(tmp_path / "run", many)).stat().st_size < 3_000_000
 
 
-def test_a_run_maps_its_best_model_and_the_nearest_by_each_of_its_vectors(tiny_run: Path) -> None:
+def test_map_shows_the_best_model_and_similar_tracks_by_each_vector(tiny_run: Path) -> None:
     found = json.loads((tiny_run / run_directory.MAP).read_text())
     plays = [point["plays"] for point in found["points"]]
     assert (
@@ -89,7 +89,7 @@ threads: 1
 """
 
 
-def test_a_run_without_a_model_maps_what_its_encoders_know_and_the_recipe_says_how_much(tmp_path: Path) -> None:
+def test_map_of_a_run_without_models_shows_encoder_vectors(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(RECIPE)
     for name, asked in (
@@ -114,7 +114,7 @@ coldstart: {factor_map: {predicted: lyrics, genre: tags, tracks: 20, queries: 2,
 """
 
 
-def test_the_map_of_predicted_factors_names_its_tracks_and_their_genres(tmp_path: Path) -> None:
+def test_factor_map_has_track_names_and_genres(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(
         RECIPE[: RECIPE.index("encoders:")]
@@ -130,7 +130,7 @@ def test_the_map_of_predicted_factors_names_its_tracks_and_their_genres(tmp_path
     assert all(f"<title>{track['title']}" in page for track in found["map"]["tracks"])
 
 
-def test_map_colours_are_genres_or_else_quarters_by_plays(
+def test_map_colours_are_genres_or_quartiles_of_plays(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tracks, plays = np.array([4, 2, 9, 7]), np.array([9, 5, 5, 1])
@@ -140,7 +140,7 @@ def test_map_colours_are_genres_or_else_quarters_by_plays(
     assert made._groups(bare, tracks, plays) == ("genre", ["rock", "folk"], [0, -1, 0, 1])  # type: ignore[arg-type]
 
 
-def test_joined_modalities_weigh_alike_and_an_absent_one_nothing() -> None:
+def test_concatenated_modalities_have_equal_weight_and_missing_are_zero() -> None:
     one = made.Space("a", np.array([[3.0, 4], [9, 9], [0, 0]], np.float32), np.array([True, False, False]))
     other = made.Space("b", np.array([[2.0], [-5], [1]], np.float32), np.array([True, True, False]))
     (found,) = made._concatenated([one, other])

@@ -1,4 +1,4 @@
-"""The page of a run: what it says, what it leaves out, and that nothing from data gets out of its place."""
+"""Tests of the report page of a run, with escaping and missing files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VOID = {"meta", "img", "br", "link", "input"}
 
 
 class Reader(HTMLParser):
-    """Tags with their attributes, text by section, and whether every tag is closed in order."""
+    """HTML parser that records tags, attributes and text by section, and checks nesting."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -62,27 +62,27 @@ def page(run_dir: Path) -> Reader:
 
 
 def rendered(root: Path, recipe: str = RECIPE, **changed: Any) -> Reader:
-    """The page of a run with some files changed; `name__json=None` leaves a file out."""
+    """Return the page of a run with some files changed or, by `name__json=None`, left out."""
     found = files() | {name.replace("__", "."): value for name, value in changed.items()}
     return page(write_run(root / "run", {name: value for name, value in found.items() if value is not None}, recipe))
 
 
-def test_render_writes_report_html_in_the_run_directory(run_dir: Path) -> None:
+def test_render_writes_report_html(run_dir: Path) -> None:
     assert render(run_dir) == run_dir / "report.html"
 
 
-def test_rendering_twice_gives_the_same_bytes(run_dir: Path) -> None:
+def test_rendering_twice_gives_identical_bytes(run_dir: Path) -> None:
     assert render(run_dir).read_bytes() == render(run_dir).read_bytes()
 
 
-def test_every_section_is_there_and_linked(run_dir: Path) -> None:
+def test_page_has_and_links_every_section(run_dir: Path) -> None:
     found = page(run_dir)
     assert [name for name in found.sections if name] == [id for id, _ in SECTIONS]
     assert [link["href"] for link in found.all("a")] == [f"#{id}" for id, _ in SECTIONS]
     assert found.open == []
 
 
-def test_the_summary_names_the_best_on_validation_with_its_test_numbers(run_dir: Path) -> None:
+def test_summary_has_test_metrics_of_the_best_system_on_validation(run_dir: Path) -> None:
     assert (
         "7 systems continued 412 held-out playlists (3,000 tracks, 4,120 playlists in all). "
         "Chosen on validation, bert4rec-multimodal reaches NDCG@50 0.1604 (95 % interval 0.1524–0.1694) "
@@ -90,7 +90,7 @@ def test_the_summary_names_the_best_on_validation_with_its_test_numbers(run_dir:
     ) in page(run_dir).text("")
 
 
-def test_without_validation_the_summary_says_so(tmp_path: Path) -> None:
+def test_summary_without_validation_says_so(tmp_path: Path) -> None:
     rows = [metric_row("a", 0.1), metric_row("b", 0.3), metric_row("bound", 0.9)]
     found = rendered(tmp_path, metrics__json=rows, timings__json={"bound": {"oracle": True}})
     assert (
@@ -99,7 +99,7 @@ def test_without_validation_the_summary_says_so(tmp_path: Path) -> None:
     )
 
 
-def test_the_result_table_marks_oracle_underfit_and_best(run_dir: Path) -> None:
+def test_result_table_marks_oracle_underfit_and_best(run_dir: Path) -> None:
     results = page(run_dir).text("results")
     assert "upper-bound oracle 0.8448" in results
     assert "bert4rec-ids underfit 0.1396" in results
@@ -107,7 +107,7 @@ def test_the_result_table_marks_oracle_underfit_and_best(run_dir: Path) -> None:
     assert best[:4] == ["0.1675", "0.2094", "0.1289", "0.1611"]
 
 
-def test_cold_and_warm_and_macro_numbers(run_dir: Path) -> None:
+def test_page_has_cold_warm_and_macro_metrics(run_dir: Path) -> None:
     found = page(run_dir)
     assert "Hidden cold tracks, test split, 130 playlists" in found.text("cold")
     assert "sasrec-multimodal audio, lyrics, cover 0.0644" in found.text("cold")
@@ -115,7 +115,7 @@ def test_cold_and_warm_and_macro_numbers(run_dir: Path) -> None:
     assert "test split, 301 playlists" in found.text("macro")
 
 
-def test_differences_say_what_they_show(run_dir: Path) -> None:
+def test_differences_have_readings(run_dir: Path) -> None:
     text = page(run_dir).text("comparisons")
     assert "sasrec-ids NDCG@50 −0.0223 −0.0301 to −0.0145 < 0.001 worse than sasrec-multimodal" in text
     assert "bert4rec-multimodal NDCG@50 −0.0007 −0.0060 to +0.0049 0.810 no difference shown" in text
@@ -125,7 +125,7 @@ def test_differences_say_what_they_show(run_dir: Path) -> None:
     assert ("NDCG@20" in shown, "NDCG@20" in folded, "cold tracks" in folded) == (False, True, True)
 
 
-def test_fewer_clicks_read_as_better(tmp_path: Path) -> None:
+def test_fewer_clicks_are_reported_as_better(tmp_path: Path) -> None:
     row = {
         "system": "b",
         "reference": "a",
@@ -141,7 +141,7 @@ def test_fewer_clicks_read_as_better(tmp_path: Path) -> None:
     )
 
 
-def test_difference_without_an_interval_has_no_reading(tmp_path: Path) -> None:
+def test_difference_without_interval_has_no_reading(tmp_path: Path) -> None:
     row = {
         "system": "b",
         "reference": "a",
@@ -163,13 +163,13 @@ def test_examples_show_seeds_hidden_and_hits(run_dir: Path) -> None:
     assert "demo:2" in text  # the playlist without a title
 
 
-def test_modalities_tell_source_and_terms(run_dir: Path) -> None:
+def test_modalities_have_source_and_terms(run_dir: Path) -> None:
     text = page(run_dir).text("modalities")
     assert "audio audio_features 93.4 % features-vae 32 demo (2,800) training allowed" in text
     assert "lrclib.net (212) training not stated" in text
 
 
-def test_the_validation_curve_is_of_the_metric_that_models_were_selected_by(run_dir: Path) -> None:
+def test_validation_curve_shows_the_selection_metric(run_dir: Path) -> None:
     figures = [svg["aria-label"] or "" for svg in page(run_dir).all("svg") if svg.get("role") == "img"]
     curves = ["Training loss by epoch", "Validation NDCG@50 by epoch"]
     trend = "NDCG@50 by popularity of hidden tracks, from left to right"
@@ -177,7 +177,7 @@ def test_the_validation_curve_is_of_the_metric_that_models_were_selected_by(run_
     assert [label.partition(":")[0] for label in figures] == ["NDCG@50 by system", trend, *maps, *curves]
 
 
-def test_costs_and_setup(run_dir: Path) -> None:
+def test_page_has_costs_and_setup(run_dir: Path) -> None:
     found = page(run_dir)
     assert "(device cpu, threads 2) System Fit Evaluate Peak memory popularity 0.31 s 4.2 s 1,450 MB" in found.text(
         "cost"
@@ -196,12 +196,12 @@ def test_page_has_commands_to_reproduce_and_continue(run_dir: Path) -> None:
     assert "segue reproduce demo-run segue continue demo-run --tracks local:1,local:2,local:3" in text
 
 
-def test_a_folder_with_spaces_is_quoted(tmp_path: Path) -> None:
+def test_commands_quote_a_folder_with_spaces(tmp_path: Path) -> None:
     found = page(write_run(tmp_path / "my run; rm x", files()))
     assert "segue reproduce 'my run; rm x'" in found.text("again")
 
 
-def test_the_page_is_self_contained(run_dir: Path) -> None:
+def test_page_is_self_contained(run_dir: Path) -> None:
     found = page(run_dir)
     assert {tag for tag, _ in found.tags} & {"link", "iframe", "object"} == set()
     addresses = [
@@ -218,13 +218,13 @@ def test_the_page_is_self_contained(run_dir: Path) -> None:
     assert policy == f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{mark}'"
 
 
-def test_a_page_without_a_map_has_no_script(tmp_path: Path) -> None:
+def test_page_without_a_map_has_no_script(tmp_path: Path) -> None:
     found = rendered(tmp_path, map__json=None, factor_map__json=None)
     policy = next(meta["content"] for meta in found.all("meta") if meta.get("http-equiv") == "Content-Security-Policy")
     assert found.all("script") == [] and policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
-def test_pictures_are_inside_with_a_text_instead(run_dir: Path) -> None:
+def test_pictures_are_embedded_with_alternative_text(run_dir: Path) -> None:
     (picture,) = page(run_dir).all("img")
     assert (
         base64.b64decode((picture["src"] or "").partition(",")[2]) == (run_dir / "pictures" / "cover.png").read_bytes()
@@ -232,7 +232,7 @@ def test_pictures_are_inside_with_a_text_instead(run_dir: Path) -> None:
     assert picture["alt"] == "Pairs of pictures: an input of the cover encoder and its reconstruction"
 
 
-def test_headers_have_a_scope_and_figures_a_label(run_dir: Path) -> None:
+def test_table_headers_have_a_scope_and_figures_a_label(run_dir: Path) -> None:
     found = page(run_dir)
     assert {header.get("scope") for header in found.all("th")} == {"col", "row"}
     assert all(svg.get("aria-label") or svg.get("aria-hidden") for svg in found.all("svg"))
@@ -268,7 +268,7 @@ def test_text_from_data_is_escaped_in_the_page(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("empty", [False, True])
-def test_only_recipe_and_metrics_are_needed(tmp_path: Path, empty: bool) -> None:
+def test_page_needs_only_recipe_and_metrics(tmp_path: Path, empty: bool) -> None:
     other = {name: type(value)() for name, value in files().items()} if empty else {}
     found = page(
         write_run(tmp_path / "run", other | {"metrics.json": [metric_row("only", 0.25)]}, "data: {reader: demo}\n")
@@ -279,12 +279,12 @@ def test_only_recipe_and_metrics_are_needed(tmp_path: Path, empty: bool) -> None
 
 
 @pytest.mark.parametrize("name", [name for name in files() if name != "metrics.json"])
-def test_any_one_file_may_be_missing(tmp_path: Path, name: str) -> None:
+def test_page_renders_with_any_single_file_missing(tmp_path: Path, name: str) -> None:
     found = rendered(tmp_path, **{name.replace(".", "__"): None})
     assert "results" in found.sections and found.open == []
 
 
-def test_a_run_without_metric_rows_has_a_page(tmp_path: Path) -> None:
+def test_page_renders_without_metric_rows(tmp_path: Path) -> None:
     found = page(write_run(tmp_path / "run", {"metrics.json": []}))
     assert "0 systems continued held-out playlists. No test numbers were written." in found.text("")
     assert "results" not in found.sections
@@ -317,9 +317,7 @@ def test_a_run_without_metric_rows_has_a_page(tmp_path: Path) -> None:
         ("pictures/cover.png", "not a picture", "pictures/cover.png is not a PNG"),
     ],
 )
-def test_damaged_run_files_are_reported_in_one_line(
-    run_dir: Path, name: str, content: str | None, message: str
-) -> None:
+def test_damaged_run_file_error_is_one_line(run_dir: Path, name: str, content: str | None, message: str) -> None:
     path = run_dir / name
     path.unlink() if content is None else path.write_text(content)
     with pytest.raises(RunDirectoryError) as error:

@@ -1,4 +1,4 @@
-"""Figures are SVG that a browser parses, in the page's colours, holding the numbers given."""
+"""Tests of the SVG figures in the report."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ def forest(rows: list[dict], **timings: dict) -> str:
 
 
 def dots(svg: str) -> list[float]:
-    """x of the round markers, from the top down."""
+    """Return the x coordinates of round markers from top to bottom."""
     return [float(use.attrib["x"]) for use in parse(svg).iter(f"{SVG}use")]
 
 
-def test_forest_label_lists_every_system_with_its_value() -> None:
+def test_forest_label_lists_all_systems_with_values() -> None:
     shown = texts(forest([metric_row("worse", 0.1), metric_row("better", 0.2)]))
     assert shown[-4:] == ["better", "worse", "0.2000", "0.1000"]
 
 
-def test_dots_of_the_forest_are_at_their_values() -> None:
+def test_forest_dots_are_at_the_metric_values() -> None:
     low, middle, high = sorted(dots(forest([metric_row("a", 0.4), metric_row("b", 0.3), metric_row("c", 0.1)])))
     assert (middle - low) / (high - low) == pytest.approx(2 / 3, abs=1e-3)
 
 
-def test_an_oracle_off_the_scale_does_not_squash_the_others() -> None:
+def test_oracle_outside_the_axis_does_not_change_the_scale() -> None:
     rows = [metric_row("a-system-of-length", 0.2), metric_row("b", 0.1)]
     alone = dots(forest(rows))
     beside = dots(forest([*rows, metric_row("bound", 0.9)], bound={"oracle": True}))
@@ -52,7 +52,7 @@ def test_an_oracle_off_the_scale_does_not_squash_the_others() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, -0.2, 0.5])
-def test_forest_of_one_system_without_an_interval(value: float) -> None:
+def test_forest_draws_one_system_without_interval(value: float) -> None:
     svg = forest([metric_row("only", value, ci_low=None, ci_high=None)])
     assert NDCG.format(value) in texts(svg)
     assert len(dots(svg)) == 1
@@ -66,13 +66,13 @@ def test_names_from_data_are_escaped_in_svg() -> None:
     assert parse(svg).attrib["aria-label"] == f"NDCG@50 by system: {name} 0.2000"
 
 
-def test_names_in_any_script_raise_no_warning() -> None:
+def test_names_in_all_scripts_do_not_warn() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert "東京 שיר" in texts(forest([metric_row("東京 שיר", 0.2)]))
 
 
-def test_colours_are_variables_of_the_page() -> None:
+def test_figure_colours_are_css_variables() -> None:
     svg = forest(metric_rows()) + plots.lines({"a": curve(5, 0.9, 9)}, "loss", label="Loss")
     assert not re.findall(r"#[0-9a-f]{6}", svg)
     assert {"var(--ink)", "var(--muted)", "var(--line)", "var(--accent)", "var(--s0)"} <= set(
@@ -80,7 +80,7 @@ def test_colours_are_variables_of_the_page() -> None:
     )
 
 
-def test_ids_of_two_figures_differ_and_point_to_something() -> None:
+def test_figure_ids_are_unique_and_references_resolve() -> None:
     curves = {"a": curve(5, 0.9, 9)}
     svg = plots.lines(curves, "loss", label="Loss") + plots.lines(curves, "ndcg@50", label="NDCG@50")
     ids = Counter(re.findall(r'\bid="([^"]+)"', svg))
@@ -88,11 +88,11 @@ def test_ids_of_two_figures_differ_and_point_to_something() -> None:
     assert set(re.findall(r"url\(#([^)]+)\)", svg)) | set(re.findall(r'href="#([^"]+)"', svg)) <= set(ids)
 
 
-def test_the_same_numbers_draw_the_same_bytes() -> None:
+def test_equal_input_gives_identical_svg() -> None:
     assert forest(metric_rows()) == forest(metric_rows())
 
 
-def test_a_ring_marks_the_best_epoch() -> None:
+def test_best_epoch_is_marked_by_a_ring() -> None:
     points = [{"epoch": e, "ndcg@50": v} for e, v in ((1, 0.1), (2, 0.4), (3, 0.2))]
     plain, ringed = (plots.lines({"a": points}, "ndcg@50", label="x", best=best) for best in (False, True))
     assert (len(dots(plain)), len(dots(ringed))) == (0, 1)
@@ -103,5 +103,5 @@ def test_lines_skip_missing_and_infinite_values() -> None:
     assert len(dots(plots.lines({"a": points, "empty": []}, "loss", label="Loss"))) == 1
 
 
-def test_the_first_32_lines_look_different() -> None:
+def test_first_32_lines_have_distinct_styles() -> None:
     assert len({plots.series(at) for at in range(32)}) == 32

@@ -1,4 +1,4 @@
-"""Tables from metric rows, against values written out by hand."""
+"""Tests of result tables built from metric rows."""
 
 from __future__ import annotations
 
@@ -40,27 +40,27 @@ def value(table: Table, system: str, column: Column) -> float | None:
     return found.value if found else None
 
 
-def test_columns_keep_the_order_of_metrics_and_sort_cutoffs(table: Table) -> None:
+def test_columns_keep_metric_order_and_sort_cutoffs(table: Table) -> None:
     assert [column.key for column in table.columns] == ["ndcg@20", "ndcg@50", "clicks"]
     assert [column.label for column in table.columns] == ["NDCG@20", "NDCG@50", "Clicks"]
 
 
-def test_oracles_come_last_and_systems_keep_their_order(table: Table) -> None:
+def test_oracles_are_last_and_systems_keep_their_order(table: Table) -> None:
     assert [row.label for row in table.rows] == ["popularity", "sasrec & co (underfit)", "upper-bound (oracle)"]
 
 
-def test_other_splits_and_slices_are_left_out(table: Table) -> None:
+def test_table_excludes_other_splits_and_slices(table: Table) -> None:
     assert value(table, "popularity", NDCG) == 0.0411
     assert value(pivot(ROWS, split="valid"), "popularity", NDCG) == 0.5
     assert value(pivot(ROWS, slice="cold"), "popularity", NDCG) == 0.6
 
 
-def test_best_cell_ignores_oracles_and_follows_the_direction(table: Table) -> None:
+def test_best_cell_ignores_oracles_and_depends_on_metric_direction(table: Table) -> None:
     best = {(row.system, found.column.key) for row in table.rows for found in row.cells if found and found.best}
     assert best == {("popularity", "ndcg@20"), ("sasrec & co", "ndcg@50"), ("sasrec & co", "clicks")}
 
 
-def test_ties_are_all_best() -> None:
+def test_all_tied_cells_are_best() -> None:
     table = pivot([metric_row("a", 0.2), metric_row("b", 0.2), metric_row("c", 0.1)])
     assert [found.best for row in table.rows for found in row.cells if found] == [True, True, False]
 
@@ -76,21 +76,21 @@ def test_nan_is_never_best() -> None:
     assert [row.system for row, _ in table.ranked(NDCG)] == ["b", "c", "a"]
 
 
-def test_unmeasured_cells_are_none(table: Table) -> None:
+def test_missing_cells_are_none(table: Table) -> None:
     assert cell(table, "sasrec & co", Column("ndcg", 20)) is None
 
 
-def test_ranked_sorts_by_the_sense_of_the_metric(table: Table) -> None:
+def test_ranked_sorts_by_the_metric_direction(table: Table) -> None:
     assert [row.system for row, _ in table.ranked(NDCG)] == ["sasrec & co", "popularity", "upper-bound"]
     assert [row.system for row, _ in table.ranked(Column("clicks"))] == ["sasrec & co", "popularity"]
 
 
-def test_n_is_none_if_cells_differ(table: Table) -> None:
+def test_table_n_is_none_if_cells_differ(table: Table) -> None:
     assert table.n == 412
     assert pivot([metric_row("a", 0.1), metric_row("b", 0.1, n=7)]).n is None
 
 
-def test_no_rows_make_an_empty_table() -> None:
+def test_table_without_rows_is_empty() -> None:
     assert pivot([]) == Table((), ())
 
 
@@ -100,7 +100,7 @@ def test_negative_values_are_formatted_with_a_minus_sign(sign: bool, expected: s
     assert NDCG.format(0.5, sign=True) == "+0.5000"
 
 
-def test_markdown(table: Table) -> None:
+def test_markdown_table_equals_expected_text(table: Table) -> None:
     assert to_markdown(table) == (
         "| System | NDCG@20 | NDCG@50 | Clicks |\n"
         "| :-- | --: | --: | --: |\n"
@@ -110,12 +110,12 @@ def test_markdown(table: Table) -> None:
     )
 
 
-def test_markdown_escapes_what_would_break_the_table() -> None:
+def test_markdown_escapes_special_characters() -> None:
     line = to_markdown(pivot([metric_row("a|b\n*c*<i>", 0.2)]), intervals=False).splitlines()[2]
     assert line == r"| a\|b \*c\*\<i> | **0.2000** |"
 
 
-def test_csv_reads_back_with_full_precision(table: Table) -> None:
+def test_csv_round_trips_with_full_precision(table: Table) -> None:
     rows = list(csv.DictReader(io.StringIO(to_csv(table))))
     assert rows[1] == {
         "system": "sasrec & co",
@@ -142,7 +142,7 @@ def test_csv_keeps_a_name_with_commas_quotes_and_newlines() -> None:
     assert next(csv.DictReader(io.StringIO(to_csv(pivot([metric_row(name, 1 / 3)])))))["system"] == name
 
 
-def test_latex(table: Table) -> None:
+def test_latex_table_equals_expected_text(table: Table) -> None:
     assert to_latex(table, intervals=True) == (
         "\\begin{tabular}{lrrr}\n\\toprule\nSystem & NDCG@20 & NDCG@50 & Clicks \\\\\n\\midrule\n"
         "popularity & \\textbf{0.0100} {\\scriptsize [0.0090--0.0110]} & 0.0411 {\\scriptsize [0.0402--0.0420]}"
@@ -171,7 +171,7 @@ def grouped() -> Table:
     return pivot([row for row in ROWS if row["metric"] == "ndcg" and row["k"] == 50], timings=TIMINGS, layout=LAYOUT)
 
 
-def test_rows_have_the_headings_and_order_of_the_layout(grouped: Table) -> None:
+def test_rows_follow_the_headings_and_order_of_the_layout(grouped: Table) -> None:
     assert [(group, [row.system for row in rows]) for group, rows in grouped.groups] == [
         ("Pairs", ["sasrec & co", "glove"]),
         ("Others", ["popularity"]),
@@ -180,12 +180,12 @@ def test_rows_have_the_headings_and_order_of_the_layout(grouped: Table) -> None:
     assert [row.system for row, _ in grouped.ranked(NDCG)] == ["sasrec & co", "popularity", "upper-bound"]
 
 
-def test_systems_not_run_are_only_in_the_table_of_all_tracks() -> None:
+def test_systems_not_run_are_left_out_of_slice_tables() -> None:
     assert [row.system for row in pivot(ROWS, slice="cold", layout=LAYOUT).rows] == ["popularity"]
     assert pivot([], layout=LAYOUT) == Table((), ())
 
 
-def test_headings_and_rows_not_run_in_every_format(grouped: Table) -> None:
+def test_all_formats_have_headings_and_rows_not_run(grouped: Table) -> None:
     assert to_markdown(grouped, intervals=False).splitlines()[2:] == [
         "| **Pairs** |  |",
         "| sasrec & co (underfit) | **0.1611** |",
@@ -212,7 +212,7 @@ def test_headings_and_rows_not_run_in_every_format(grouped: Table) -> None:
     ]
 
 
-def test_side_by_side_tables_have_columns_and_best_cells_per_run() -> None:
+def test_side_by_side_table_has_columns_and_best_cells_per_run() -> None:
     small = pivot(
         [metric_row("ease", 0.3, ci_low=0.2, ci_high=0.4), metric_row("popularity", 0.1, ci_low=None, ci_high=None)]
     )
@@ -236,7 +236,7 @@ def test_side_by_side_tables_have_columns_and_best_cells_per_run() -> None:
     assert side_by_side({"small": small}).n == small.n
 
 
-def test_side_by_side_tables_have_each_heading_once() -> None:
+def test_side_by_side_table_has_each_heading_once() -> None:
     layouts = {"a": {"ease": "Old", "sasrec": "New"}, "b": {"sasrec": "New", "popularity": "Old"}}
     found = side_by_side(
         {

@@ -1,4 +1,4 @@
-"""Words and numbers of the page's sections."""
+"""Tests of words and numbers in the report sections."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from toolkit.report.result_tables import Column, pivot
         (7805.0, "2 h 10 min"),
     ],
 )
-def test_duration_in_words(seconds: float | None, expected: str) -> None:
+def test_duration_formats_seconds(seconds: float | None, expected: str) -> None:
     assert page_sections.duration(seconds) == expected
 
 
@@ -40,14 +40,14 @@ def test_duration_in_words(seconds: float | None, expected: str) -> None:
         (0.7, True, "0.7"),
     ],
 )
-def test_values_in_words(value: object, group: bool, expected: str) -> None:
+def test_describe_formats_recipe_values(value: object, group: bool, expected: str) -> None:
     assert page_sections.describe(value, group=group) == expected
 
 
 @pytest.mark.parametrize(
     ("key", "column"), [("ndcg@50", Column("ndcg", 50)), ("clicks", Column("clicks")), ("odd@x", Column("odd@x"))]
 )
-def test_columns_by_key(key: str, column: Column) -> None:
+def test_column_of_parses_metric_keys(key: str, column: Column) -> None:
     assert page_sections.column_of(key) == column
 
 
@@ -60,13 +60,13 @@ def test_columns_by_key(key: str, column: Column) -> None:
         ({}, "ndcg@20"),
     ],
 )
-def test_the_main_metric_is_what_models_were_selected_by(recipe: dict[str, Any], expected: str) -> None:
+def test_main_metric_is_the_selection_metric(recipe: dict[str, Any], expected: str) -> None:
     table = pivot([metric_row("a", 0.1, metric=metric, k=k) for metric in ("recall", "ndcg") for k in (20, 50)])
     column = page_sections.main_column(table, recipe)
     assert column is not None and column.key == expected
 
 
-def test_no_rows_have_no_main_metric() -> None:
+def test_main_metric_is_none_without_rows() -> None:
     assert page_sections.main_column(pivot([]), {}) is None
 
 
@@ -81,7 +81,7 @@ def test_no_rows_have_no_main_metric() -> None:
         ("clicks", -0.9, -0.5, "better than base"),
     ],
 )
-def test_reading_of_a_difference_follows_the_direction_of_the_metric(
+def test_reading_of_a_difference_depends_on_metric_direction(
     metric: str, low: float, high: float, expected: str
 ) -> None:
     row = {
@@ -98,7 +98,7 @@ def test_reading_of_a_difference_follows_the_direction_of_the_metric(
     assert group["lines"][0]["reading"] == expected
 
 
-def test_corrected_p_above_the_level_shows_no_difference() -> None:
+def test_corrected_p_above_the_level_reads_as_no_difference() -> None:
     row = metric_row("a", 0.0) | {"reference": "base", "difference": 0.02, "ci_low": 0.01, "ci_high": 0.03}
     told = [page_sections.reading(row | {"p_holm": p}, "base") for p in (0.049, 0.05, None)]
     assert told == ["better than base", "no difference shown once corrected", "better than base"]
@@ -108,7 +108,7 @@ def test_corrected_p_above_the_level_shows_no_difference() -> None:
     assert "p is not corrected" in page_sections.comparison_note([row], {})
 
 
-def test_the_note_names_the_metrics_that_are_better_when_lower() -> None:
+def test_note_lists_metrics_that_are_better_when_lower() -> None:
     rows = [
         metric_row("a", 0.1),
         metric_row("a", 3.0, metric="clicks", k=None),
@@ -129,7 +129,7 @@ def test_comparison_note_describes_resampled_groups() -> None:
 @pytest.mark.parametrize(
     ("allowed", "terms"), [(True, "training allowed"), (False, "training not allowed"), (None, "training not stated")]
 )
-def test_terms_of_a_source(allowed: bool | None, terms: str) -> None:
+def test_coverage_has_training_terms_of_each_source(allowed: bool | None, terms: str) -> None:
     row = {"modality": "lyrics", "coverage": 0.5, "sources": [{"source": "x", "train_allowed": allowed, "n": 1200}]}
     (found,) = page_sections.coverage([row])
     assert found["percent"] == "50.0"
@@ -148,7 +148,7 @@ def test_terms_of_a_source(allowed: bool | None, terms: str) -> None:
         (None, {}),
     ],
 )
-def test_records_left_out(skipped: Any, expected: dict[str, Any]) -> None:
+def test_skipped_counts_records_left_out(skipped: Any, expected: dict[str, Any]) -> None:
     assert page_sections.skipped({"skipped": skipped}) == expected
 
 
@@ -160,12 +160,12 @@ def test_records_left_out(skipped: Any, expected: dict[str, Any]) -> None:
         ({"texts_enriched": 0.6, "terms_per_text": 7.25}, "60.0 % of texts enriched, 7.2 terms a text"),
     ],
 )
-def test_coverage_page_has_facts_about_texts(facts: dict[str, float], told: str) -> None:
+def test_coverage_has_text_statistics(facts: dict[str, float], told: str) -> None:
     (found,) = page_sections.coverage([{"modality": "lyrics", "coverage": 0.5, **facts}])
     assert found["texts"] == told
 
 
-def test_tracks_without_a_modality_are_named_and_factors_are_targets() -> None:
+def test_coverage_lists_missing_tracks_and_encoder_targets() -> None:
     facts = {
         "absent": {"count": 23, "examples": ["a:1", "a:4", "a:7"]},
         "short": {"count": 1, "examples": ["a:2"]},

@@ -1,4 +1,4 @@
-"""Tags predicted from vectors on the page."""
+"""Tests of the predicted tags section in the report."""
 
 from __future__ import annotations
 
@@ -27,6 +27,6 @@ def test_tag_line_has_method_mean_and_best_tags() -> None:
     assert tags([]) == {}
 
 
-def test_the_page_has_the_table(tmp_path: Path) -> None:
+def test_page_has_the_table_of_predicted_tags(tmp_path: Path) -> None:
     page = render(write_run(tmp_path / "run", files())).read_text()
     assert "What vectors say of tags" in page and "jazz 0.80, rock 0.70" in page

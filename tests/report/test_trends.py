@@ -1,4 +1,4 @@
-"""Figures of the main metric by seeds, popularity and embedding size."""
+"""Tests of figures that show the main metric by seeds, popularity and embedding size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from toolkit.report.trend_plots import trends
 NDCG = Column("ndcg", 50)
 
 
-def test_trend_by_seeds_is_in_numerical_order_with_a_line_per_system() -> None:
+def test_trend_by_seeds_is_sorted_numerically() -> None:
     rows = [metric_row("a", 0.2), metric_row("b", 0.1)]
     rows += [metric_row(name, 0.1, slice=f"seeds:{part}") for name in "ab" for part in ("101+", "11-25", "2-5", "1")]
     rows += [metric_row("a", 0.1, slice="seeds:0", split="valid"), metric_row("a", 0.3, slice="popularity:head")]
@@ -26,7 +26,7 @@ def test_trend_by_seeds_is_in_numerical_order_with_a_line_per_system() -> None:
     assert "NDCG@50 by seeds shown" in found["caption"]
 
 
-def test_sizes_need_two_models_of_one_type() -> None:
+def test_size_trend_requires_two_models_of_one_type() -> None:
     rows = [metric_row("small", 0.1), metric_row("large", 0.2), metric_row("other", 0.3)]
     sizes = {"large": ("sasrec", 64), "small": ("sasrec", 16), "other": ("bert4rec", 64)}
     (found,) = trends(rows, [], NDCG, sizes)
@@ -40,7 +40,7 @@ def test_sizes_need_two_models_of_one_type() -> None:
     assert trends(rows, [], NDCG, {"small": ("sasrec", 16), "other": ("bert4rec", 64)}) == []
 
 
-def test_page_of_merged_runs_plots_their_sizes(tmp_path: Path) -> None:
+def test_page_of_merged_runs_plots_embedding_sizes(tmp_path: Path) -> None:
     paths = []
     for name, size in (("one", 16), ("two", 32)):
         paths.append(write_run(tmp_path / name, files()))

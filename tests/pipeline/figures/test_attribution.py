@@ -1,4 +1,4 @@
-"""Attribution: models trained without a modality and queried with it shuffled, as paired differences."""
+"""Tests of attribution by models that were trained without a modality or queried with shuffled vectors."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def values(run: Path, name: str) -> np.ndarray:
 @pytest.mark.parametrize(
     ("way", "variant"), [("left out", "sasrec-multimodal~{}"), ("shuffled", "sasrec-multimodal~shuffled~{}")]
 )
-def test_a_difference_is_that_of_the_paired_playlists(attributed: Path, way: str, variant: str) -> None:
+def test_attribution_difference_is_the_mean_over_paired_playlists(attributed: Path, way: str, variant: str) -> None:
     rows = read(attributed, run_directory.ATTRIBUTION)["differences"]
     for modality in ("audio", "lyrics"):
         key = {"modality": modality, "way": way, "slice": "all", "metric": "ndcg", "k": 20}
@@ -47,7 +47,7 @@ def test_a_difference_is_that_of_the_paired_playlists(attributed: Path, way: str
         assert wanted.any()
 
 
-def test_left_out_is_the_model_that_a_recipe_without_the_modality_trains(
+def test_model_without_a_modality_equals_one_trained_by_a_recipe_without_it(
     attributed: Path, tiny_cache: Path, tmp_path: Path
 ) -> None:
     recipe = load(
@@ -59,7 +59,7 @@ def test_left_out_is_the_model_that_a_recipe_without_the_modality_trains(
     assert np.array_equal(values(tmp_path / "less", "sasrec-multimodal"), values(attributed, "sasrec-multimodal~audio"))
 
 
-def test_attribution_variants_are_not_systems_of_the_run(attributed: Path) -> None:
+def test_attribution_variants_are_not_listed_as_systems(attributed: Path) -> None:
     assert {row["system"] for row in read(attributed, run_directory.METRICS)} == {
         "sasrec-multimodal",
         "popularity",
@@ -81,7 +81,7 @@ def test_attribution_variants_are_not_systems_of_the_run(attributed: Path) -> No
     ]
 
 
-def test_finished_attribution_is_not_repeated(attributed: Path, tiny_cache: Path) -> None:
+def test_finished_attribution_is_not_recomputed(attributed: Path, tiny_cache: Path) -> None:
     before = (attributed / run_directory.ATTRIBUTION).read_bytes()
     (attributed / run_directory.ATTRIBUTION).unlink()
     (attributed / run_directory.METRICS).unlink()
@@ -96,7 +96,7 @@ def test_finished_attribution_is_not_repeated(attributed: Path, tiny_cache: Path
     assert (attributed / run_directory.ATTRIBUTION).read_bytes() == before
 
 
-def test_the_report_says_what_each_modality_adds(attributed: Path) -> None:
+def test_report_has_a_table_of_what_each_modality_adds(attributed: Path) -> None:
     page = (attributed / run_directory.REPORT).read_text()
     assert "What each modality adds" in page and "trained without it" in page and "its vectors shuffled" in page
     weights = read(attributed, run_directory.ATTRIBUTION)["weights"]
@@ -109,10 +109,8 @@ def test_the_report_says_what_each_modality_adds(attributed: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_random_modality_gets_no_credit_and_an_informative_one_does(tmp_path: Path) -> None:
-    """The demo catalogue with a field that is drawn without looking at the track: the recipe whose numbers
-    `docs/fusion.md` shows.
-    """
+def test_only_informative_modality_improves_recommendations(tmp_path: Path) -> None:
+    """Run the recipe for the table in `docs/fusion.md`, which adds a field of random values to the demo catalogue."""
     pipeline.run(
         load(Path(__file__).parents[3] / "recipes" / "attribution.yaml"), tmp_path / "run", cache=tmp_path / "cache"
     )
@@ -131,15 +129,13 @@ def test_random_modality_gets_no_credit_and_an_informative_one_does(tmp_path: Pa
     assert min(weights, key=lambda name: weights[name]) == "nothing"
 
 
-def test_joined_before_the_model_a_modality_is_left_out_but_not_shuffled(
-    tiny_recipe: Path, tiny_cache: Path, tmp_path: Path
-) -> None:
+def test_jointly_reduced_modalities_are_not_shuffled(tiny_recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
     changes = [*FOUR, "fusion={reduce_joint: pca:8}", "evaluation.attribution=true", "models.0.epochs=1"]
     pipeline.run(load(tiny_recipe, changes), tmp_path / "run", cache=tiny_cache)
     found = read(tmp_path / "run", run_directory.ATTRIBUTION)
     assert {row["way"] for row in found["differences"]} == {"left out"} and found["weights"] == []
 
 
-def test_attribution_without_modalities_is_refused(tiny_recipe: Path) -> None:
+def test_attribution_without_modalities_raises(tiny_recipe: Path) -> None:
     with pytest.raises(RecipeError, match=r"evaluation\.attribution=true needs a model that sees a modality"):
         load(tiny_recipe, ["models.0.modalities=[]", "evaluation.attribution=true"])

@@ -1,4 +1,4 @@
-"""Maps: what is alike lies together, the same seed gives the same, and what is not installed is said before a run."""
+"""Tests of the two-dimensional projection of track vectors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from toolkit.recipe import load
 
 
 @pytest.mark.parametrize("by", ["tsne", "umap"])
-def test_groups_lie_apart_on_the_map_and_few_tracks_on_a_line(by: By) -> None:
+def test_map_separates_groups_and_puts_few_tracks_on_a_line(by: By) -> None:
     rng = np.random.default_rng(0)
     group = np.arange(60) % 3
     vectors = np.eye(3)[group] + 0.05 * rng.normal(size=(60, 3))
@@ -30,14 +30,14 @@ def test_groups_lie_apart_on_the_map_and_few_tracks_on_a_line(by: By) -> None:
 
 
 @pytest.mark.parametrize(("n", "width"), [(4, 6), (5, 6), (9, 6), (9, 1)])
-def test_projection_of_few_or_one_dimensional_vectors(n: int, width: int) -> None:
+def test_projection_of_few_or_one_dimensional_vectors_is_finite(n: int, width: int) -> None:
     vectors = np.random.default_rng(0).normal(size=(n, width))
     vectors[0] = 0
     found = on_a_plane(vectors, seed=3, by="umap")
     assert found.shape == (n, 2) and np.isfinite(found).all()
 
 
-def test_run_with_umap_missing_is_refused_at_the_start(
+def test_missing_umap_raises_before_the_run_starts(
     tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     find = importlib.util.find_spec
@@ -49,7 +49,7 @@ def test_run_with_umap_missing_is_refused_at_the_start(
     assert not (tmp_path / "run" / "model").exists()
 
 
-def test_unknown_map_by_is_refused(tiny_recipe: Path) -> None:
+def test_unknown_map_method_raises(tiny_recipe: Path) -> None:
     with pytest.raises(
         RecipeError,
         match=r"report.map_by=umap is for a map, and report.map is 0: take it out, or set it to its default, tsne",

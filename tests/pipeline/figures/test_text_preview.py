@@ -1,4 +1,4 @@
-"""`segue encoders preview`: what each step of cleaning and enriching makes of texts."""
+"""Tests of `segue encoders preview`, which shows a text after each cleaning and enrichment step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PAGES = ["3 ContributorsRain Lyrics[Chorus]\nI'm singin' in the rain12Embed", "R
 
 @pytest.fixture
 def pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A recipe over four lyrics as a lyric site has them."""
+    """Path of a recipe with four lyrics copied from a lyrics site."""
     monkeypatch.setenv("SEGUE_CACHE", str(tmp_path / "cache"))
     (tmp_path / "lists.jsonl").write_text('{"id": "1", "tracks": ["t0", "t1", "t2", "t3"]}\n')
     tracks = [json.dumps({"id": f"t{number}", "lyrics": text}) for number, text in enumerate(PAGES)]
@@ -34,7 +34,7 @@ def pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return recipe
 
 
-def test_encoders_preview_shows_each_step(pages: Path) -> None:
+def test_encoders_preview_shows_the_text_after_each_step(pages: Path) -> None:
     rows = json.loads(segue("encoders", "preview", pages, "--json").stdout)
     assert [row["track"] for row in rows] == ["local:t0", "local:t1", "local:t3"] and {
         row["encoder"] for row in rows
@@ -55,7 +55,7 @@ def test_encoders_preview_shows_each_step(pages: Path) -> None:
     assert json.loads(segue("encoders", "--json").stdout), "without a command the encoders are listed"
 
 
-def test_encoders_preview_of_a_field_or_one_encoder(pages: Path) -> None:
+def test_encoders_preview_can_be_limited_to_a_field_or_encoder(pages: Path) -> None:
     rows = json.loads(segue("encoders", "preview", pages, "--field", "lyrics", "--json").stdout)
     assert [step["step"] for step in rows[0]["steps"]][1:] == [
         "artefacts",

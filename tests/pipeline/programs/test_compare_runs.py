@@ -1,4 +1,4 @@
-"""Two runs beside each other, a run made again, several runs on one page."""
+"""Tests of comparing, reproducing and merging runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from toolkit.report.run_files import RunFiles
 
 @pytest.fixture
 def other(tiny_run: Path, tmp_path: Path) -> Path:
-    """A copy of the small run in which one system is better on every playlist and another has another name."""
+    """Return a copy of the small run with one improved system and one renamed system."""
     copy = tmp_path / "other"
     shutil.copytree(tiny_run, copy)
     frame = parquet.read_table(copy / run_directory.PER_PLAYLIST).to_pandas()
@@ -43,13 +43,13 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-def test_changes_are_listed_by_dotted_key():
+def test_recipe_changes_are_listed_by_dotted_key():
     before = {"models": [{"name": "a", "lr": 0.1}, {"name": "b", "lr": 0.1}], "seed": 0}
     after = {"models": [{"name": "new", "lr": 1.0}, {"name": "a", "lr": 0.1}, {"name": "b", "lr": 0.2}], "seed": 0}
     assert list(changes(before, after)) == [("models.b.lr", 0.1, 0.2), ("models.new", None, {"name": "new", "lr": 1.0})]
 
 
-def test_compare_of_a_run_with_itself_has_no_differences(tiny_run: Path):
+def test_comparing_a_run_with_itself_shows_no_differences(tiny_run: Path):
     found = compare(tiny_run, tiny_run)
     assert (found.recipe, found.surroundings, found.not_compared) == ([], [], "")
     assert {pair.system_a for pair in found.pairs} == {
@@ -77,7 +77,7 @@ def test_differences_are_paired_by_playlist(tiny_run: Path, other: Path):
     assert {name: pair.value_a for name, pair in by_name.items()} == pytest.approx(means)
 
 
-def test_a_shuffled_file_pairs_the_same(tiny_run: Path, other: Path):
+def test_shuffled_playlist_rows_give_the_same_paired_difference(tiny_run: Path, other: Path):
     frame = parquet.read_table(other / run_directory.PER_PLAYLIST).to_pandas()
     noise = np.random.default_rng(0).normal(size=len(frame))
     frame["value"] += np.where(frame.system == "content-centroid", noise, 0)
@@ -98,7 +98,7 @@ def test_a_shuffled_file_pairs_the_same(tiny_run: Path, other: Path):
     assert found.difference == wanted and found.difference.high > found.difference.low
 
 
-def test_runs_of_different_protocols_are_not_compared(tiny_run: Path, other: Path):
+def test_runs_with_different_protocols_are_not_compared(tiny_run: Path, other: Path):
     edit(other / run_directory.RECIPE, "shown: 0.7", "shown: 0.5")
     found = compare(tiny_run, other)
     assert not found.pairs and found.not_compared == (
@@ -130,14 +130,14 @@ def test_different_protocol_is_reported_before_a_missing_metric(tiny_run: Path, 
         compare(tiny_run, other)
 
 
-def test_not_compared_has_the_reason(tiny_run: Path, tmp_path: Path):
+def test_comparing_by_an_unmeasured_metric_raises(tiny_run: Path, tmp_path: Path):
     with pytest.raises(InputError, match=r"'recall@7' was not measured in .*did you mean 'recall@"):
         compare(tiny_run, tiny_run, key="recall@7")
     with pytest.raises(RunDirectoryError):
         compare(tiny_run, tmp_path)
 
 
-def test_p_is_corrected_for_the_systems_that_could_differ(tiny_run: Path, other: Path):
+def test_holm_correction_counts_only_systems_that_could_differ(tiny_run: Path, other: Path):
     frame = parquet.read_table(other / run_directory.PER_PLAYLIST).to_pandas()
     random = np.random.default_rng(0)
     for system in ("content-centroid", "upper-bound"):
@@ -167,11 +167,11 @@ def test_p_is_corrected_for_the_systems_that_could_differ(tiny_run: Path, other:
         (1.0, 2.0, 0.01, "clicks", "B is higher, worse"),
     ],
 )
-def test_a_difference_is_read_with_its_corrected_p(low: float, high: float, p_holm: float, key: str, reading: str):
+def test_reading_of_a_difference_uses_the_corrected_p(low: float, high: float, p_holm: float, key: str, reading: str):
     assert _reading(Pair("a", "a", 1.0, 2.0, Difference(0.5, low, high, 0.01, 30), p_holm), column_of(key)) == reading
 
 
-def test_runs_of_other_questions_or_data_share_no_table(tiny_run: Path, other: Path):
+def test_runs_with_different_protocols_or_data_cannot_share_a_table(tiny_run: Path, other: Path):
     both = [str(tiny_run), str(other)]
     sizes = json.loads((other / run_directory.DATA).read_text())
     write_json(other / run_directory.DATA, sizes | {"split": sizes["split"] | {"test": 7}})
@@ -202,19 +202,19 @@ def test_runs_of_other_questions_or_data_share_no_table(tiny_run: Path, other: P
             put([RunFiles.read(each) for each in (tiny_run, other)])
 
 
-def test_compare_command_prints_a_reading(tiny_run: Path, other: Path):
+def test_compare_command_prints_a_reading_of_each_difference(tiny_run: Path, other: Path):
     found = segue("compare", str(tiny_run), str(other), "--metric", "recall@20")
     assert found.exit_code == 0 and "recipe: no difference" in found.stdout and "p (Holm)" in found.stdout
     assert "B is higher" in next(line for line in found.stdout.splitlines() if line.strip().startswith("popularity"))
 
 
-def test_a_run_is_reproduced_to_the_byte(tiny_run: Path, tmp_path: Path):
+def test_reproduce_gives_identical_bytes(tiny_run: Path, tmp_path: Path):
     found = reproduce(tiny_run, tmp_path / "again")
     assert found.same and found.metrics == []
     assert not (tmp_path / "again" / "cache").exists() and (tmp_path / "again" / run_directory.REPORT).exists()
 
 
-def test_reproduction_reports_other_numbers_and_surroundings(tiny_run: Path, tmp_path: Path):
+def test_reproduce_reports_different_metrics_and_package_versions(tiny_run: Path, tmp_path: Path):
     claimed = tmp_path / "claimed"
     shutil.copytree(tiny_run, claimed)
     rows = json.loads((claimed / run_directory.METRICS).read_text())
@@ -229,14 +229,14 @@ def test_reproduction_reports_other_numbers_and_surroundings(tiny_run: Path, tmp
     assert f"{claimed} is not reproduced: 1 values differ; what was other than then is above" in found.stdout
 
 
-def test_reproduce_refuses_an_unfinished_run(tiny_run: Path, tmp_path: Path):
+def test_reproducing_an_unfinished_run_raises(tiny_run: Path, tmp_path: Path):
     with pytest.raises(RunDirectoryError, match="is not a finished run"):
         reproduce(tmp_path, tmp_path / "again")
     with pytest.raises(RunDirectoryError, match="is the run itself"):
         reproduce(tiny_run, tiny_run)
 
 
-def test_reproduce_refuses_a_folder_with_a_finished_run(tiny_run: Path, tmp_path: Path):
+def test_reproducing_into_a_finished_run_raises(tiny_run: Path, tmp_path: Path):
     shutil.copytree(tiny_run, tmp_path / "twin")
     with pytest.raises(
         RunDirectoryError,
@@ -246,7 +246,7 @@ def test_reproduce_refuses_a_folder_with_a_finished_run(tiny_run: Path, tmp_path
 
 
 @pytest.mark.parametrize("new", ["epochs: 1", "epochss: 2", "epochs: many"])
-def test_reproduce_refuses_a_changed_recipe(new: str, tiny_run: Path, tmp_path: Path):
+def test_reproducing_a_changed_recipe_raises(new: str, tiny_run: Path, tmp_path: Path):
     changed = tmp_path / "changed"
     shutil.copytree(tiny_run, changed)
     text = (changed / run_directory.RECIPE).read_text()
@@ -259,7 +259,7 @@ def test_reproduce_refuses_a_changed_recipe(new: str, tiny_run: Path, tmp_path: 
     assert not (tmp_path / "again").exists()
 
 
-def test_invalid_recipe_error_has_the_line(tiny_run: Path, tmp_path: Path):
+def test_reproducing_an_invalid_recipe_raises_with_line_number(tiny_run: Path, tmp_path: Path):
     unfinished = tmp_path / "unfinished"  # as a run is whose weights are not all here
     shutil.copytree(tiny_run, unfinished)
     (unfinished / "stages" / "finished.json").unlink()
@@ -269,7 +269,7 @@ def test_invalid_recipe_error_has_the_line(tiny_run: Path, tmp_path: Path):
         reproduce(unfinished, tmp_path / "again")
 
 
-def test_report_of_several_runs_is_one_page(tiny_run: Path, other: Path, tmp_path: Path):
+def test_report_of_several_runs_is_a_single_page(tiny_run: Path, other: Path, tmp_path: Path):
     target = tmp_path / "both.html"
     found = segue("report", str(tiny_run), str(other), "--out", str(target))
     assert (
@@ -289,7 +289,7 @@ def test_report_of_several_runs_is_one_page(tiny_run: Path, other: Path, tmp_pat
         merge([RunFiles.read(tiny_run), RunFiles.read(tiny_run)])
 
 
-def test_a_table_in_latex_has_intervals_on_demand(tiny_run: Path):
+def test_latex_table_has_intervals_only_with_the_option(tiny_run: Path):
     args = ["report", str(tiny_run), "--format", "latex"]
     plain, full = (segue(*args, *more).stdout for more in ([], ["--intervals"]))
     assert full.count("\\scriptsize [") > 0 == plain.count("\\scriptsize [")
@@ -300,13 +300,13 @@ def test_a_table_in_latex_has_intervals_on_demand(tiny_run: Path):
 @pytest.mark.parametrize(
     ("form", "sign"), [("markdown", "| popularity |"), ("csv", "popularity,"), ("latex", r"\begin{tabular}")]
 )
-def test_report_prints_and_writes_the_same_table(tiny_run: Path, tmp_path: Path, form: str, sign: str):
+def test_printed_and_written_report_tables_are_identical(tiny_run: Path, tmp_path: Path, form: str, sign: str):
     printed = segue("report", str(tiny_run), "--format", form)
     assert printed.exit_code == 0 and sign in printed.stdout
     written = segue("report", str(tiny_run), "--format", form, "--out", str(tmp_path / "t"))
     assert written.exit_code == 0 and (tmp_path / "t").read_text().strip() == printed.stdout.strip()
 
 
-def test_unknown_slice_of_a_report_is_an_error(tiny_run: Path):
+def test_unknown_report_slice_raises(tiny_run: Path):
     found = segue("report", str(tiny_run), "--format", "csv", "--slice", "colder")
     assert found.exit_code == 2 and "--slice='colder' is not in any of these runs: did you mean 'cold'?" in found.stderr

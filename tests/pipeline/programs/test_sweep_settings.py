@@ -1,4 +1,4 @@
-"""`segue sweep`: settings searched on validation alone, resumed after a kill, the best as a recipe that runs."""
+"""Tests of `segue sweep`, which searches for settings on the validation split."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KEY = "baselines.0.params.neighbours"
 
 
 class Killed(Reporter):
-    """Ends the process, as far as the sweep can tell, at its third trial."""
+    """Reporter that interrupts a sweep at the third trial."""
 
     def stage(self, name: str) -> None:
         if name.startswith("trial 3"):
@@ -46,7 +46,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def out(recipe: Path, tiny_cache: Path) -> Path:
-    """A sweep that was killed at its third trial and gone on with by the command."""
+    """Return the folder of a sweep that was killed at the third trial and then resumed."""
     folder = recipe.parent / "out"
     with pytest.raises(KeyboardInterrupt):
         sweep(load(recipe), folder, progress=Killed(), cache=tiny_cache)
@@ -66,7 +66,7 @@ def stages(folder: Path) -> list[tuple[str, str]]:
     return [(line["stage"], line["state"]) for line in lines if line["event"] == "stage"]
 
 
-def test_finished_trials_are_kept_over_a_kill(out: Path):
+def test_resumed_sweep_keeps_finished_trials(out: Path):
     found = json.loads((out / "sweep.json").read_text())
     assert [row["settings"] for row in found["trials"]] == [{KEY: 1}, {KEY: 40}, {KEY: 5}]
     states = [state for _, state in stages(out)]
@@ -75,7 +75,7 @@ def test_finished_trials_are_kept_over_a_kill(out: Path):
     assert len(set(values)) > 1 and found["best"] == 1 + values.index(max(values))
 
 
-def test_sweep_never_evaluates_on_test(out: Path, tiny_cache: Path):
+def test_sweep_does_not_evaluate_on_the_test_split(out: Path, tiny_cache: Path):
     assert not [path for path in out.rglob("*") if "test" in path.name]
     found = json.loads((out / "sweep.json").read_text())
     best = found["trials"][found["best"] - 1]
@@ -94,7 +94,7 @@ def test_sweep_never_evaluates_on_test(out: Path, tiny_cache: Path):
     }
 
 
-def test_a_recipe_with_a_sweep_is_not_run_and_one_without_not_swept(recipe: Path, tmp_path: Path):
+def test_run_with_and_sweep_without_a_sweep_section_raise(recipe: Path, tmp_path: Path):
     with pytest.raises(InputError, match="segue sweep"):
         run(load(recipe), tmp_path / "run")
     with pytest.raises(InputError, match="has no sweep"):
@@ -113,12 +113,12 @@ def test_a_recipe_with_a_sweep_is_not_run_and_one_without_not_swept(recipe: Path
         ("sweep.select=ndcg@50", "must be one of"),
     ],
 )
-def test_invalid_sweep_is_refused_before_training(recipe: Path, over: str, told: str):
+def test_invalid_sweep_raises_before_training(recipe: Path, over: str, told: str):
     with pytest.raises(InputError, match=told):
         load(recipe, ["baselines.1={name: popularity}", over])
 
 
-def test_optuna_finds_the_maximum_and_is_deterministic():
+def test_optuna_search_is_deterministic_and_finds_the_maximum():
     pytest.importorskip("optuna")
     over: dict[str, Any] = {"a": {"low": 0.0, "high": 1.0}, "b": ["x", [1, 2]], "c": {"low": 8, "high": 64, "step": 8}}
     spec = Sweep.model_validate({"search": "optuna", "trials": 40, "over": over})

@@ -1,4 +1,4 @@
-"""`segue bench`: the same budget for each, the best on validation run, one table that is kept."""
+"""Tests of `segue bench`, which tunes every baseline with the same budget."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def table(recipe: Path, tiny_cache: Path) -> dict[str, Any]:
     return kept
 
 
-def test_every_system_has_a_row_with_costs_the_best_first(table: dict[str, Any]) -> None:
+def test_bench_table_has_a_row_per_system_sorted_by_metric(table: dict[str, Any]) -> None:
     names = [row["system"] for row in table["rows"]]
     expected = {"popularity", "item-knn", "artist-popularity", "ease", "two-stage", "sasrec-multimodal", "upper-bound"}
     assert set(names) == expected and names[-1] == "upper-bound"
@@ -67,7 +67,7 @@ def test_every_system_has_a_row_with_costs_the_best_first(table: dict[str, Any])
     assert table["comparisons"] and table["manifest"]["seed"] == 0 and table["budget"] == 2
 
 
-def test_every_baseline_is_tuned_with_the_same_budget(table: dict[str, Any], recipe: Path) -> None:
+def test_all_baselines_are_tuned_with_the_same_budget(table: dict[str, Any], recipe: Path) -> None:
     tuned = {row["system"]: row for row in table["rows"] if row["tried"]}
     assert set(tuned) == {"item-knn", "artist-popularity", "ease"}
     run = recipe.parent / "out" / "run"
@@ -81,7 +81,7 @@ def test_every_baseline_is_tuned_with_the_same_budget(table: dict[str, Any], rec
         assert {key: kept["params"][key] for key in best["params"]} == best["params"]
 
 
-def test_a_second_call_tunes_and_runs_nothing_again(table: dict[str, Any], recipe: Path, tiny_cache: Path) -> None:
+def test_second_bench_call_reuses_finished_runs(table: dict[str, Any], recipe: Path, tiny_cache: Path) -> None:
     out = recipe.parent / "out"
     before = {path: path.stat().st_mtime_ns for path in out.rglob("stages/*.json")}
     again = tune_baselines.bench(
@@ -91,7 +91,7 @@ def test_a_second_call_tunes_and_runs_nothing_again(table: dict[str, Any], recip
     assert again["rows"] == table["rows"]
 
 
-def test_settings_start_with_the_defaults_and_stay_in_the_budget() -> None:
+def test_first_tuned_settings_are_the_defaults() -> None:
     assert tune_baselines.settings(EASE, 1, 0) == [{}]
     some = tune_baselines.settings(EASE, 3, 0)
     assert len(some) == 3 and some[0] == {} and some == tune_baselines.settings(EASE, 3, 0)
@@ -100,7 +100,7 @@ def test_settings_start_with_the_defaults_and_stay_in_the_budget() -> None:
     assert sorted(one["regularisation"] for one in every[1:]) == [10.0, 30.0, 100.0, 500.0, 1000.0]
 
 
-def test_all_baselines_are_those_that_fit_protocol_and_recipe(recipe: Path) -> None:
+def test_baseline_groups_depend_on_protocol_and_recipe(recipe: Path) -> None:
     disjoint, last = load(recipe), load(recipe, ["evaluation.split=leave_last_out"])
     bare = load(recipe, ["encoders={}", "models=[]", "baselines=[popularity]"])
     names = {kind: set(tune_baselines._names([kind], disjoint)) for kind in ("all", "cheap")}
@@ -125,7 +125,7 @@ def test_all_baselines_are_those_that_fit_protocol_and_recipe(recipe: Path) -> N
     assert {"ials", "ease", "two-stage", "content-mix", "markov", "vstan"} <= names["cheap"]
 
 
-def test_grids_of_rankers_have_existing_parameters() -> None:
+def test_ranker_grids_have_only_existing_parameters() -> None:
     for name in ranker_registry.listed():
         cls = ranker_registry.ranker_class(name)
         for setting in tune_baselines.settings(cls, 1000, 0):
@@ -151,7 +151,7 @@ def test_grids_of_rankers_have_existing_parameters() -> None:
         ({"budget": 0}, "budget=0 must be >= 1"),
     ],
 )
-def test_invalid_bench_arguments_are_refused_before_tuning(
+def test_invalid_bench_arguments_raise_before_tuning(
     given: dict[str, Any], message: str, recipe: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError) as found:
@@ -159,14 +159,16 @@ def test_invalid_bench_arguments_are_refused_before_tuning(
     assert message in str(found.value) and not (tmp_path / "out").exists()
 
 
-def test_content_without_encoders_is_refused_before_anything_runs(recipe: Path, tmp_path: Path) -> None:
+def test_content_baseline_without_encoders_raises_before_tuning(recipe: Path, tmp_path: Path) -> None:
     bare = load(recipe, ["encoders={}", "models=[]", "baselines=[popularity]"])
     with pytest.raises(InputError, match="baselines: 'content-centroid' ranks by content: name encoders in the recipe"):
         tune_baselines.bench(bare, tmp_path / "out", baselines=["item-knn", "content-centroid"])
     assert not (tmp_path / "out").exists()
 
 
-def test_bench_leaves_out_title_rankers_without_titles(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bench_skips_title_rankers_if_playlists_have_no_titles(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = "".join(f"{p},{(p + t * (1 + p // 20)) % 20}\n" for p in range(30) for t in range(6))
     (tmp_path / "lists.csv").write_text(f"playlist_id,track_id\n{rows}")
     path = tmp_path / "untitled.yaml"
@@ -183,7 +185,7 @@ def test_bench_leaves_out_title_rankers_without_titles(tmp_path: Path, capsys: p
     assert all(f"{name}: left out, the catalogue has no titles" in told for name in names[1:])
 
 
-def test_metric_without_a_cutoff_is_tuned_for_by_name(recipe: Path, tmp_path: Path, tiny_cache: Path) -> None:
+def test_bench_selects_by_a_metric_without_a_cutoff(recipe: Path, tmp_path: Path, tiny_cache: Path) -> None:
     asked = load(
         recipe,
         ["evaluation.metrics=[rprec, recall, auc, coverage]", "encoders={}", "models=[]", "baselines=[popularity]"],
@@ -197,7 +199,7 @@ def test_metric_without_a_cutoff_is_tuned_for_by_name(recipe: Path, tmp_path: Pa
     assert "test all auc" in row["values"] and tune_baselines._target("auc", asked) == ("auc", 0)
 
 
-def test_a_stock_model_that_memory_cannot_hold_is_left_out(
+def test_bench_skips_stock_models_too_large_for_memory(
     recipe: Path, tiny_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("toolkit.baselines.stock.stock_models.free_memory", lambda device: 1000)

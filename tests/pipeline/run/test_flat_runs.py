@@ -1,4 +1,4 @@
-"""Runs and recipes of the version with flat keys: they can be continued, compared and reproduced."""
+"""Tests of runs and recipes that were written with the old flat keys."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MARKER = f"{run_directory.STAGES}/finished.json"
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A run whose recipe, and whose marker that it is finished, are in the flat form of the version before."""
+    """Yield a finished run with a recipe and a completion marker that use flat keys."""
     folder = tmp_path_factory.mktemp("flat")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEGUE_CACHE", str(folder / "cache"))
@@ -40,11 +40,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def flat_run(finished: Path, tmp_path: Path) -> Path:
-    """A copy of it that a test may change."""
+    """Return a copy of the flat run that a test may change."""
     return Path(shutil.copytree(finished, tmp_path / "run"))
 
 
-def test_the_stored_recipe_is_the_same_in_todays_form() -> None:
+def test_stored_flat_recipe_converts_to_the_current_form() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", OldForm)
         today = load(FLAT / "small.yaml").model_dump(mode="json")
@@ -60,7 +60,7 @@ def test_current_form_returns_an_invalid_recipe_unchanged() -> None:
     }
 
 
-def test_the_same_recipe_finds_the_finished_run(flat_run: Path) -> None:
+def test_flat_recipe_reuses_the_finished_run(flat_run: Path) -> None:
     before = {
         path: path.read_bytes() for path in flat_run.rglob("*") if path.is_file() and path.name != run_directory.LOCK
     }
@@ -71,7 +71,7 @@ def test_the_same_recipe_finds_the_finished_run(flat_run: Path) -> None:
     } == before
 
 
-def test_the_recipe_rewritten_in_todays_form_finds_it_too(flat_run: Path, tmp_path: Path) -> None:
+def test_recipe_in_the_current_form_reuses_the_finished_flat_run(flat_run: Path, tmp_path: Path) -> None:
     flat = (
         "loss: gbce, negatives: 16, gbce_t: 0.5",
         "missing: em, em_rank: 4",
@@ -96,7 +96,7 @@ def test_the_recipe_rewritten_in_todays_form_finds_it_too(flat_run: Path, tmp_pa
     )
 
 
-def test_a_fresh_run_in_its_folder_has_the_same_numbers_and_todays_form(flat_run: Path) -> None:
+def test_fresh_run_in_a_flat_folder_has_the_same_metrics(flat_run: Path) -> None:
     metrics = (flat_run / run_directory.METRICS).read_bytes()
     found = segue("run", FLAT / "small.yaml", "--out", flat_run, "--fresh")
     assert found.exit_code == 0, found.output
@@ -106,7 +106,7 @@ def test_a_fresh_run_in_its_folder_has_the_same_numbers_and_todays_form(flat_run
     assert again.output.endswith("is reproduced: metrics.json is the same to the byte\n")
 
 
-def test_another_recipe_is_still_refused_by_the_value_that_differs(flat_run: Path) -> None:
+def test_different_recipe_in_a_flat_folder_raises_with_the_changed_value(flat_run: Path) -> None:
     found = segue("run", FLAT / "small.yaml", "--out", flat_run, "--set", "defaults.gbce_t=0.25")
     assert found.exit_code == 2
     assert found.stderr.endswith(
@@ -114,7 +114,7 @@ def test_another_recipe_is_still_refused_by_the_value_that_differs(flat_run: Pat
     )
 
 
-def test_it_is_continued_reported_compared_and_reproduced_without_a_warning(flat_run: Path, tmp_path: Path) -> None:
+def test_commands_read_a_flat_run_without_warnings(flat_run: Path, tmp_path: Path) -> None:
     today = Path(shutil.copytree(flat_run, tmp_path / "today"))
     (today / run_directory.RECIPE).write_bytes(
         run_directory.to_yaml(run_directory.current_form(run_directory.read_recipe(flat_run)))
@@ -150,7 +150,7 @@ fusion: {missing: em, em_rank: 4}
 """
 
 
-def test_each_old_form_is_shown_once_with_its_line(tmp_path: Path) -> None:
+def test_warnings_show_each_old_form_once_with_line_number(tmp_path: Path) -> None:
     path = write(tmp_path, OLD)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -163,7 +163,7 @@ def test_each_old_form_is_shown_once_with_its_line(tmp_path: Path) -> None:
     ]
 
 
-def test_the_command_shows_each_old_form_once(tmp_path: Path) -> None:
+def test_run_command_prints_each_old_form_once(tmp_path: Path) -> None:
     found = segue("validate", write(tmp_path, OLD))
     assert (
         found.exit_code == 0 and found.stderr.count("gbce_t: 0.5") == 1 and found.stderr.count("is the old form") == 4

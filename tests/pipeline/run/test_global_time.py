@@ -1,4 +1,4 @@
-"""`protocol: global_time` from a log on disk to metrics, and on real data with times."""
+"""Tests of runs with the split `global_time`, on made-up and real data."""
 
 from __future__ import annotations
 
@@ -39,10 +39,7 @@ threads: 1
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """120 listeners over a year, each of one of four tastes.
-
-    Songs 1 to 40 exist from the start, 41 to 48 since September.
-    """
+    """Write a recipe and a year of plays by 120 listeners with four tastes; songs 41 to 48 appear in September."""
     folder, rng = tmp_path_factory.mktemp("log"), np.random.default_rng(4)
     rows = []
     for user in range(120):
@@ -62,7 +59,7 @@ def run(recipe: Path) -> Path:
     return recipe.parent / "run"
 
 
-def test_a_run_from_a_log_to_metrics(run: Path) -> None:
+def test_global_time_run_writes_metrics_and_cuts(run: Path) -> None:
     rows = json.loads((run / run_directory.METRICS).read_text())
     value = {(row["system"], row["slice"]): (row["value"], row["n"]) for row in rows if row["split"] == "test"}
     assert (
@@ -79,7 +76,7 @@ def test_a_run_from_a_log_to_metrics(run: Path) -> None:
     assert "2020-09-01" in (run / run_directory.REPORT).read_text()
 
 
-def test_a_cut_that_is_ignored_fails_the_run(run: Path, recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_split_that_ignores_the_cut_raises(run: Path, recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = time_split.global_time
 
     def uncut(corpus: Corpus, **settings: Any) -> Split:
@@ -95,7 +92,7 @@ def test_a_cut_that_is_ignored_fails_the_run(run: Path, recipe: Path, monkeypatc
         pipeline.run(load(recipe), recipe.parent / "uncut", cache=recipe.parent / "cache")
 
 
-def test_global_time_without_timestamps_is_an_error_with_its_cure(run: Path, recipe: Path) -> None:
+def test_global_time_without_timestamps_raises_with_a_cure(run: Path, recipe: Path) -> None:
     untimed = load(recipe, ["data.options={playlist: user, track: song}"])
     with pytest.raises(
         InputError, match=r"global_time needs times, and the corpus has none: name the column .*\(data\.options\.time"
@@ -119,12 +116,12 @@ def test_global_time_without_timestamps_is_an_error_with_its_cure(run: Path, rec
         ),
     ],
 )
-def test_wrong_settings_are_refused_before_anything_runs(override: str, message: str, recipe: Path) -> None:
+def test_invalid_global_time_settings_raise_at_load(override: str, message: str, recipe: Path) -> None:
     with pytest.raises(RecipeError, match=message):
         load(recipe, [override], parameters=True)
 
 
-def test_cuts_are_dates_times_or_shares(recipe: Path) -> None:
+def test_cut_can_be_a_date_a_time_or_a_share(recipe: Path) -> None:
     for given, kept in (
         ("2020-08-01", "2020-08-01"),
         ("2020-08-01T06:00:00", "2020-08-01T06:00:00"),
@@ -139,8 +136,8 @@ def test_cuts_are_dates_times_or_shares(recipe: Path) -> None:
 
 
 @pytest.mark.skipif(find_spec("recbole") is None, reason="no RecBole, in whose package the log lies")
-def test_a_real_log_is_cut_without_a_leak(tmp_path: Path) -> None:
-    """MovieLens 100k as RecBole ships it."""
+def test_global_time_split_of_movielens_does_not_leak(tmp_path: Path) -> None:
+    """Split the MovieLens 100k log that is part of RecBole."""
     spec = find_spec("recbole")
     assert spec is not None and spec.submodule_search_locations
     place = Path(spec.submodule_search_locations[0]) / "dataset_example" / "ml-100k" / "ml-100k.inter"
@@ -158,7 +155,7 @@ def test_a_real_log_is_cut_without_a_leak(tmp_path: Path) -> None:
 
 
 @pytest.mark.data
-def test_real_playlists_with_versions_are_cut_without_a_leak(shared_data: Path, tmp_path: Path) -> None:
+def test_global_time_split_of_playlist_versions_does_not_leak(shared_data: Path, tmp_path: Path) -> None:
     corpus = build(ArchiveReader(shared_data / "playlists-spa"), None, tmp_path / "corpus")
     asked = Evaluation(
         split={"type": "global_time", "valid_from": "2020-07-01", "test_from": "2021-01-01", "equal_lists": "drop"}

@@ -1,4 +1,4 @@
-"""A run killed for real, in the middle of encoding, training and evaluating, ends in the same numbers."""
+"""Tests of runs that are killed by a signal or stopped by a full disk."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LIMIT = 120
 
 
 class Run:
-    """`segue run` in processes of its own, all in one directory with one cache."""
+    """Subprocesses of `segue run` that share a directory and a cache."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.out = folder, folder / "run"
@@ -58,7 +58,7 @@ class Run:
         return (self.out / run_directory.METRICS).read_bytes()
 
     def kill_when(self, reached: Callable[[], bool]) -> None:
-        """SIGKILL as soon as `reached`; the run must not be over by then."""
+        """Send SIGKILL as soon as `reached` returns true; fail if the run has ended by then."""
         with self.start() as process:
             deadline = time.monotonic() + LIMIT
             while not reached():
@@ -74,7 +74,7 @@ class Run:
         return [json.loads(line) for line in lines if line.endswith("}")]
 
     def saw(self, **fields: Any) -> Callable[[], bool]:
-        """Whether the log has a line with these values (a `what` by its beginning)."""
+        """Return whether the log has a line with these values; `what` is compared by prefix."""
 
         def found() -> bool:
             return any(
@@ -89,9 +89,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return Run(tmp_path_factory.mktemp("unbroken") / "x").to_the_end()
 
 
-def test_killed_while_encoding_training_and_evaluating_the_numbers_are_the_same(
-    tmp_path: Path, unbroken: bytes
-) -> None:
+def test_run_killed_in_three_stages_gives_identical_metrics(tmp_path: Path, unbroken: bytes) -> None:
     run = Run(tmp_path / "x")
     run.kill_when(run.saw(event="progress", what="audio: fit features-vae"))
     assert not list((tmp_path / "x" / "cache" / "encodings").glob("*.safetensors")), (
@@ -113,7 +111,7 @@ def test_killed_while_encoding_training_and_evaluating_the_numbers_are_the_same(
     assert (run.out / run_directory.REPORT).exists() and not list((run.out / run_directory.STAGES).glob("*.work"))
 
 
-def test_full_disk_is_reported_in_one_line(tmp_path: Path, unbroken: bytes) -> None:
+def test_full_disk_error_is_one_line(tmp_path: Path, unbroken: bytes) -> None:
     import resource
 
     run = Run(tmp_path / "x")

@@ -1,4 +1,4 @@
-"""Preflight: `segue validate` finds what would stop a run, and `segue run` what takes no time to find."""
+"""Tests of the checks that `segue validate` and `segue run` make before a run starts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SPLIT = "evaluation: {split: {min_tracks: 4}, k: [3], bootstrap: 20}\nbaselines:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with playlists in four formats, and a table of tracks beside them."""
+    """Change to a folder with playlists in four formats and a table of tracks."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SEGUE_CACHE", str(tmp_path / "cache"))
     Path("lists.csv").write_text("playlist_id,track_id,mood\n" + "".join(f"{p},{t},calm\n" for p, t in ROWS))
@@ -53,7 +53,7 @@ def recipe(data: str, more: str = "") -> Path:
 
 
 def lines(path: Path) -> list[str]:
-    """What `segue validate` refuses, less the program's name and the folder."""
+    """Return the errors of `segue validate` without program name and folder."""
     found = segue("validate", path)
     assert found.exit_code == (2 if found.stderr else 0), found.output
     return [line.removeprefix("segue: ").replace(f"{Path.cwd()}/", "") for line in found.stderr.splitlines()]
@@ -109,7 +109,7 @@ def lines(path: Path) -> list[str]:
         ),
     ],
 )
-def test_files_and_columns(here: Path, data: str, line: str | None) -> None:
+def test_validate_reports_missing_files_and_columns(here: Path, data: str, line: str | None) -> None:
     assert lines(recipe(data)) == ([] if line is None else [f"r.yaml:1: {line}"])
 
 
@@ -139,7 +139,7 @@ TABLES = "{reader: csv, path: lists.csv, options: {tracks: {file: tracks.csv, fe
         ),
     ],
 )
-def test_fields_of_encoders(here: Path, data: str, field: str, near: str | None) -> None:
+def test_validate_reports_unknown_encoder_fields(here: Path, data: str, field: str, near: str | None) -> None:
     path = recipe(data, f"encoders: {{x: {{encoder: tfidf, field: {field}}}}}\nmodels: [{{type: sasrec}}]\n")
     found = lines(path)
     if near is None:
@@ -172,12 +172,12 @@ def test_fields_of_encoders(here: Path, data: str, field: str, near: str | None)
         ),
     ],
 )
-def test_other_keys_that_name_fields(here: Path, more: str, line: str) -> None:
+def test_validate_reports_unknown_fields_in_other_keys(here: Path, more: str, line: str) -> None:
     found = lines(recipe(TABLES, more))
     assert len(found) == 1 and found[0].partition(": ")[2].startswith(line)
 
 
-def test_a_split_and_a_ranker_that_read_a_field(here: Path) -> None:
+def test_validate_reports_unknown_fields_of_splits_and_rankers(here: Path) -> None:
     Path("r.yaml").write_text(
         "data: {reader: csv, path: lists.csv}\nbaselines: [genre-popularity]\nevaluation: {split: {type: "
         "item_cold, field: part}}\n"
@@ -189,13 +189,13 @@ def test_a_split_and_a_ranker_that_read_a_field(here: Path) -> None:
     ]
 
 
-def test_unused_encoders_are_not_checked(here: Path) -> None:
+def test_validate_skips_unused_encoders(here: Path) -> None:
     encoders = "encoders: {x: {encoder: tfidf, field: gone}, y: {encoder: tfidf, field: title}}\n"
     assert lines(recipe(TABLES, f"{encoders}models: [{{type: sasrec, modalities: [y]}}]\n")) == []
 
 
 class Plain(Reader):
-    """Playlists of two songs of which the first has words; a stranger's reader, which declares nothing."""
+    """Third-party reader that yields two songs, one with words, and does not declare its fields."""
 
     name = "plain"
     songs: ClassVar[int] = 3
@@ -222,7 +222,7 @@ class Long(Plain):
 
 
 @pytest.mark.parametrize(("kind", "certain"), [("Plain", True), ("Long", False)])
-def test_fields_of_a_reader_without_declaration_are_sampled(here: Path, kind: str, certain: bool) -> None:
+def test_undeclared_reader_fields_are_sampled_from_records(here: Path, kind: str, certain: bool) -> None:
     data = f"{{reader: 'tests.pipeline.run.test_preflight:{kind}', path: lists.csv}}"
     assert lines(recipe(data, "encoders: {x: {encoder: tfidf, field: words}}\nmodels: [{type: sasrec}]\n")) == []
     found = segue("validate", recipe(data, "encoders: {x: {encoder: tfidf, field: wrds}}\nmodels: [{type: sasrec}]\n"))
@@ -240,7 +240,7 @@ def test_fields_of_a_reader_without_declaration_are_sampled(here: Path, kind: st
         )
 
 
-def test_missing_package_of_a_reader_is_an_error(here: Path) -> None:
+def test_validate_reports_the_missing_package_of_a_reader(here: Path) -> None:
     assert lines(recipe("{reader: 'tests.pipeline.run.test_preflight:Needy', path: lists.csv}")) == [
         "r.yaml:1: data.reader='plain' needs no_such_module, which is not installed: pip install no-such-module"
     ]
@@ -253,7 +253,7 @@ models: [{type: sasrec}]
 """
 
 
-def test_fields_that_are_collected_count(here: Path) -> None:
+def test_collected_fields_are_known_to_validate(here: Path) -> None:
     from toolkit.plugins import load as plugin
     from toolkit.plugins import names
 
@@ -265,7 +265,7 @@ def test_fields_that_are_collected_count(here: Path) -> None:
 
 @pytest.fixture
 def without(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Hide a package, as where it is not installed."""
+    """Return a function that makes a package appear not installed."""
 
     def hide(module: str) -> None:
         real = packages.util.find_spec
@@ -318,7 +318,7 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         ),
     ],
 )
-def test_packages_that_are_not_installed(
+def test_validate_reports_packages_that_are_not_installed(
     here: Path, without: Callable[[str], None], module: str, more: str, line: str | None
 ) -> None:
     without(module)
@@ -326,7 +326,7 @@ def test_packages_that_are_not_installed(
     assert [each.partition(": ")[2] for each in found] == ([] if line is None else [line])
 
 
-def test_packages_of_one_command_are_one_line(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packages_with_the_same_install_command_are_one_error(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, hidden = packages.util.find_spec, {"soundfile", "soxr", "librosa", "sklearn"}
     monkeypatch.setattr(packages.util, "find_spec", lambda name, *rest: None if name in hidden else real(name, *rest))
     data = "{reader: csv, path: lists.csv, options: {audio: {sound: mood}}}"
@@ -337,7 +337,7 @@ def test_packages_of_one_command_are_one_line(here: Path, monkeypatch: pytest.Mo
     ]
 
 
-def test_every_stock_baseline_needs_recbole(without: Callable[[str], None]) -> None:
+def test_stock_baselines_require_recbole(without: Callable[[str], None]) -> None:
     from toolkit.plugins import names
     from toolkit.ranker_registry import ranker_class
 
@@ -347,14 +347,14 @@ def test_every_stock_baseline_needs_recbole(without: Callable[[str], None]) -> N
     assert RECBOLE.fault == "is not installed: pip install --no-deps recbole==1.2.1"
 
 
-def test_package_of_another_version_or_without_metadata_is_an_error() -> None:
+def test_package_with_wrong_or_unknown_version_raises() -> None:
     assert Package("pytest", "pip install pytest==0.1", "0.1").fault.endswith(
         "and must be 0.1: pip install pytest==0.1"
     )
     assert Package("json", "python", "9").fault == "" and Package("no_such_module", "x").fault == "is not installed: x"
 
 
-def test_missing_weights_are_reported_with_their_key(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_validate_reports_missing_weights_with_their_key(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(here / "hub"))
     encoders = (
         "encoders:\n  words: {encoder: word-vectors, field: title}\n"
@@ -375,7 +375,7 @@ def test_missing_weights_are_reported_with_their_key(here: Path, monkeypatch: py
     assert told[3].endswith("or fetch it with `hf download nobody/nothing`") and len(told) == 4
 
 
-def test_weights_that_may_be_skipped_are_a_warning(here: Path) -> None:
+def test_missing_weights_are_a_warning_with_on_missing_weights_skip(here: Path) -> None:
     path = recipe(
         TABLES,
         "on_missing_weights: skip\nencoders: {words: {encoder: word-vectors, field: title}}\nmodels: [{type: hstu}]\n",
@@ -386,7 +386,7 @@ def test_weights_that_may_be_skipped_are_a_warning(here: Path) -> None:
     )
 
 
-def test_preflight_does_not_read_vectors(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_preflight_does_not_read_vector_values(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from toolkit.encoders.features import vectors
 
     np.savez("mine.npz", ids=np.array(["t1"]), matrix=np.zeros((1, 2), np.float32))
@@ -400,14 +400,14 @@ def test_preflight_does_not_read_vectors(here: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_unreadable_data_path_is_an_error(here: Path) -> None:
+def test_validate_reports_an_unreadable_data_path(here: Path) -> None:
     Path("lists.csv").chmod(0)
     assert lines(recipe("{reader: csv, path: lists.csv}"))[0].startswith(
         "r.yaml:1: data.path: lists.csv cannot be read: permission denied: "
     )
 
 
-def test_problems_are_lines_of_python_too(here: Path) -> None:
+def test_preflight_problems_returns_lines_in_python(here: Path) -> None:
     path = recipe("{reader: csv, path: lists.csv, options: {track: song}}")
     assert preflight.problems(load(path)) == [
         f"data.options: {here}/lists.csv has no column 'song' (option track): columns: playlist_id, track_id, mood"
@@ -415,7 +415,7 @@ def test_problems_are_lines_of_python_too(here: Path) -> None:
     assert preflight.doubts(load(path)) == []
 
 
-def test_a_run_is_refused_before_any_work(here: Path, without: Callable[[str], None]) -> None:
+def test_run_with_preflight_errors_writes_nothing(here: Path, without: Callable[[str], None]) -> None:
     without("recbole")
     path = recipe(TABLES, "models: [{type: sasrec}]\nencoders: {x: {encoder: tfidf, field: gone}}\n")
     found = segue("run", path, "--out", "out")
@@ -431,7 +431,7 @@ def test_a_run_is_refused_before_any_work(here: Path, without: Callable[[str], N
         api.run(load(path), "out")
 
 
-def test_a_large_file_takes_no_longer_than_its_header(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_validate_reads_only_the_header_of_tables(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from toolkit.catalogue.readers.tables.delimited import DelimitedFile
 
     monkeypatch.setattr(DelimitedFile, "rows", lambda self: pytest.fail("rows were read"))
@@ -439,7 +439,7 @@ def test_a_large_file_takes_no_longer_than_its_header(here: Path, monkeypatch: p
     assert CsvReader(Path("lists.csv")).fields_offered() == set()
 
 
-def test_validate_imports_no_torch_where_no_part_needs_it(here: Path) -> None:
+def test_validate_does_not_import_torch_unless_required(here: Path) -> None:
     path = recipe(TABLES, "encoders: {x: {encoder: tfidf, field: title}}\nmodels: [{type: sasrec}]\n")
     code = (
         "import sys\nfrom typer.testing import CliRunner\nfrom segue.commands.application import application\n"

@@ -1,4 +1,4 @@
-"""Memory of the process: what is said to be free, and what the C library does with freed memory while it is kept."""
+"""Tests of free memory estimates and of keeping freed memory in the process."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ print(json.dumps([*found, held()]))
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's mallopt")
 @pytest.mark.parametrize("wrong", [False, True])
-def test_freed_memory_is_kept_inside_and_returned_after(wrong: bool) -> None:
+def test_freed_memory_is_returned_only_after_the_context(wrong: bool) -> None:
     # a process of its own: a block fits into a hole that others left in the heap, and takes nothing from the system
     code = MEASURED.replace("WRONG", str(wrong))
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
@@ -63,7 +63,7 @@ def test_free_memory_is_positive_and_below_the_total() -> None:
 
 
 @pytest.mark.gpu
-def test_free_memory_of_a_card_shrinks_by_what_is_held() -> None:
+def test_free_gpu_memory_decreases_by_allocated_bytes() -> None:
     torch.cuda.empty_cache()
     before = free_memory("cuda")
     held = torch.empty(2**30, dtype=torch.uint8, device="cuda")

@@ -1,4 +1,4 @@
-"""A whole small run: what it writes, that its numbers are the playlists' own, and that nothing runs twice."""
+"""Tests of a small run from data to report, with all stages and written files."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def states(run: Path) -> Counter[str]:
     return Counter(line["state"] for line in lines if line["event"] == "stage")
 
 
-def test_every_system_has_every_metric_of_both_splits(tiny_run: Path) -> None:
+def test_metrics_have_every_system_metric_and_split(tiny_run: Path) -> None:
     found = {
         (row["system"], row["split"], row["slice"], row["metric"], row["k"])
         for row in read(tiny_run, run_directory.METRICS)
@@ -54,7 +54,7 @@ def test_every_system_has_every_metric_of_both_splits(tiny_run: Path) -> None:
     assert list(dict.fromkeys(row["system"] for row in read(tiny_run, run_directory.METRICS))) == SYSTEMS
 
 
-def test_a_metric_is_the_mean_of_its_playlists(tiny_run: Path) -> None:
+def test_metric_equals_the_mean_over_playlists(tiny_run: Path) -> None:
     frame = parquet.read_table(tiny_run / run_directory.PER_PLAYLIST).to_pandas()
     labelled = [
         whole.assign(slice=f"{kind}:" + whole[kind])
@@ -70,7 +70,7 @@ def test_a_metric_is_the_mean_of_its_playlists(tiny_run: Path) -> None:
         assert row["n"] == 1 or row["ci_low"] <= row["value"] <= row["ci_high"]
 
 
-def test_recall_of_the_examples_is_what_their_marks_say(tiny_run: Path) -> None:
+def test_example_hits_agree_with_recall_of_the_playlist(tiny_run: Path) -> None:
     frame = parquet.read_table(tiny_run / run_directory.PER_PLAYLIST).to_pandas()
     chosen = frame[(frame.split == "test") & (frame.slice == "all") & (frame.metric == "recall") & (frame.k == 5)]
     values = {(row.system, row.playlist): row.value for row in chosen.itertuples()}
@@ -131,7 +131,9 @@ def test_coverage_has_the_licence_of_pretrained_weights(tiny_recipe: Path, tiny_
     assert "weights: Apache-2.0 (all-MiniLM-L6-v2)" in (tmp_path / "run" / run_directory.REPORT).read_text()
 
 
-def test_coverage_texts_of_encoders(tiny_recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
+def test_coverage_has_the_out_of_vocabulary_share_of_text_encoders(
+    tiny_recipe: Path, tiny_cache: Path, tmp_path: Path
+) -> None:
     words = [
         "encoders.lyrics.encoder=word2vec",
         "encoders.lyrics.params={dim: 8, min_count: 30, epochs: 1}",
@@ -154,20 +156,20 @@ def test_upper_bound_has_the_highest_ndcg(tiny_run: Path) -> None:
     assert max(ndcg, key=lambda system: ndcg[system]) == "upper-bound"
 
 
-def test_a_finished_run_returns_at_once_and_touches_nothing(tiny_run: Path, tiny_cache: Path) -> None:
+def test_finished_run_returns_without_writing(tiny_run: Path, tiny_cache: Path) -> None:
     recipe = load(tiny_run / run_directory.RECIPE)
     before = {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*") if path.name != run_directory.LOCK}
     assert pipeline.run(recipe, tiny_run, cache=tiny_cache).metrics == read(tiny_run, run_directory.METRICS)
     assert {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*") if path.name != run_directory.LOCK} == before
 
 
-def test_another_recipe_in_the_directory_is_refused(tiny_run: Path, tiny_cache: Path) -> None:
+def test_different_recipe_in_a_run_directory_raises(tiny_run: Path, tiny_cache: Path) -> None:
     recipe = load(tiny_run / run_directory.RECIPE, ["models.0.epochs=3"])
     with pytest.raises(RunDirectoryError, match=r"models\.0\.epochs was 2, is 3"):
         pipeline.run(recipe, tiny_run, cache=tiny_cache)
 
 
-def test_only_what_is_missing_runs_again_and_fresh_runs_all(tiny_run: Path, tiny_cache: Path, tmp_path: Path) -> None:
+def test_only_missing_stages_run_again_unless_fresh(tiny_run: Path, tiny_cache: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run)
     (run / run_directory.LOG).unlink()
@@ -185,7 +187,7 @@ def test_only_what_is_missing_runs_again_and_fresh_runs_all(tiny_run: Path, tiny
 
 
 @pytest.mark.parametrize("lost", ["model/sasrec-multimodal/model.safetensors", "model/tracks.arrow"])
-def test_missing_model_file_is_written_again(tiny_run: Path, tiny_cache: Path, tmp_path: Path, lost: str) -> None:
+def test_missing_model_file_is_rewritten(tiny_run: Path, tiny_cache: Path, tmp_path: Path, lost: str) -> None:
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run)
     (run / lost).unlink()
@@ -208,7 +210,7 @@ def test_unpacked_scores_equal_packed_ones(tiny_run: Path, tmp_path: Path) -> No
 
 @pytest.fixture
 def lists(tmp_path: Path) -> Path:
-    """40 playlists over 30 tracks, as a CSV file."""
+    """Return the path of a CSV file with 40 playlists over 30 tracks."""
     rng = np.random.default_rng(0)
     rows = []
     for playlist in range(40):
@@ -235,7 +237,7 @@ def own_recipe(lists: Path, more: str = "") -> Path:
     return path
 
 
-def test_content_without_training_terms_needs_permission(lists: Path, tmp_path: Path) -> None:
+def test_content_without_training_permission_raises(lists: Path, tmp_path: Path) -> None:
     recipe = load(own_recipe(lists))
     with pytest.raises(
         InputError, match=r"training on 'sound' from csv, which does not say .* needs permission: \{allowed: true"
@@ -251,7 +253,7 @@ def test_content_without_training_terms_needs_permission(lists: Path, tmp_path: 
         pipeline.run(denied, tmp_path / "run3", cache=tmp_path / "cache")
 
 
-def test_files_that_encoders_need_are_opened_before_any_encoding(lists: Path, tmp_path: Path) -> None:
+def test_missing_encoder_files_raise_before_encoding(lists: Path, tmp_path: Path) -> None:
     permitted = own_recipe(lists, "  permission: {allowed: yes, reason: my own lists}\n")
     words = "{encoder: word-vectors, field: mood, params: {path: none.txt}}"
     for number, spec in enumerate(
@@ -270,7 +272,7 @@ def test_files_that_encoders_need_are_opened_before_any_encoding(lists: Path, tm
         ] == ["ingest"]
 
 
-def test_permission_is_kept_in_the_manifest_and_changed_data_is_seen(lists: Path, tmp_path: Path) -> None:
+def test_manifest_has_the_permission_and_changed_data_starts_a_new_run(lists: Path, tmp_path: Path) -> None:
     recipe = load(own_recipe(lists, "  permission: {allowed: yes, reason: my own lists}\n"))
     first = pipeline.run(recipe, tmp_path / "run", cache=tmp_path / "cache")
     assert read(tmp_path / "run", run_directory.MANIFEST)["permission"] == {"allowed": True, "reason": "my own lists"}
@@ -287,7 +289,7 @@ def test_permission_is_kept_in_the_manifest_and_changed_data_is_seen(lists: Path
     assert pipeline.run(recipe, tmp_path / "run", cache=tmp_path / "cache") == second
 
 
-def test_the_same_bytes_are_read_once_whatever_they_are_called(lists: Path, tmp_path: Path) -> None:
+def test_data_with_identical_bytes_is_ingested_once(lists: Path, tmp_path: Path) -> None:
     data = Data(reader="csv", path=lists)
     first = ingest(data, tmp_path / "cache", reporter=Reporter())
     built = (tmp_path / "cache" / "corpora" / first.key / "corpus" / "items.npy").stat().st_mtime_ns
@@ -298,7 +300,7 @@ def test_the_same_bytes_are_read_once_whatever_they_are_called(lists: Path, tmp_
     assert other.key != first.key and other.corpus.tracks["id"][0].as_py().startswith("mine:")
 
 
-def test_a_catalogue_is_filled_when_it_is_first_needed(lists: Path, tmp_path: Path) -> None:
+def test_catalogue_is_filled_on_first_use(lists: Path, tmp_path: Path) -> None:
     data = Data(reader="csv", path=lists)
     bare = ingest(data, tmp_path / "cache", reporter=Reporter(), described=False)
     assert bare.catalogue is None
@@ -345,7 +347,7 @@ def test_missing_cache_files_are_rebuilt(lost: str, left: bytes | None, lists: P
         assert again.corpus.items.tolist() == whole and catalogue.counts()["tracks"] == again.corpus.n_items
 
 
-def test_artist_corpus_is_rebuilt_if_a_file_is_gone(tmp_path: Path) -> None:
+def test_artist_corpus_is_rebuilt_if_a_file_is_missing(tmp_path: Path) -> None:
     rows = [f"{p},t{(p + t) % 6},a{(p + t) % 3}" for p in range(5) for t in range(4)]
     (tmp_path / "lists.csv").write_text("\n".join(["playlist_id,track_id,artist", *rows]))
     data = Data(reader="csv", path=tmp_path / "lists.csv", level="artist")
@@ -356,7 +358,7 @@ def test_artist_corpus_is_rebuilt_if_a_file_is_gone(tmp_path: Path) -> None:
     assert ingest(data, tmp_path / "cache", reporter=Reporter()).corpus.items.tolist() == whole
 
 
-def test_damaged_ingest_json_of_the_cache_is_rebuilt(lists: Path, tmp_path: Path) -> None:
+def test_damaged_cached_ingest_json_is_rebuilt(lists: Path, tmp_path: Path) -> None:
     first = ingest(Data(reader="csv", path=lists), tmp_path / "cache", reporter=Reporter())
     facts = tmp_path / "cache" / "corpora" / first.key / "ingest.json"
     for damage in ("", "null", "{}"):
@@ -364,7 +366,7 @@ def test_damaged_ingest_json_of_the_cache_is_rebuilt(lists: Path, tmp_path: Path
         assert ingest(Data(reader="csv", path=lists), tmp_path / "cache", reporter=Reporter()).skipped == first.skipped
 
 
-def test_files_named_in_options_count(tmp_path: Path) -> None:
+def test_data_digest_includes_files_named_in_options(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text("playlist_id,track_id\n1,a\n")
     (tmp_path / "t.csv").write_text("track_id,energy\na,1\n")
     data = Data(reader="csv", path=tmp_path / "p.csv", options={"tracks": {"file": "t.csv", "features": ["energy"]}})
@@ -375,7 +377,7 @@ def test_files_named_in_options_count(tmp_path: Path) -> None:
     assert open_reader(data).name == "csv"
 
 
-def test_options_are_checked_when_a_reader_is_opened(tmp_path: Path) -> None:
+def test_opening_a_reader_validates_its_options(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"data\.options\.playlst is not a key: did you mean playlist\?"):
         open_reader(Data(reader="csv", path=tmp_path, options={"playlst": "x"}))
     with pytest.raises(InputError, match="does not exist: correct the path"):
@@ -400,7 +402,7 @@ def test_examples_come_from_different_playlists(tiny_cache: Path, tmp_path: Path
     assert len({tuple(draw(split.test, 2, seed=seed)) for seed in range(20)}) > 5
 
 
-def test_peak_memory_is_of_the_measured_block() -> None:
+def test_peak_memory_covers_only_the_measured_block() -> None:
     with metered() as large:
         np.ones(30_000_000).sum()
     with metered() as small:
@@ -408,12 +410,12 @@ def test_peak_memory_is_of_the_measured_block() -> None:
     assert 200 < large.peak_mb - small.peak_mb < 300 and 0 <= small.seconds < large.seconds < 60
 
 
-def test_the_commit_is_that_of_the_checkout() -> None:
+def test_manifest_commit_equals_the_checkout_head() -> None:
     commit = git_commit()
     assert commit is None or len(commit.removesuffix("-dirty")) == 40
 
 
-def test_stages_are_named_in_the_package_and_the_help_of_the_command() -> None:
+def test_docstring_and_command_help_list_all_stages() -> None:
     names = [name for name, _ in STAGES]
     listed = " ".join((pipeline.__doc__ or "").split())
     assert f"The stages of a run, each done once: {', '.join(names)}." in listed
@@ -422,7 +424,7 @@ def test_stages_are_named_in_the_package_and_the_help_of_the_command() -> None:
     )
 
 
-def test_log_names_the_stages_in_order(tiny_run: Path) -> None:
+def test_log_lists_the_stages_in_order(tiny_run: Path) -> None:
     lines = [json.loads(line) for line in (tiny_run / run_directory.LOG).read_text().splitlines()]
     states = [line["state"] for line in lines if line["event"] == "run"]
     assert states == ["started", *(name for name, _ in STAGES), "finished"]

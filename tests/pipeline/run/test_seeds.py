@@ -1,4 +1,4 @@
-"""Several seeds: systems that draw are fitted under each, and metrics.json has their mean and deviation."""
+"""Tests of runs with several seeds, which report mean and standard deviation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def write(folder: Path, more: str) -> Path:
     return path
 
 
-def test_mean_and_deviation_over_seeds(tmp_path: Path) -> None:
+def test_metrics_have_mean_and_deviation_over_seeds(tmp_path: Path) -> None:
     rows = pipeline.run(load(write(tmp_path, "seeds: [3, 4, 9]\n")), tmp_path / "run", cache=tmp_path / "cache").metrics
     names = ["random", "random~seed4", "random~seed9"]
     parts = [unpacked(tmp_path / "run" / run_directory.STAGES / f"evaluate-{name}-test.npz") for name in names]
@@ -75,12 +75,12 @@ def test_mean_and_deviation_over_seeds(tmp_path: Path) -> None:
         ("seeds: [1]\n", r"seeds\.yaml:5: seeds must have at least 2 entries, not 1$"),
     ],
 )
-def test_seeds_that_contradict_are_refused(more: str, message: str, tmp_path: Path) -> None:
+def test_contradictory_seeds_raise(more: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=message):
         load(write(tmp_path, more))
 
 
-def test_systems_sharing_a_training_share_that_of_their_seed(tmp_path: Path) -> None:
+def test_systems_with_equal_training_share_it_per_seed(tmp_path: Path) -> None:
     small = "{hidden_size: 8, inner_size: 8, layers: 1, epochs: 1, max_length: 5}"
     more = f"seeds: [1, 2]\n{STOCK.format(small=small)}"
     path = tmp_path / "stock.yaml"

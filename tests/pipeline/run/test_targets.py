@@ -1,4 +1,4 @@
-"""Labels of a recipe: of the training split alone, in a whole run, and refused in one line where they cannot be."""
+"""Tests of encoder targets that are built from labels or factors in a recipe."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
     return made
 
 
-def test_labels_are_columns_of_zeros_and_ones(catalogue: Catalogue) -> None:
+def test_labels_are_a_binary_matrix(catalogue: Catalogue) -> None:
     found = labels(catalogue, Targets(field="tags"), IDS, np.ones(7, bool))
     assert found.names == ["indie", "jazz", "rock"]  # soul and metal have one track each
     assert found.matrix.tolist() == [[1, 0, 1], [0, 1, 0], [0, 0, 0], [0, 0, 1], [0, 1, 1], [1, 0, 0], [0, 0, 0]]
@@ -43,7 +43,7 @@ def test_labels_are_columns_of_zeros_and_ones(catalogue: Catalogue) -> None:
     assert found.facts() == {"field": "tags", "labels": 3, "tracks": 5}
 
 
-def test_the_most_frequent_are_kept_and_a_text_may_be_one_label(catalogue: Catalogue) -> None:
+def test_only_the_most_frequent_labels_are_kept(catalogue: Catalogue) -> None:
     every = np.ones(7, bool)
     assert labels(catalogue, Targets(field="tags", most=2), IDS, every).names == ["indie", "rock"]
     assert labels(catalogue, Targets(field="tags", min_tracks=1), IDS, every).names == [
@@ -56,7 +56,7 @@ def test_the_most_frequent_are_kept_and_a_text_may_be_one_label(catalogue: Catal
     assert "rock, indie" in labels(catalogue, Targets(field="tags", separator=None, min_tracks=1), IDS, every).names
 
 
-def test_factors_are_targets_of_tracks_with_placements_alone() -> None:
+def test_only_played_tracks_have_factor_targets() -> None:
     corpus = corpus_of([[1, 1, 1], [1, 3, 3]], 3)
     offsets = corpus.offsets
     store = FactorStore(
@@ -81,7 +81,7 @@ def test_held_out_tracks_have_no_labels(catalogue: Catalogue) -> None:
     assert not found.matrix[5].any()
 
 
-def test_too_rare_or_missing_labels_are_refused(catalogue: Catalogue) -> None:
+def test_too_rare_or_missing_labels_raise(catalogue: Catalogue) -> None:
     with pytest.raises(
         InputError, match=r"field 'tags' has 0 labels that at least 2 training tracks have \(of 3\).* lower min_tracks"
     ):
@@ -117,7 +117,7 @@ def covers(tmp_path: Path) -> Path:
     return tmp_path / "covers.yaml"
 
 
-def test_a_run_learns_from_the_labels_of_training_tracks_alone(
+def test_encoder_is_fitted_only_on_labels_of_training_tracks(
     covers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taught: list[tuple[int, np.ndarray]] = []
@@ -170,7 +170,7 @@ def test_a_run_learns_from_the_labels_of_training_tracks_alone(
         ),
     ],
 )
-def test_invalid_targets_of_an_encoder_are_refused_with_a_line(covers: Path, old: str, new: str, message: str) -> None:
+def test_invalid_encoder_targets_raise_with_line_number(covers: Path, old: str, new: str, message: str) -> None:
     text = covers.read_text().replace(old, new)
     if "image-ae" in new:
         text = text.replace("dim: 8", "latent: 8")

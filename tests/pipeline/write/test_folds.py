@@ -1,4 +1,4 @@
-"""`evaluation.split.test_fold: all`: every playlist is tested once, and tables are over playlists, not over folds."""
+"""Tests of runs over all folds, with metrics pooled over playlists."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def rows_of(run: Path) -> list[dict[str, Any]]:
     return found
 
 
-def test_every_playlist_is_tested_in_one_fold_and_learned_from_in_the_others(run: Path) -> None:
+def test_each_playlist_is_in_the_test_split_of_one_fold(run: Path) -> None:
     each = [
         parquet.read_table(run / f"fold-{fold}" / run_directory.PER_PLAYLIST, filters=[("split", "=", "test")])
         for fold in range(3)
@@ -69,11 +69,8 @@ def test_every_playlist_is_tested_in_one_fold_and_learned_from_in_the_others(run
     assert min(size["train"] for size in sizes) <= joint["train"] <= max(size["train"] for size in sizes)
 
 
-def test_pooled_table_is_over_playlists(run: Path) -> None:
-    """Means and intervals by hand from the folds' values per playlist.
-
-    The mean of the folds' means is another number.
-    """
+def test_pooled_metrics_are_means_over_playlists_and_not_over_folds(run: Path) -> None:
+    """Compare with means and intervals over playlists, which differ from the mean of fold means."""
     frames = [parquet.read_table(run / f"fold-{fold}" / run_directory.PER_PLAYLIST).to_pandas() for fold in range(3)]
     row = next(
         r
@@ -99,7 +96,7 @@ def test_pooled_table_is_over_playlists(run: Path) -> None:
     assert row["ci_high"] - row["ci_low"] < min(each["ci_high"] - each["ci_low"] for each in of_folds)
 
 
-def test_differences_are_paired_over_all_lists(run: Path) -> None:
+def test_pooled_differences_are_paired_over_all_playlists(run: Path) -> None:
     frame = parquet.read_table(run / run_directory.PER_PLAYLIST).to_pandas()
     frame = frame[(frame.split == "test") & (frame.slice == "all") & (frame.metric == "recall") & (frame.k == 50)]
     wide = frame.pivot(index="playlist", columns="system", values="value")
@@ -113,7 +110,7 @@ def test_differences_are_paired_over_all_lists(run: Path) -> None:
     assert {r["slice"] for r in rows_of(run)} >= {"all", "warm"} and any(":" in r["slice"] for r in rows_of(run))
 
 
-def test_pooled_run_is_read_like_any_run(run: Path, recipe: Path) -> None:
+def test_report_and_compare_read_a_pooled_run(run: Path, recipe: Path) -> None:
     page = (run / run_directory.REPORT).read_text()
     assert (
         "item-knn" in page
@@ -131,7 +128,7 @@ def test_pooled_run_is_read_like_any_run(run: Path, recipe: Path) -> None:
     assert Continuation.load(run / "fold-0")
 
 
-def test_finished_folds_are_not_run_again_and_a_missing_one_is(run: Path, recipe: Path, tiny_cache: Path) -> None:
+def test_only_missing_folds_run_again(run: Path, recipe: Path, tiny_cache: Path) -> None:
     def stamps(fold: int) -> dict[Path, int]:
         return {path: path.stat().st_mtime_ns for path in (run / f"fold-{fold}").rglob("stages/*.json")}
 
@@ -144,9 +141,7 @@ def test_finished_folds_are_not_run_again_and_a_missing_one_is(run: Path, recipe
     assert rows_of(run) == rows
 
 
-def test_missing_fold_file_is_written_again_and_a_damaged_one_is_an_error(
-    run: Path, recipe: Path, tiny_cache: Path
-) -> None:
+def test_missing_fold_file_is_rewritten_and_a_damaged_file_raises(run: Path, recipe: Path, tiny_cache: Path) -> None:
     rows, values, of_fold = (
         rows_of(run),
         run / "fold-1" / run_directory.PER_PLAYLIST,
@@ -169,7 +164,7 @@ def test_missing_fold_file_is_written_again_and_a_damaged_one_is_an_error(
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", "[1]"])
-def test_damaged_folds_json_is_an_error(run: Path, tmp_path: Path, content: str) -> None:
+def test_damaged_folds_json_raises(run: Path, tmp_path: Path, content: str) -> None:
     for name in (run_directory.RECIPE, run_directory.FOLDS, run_directory.SYSTEMS):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes((run / name).read_bytes())
@@ -180,18 +175,18 @@ def test_damaged_folds_json_is_an_error(run: Path, tmp_path: Path, content: str)
         Continuation.load(tmp_path)
 
 
-def test_impossible_fold_is_refused_before_training(recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
+def test_empty_fold_raises_before_training(recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"fold-\d+: the test split is empty"):
         pipeline.run(load(recipe, ["evaluation.split.folds=500"]), tmp_path / "run", cache=tiny_cache)
     assert not (tmp_path / "run" / "fold-0").exists()
 
 
-def test_a_run_over_folds_is_reproduced(run: Path, tmp_path: Path) -> None:
+def test_reproduce_of_a_run_over_folds_gives_identical_metrics(run: Path, tmp_path: Path) -> None:
     found = reproduce(run, tmp_path / "again")
     assert found.same and not found.manifest
 
 
-def test_bench_tunes_every_fold_separately(recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
+def test_bench_tunes_each_fold_separately(recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
     found = tune_baselines.bench(
         load(recipe), tmp_path, baselines=["popularity", "item-knn", "ease"], budget=3, cache=tiny_cache
     )
@@ -222,7 +217,7 @@ def test_bench_tunes_every_fold_separately(recipe: Path, tiny_cache: Path, tmp_p
         tune_baselines.bench(one, tmp_path, baselines=["popularity", "item-knn"], budget=3, cache=tiny_cache)
 
 
-def test_bench_refuses_the_folder_of_another_fold_setting(recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
+def test_bench_in_a_folder_with_different_folds_raises(recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
     names: dict[str, Any] = {"baselines": ["popularity", "item-knn"], "budget": 1, "cache": tiny_cache}
     tune_baselines.bench(load(recipe, ["evaluation.split.test_fold=0"]), tmp_path, **names)
     with pytest.raises(
@@ -247,8 +242,8 @@ threads: 1
 """
 
 
-def test_seeds_attribution_and_coverage_are_over_all_folds(tiny_cache: Path, tmp_path: Path) -> None:
-    """What a single run tells of seeds and modalities, by hand from the folds' scores; coverage is their mean."""
+def test_seeds_attribution_and_coverage_are_pooled_over_folds(tiny_cache: Path, tmp_path: Path) -> None:
+    """Compare with deviation and attribution computed from all scores and with mean coverage."""
     path, out = tmp_path / "rich.yaml", tmp_path / "out"
     path.write_text(RICH)
     rows = pipeline.run(load(path), out, cache=tiny_cache).metrics
@@ -302,13 +297,13 @@ def test_seeds_attribution_and_coverage_are_over_all_folds(tiny_cache: Path, tmp
         (["evaluation.split.test_fold=3"], "test_fold=3 must be < folds=3"),
     ],
 )
-def test_other_folds_are_refused(recipe: Path, given: list[str], message: str) -> None:
+def test_invalid_test_fold_raises(recipe: Path, given: list[str], message: str) -> None:
     with pytest.raises(RecipeError) as found:
         load(recipe, given)
     assert message in str(found.value)
 
 
-def test_a_sweep_is_of_one_fold(recipe: Path) -> None:
+def test_sweep_over_all_folds_raises(recipe: Path) -> None:
     given = [
         "sweep={over: {baselines.2.params.regularisation: [10, 100]}}",
         "baselines.2={name: ease, params: {regularisation: 10}}",
@@ -320,6 +315,6 @@ def test_a_sweep_is_of_one_fold(recipe: Path) -> None:
     assert load(recipe, [*given, "evaluation.split.test_fold=1"]).sweep is not None
 
 
-def test_by_fold_is_empty_for_one_fold(recipe: Path) -> None:
+def test_by_fold_returns_one_recipe_per_fold_or_nothing_for_a_single_fold(recipe: Path) -> None:
     assert folds.by_fold(load(recipe, ["evaluation.split.test_fold=1"])) == {}
     assert [one.evaluation.split.test_fold for one in folds.by_fold(load(recipe)).values()] == [0, 1, 2]

@@ -1,4 +1,4 @@
-"""A finished run in MLflow: in a real SQLite store if the package is installed, and noted if it is not."""
+"""Tests of logging finished runs to an MLflow store in SQLite."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def run(tiny_run: Path, tmp_path: Path) -> RunDirectory:
     return RunDirectory(tmp_path / "run")
 
 
-def test_without_a_store_nothing_is_logged(
+def test_run_without_an_mlflow_store_logs_nothing(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv(mlflow_log.URI, raising=False)
@@ -29,7 +29,7 @@ def test_without_a_store_nothing_is_logged(
     assert not run.path("stages/mlflow.json").exists() and capsys.readouterr().err == ""
 
 
-def test_a_missing_package_is_noted_with_its_extra(
+def test_missing_mlflow_is_reported_with_its_extra(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(mlflow_log.URI, "sqlite:///none.db")
@@ -40,9 +40,7 @@ def test_a_missing_package_is_noted_with_its_extra(
     assert not run.path("stages/mlflow.json").exists()
 
 
-def test_a_store_has_the_recipe_every_epoch_the_metrics_and_the_paths_once(
-    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mlflow_store_has_recipe_epochs_metrics_and_paths(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed: pip install 'segue[mlflow]'")
     uri = f"sqlite:///{run.root.parent / 'mlflow.db'}"
     monkeypatch.setenv(mlflow_log.URI, uri)

@@ -1,4 +1,4 @@
-"""Test rankings and hidden tracks are kept under outside ids: any metric can be computed from the two files alone."""
+"""Tests of the files with test rankings and hidden tracks, from which metrics can be recomputed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def frames(run: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def recomputed(run: Path, ks: tuple[int, ...], length: int) -> dict[tuple[str, str, str, int], float]:
-    """Means of recall and NDCG by (system, slice, metric, k), from the two files."""
+    """Return mean recall and NDCG by (system, slice, metric, k), computed from the two files."""
     rankings, hidden = frames(run)
     found = {}
     for name, wanted in (("all", hidden), ("warm", hidden[hidden.warm]), ("cold", hidden[~hidden.warm])):
@@ -75,13 +75,13 @@ def reported(run: Path) -> dict[tuple[str, str, str, int], float]:
     return {tuple(row[key] for key in KEYS): row["value"] for row in kept}
 
 
-def test_recall_and_ndcg_at_every_k_follow_from_the_two_files(run: Path) -> None:
+def test_recall_and_ndcg_recomputed_from_rankings_equal_the_metrics(run: Path) -> None:
     expected, found = reported(run), recomputed(run, (5, 50), 200)
     assert found.keys() == expected.keys() and len(expected) >= 3 * 2 * 2
     assert found == {key: pytest.approx(value, abs=1e-8) for key, value in expected.items()}
 
 
-def test_ranks_count_from_one_scores_fall_and_hits_are_the_hidden_tracks(run: Path) -> None:
+def test_rankings_have_ranks_from_one_and_descending_scores(run: Path) -> None:
     rankings, hidden = frames(run)
     assert list(rankings.columns) == ["system", "playlist", "rank", "track", "score", "hit"]
     assert list(hidden.columns) == ["playlist", "track", "warm"]
@@ -96,9 +96,7 @@ def test_ranks_count_from_one_scores_fall_and_hits_are_the_hidden_tracks(run: Pa
     assert set(rankings.track) | set(hidden.track) <= set(ids)
 
 
-def test_rankings_change_no_metric_and_zero_keeps_none(
-    run: Path, recipe: Path, tiny_cache: Path, tmp_path: Path
-) -> None:
+def test_writing_rankings_does_not_change_metrics(run: Path, recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
     for kept in (0, 7):
         out = tmp_path / str(kept)
         pipeline.run(load(recipe, [f"evaluation.rankings={kept}"]), out, cache=tiny_cache)
@@ -110,7 +108,7 @@ def test_rankings_change_no_metric_and_zero_keeps_none(
     )
 
 
-def test_one_hidden_track_is_ranked_where_rankings_are_kept_and_counted_where_not(
+def test_metrics_with_one_hidden_track_do_not_depend_on_rankings(
     recipe: Path, tiny_cache: Path, tmp_path: Path
 ) -> None:
     last = ["evaluation={split: leave_last_out, k: [5, 50], metrics: [recall, ndcg], bootstrap: 10, slices: []}"]
@@ -123,7 +121,7 @@ def test_one_hidden_track_is_ranked_where_rankings_are_kept_and_counted_where_no
     assert recomputed(tmp_path / "500", (5, 50), 200) == expected
 
 
-def test_files_that_are_gone_are_written_again(run: Path, recipe: Path, tiny_cache: Path) -> None:
+def test_missing_ranking_files_are_rewritten(run: Path, recipe: Path, tiny_cache: Path) -> None:
     before = {name: (run / name).read_bytes() for name in (run_directory.RANKINGS, run_directory.HIDDEN)}
     for name in before:
         (run / name).unlink()
@@ -131,7 +129,7 @@ def test_files_that_are_gone_are_written_again(run: Path, recipe: Path, tiny_cac
     assert {name: (run / name).read_bytes() for name in before} == before
 
 
-def test_rankings_of_all_folds_are_in_one_file(recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
+def test_rankings_of_all_folds_share_one_file(recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
     dealt = [
         "evaluation.split={min_tracks: 5, by: hash, folds: 2, test_fold: all}",
         "models=[]",
@@ -146,7 +144,7 @@ def test_rankings_of_all_folds_are_in_one_file(recipe: Path, tiny_cache: Path, t
     assert len(rankings) == sum(len(each[0]) for each in folds) and len(hidden) == sum(len(each[1]) for each in folds)
 
 
-def test_of_several_seeds_the_first_is_kept(recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
+def test_rankings_are_written_only_for_the_first_seed(recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
     pipeline.run(load(recipe, ["seeds=[1, 2]", "baselines=[random]", "models=[]"]), tmp_path, cache=tiny_cache)
     rankings, _ = frames(tmp_path)
     assert list(rankings.system.unique()) == ["random", "upper-bound"]
