@@ -51,7 +51,11 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The ledger's entry of one field. value: to be stored with it, among the catalogue's fields or apart from them."""
+    """The ledger's entry of one field.
+
+    - payload: SHA-256 of the answer.
+    - value: to be stored with it, among the catalogue's fields or apart from them.
+    """
 
     field: str
     status: Status
@@ -66,7 +70,9 @@ class Entry:
 
 def entries_of_answer(claim: Claim, answer: Answer) -> list[Entry]:
     """Entries of an answer: each claimed field is found, absent or ambiguous, and not requested again."""
-    payload, attempts = digest(answer.payload), claim.attempts + 1
+    data = answer.payload.encode() if isinstance(answer.payload, str) else answer.payload
+    payload = hashlib.sha256(data).hexdigest() if data else None
+    attempts = claim.attempts + 1
     note = None if isinstance(answer, Found) else answer.note or None
     values = {} if isinstance(answer, Absent) else answer.values
     # an ambiguous answer may come without a value: something similar exists
@@ -97,9 +103,3 @@ def entries_of_trouble(claim: Claim, trouble: Trouble, note: str, retries: Retri
     elif not isinstance(trouble, Transient) or attempts >= retries.most:
         status, next_try = "failed", None
     return [Entry(name, status, attempts, next_try, http_status=trouble.status, note=note) for name in claim.fields]
-
-
-def digest(payload: bytes | str) -> str | None:
-    """SHA-256 of an answer's payload, None for an empty payload."""
-    data = payload.encode() if isinstance(payload, str) else payload
-    return hashlib.sha256(data).hexdigest() if data else None

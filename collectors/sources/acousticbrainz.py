@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import numpy as np
@@ -50,19 +50,6 @@ Document = Mapping[str, Mapping[str, Any]]
 """A document's JSON: parts, each with values by name."""
 
 
-class AcousticBrainzParams(SourceParams):
-    """At least one of lowlevel and highlevel is required. A dump is used as published, such as `.tar.zst`."""
-
-    lowlevel: Path | None = Field(None, description="the dump of low-level data, or a folder of its documents")
-    highlevel: Path | None = Field(None, description="the dump of high-level data, or a folder of its documents")
-
-    @model_validator(mode="after")
-    def _require_dump(self) -> AcousticBrainzParams:
-        if self.lowlevel is None and self.highlevel is None:
-            raise ValueError("name a dump: lowlevel, highlevel or both")
-        return self
-
-
 class AcousticBrainz(IndexedSource):
     """Audio features from the dumps of AcousticBrainz, by MusicBrainz id.
 
@@ -78,7 +65,18 @@ class AcousticBrainz(IndexedSource):
     terms = Terms(True, "CC0-1.0", "https://acousticbrainz.org/download", attribution="AcousticBrainz")
     together = True
     needs = ("mbid",)
-    Params = AcousticBrainzParams
+
+    class Params(SourceParams):
+        """At least one of lowlevel and highlevel is required. A dump is used as published, such as `.tar.zst`."""
+
+        lowlevel: Path | None = Field(None, description="the dump of low-level data, or a folder of its documents")
+        highlevel: Path | None = Field(None, description="the dump of high-level data, or a folder of its documents")
+
+        @model_validator(mode="after")
+        def _require_dump(self) -> Self:
+            if self.lowlevel is None and self.highlevel is None:
+                raise ValueError("name a dump: lowlevel, highlevel or both")
+            return self
 
     def _dumps(self) -> dict[str, Path]:
         dumps = {"acoustic_lowlevel": self.params.lowlevel, "acoustic_highlevel": self.params.highlevel}

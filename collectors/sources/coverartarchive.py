@@ -14,13 +14,6 @@ from collectors.sources.clients.musicbrainz_recordings import MBID
 from collectors.sources.matched_answer import fetch_cover
 
 
-class CoverArtArchiveParams(SourceParams):
-    """size: longer side of the image, in pixels."""
-
-    url: str = "https://coverartarchive.org"
-    size: Literal[250, 500, 1200] = 250
-
-
 class CoverArtArchive(Source):
     """Album covers from the Cover Art Archive.
 
@@ -38,7 +31,12 @@ class CoverArtArchive(Source):
     )
     hosts = (Host("url", (Rate(5, 1.0),), concurrency=4, requests=2),)
     needs = ("release_mbid", "mbid")
-    Params = CoverArtArchiveParams
+
+    class Params(SourceParams):
+        """size: longer side of the image, in pixels."""
+
+        url: str = "https://coverartarchive.org"
+        size: Literal[250, 500, 1200] = 250
 
     def collect(self, request: Request, http: Http) -> Answer:
         for kind, field in (("release", "release_mbid"), ("release-group", "mbid")):

@@ -34,15 +34,6 @@ from toolkit.errors import InputError
 QUOTA, BUSY, NO_DATA, NO_RIGHT = 4, 700, 800, 200
 
 
-class DeezerParams(SourceParams):
-    """cover: size of the covers; medium is 250 pixels wide, big 500, xl 1,000."""
-
-    api_url: str = "https://api.deezer.com"
-    images_url: str = "https://cdn-images.dzcdn.net"
-    previews_url: str = "https://cdnt-preview.dzcdn.net"
-    cover: Literal["medium", "big", "xl"] = "big"
-
-
 class Error(msgspec.Struct):
     code: int
     type: str = ""
@@ -88,7 +79,14 @@ class Deezer(Source):
         page="https://developers.deezer.com/termsofuse",
         attribution="Data from Deezer, with a link to the track or album",
     )
-    Params = DeezerParams
+
+    class Params(SourceParams):
+        """cover: size of the covers; medium is 250 pixels wide, big 500, xl 1,000."""
+
+        api_url: str = "https://api.deezer.com"
+        images_url: str = "https://cdn-images.dzcdn.net"
+        previews_url: str = "https://cdnt-preview.dzcdn.net"
+        cover: Literal["medium", "big", "xl"] = "big"
 
     def collect(self, request: Request, http: Http) -> Answer:
         return self._cover(request, http) if request.entity == "album" else self._preview(request, http)

@@ -23,22 +23,6 @@ from toolkit.errors import DataError, InputError
 BATCH = 10_000
 
 
-class FeatureTableParams(SourceParams):
-    """Parameters of a table.
-
-    - path: the file.
-    - key: its column of ids. ids: what they are ids of.
-    - columns: its columns of numbers, in the order of the vectors.
-    """
-
-    path: Path
-    key: str = "track_id"
-    ids: Literal["track", "spotify", "isrc", "mbid"] = Field("track", description="`track`: the catalogue's own ids")
-    columns: list[str] = Field(list(AUDIO_FEATURES), min_length=1)
-    train_allowed: bool | None = Field(None, description="whether the terms of the table's origin allow training")
-    licence: str = "not stated"
-
-
 class FeatureTable(IndexedSource):
     """Audio features from a CSV, TSV or Parquet table, by id.
 
@@ -49,7 +33,23 @@ class FeatureTable(IndexedSource):
     page = "docs/sources.md"
     fields = {"audio_features": "track"}
     terms = Terms(None, "not stated", "docs/sources.md")
-    Params = FeatureTableParams
+
+    class Params(SourceParams):
+        """Parameters of a table.
+
+        - path: the file.
+        - key: its column of ids. ids: what they are ids of.
+        - columns: its columns of numbers, in the order of the vectors.
+        """
+
+        path: Path
+        key: str = "track_id"
+        ids: Literal["track", "spotify", "isrc", "mbid"] = Field(
+            "track", description="`track`: the catalogue's own ids"
+        )
+        columns: list[str] = Field(list(AUDIO_FEATURES), min_length=1)
+        train_allowed: bool | None = Field(None, description="whether the terms of the table's origin allow training")
+        licence: str = "not stated"
 
     def __init__(self, params: SourceParams | None = None, *, keys: Mapping[str, str] | None = None) -> None:
         super().__init__(params, keys=keys)

@@ -40,12 +40,6 @@ NO_ART = ("default_cover_image", "default_cover_art", "default_avatar")
 logging.getLogger("lyricsgenius").addHandler(logging.NullHandler())
 
 
-class GeniusParams(SourceParams):
-    api_url: str = "https://api.genius.com"
-    web_url: str = "https://genius.com"
-    images_url: str = "https://images.genius.com"
-
-
 class Song(msgspec.Struct):
     title: str
     primary_artist: Named
@@ -80,7 +74,11 @@ class Genius(Source):
         page="https://genius.com/static/terms",
         attribution="Lyrics from Genius, with a link to the song's page",
     )
-    Params = GeniusParams
+
+    class Params(SourceParams):
+        api_url: str = "https://api.genius.com"
+        web_url: str = "https://genius.com"
+        images_url: str = "https://images.genius.com"
 
     def collect(self, request: Request, http: Http) -> Answer:
         if not request.title or not request.artists:

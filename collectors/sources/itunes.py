@@ -22,16 +22,6 @@ from toolkit.catalogue.records import FieldValue
 MAX_RESULTS = 10
 
 
-class ItunesParams(SourceParams):
-    """country: of the shop that is searched. cover: width of the covers in pixels."""
-
-    api_url: str = "https://itunes.apple.com"
-    previews_url: str = "https://audio-ssl.itunes.apple.com"
-    images_url: str = "https://is1-ssl.mzstatic.com"
-    country: str = Field("US", pattern=r"^[A-Z]{2}$")
-    cover: int = Field(500, ge=30, le=3000)
-
-
 class Item(msgspec.Struct, rename="camel"):
     artist_name: str = ""
     track_name: str | None = None
@@ -63,7 +53,15 @@ class Itunes(Source):
         page="https://performance-partners.apple.com/search-api",
         attribution="Provided courtesy of iTunes, with a link to the store",
     )
-    Params = ItunesParams
+
+    class Params(SourceParams):
+        """country: of the shop that is searched. cover: width of the covers in pixels."""
+
+        api_url: str = "https://itunes.apple.com"
+        previews_url: str = "https://audio-ssl.itunes.apple.com"
+        images_url: str = "https://is1-ssl.mzstatic.com"
+        country: str = Field("US", pattern=r"^[A-Z]{2}$")
+        cover: int = Field(500, ge=30, le=3000)
 
     def collect(self, request: Request, http: Http) -> Answer:
         if not request.title:

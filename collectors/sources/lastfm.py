@@ -50,18 +50,6 @@ NAMESAKES = re.compile(
 )
 
 
-class LastfmParams(SourceParams):
-    """Parameters of Last.fm.
-
-    - weight: smallest weight of a tag, 0…100, relative to the highest of the artist or track.
-    - tags: largest number of tags.
-    """
-
-    url: str = "https://ws.audioscrobbler.com"
-    weight: int = Field(10, ge=0, le=100)
-    tags: int = Field(50, ge=1)
-
-
 class Lastfm(Source):
     """Biographies and tags of artists, and tags of tracks, from Last.fm.
 
@@ -81,7 +69,17 @@ class Lastfm(Source):
         attribution="Data from Last.fm, with a link to the page of the artist or track",
         storage_bytes=100_000_000,
     )
-    Params = LastfmParams
+
+    class Params(SourceParams):
+        """Parameters of Last.fm.
+
+        - weight: smallest weight of a tag, 0…100, relative to the highest of the artist or track.
+        - tags: largest number of tags.
+        """
+
+        url: str = "https://ws.audioscrobbler.com"
+        weight: int = Field(10, ge=0, le=100)
+        tags: int = Field(50, ge=1)
 
     @contextmanager
     def opened(self, folder: Path) -> Iterator[None]:

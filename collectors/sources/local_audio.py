@@ -31,18 +31,16 @@ MAX_BYTES = 512 << 20
 """A longer file is not read: an hour of CD sound as WAV has more bytes, a track does not."""
 
 
-class AudioFolderParams(SourceParams):
-    """folder: holds the audio files, at any depth. tags: read their tags, at about a millisecond for each file."""
-
-    folder: Path
-    tags: bool = True
-
-
 class AudioFolder(FolderSource):
     """Base class of sources of a folder of audio files."""
 
     together = True
-    Params = AudioFolderParams
+
+    class Params(SourceParams):
+        """folder: holds the audio files, at any depth. tags: read their tags, at about a millisecond for each file."""
+
+        folder: Path
+        tags: bool = True
 
     def local_files(self) -> Iterator[LocalFile]:
         return audio_files(self.params.folder, tags=self.params.tags)

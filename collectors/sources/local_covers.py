@@ -30,12 +30,6 @@ FRONT = 3
 """The picture type of a front cover in ID3 and FLAC."""
 
 
-class CoverFolderParams(SourceParams):
-    """folder: holds the files, at any depth."""
-
-    folder: Path
-
-
 class LocalCovers(FolderSource):
     """Album covers from the image files of a folder.
 
@@ -45,7 +39,11 @@ class LocalCovers(FolderSource):
     name = "local-covers"
     fields = {"cover": "album"}
     terms = Terms(None, "that of your files", "docs/sources.md")
-    Params = CoverFolderParams
+
+    class Params(SourceParams):
+        """folder: holds the files, at any depth."""
+
+        folder: Path
 
     def local_files(self) -> Iterator[LocalFile]:
         return image_files(self.params.folder)

@@ -52,10 +52,6 @@ class Song(msgspec.Struct, rename="camel"):
         return (self.plain_lyrics or "").strip() or _TIMES.sub("", _TAG.sub("", self.synced_lyrics or "")).strip()
 
 
-class LrclibParams(SourceParams):
-    url: str = "https://lrclib.net"
-
-
 class Lrclib(Source):
     """Lyrics from LRCLIB, an open collection.
 
@@ -67,7 +63,9 @@ class Lrclib(Source):
     fields = {"lyrics": "track"}
     terms = Terms(None, "not stated", "https://lrclib.net/docs", attribution="LRCLIB")
     hosts = (Host("url", (Rate(10, 1.0),), concurrency=4, requests=2),)
-    Params = LrclibParams
+
+    class Params(SourceParams):
+        url: str = "https://lrclib.net"
 
     def collect(self, request: Request, http: Http) -> Answer:
         if not request.title or not request.artists:

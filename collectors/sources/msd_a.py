@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 from pydantic import Field, model_validator
 
@@ -24,23 +25,6 @@ from toolkit.errors import DataError
 
 ARTIST = re.compile(r"(?:^|:)(AR[A-Z0-9]{16})$")
 SEP = "<SEP>"
-
-
-class MsdAParams(SourceParams):
-    """At least one of biographies and tags is required. tags_kept: largest number of tags of an artist."""
-
-    biographies: Path | None = Field(None, description="a table `id<TAB>text`, or a folder or tar archive of <id>.txt")
-    tags: Path | None = Field(None, description="a table `id<TAB>tag` or `id<TAB>tag<TAB>weight`")
-    artists: Path | None = Field(
-        None, description="unique_artists.txt, for catalogues whose ids are not the Million Song Dataset's"
-    )
-    tags_kept: int = Field(50, ge=1)
-
-    @model_validator(mode="after")
-    def _require_file(self) -> MsdAParams:
-        if self.biographies is None and self.tags is None:
-            raise ValueError("name a file: biographies, tags or both")
-        return self
 
 
 class MsdA(IndexedSource):
@@ -61,7 +45,24 @@ class MsdA(IndexedSource):
         page="https://arxiv.org/abs/1706.09739",
         attribution="MSD-A, Oramas et al. 2017; texts and tags from Last.fm",
     )
-    Params = MsdAParams
+
+    class Params(SourceParams):
+        """At least one of biographies and tags is required. tags_kept: largest number of tags of an artist."""
+
+        biographies: Path | None = Field(
+            None, description="a table `id<TAB>text`, or a folder or tar archive of <id>.txt"
+        )
+        tags: Path | None = Field(None, description="a table `id<TAB>tag` or `id<TAB>tag<TAB>weight`")
+        artists: Path | None = Field(
+            None, description="unique_artists.txt, for catalogues whose ids are not the Million Song Dataset's"
+        )
+        tags_kept: int = Field(50, ge=1)
+
+        @model_validator(mode="after")
+        def _require_file(self) -> Self:
+            if self.biographies is None and self.tags is None:
+                raise ValueError("name a file: biographies, tags or both")
+            return self
 
     def files(self) -> list[Path]:
         return [path for path in (self.params.biographies, self.params.tags, self.params.artists) if path is not None]

@@ -37,10 +37,6 @@ HITS = 25
 ONE_A_SECOND = (Rate(1, 1.0),)
 
 
-class MusicBrainzParams(SourceParams):
-    url: str = "https://musicbrainz.org"
-
-
 class MusicBrainz(Source):
     """MusicBrainz ids of recordings, artists and releases, from the MusicBrainz web service.
 
@@ -54,7 +50,9 @@ class MusicBrainz(Source):
     terms = Terms(True, "CC0-1.0", "https://musicbrainz.org/doc/About/Data_License", attribution="MusicBrainz")
     hosts = (Host("url", ONE_A_SECOND, concurrency=1, requests=2),)
     uses = ("isrc",)
-    Params = MusicBrainzParams
+
+    class Params(SourceParams):
+        url: str = "https://musicbrainz.org"
 
     def collect(self, request: Request, http: Http) -> Answer:
         if MBID.fullmatch(mbid := request.ids.get("mbid", "")):
@@ -84,13 +82,6 @@ class MusicBrainz(Source):
         return http.get(f"{self.params.url}/ws/2/recording", {"query": query, "limit": HITS, "fmt": "json"})
 
 
-class MusicBrainzTagsParams(MusicBrainzParams):
-    """kinds: `genres` are the tags in MusicBrainz's list of genres. votes: smallest number of votes of a tag."""
-
-    kinds: Literal["genres", "tags"] = "tags"
-    votes: int = Field(1, ge=1)
-
-
 class MusicBrainzTags(Source):
     """Genres and tags that MusicBrainz users gave to recordings and artists.
 
@@ -109,7 +100,12 @@ class MusicBrainzTags(Source):
     )
     hosts = (Host("url", ONE_A_SECOND, concurrency=1),)
     needs = ("mbid",)
-    Params = MusicBrainzTagsParams
+
+    class Params(MusicBrainz.Params):
+        """kinds: `genres` are the tags in MusicBrainz's list of genres. votes: smallest number of votes of a tag."""
+
+        kinds: Literal["genres", "tags"] = "tags"
+        votes: int = Field(1, ge=1)
 
     def collect(self, request: Request, http: Http) -> Answer:
         track = request.entity == "track"

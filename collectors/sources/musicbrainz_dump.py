@@ -22,12 +22,6 @@ _RECORDING = msgspec.json.Decoder(Recording)
 _ENCODER = msgspec.json.Encoder()
 
 
-class MusicBrainzDumpParams(SourceParams):
-    """path: `recording.tar.xz` as published, or the file inside it. It is indexed at the first use."""
-
-    path: Path
-
-
 class MusicBrainzDump(IndexedSource):
     """MusicBrainz ids of recordings and artists, from a JSON dump on disk.
 
@@ -40,7 +34,11 @@ class MusicBrainzDump(IndexedSource):
     fields = {"mbid": "track"}
     terms = Terms(True, "CC0-1.0", "https://musicbrainz.org/doc/About/Data_License", attribution="MusicBrainz")
     uses = ("isrc",)
-    Params = MusicBrainzDumpParams
+
+    class Params(SourceParams):
+        """path: `recording.tar.xz` as published, or the file inside it. It is indexed at the first use."""
+
+        path: Path
 
     def files(self) -> list[Path]:
         return [self.params.path]

@@ -26,15 +26,6 @@ TRACK = re.compile(r"(?:^|:)(TR[A-Z]{5}[0-9A-F]{11})$")
 SEP = "<SEP>"
 
 
-class MusixmatchParams(SourceParams):
-    """paths: the files of words. matches: the file of names, for catalogues without ids of the Million Song Dataset."""
-
-    paths: list[Path] = Field(
-        min_length=1, description="mxm_dataset_train.txt, mxm_dataset_test.txt or both, compressed or not"
-    )
-    matches: Path | None = Field(None, description="mxm_779k_matches.txt")
-
-
 class Musixmatch(IndexedSource):
     """Lyrics as word counts, from the files of the musiXmatch dataset.
 
@@ -50,7 +41,14 @@ class Musixmatch(IndexedSource):
         page="http://millionsongdataset.com/musixmatch",
         attribution="musiXmatch dataset, the official lyrics collection for the Million Song Dataset",
     )
-    Params = MusixmatchParams
+
+    class Params(SourceParams):
+        """paths: the files of words. matches: the file of names, for catalogues without ids of the Million Song Dataset."""
+
+        paths: list[Path] = Field(
+            min_length=1, description="mxm_dataset_train.txt, mxm_dataset_test.txt or both, compressed or not"
+        )
+        matches: Path | None = Field(None, description="mxm_779k_matches.txt")
 
     @contextmanager
     def opened(self, folder: Path) -> Iterator[None]:

@@ -25,12 +25,6 @@ from collectors.source import (
 from collectors.sources.matched_answer import audio_features_of
 
 
-class ReccobeatsParams(SourceParams):
-    """api_url: without `/v1`."""
-
-    api_url: str = "https://api.reccobeats.com"
-
-
 class Reccobeats(Source):
     """Audio features from ReccoBeats, by Spotify id.
 
@@ -47,7 +41,11 @@ class Reccobeats(Source):
         licence="free of charge; the permitted use of the numbers is not stated",
         page="https://reccobeats.com/docs/documentation/introduction",
     )
-    Params = ReccobeatsParams
+
+    class Params(SourceParams):
+        """api_url: without `/v1`."""
+
+        api_url: str = "https://api.reccobeats.com"
 
     def collect(self, request: Request, http: Http) -> Answer:
         reply = http.get(f"{self.params.api_url}/v1/audio-features", {"ids": request.ids["spotify"]})

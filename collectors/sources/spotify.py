@@ -38,16 +38,6 @@ NO_FEATURES = (
 MAX_RESULTS = 5
 
 
-class SpotifyParams(SourceParams):
-    """market: country (`DE`) of the catalogue that is searched. cover: smallest width of the covers in pixels."""
-
-    api_url: str = "https://api.spotify.com"
-    accounts_url: str = "https://accounts.spotify.com"
-    images_url: str = "https://i.scdn.co"
-    market: str | None = Field(None, pattern=r"^[A-Z]{2}$")
-    cover: int = Field(300, ge=1)
-
-
 class Image(msgspec.Struct):
     url: str
     width: int | None = None
@@ -114,7 +104,15 @@ class Spotify(Source):
         page="https://developer.spotify.com/policy",
         attribution="Content from Spotify, with its logo and a link back to the track or album",
     )
-    Params = SpotifyParams
+
+    class Params(SourceParams):
+        """market: country (`DE`) of the catalogue that is searched. cover: smallest width of the covers in pixels."""
+
+        api_url: str = "https://api.spotify.com"
+        accounts_url: str = "https://accounts.spotify.com"
+        images_url: str = "https://i.scdn.co"
+        market: str | None = Field(None, pattern=r"^[A-Z]{2}$")
+        cover: int = Field(300, ge=1)
 
     def __init__(self, params: SourceParams | None = None, *, keys: Mapping[str, str] | None = None) -> None:
         super().__init__(params, keys=keys)

@@ -10,7 +10,7 @@ import msgspec
 from collectors.engine.json_conversion import convert
 from collectors.source import Http
 from collectors.sources.clients.spotify_api import SpotifyApi
-from collectors.sources.spotify import Linked, Spotify, SpotifyParams, Track
+from collectors.sources.spotify import Linked, Spotify, Track
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Listed(msgspec.Struct):
 def playlists(
     secrets: Mapping[str, str],
     http: Http,
-    params: SpotifyParams | None = None,
+    params: Spotify.Params | None = None,
     *,
     have: Callable[[str], bool] = lambda _: False,
 ) -> Iterator[Record]:
@@ -40,7 +40,7 @@ def playlists(
 
     Raises `InputError` without the token, and where Spotify refuses it.
     """
-    servers = params or SpotifyParams()
+    servers = params or Spotify.Params()
     api = SpotifyApi(secrets, api_url=servers.api_url, accounts_url=servers.accounts_url, user=True)
     me = convert(api.call(http, lambda client: client.me())[0], Linked, "Spotify")
     for row in api.items(http, lambda client, offset: client.current_user_playlists(limit=PAGE, offset=offset)):

@@ -2,16 +2,19 @@
 
 Pages: https://www.mediawiki.org/wiki/API:Main_page, https://www.wikidata.org/wiki/Property:P434. Rate: one request at a
 time (https://www.mediawiki.org/wiki/API:Etiquette); at most five a second are our choice. Licence: CC BY-SA 4.0, with
-the article's name.
+the article's name. The API's errors come with status 200.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+import re
+from collections.abc import Mapping, Sequence
+from typing import Literal, Self
 
+import msgspec
 from pydantic import Field, model_validator
 
+from collectors.engine.json_conversion import Shape, decode
 from collectors.matching import normalise
 from collectors.source import (
     Absent,
@@ -23,14 +26,15 @@ from collectors.source import (
     Other,
     QueryValue,
     Rate,
+    RateLimited,
     Reply,
     Request,
     Source,
     SourceParams,
     Terms,
+    Transient,
 )
 from collectors.sources.clients.musicbrainz_recordings import MBID
-from collectors.sources.clients.wikimedia_api import ITEM, ItemsReply, Page, PagesReply, SearchReply, query_api
 
 QUALIFIERS = [
     *("band", "musician", "singer", "rapper", "group", "duo", "DJ"),
@@ -39,22 +43,85 @@ QUALIFIERS = [
 """Words in brackets after names in English titles, which distinguish namesakes (by Wikipedia's naming conventions)."""
 BY_NAME = 0.9
 """Score of the only musician of that name."""
+MUSIC = re.compile(
+    r"\b(?:bands?|singer|musicians?|rapper|songwriter|composer|duo|trio|quartet|quintet|orchestra|ensemble|choir|DJ"
+    r"|disc jockey|guitarist|pianist|drummer|bassist|vocalist|violinist|saxophonist|trumpeter|cellist"
+    r"|(?:music(?:al)?|record|pop|rock|boy|girl|vocal) (?:group|producer|project|artist|act|collective))\b",
+    re.IGNORECASE,
+)
+WORK = re.compile(r"\b(?:song|single|album|EP|mixtape|soundtrack|film|series|episode|novel|game)\b", re.IGNORECASE)
+"""Words for works, which descriptions also connect with musicians."""
+ITEM = re.compile(r"Q[1-9]\d*")
 
 
-class WikipediaParams(SourceParams):
-    """part: the introduction, or the whole article. qualifiers: words in brackets after titles of musicians."""
+class Hit(msgspec.Struct):
+    title: str
 
-    language: str = Field("en", pattern="^[a-z][a-z-]{1,15}$")
-    wikipedia: str = Field("https://en.wikipedia.org", description="default: that of the language")
-    wikidata: str = "https://www.wikidata.org"
-    part: Literal["intro", "whole"] = "intro"
-    qualifiers: list[str] = QUALIFIERS
 
-    @model_validator(mode="after")
-    def _of_language(self) -> WikipediaParams:
-        if "wikipedia" not in self.model_fields_set:
-            self.wikipedia = f"https://{self.language}.wikipedia.org"
-        return self
+class Page(msgspec.Struct):
+    """A page. extract: its plain text. pageprops: has an empty `disambiguation` on a disambiguation page."""
+
+    title: str
+    missing: bool = False
+    extract: str = ""
+    description: str = ""
+    pageprops: dict[str, str] = {}
+
+    @property
+    def text(self) -> str:
+        return self.extract.strip()
+
+    @property
+    def disambiguates(self) -> bool:
+        return "disambiguation" in self.pageprops
+
+    @property
+    def of_music(self) -> bool:
+        """Whether the article is about a musician: by the title's bracket, the description or the first sentence."""
+        bracket = re.search(r"\(([^)]*)\)$", self.title)
+        texts = (bracket[1] if bracket else "", self.description or self.extract.split(". ")[0][:400])
+        return any(map(_is_about_musician, texts))
+
+
+def _is_about_musician(text: str) -> bool:
+    """True for `a singer known for the album …`, false for `a song by the singer …`."""
+    music, work = MUSIC.search(text), WORK.search(text)
+    return music is not None and (work is None or music.start() < work.start())
+
+
+class Hits(msgspec.Struct):
+    search: list[Hit]
+
+
+class SearchReply(msgspec.Struct):
+    query: Hits
+
+
+class Pages(msgspec.Struct):
+    pages: list[Page]
+
+
+class PagesReply(msgspec.Struct):
+    query: Pages
+
+
+class Item(msgspec.Struct):
+    """sitelinks: articles by wiki (`enwiki`)."""
+
+    sitelinks: dict[str, Hit] = {}
+
+
+class ItemsReply(msgspec.Struct):
+    entities: dict[str, Item]
+
+
+class Error(msgspec.Struct):
+    code: str = ""
+    info: str = ""
+
+
+class ErrorReply(msgspec.Struct):
+    error: Error | None = None
 
 
 class Wikipedia(Source):
@@ -78,7 +145,21 @@ class Wikipedia(Source):
         Host("wikipedia", (Rate(5, 1.0),), concurrency=1, requests=2),
     )
     uses = ("mbid", "wikidata")
-    Params = WikipediaParams
+
+    class Params(SourceParams):
+        """part: the introduction, or the whole article. qualifiers: words in brackets after titles of musicians."""
+
+        language: str = Field("en", pattern="^[a-z][a-z-]{1,15}$")
+        wikipedia: str = Field("https://en.wikipedia.org", description="default: that of the language")
+        wikidata: str = "https://www.wikidata.org"
+        part: Literal["intro", "whole"] = "intro"
+        qualifiers: list[str] = QUALIFIERS
+
+        @model_validator(mode="after")
+        def _of_language(self) -> Self:
+            if "wikipedia" not in self.model_fields_set:
+                self.wikipedia = f"https://{self.language}.wikipedia.org"
+            return self
 
     def collect(self, request: Request, http: Http) -> Answer:
         known = request.ids.get("wikidata", "")
@@ -150,3 +231,19 @@ class Wikipedia(Source):
             query |= {"exintro": 1, "exlimit": "max"}
         answer, reply = query_api(self.params.wikipedia, query, http, PagesReply)
         return [page for page in answer.query.pages if not page.missing], reply
+
+
+def query_api(host: str, params: Mapping[str, QueryValue], http: Http, shape: type[Shape]) -> tuple[Shape, Reply]:
+    """The API's answer as a `shape`, and the reply.
+
+    Raises `RateLimited` for too many requests and while the API's databases lag, `Transient` for other errors.
+    """
+    reply = http.get(f"{host}/w/api.php", {**params, "format": "json", "maxlag": 5})
+    error = decode(reply, ErrorReply, service=host).error
+    if error is None:
+        return decode(reply, shape, service=host), reply
+    message = f"{host} refuses: {error.code}: {error.info}"
+    if error.code in ("maxlag", "ratelimited"):
+        seconds = reply.headers.get("Retry-After", "")
+        raise RateLimited(message, status=reply.status, retry_after=float(seconds) if seconds.isdigit() else None)
+    raise Transient(message, status=reply.status)

@@ -78,10 +78,10 @@ def spotify(
     from collectors.jspf_files import path_of, save
     from collectors.keys import Keys, Scrubber
     from collectors.sources.clients.spotify_api import REFRESH
-    from collectors.sources.spotify import Spotify, SpotifyParams
+    from collectors.sources.spotify import Spotify
     from collectors.sources.spotify_playlists import playlists
 
-    params = SpotifyParams(api_url=url, accounts_url=accounts_url)
+    params = Spotify.Params(api_url=url, accounts_url=accounts_url)
     secrets = Keys().of("spotify", (*Spotify.keys, REFRESH))
     with Scrubber(secrets.values()).logs(), open_http(Spotify.hosts[0], params, contact) as http:
         written = save(playlists(secrets, http, params, have=lambda key: path_of(out, key).exists()), out)

@@ -18,11 +18,11 @@ from collectors.engine.ledger import LEDGER, Ledger
 from collectors.engine.outcomes import Retries
 from collectors.engine.source_register import register
 from collectors.library import open_library
-from collectors.sources.deezer import Deezer, DeezerParams
-from collectors.sources.genius import Genius, GeniusParams
-from collectors.sources.lastfm import Lastfm, LastfmParams
-from collectors.sources.reccobeats import Reccobeats, ReccobeatsParams
-from collectors.sources.spotify import NO_FEATURES, Spotify, SpotifyParams
+from collectors.sources.deezer import Deezer
+from collectors.sources.genius import Genius
+from collectors.sources.lastfm import Lastfm
+from collectors.sources.reccobeats import Reccobeats
+from collectors.sources.spotify import NO_FEATURES, Spotify
 from segue.commands.collect_library import library as commands
 from tests.servers import faults
 from tests.servers import genius as genius_server
@@ -75,7 +75,7 @@ def library(tmp_path: Path) -> Iterator[Catalogue]:
 
 def spotify(server: SpotifyServer) -> Spotify:
     return Spotify(
-        SpotifyParams(api_url=server.url, accounts_url=server.url, images_url=server.url, per_second=FAST), keys=KEYS
+        Spotify.Params(api_url=server.url, accounts_url=server.url, images_url=server.url, per_second=FAST), keys=KEYS
     )
 
 
@@ -116,7 +116,7 @@ def test_lastfm_requests_each_artist_once_and_stops_at_its_storage_limit(library
     assert Lastfm.terms.storage_bytes == 100_000_000
     monkeypatch.setattr(Lastfm, "terms", dataclasses.replace(Lastfm.terms, storage_bytes=600))
     with LastfmServer(BIOGRAPHIES) as server:
-        source = Lastfm(LastfmParams(url=server.url, per_second=FAST), keys=KEYS)
+        source = Lastfm(Lastfm.Params(url=server.url, per_second=FAST), keys=KEYS)
         (summary,) = engine(library, tmp_path, [(source, ["biography"])]).run()
         assert len(server.log) == 3
     with library.engine.connect() as connection:
@@ -161,17 +161,17 @@ def test_keys_are_not_written_to_library_log_or_errors(library, tmp_path, capfd)
                 (spotify(servers[0]), ["isrc", "audio_features"]),
                 (
                     Genius(
-                        GeniusParams(api_url=f"{second}/api", web_url=second, images_url=second, per_second=FAST),
+                        Genius.Params(api_url=f"{second}/api", web_url=second, images_url=second, per_second=FAST),
                         keys=KEYS,
                     ),
                     ["lyrics"],
                 ),
-                (Lastfm(LastfmParams(url=third, per_second=FAST), keys=KEYS), ["biography"]),
+                (Lastfm(Lastfm.Params(url=third, per_second=FAST), keys=KEYS), ["biography"]),
                 (
-                    Deezer(DeezerParams(api_url=fourth, images_url=fourth, previews_url=fourth, per_second=FAST)),
+                    Deezer(Deezer.Params(api_url=fourth, images_url=fourth, previews_url=fourth, per_second=FAST)),
                     ["cover"],
                 ),
-                (Reccobeats(ReccobeatsParams(api_url=fifth, per_second=FAST)), ["audio_features"]),
+                (Reccobeats(Reccobeats.Params(api_url=fifth, per_second=FAST)), ["audio_features"]),
             ]
             reporter = Reporter()
             reporter.note = notes.append  # type: ignore[method-assign]

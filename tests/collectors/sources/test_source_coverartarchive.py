@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from collectors.source import Absent, Blocked, Request, Transient, Trouble
-from collectors.sources.coverartarchive import CoverArtArchive, CoverArtArchiveParams
+from collectors.sources.coverartarchive import CoverArtArchive
 from tests.collectors.sources.pictures import bomb, picture
 from tests.servers import faults
 from tests.servers.coverartarchive import CoverArtServer
@@ -23,7 +23,7 @@ def server():
 
 @pytest.fixture
 def source(server):
-    return CoverArtArchive(CoverArtArchiveParams(url=server.url, size=500))
+    return CoverArtArchive(CoverArtArchive.Params(url=server.url, size=500))
 
 
 def album(release: str | None, group: str | None = None) -> Request:

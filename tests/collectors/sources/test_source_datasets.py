@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from collectors.source import Absent, Ambiguous, Found, Request
-from collectors.sources.msd_a import MsdA, MsdAParams
-from collectors.sources.musixmatch import Musixmatch, MusixmatchParams
+from collectors.sources.msd_a import MsdA
+from collectors.sources.musixmatch import Musixmatch
 from segue.checks.check_source import check_source
 from segue.checks.check_source import http as unlimited
 from toolkit.errors import DataError, InputError
@@ -58,7 +58,7 @@ def lyrics(track: str = "local:1", title: str | None = None, artist: str | None 
 
 
 def test_words_are_repeated_by_their_counts_by_id_and_name(words, http, tmp_path):
-    source = Musixmatch(MusixmatchParams(**words))
+    source = Musixmatch(Musixmatch.Params(**words))
     with source.opened(tmp_path):
         by_id = source.collect(lyrics("msd:TRAAAAV128F421A322"), http)
         by_name = source.collect(lyrics(title="Sea above", artist="mira oss"), http)
@@ -91,11 +91,14 @@ def test_musixmatch_and_msd_a_pass_the_contract(words, msd_a):
 def test_malformed_musixmatch_line_is_an_error_with_its_number(tmp_path, text, message):
     path = tmp_path / "mxm.txt"
     path.write_text(text)
-    with pytest.raises(DataError, match=message), Musixmatch(MusixmatchParams(paths=[path])).opened(tmp_path / "index"):
+    with (
+        pytest.raises(DataError, match=message),
+        Musixmatch(Musixmatch.Params(paths=[path])).opened(tmp_path / "index"),
+    ):
         pass
     with (
         pytest.raises(InputError, match="cannot be read"),
-        Musixmatch(MusixmatchParams(paths=[tmp_path / "none"])).opened(tmp_path / "index"),
+        Musixmatch(Musixmatch.Params(paths=[tmp_path / "none"])).opened(tmp_path / "index"),
     ):
         pass
 
@@ -127,7 +130,7 @@ def artist(key: str = "m:1", *, name: str | None = None, mbid: str | None = None
 
 
 def test_artists_are_found_by_id_mbid_and_unique_name(msd_a, http, tmp_path):
-    source = MsdA(MsdAParams(**msd_a))
+    source = MsdA(MsdA.Params(**msd_a))
     with source.opened(tmp_path):
         answers = [
             source.collect(request, http)
@@ -150,7 +153,7 @@ def test_biographies_are_read_from_folder_and_archive(http, tmp_path):
     with tarfile.open(packed, "w:gz") as archive:
         archive.add(folder / "AR002UA1187B9A637D.txt", "bios/AR002UA1187B9A637D.txt")
     for path in (folder, packed):
-        source = MsdA(MsdAParams(biographies=path))
+        source = MsdA(MsdA.Params(biographies=path))
         with source.opened(tmp_path / "index"):
             answer = source.collect(artist("msd:AR002UA1187B9A637D"), http)
         assert answer.values == {"biography": "Mira Oss.\nShe sings."}
@@ -167,5 +170,5 @@ def test_biographies_are_read_from_folder_and_archive(http, tmp_path):
 def test_malformed_msd_a_line_is_an_error_with_its_number(msd_a, tmp_path, name, text, message):
     path = tmp_path / "table"
     path.write_text(text)
-    with pytest.raises(DataError, match=message), MsdA(MsdAParams(**msd_a | {name: path})).opened(tmp_path / "index"):
+    with pytest.raises(DataError, match=message), MsdA(MsdA.Params(**msd_a | {name: path})).opened(tmp_path / "index"):
         pass

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from collectors.source import Absent, Ambiguous, Blocked, Found, RateLimited, Request, Transient
-from collectors.sources.genius import Genius, GeniusParams
+from collectors.sources.genius import Genius
 from segue.checks.check_source import check_source
 from segue.checks.check_source import http as unlimited
 from tests.servers import faults
@@ -32,7 +32,7 @@ def http():
 
 def source(server: GeniusServer, **params) -> Genius:
     urls = {"api_url": f"{server.url}/api", "web_url": server.url, "images_url": server.url}
-    return Genius(GeniusParams(**urls, **params), keys={"GENIUS_ACCESS_TOKEN": TOKEN})
+    return Genius(Genius.Params(**urls, **params), keys={"GENIUS_ACCESS_TOKEN": TOKEN})
 
 
 def request(title: str, *fields: str, artist: str = "Mira Oss") -> Request:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from collectors.source import Absent, Ambiguous, Blocked, Found, RateLimited, Request, Transient, Trouble
-from collectors.sources.lastfm import Lastfm, LastfmParams
+from collectors.sources.lastfm import Lastfm
 from segue.checks.check_source import check_source
 from segue.checks.check_source import http as unlimited
 from tests.servers import faults
@@ -46,7 +46,7 @@ def collect(http, tmp_path: Path):
     """collect(server, request) with the right key, or another."""
 
     def collect(server: LastfmServer, request: Request, key: str = KEY):
-        source = Lastfm(LastfmParams(url=server.url), keys={"LASTFM_API_KEY": key})
+        source = Lastfm(Lastfm.Params(url=server.url), keys={"LASTFM_API_KEY": key})
         with source.opened(tmp_path):
             return source.collect(request, http)
 

@@ -10,8 +10,8 @@ import soundfile
 
 from collectors.local_files import Folder, audio_files
 from collectors.source import Absent, Ambiguous, Request, Transient, Trouble
-from collectors.sources.local_audio import AudioFolderParams, LocalFeatures, LocalPreviews
-from collectors.sources.local_covers import CoverFolderParams, EmbeddedCovers, LocalCovers, embedded_cover
+from collectors.sources.local_audio import AudioFolder, LocalFeatures, LocalPreviews
+from collectors.sources.local_covers import EmbeddedCovers, LocalCovers, embedded_cover
 from tests.collectors.sources.pictures import bomb, picture
 from tests.collectors.sources.sounds import RATE, tone
 from tests.servers.music import mbid
@@ -55,7 +55,7 @@ def music(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def previews(music, tmp_path_factory):
-    source = LocalPreviews(AudioFolderParams(folder=music))
+    source = LocalPreviews(AudioFolder.Params(folder=music))
     with source.opened(tmp_path_factory.mktemp("state")):
         yield source
 
@@ -105,13 +105,13 @@ def test_other_duration_is_ambiguous(previews, http):
 def test_missing_folder_is_an_error(tmp_path):
     with (
         pytest.raises(InputError, match="not a folder"),
-        LocalCovers(CoverFolderParams(folder=tmp_path / "none")).opened(tmp_path),
+        LocalCovers(LocalCovers.Params(folder=tmp_path / "none")).opened(tmp_path),
     ):
         pass
 
 
 def test_local_features_equal_those_of_the_encoder(music, http, tmp_path):
-    source = LocalFeatures(AudioFolderParams(folder=music, tags=False))
+    source = LocalFeatures(AudioFolder.Params(folder=music, tags=False))
     with source.opened(tmp_path):
         values = source.collect(track("local:4iV5W9uYEdYUVa79Axb7Rh.wav"), http).values["audio_features"]
         samples, _ = soundfile.read(music / "4iV5W9uYEdYUVa79Axb7Rh.wav", dtype="float32")
@@ -139,7 +139,7 @@ def covers(tmp_path_factory):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     (root / "secret.jpg").write_bytes(picture())
-    source = LocalCovers(CoverFolderParams(folder=folder))
+    source = LocalCovers(LocalCovers.Params(folder=folder))
     with source.opened(root):
         yield source
 
@@ -185,7 +185,7 @@ def test_embedded_covers_are_found_by_tags(music, http, tmp_path):
     file.add_picture(back)
     file.add_picture(front)
     file.save()
-    source = EmbeddedCovers(CoverFolderParams(folder=music))
+    source = EmbeddedCovers(LocalCovers.Params(folder=music))
     with source.opened(tmp_path):
         assert source.collect(album("Low Quay"), http).values == {"cover": picture("green")}
         assert isinstance(source.collect(album("Low Quay", "Another"), http), Absent)

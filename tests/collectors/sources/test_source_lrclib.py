@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from collectors.source import Absent, Ambiguous, Blocked, Found, Request, Transient
-from collectors.sources.lrclib import Lrclib, LrclibParams
+from collectors.sources.lrclib import Lrclib
 from tests.servers import faults
 from tests.servers.lrclib import LrclibServer, Song
 
@@ -31,7 +31,7 @@ def server():
 
 @pytest.fixture
 def source(server):
-    return Lrclib(LrclibParams(url=server.url))
+    return Lrclib(Lrclib.Params(url=server.url))
 
 
 def song(title: str, duration: float | None, *, artist: str = "Mira Oss", album: str | None = "Low Quay") -> Request:

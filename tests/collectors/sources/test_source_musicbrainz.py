@@ -15,12 +15,10 @@ from collectors.sources.clients.musicbrainz_recordings import Recording as ApiRe
 from collectors.sources.clients.musicbrainz_recordings import best_answer
 from collectors.sources.musicbrainz import (
     MusicBrainz,
-    MusicBrainzParams,
     MusicBrainzTags,
-    MusicBrainzTagsParams,
     lucene,
 )
-from collectors.sources.musicbrainz_dump import MusicBrainzDump, MusicBrainzDumpParams
+from collectors.sources.musicbrainz_dump import MusicBrainzDump
 from tests.servers import faults
 from tests.servers.music import Artist, Recording, Release
 from tests.servers.musicbrainz import MusicBrainzServer, busy, hit, looked_up
@@ -49,7 +47,7 @@ def server():
 
 @pytest.fixture
 def source(server):
-    return MusicBrainz(MusicBrainzParams(url=server.url))
+    return MusicBrainz(MusicBrainz.Params(url=server.url))
 
 
 def as_api_recordings(recordings: list[Recording]) -> list[ApiRecording]:
@@ -159,7 +157,7 @@ def test_undocumented_json_is_transient_and_503_is_rate_limited(server, source, 
 
 
 def tags(server, **params):
-    return MusicBrainzTags(MusicBrainzTagsParams(url=server.url, **params))
+    return MusicBrainzTags(MusicBrainzTags.Params(url=server.url, **params))
 
 
 def test_tags_of_a_recording_fall_back_to_its_artists(server, http):
@@ -194,7 +192,7 @@ def dump(tmp_path_factory) -> Path:
 
 
 def test_dump_gives_the_answers_of_the_service(dump, source, http, tmp_path):
-    local = MusicBrainzDump(MusicBrainzDumpParams(path=dump))
+    local = MusicBrainzDump(MusicBrainzDump.Params(path=dump))
     requests = [
         sea(ids={"isrc": "GBABC0100001"}),
         sea(ids={"mbid": LONG.id}, duration_s=396.0),
@@ -214,7 +212,7 @@ def test_dump_gives_the_answers_of_the_service(dump, source, http, tmp_path):
 
 
 def test_dump_is_indexed_once(dump, tmp_path, monkeypatch, http):
-    source = MusicBrainzDump(MusicBrainzDumpParams(path=dump))
+    source = MusicBrainzDump(MusicBrainzDump.Params(path=dump))
     with source.opened(tmp_path):
         pass
     monkeypatch.setattr("collectors.dump_archives.lines", lambda path, member: pytest.fail("read again"))

@@ -11,9 +11,9 @@ from PIL import Image
 
 from collectors.collect import SourceSpec, resolve
 from collectors.source import Absent, Ambiguous, Blocked, Found, RateLimited, Request, Transient
-from collectors.sources.deezer import Deezer, DeezerParams
-from collectors.sources.itunes import Itunes, ItunesParams
-from collectors.sources.reccobeats import Reccobeats, ReccobeatsParams
+from collectors.sources.deezer import Deezer
+from collectors.sources.itunes import Itunes
+from collectors.sources.reccobeats import Reccobeats
 from segue.checks.check_source import check_source
 from segue.checks.check_source import http as unlimited
 from tests.encoders.audio.mpeg4 import encoded
@@ -45,15 +45,15 @@ def track(of: Track, *fields: str, **more) -> Request:
 
 
 def deezer(server: DeezerServer) -> Deezer:
-    return Deezer(DeezerParams(api_url=server.url, images_url=server.url, previews_url=server.url))
+    return Deezer(Deezer.Params(api_url=server.url, images_url=server.url, previews_url=server.url))
 
 
 def itunes(server: ItunesServer) -> Itunes:
-    return Itunes(ItunesParams(api_url=server.url, images_url=server.url, previews_url=server.url))
+    return Itunes(Itunes.Params(api_url=server.url, images_url=server.url, previews_url=server.url))
 
 
 def reccobeats(server: ReccobeatsServer) -> Reccobeats:
-    return Reccobeats(ReccobeatsParams(api_url=server.url))
+    return Reccobeats(Reccobeats.Params(api_url=server.url))
 
 
 @pytest.mark.parametrize(("cls", "server"), [(Deezer, DeezerServer), (Itunes, ItunesServer)])

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from collectors.source import Absent, Ambiguous, Blocked, Found, Other, RateLimited, Request, Transient
-from collectors.sources.spotify import NO_FEATURES, Spotify, SpotifyParams
+from collectors.sources.spotify import NO_FEATURES, Spotify
 from collectors.sources.spotify_playlists import playlists
 from segue.checks.check_source import check_source
 from segue.checks.check_source import http as unlimited
@@ -39,7 +39,7 @@ def http():
 
 def source(server: SpotifyServer, **params) -> Spotify:
     return Spotify(
-        SpotifyParams(api_url=server.url, accounts_url=server.url, images_url=server.url, **params), keys=KEYS
+        Spotify.Params(api_url=server.url, accounts_url=server.url, images_url=server.url, **params), keys=KEYS
     )
 
 

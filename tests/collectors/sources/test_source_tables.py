@@ -18,8 +18,8 @@ from pydantic import ValidationError
 
 from collectors import dump_archives, file_index
 from collectors.source import Absent, Request
-from collectors.sources.acousticbrainz import AcousticBrainz, AcousticBrainzParams
-from collectors.sources.feature_table import FeatureTable, FeatureTableParams
+from collectors.sources.acousticbrainz import AcousticBrainz
+from collectors.sources.feature_table import FeatureTable
 from tests.servers.music import mbid
 from toolkit.constants import AUDIO_FEATURES
 from toolkit.errors import DataError, InputError
@@ -51,7 +51,7 @@ def table(request, tmp_path) -> Path:
 
 
 def test_csv_tsv_and_parquet_tables_give_the_same_vectors(table, http, tmp_path):
-    source = FeatureTable(FeatureTableParams(path=table, train_allowed=True, licence="CC0"))
+    source = FeatureTable(FeatureTable.Params(path=table, train_allowed=True, licence="CC0"))
     with source.opened(tmp_path / "index"):
         for key, values in ROWS.items():
             assert source.collect(request_of(key), http).values == {"audio_features": values}
@@ -63,7 +63,7 @@ def test_csv_tsv_and_parquet_tables_give_the_same_vectors(table, http, tmp_path)
 def test_table_by_isrc_with_chosen_columns(tmp_path, http):
     path = tmp_path / "t.csv"
     path.write_text("isrc,tempo,energy\ngb-abc-01-00001,120,0.5\nGBABC0100002,90,\n")
-    source = FeatureTable(FeatureTableParams(path=path, key="isrc", ids="isrc", columns=["energy", "tempo"]))
+    source = FeatureTable(FeatureTable.Params(path=path, key="isrc", ids="isrc", columns=["energy", "tempo"]))
     with source.opened(tmp_path / "index"):
         assert source.collect(request_of("t", isrc="GBABC0100001"), http).values == {"audio_features": [0.5, 120.0]}
         assert isinstance(source.collect(request_of("t", isrc="GBABC0100002"), http), Absent)
@@ -79,7 +79,7 @@ def test_missing_column_is_an_error_that_names_it(tmp_path, ending):
     else:
         path.write_text("track_id,temp\na,1\n")
     with pytest.raises(InputError, match="no column 'tempo'.*did you mean 'temp'"):
-        FeatureTable(FeatureTableParams(path=path, columns=["tempo"])).opened(tmp_path / "index").__enter__()
+        FeatureTable(FeatureTable.Params(path=path, columns=["tempo"])).opened(tmp_path / "index").__enter__()
     assert not list((tmp_path / "index").glob("*.sqlite"))
 
 
@@ -87,11 +87,11 @@ def test_file_that_is_not_a_table_is_an_error(tmp_path):
     for name, data in (("t.parquet", b"no parquet at all"), ("t.csv", b'track_id,tempo\na,"1\nb')):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(DataError):
-            FeatureTable(FeatureTableParams(path=tmp_path / name, columns=["tempo"])).opened(
+            FeatureTable(FeatureTable.Params(path=tmp_path / name, columns=["tempo"])).opened(
                 tmp_path / "index"
             ).__enter__()
     with pytest.raises(InputError, match="cannot be read"):
-        FeatureTable(FeatureTableParams(path=tmp_path / "none.csv")).opened(tmp_path / "index").__enter__()
+        FeatureTable(FeatureTable.Params(path=tmp_path / "none.csv")).opened(tmp_path / "index").__enter__()
 
 
 def low(bpm: float, key: str = "A", scale: str = "minor") -> dict:
@@ -148,7 +148,7 @@ def test_acousticbrainz_dump_gives_features_by_mbid(tmp_path, http, form):
     else:
         dump = packed(tmp_path / f"low.{form}", LOW)
     levels = packed(tmp_path / "high.tar", {f"x/{SONG}.json": high(0.75)})
-    source = AcousticBrainz(AcousticBrainzParams(lowlevel=dump, highlevel=levels))
+    source = AcousticBrainz(AcousticBrainz.Params(lowlevel=dump, highlevel=levels))
     both = ("acoustic_lowlevel", "acoustic_highlevel")
     before = sorted(path for path in tmp_path.rglob("*"))
     with source.opened(tmp_path / "index"):
@@ -165,14 +165,14 @@ def test_acousticbrainz_dump_gives_features_by_mbid(tmp_path, http, form):
 
 def test_missing_or_truncated_dump_is_an_error(tmp_path):
     with pytest.raises(ValidationError, match="name a dump"):
-        AcousticBrainzParams()
+        AcousticBrainz.Params()
     dump = packed(tmp_path / "low.tar.zst", LOW)
     dump.write_bytes(dump.read_bytes()[:-50])
     for path in (dump, packed(tmp_path / "cut.tar", LOW)):
         if path.suffix == ".tar":
             path.write_bytes(path.read_bytes()[:3000])
         with pytest.raises(DataError, match="damaged or truncated"):
-            AcousticBrainz(AcousticBrainzParams(lowlevel=path)).opened(tmp_path / "index").__enter__()
+            AcousticBrainz(AcousticBrainz.Params(lowlevel=path)).opened(tmp_path / "index").__enter__()
     with pytest.raises(DataError, match="no member 'mbdump/recording'"):
         list(dump_archives.lines(packed(tmp_path / "low.tar", LOW), "mbdump/recording"))
 

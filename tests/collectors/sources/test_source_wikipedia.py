@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from collectors.source import Absent, Ambiguous, Found, Other, RateLimited, Request, Transient
-from collectors.sources.wikipedia import BY_NAME, Wikipedia, WikipediaParams
+from collectors.sources.wikipedia import BY_NAME, Wikipedia
 from tests.servers import faults
 from tests.servers.music import mbid
 from tests.servers.wikimedia import Article, Item, WikimediaServer, failed, lagged
@@ -40,7 +40,7 @@ def source(server):
 
 
 def of(server, **params):
-    return Wikipedia(WikipediaParams(wikidata=server.wikidata, wikipedia=server.wikipedia, **params))
+    return Wikipedia(Wikipedia.Params(wikidata=server.wikidata, wikipedia=server.wikipedia, **params))
 
 
 def artist(name: str, titles: tuple[str, ...] = (), **ids: str) -> Request:
@@ -122,7 +122,7 @@ def test_part_whole_fetches_the_whole_article(server, http):
 def test_language_selects_the_wiki(server, http, received):
     source = of(server, language="zh-yue")
     assert source.collect(artist("Mira Oss", mbid=MIRA), http).note == "Q7 has no article in zh_yuewiki"
-    assert WikipediaParams(language="fr").wikipedia == "https://fr.wikipedia.org"
+    assert Wikipedia.Params(language="fr").wikipedia == "https://fr.wikipedia.org"
 
 
 def test_wikimedia_api_errors_raise_troubles(source, server, http):
