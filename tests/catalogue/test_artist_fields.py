@@ -1,4 +1,4 @@
-"""Fields by artist: their own, else what their tracks say."""
+"""Tests of artist fields, which default to the fields of the tracks."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> ArtistCatalogue:
     return made
 
 
-def test_a_field_of_one_artist_does_not_reach_other_artists_of_the_track(catalogue: ArtistCatalogue) -> None:
+def test_artist_field_is_not_shared_with_other_artists_of_a_track(catalogue: ArtistCatalogue) -> None:
     present, values = catalogue.field_values("biography", ["a:ann", "a:bob", "a:cy"])
     assert present.tolist() == [True, False, False] and values == ["Ann sings."]
 
 
-def test_vectors_of_tracks_are_averaged_and_texts_are_the_first_tracks(catalogue: ArtistCatalogue) -> None:
+def test_artist_vectors_are_means_and_texts_are_from_the_first_track(catalogue: ArtistCatalogue) -> None:
     present, values = catalogue.field_values("sound", ["a:bob", "a:ann", "a:cy"])
     assert present.tolist() == [True, True, False]
     np.testing.assert_array_equal(np.stack(values), [[4, 3], [2, 4]])
@@ -56,12 +56,12 @@ def test_vectors_of_tracks_are_averaged_and_texts_are_the_first_tracks(catalogue
     assert catalogue.field_values("duration", ["a:bob", "a:ann"])[1] == [250.0, 150.0]
 
 
-def test_a_mean_may_be_trained_on_where_all_of_it_may(catalogue: ArtistCatalogue) -> None:
+def test_artist_mean_has_no_training_permission_unless_all_tracks_have_it(catalogue: ArtistCatalogue) -> None:
     found = catalogue.provenance("sound", ["a:ann"])
     assert found == [{"field": "sound", "source": "x", "train_allowed": None, "n": 1}]
 
 
-def test_artist_ids_give_names_and_templates(catalogue: ArtistCatalogue) -> None:
+def test_artist_ids_resolve_to_names_and_templates(catalogue: ArtistCatalogue) -> None:
     assert catalogue.field_values("artist", ["a:cy", "a:ann"])[1] == ["Cy, and friends", "Ann"]
     assert catalogue.field_values("artist_id", ["a:cy", "gone"])[1] == ["a:cy"]
     assert catalogue.field_values("{artist}: {biography}", ["a:ann"])[1] == ["Ann: Ann sings."]
@@ -69,7 +69,7 @@ def test_artist_ids_give_names_and_templates(catalogue: ArtistCatalogue) -> None
         catalogue.field_values("biografy", ["a:ann"])
 
 
-def test_credits_follow_the_order_of_the_given_tracks(catalogue: ArtistCatalogue, tmp_path: Path) -> None:
+def test_credits_keep_the_order_of_tracks(catalogue: ArtistCatalogue, tmp_path: Path) -> None:
     tracks, of, artists = catalogue.credits(["local:4", "local:2", "local:9", "local:3"])
     assert tracks.tolist() == [0, 1, 1, 3] and of.tolist() == [0, 1, 2, 2]
     assert artists["id"].to_pylist() == ["a:cy", "a:ann", "a:bob"] and artists["artist"].to_pylist() == [

@@ -22,7 +22,7 @@ def test_blob_key_is_the_sha256_and_its_file_is_two_folders_deep(tmp_path: Path)
     assert ABC in store
 
 
-def test_same_blob_content_is_stored_once(tmp_path: Path) -> None:
+def test_identical_blobs_are_stored_once(tmp_path: Path) -> None:
     store = BlobStore(tmp_path)
     store.put(b"abc")
     written = store.path(ABC).stat().st_mtime_ns
@@ -33,7 +33,7 @@ def test_same_blob_content_is_stored_once(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [ABC]
 
 
-def test_blob_of_a_file_larger_than_a_chunk(tmp_path: Path) -> None:
+def test_file_larger_than_a_chunk_is_stored(tmp_path: Path) -> None:
     content = bytes(range(256)) * 10_000
     (tmp_path / "song.ogg").write_bytes(content)
     store = BlobStore(tmp_path / "blobs")
@@ -45,17 +45,17 @@ def test_blob_of_a_file_larger_than_a_chunk(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "../../etc/passwd", ABC[:-1], ABC.upper(), ABC + "\n", "/" + ABC])
-def test_blob_key_must_be_hex(key: str, tmp_path: Path) -> None:
+def test_blob_key_that_is_not_hex_raises(key: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="must be the 64 hex digits"):
         BlobStore(tmp_path).get(key)
 
 
-def test_unknown_blob_key_is_an_input_error(tmp_path: Path) -> None:
+def test_unknown_blob_key_raises(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"no blob {ABC}"):
         BlobStore(tmp_path).get(ABC)
 
 
-def test_missing_file_is_an_input_error(tmp_path: Path) -> None:
+def test_storing_a_missing_file_raises(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.ogg cannot be read: No such file"):
         BlobStore(tmp_path).put_file(tmp_path / "gone.ogg")
 
@@ -71,7 +71,7 @@ def test_full_disk_leaves_no_partial_blob(tmp_path: Path, monkeypatch: pytest.Mo
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_values_are_read_when_indexed(tmp_path: Path) -> None:
+def test_blob_values_are_read_by_index(tmp_path: Path) -> None:
     store = BlobStore(tmp_path)
     values = BlobValues(store, [store.put(b"a"), store.put(b"b"), store.put(b"a")])
 

@@ -31,7 +31,7 @@ def test_truncated_image_has_a_flaw(form: str) -> None:
     assert (image_check.flaw(data[: len(data) // 2]) or "").startswith("is a damaged image")
 
 
-def test_too_many_pixels_are_refused_before_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_image_with_too_many_pixels_has_a_flaw_before_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_check, "MAX_PIXELS", 1199)
 
     assert image_check.flaw(encoded("PNG")) == "image of 40 x 30 pixels exceeds 1,199"

@@ -28,7 +28,7 @@ BARE = TrackRecord("t:bare")
 
 
 def values(catalogue: Catalogue, field: str, ids: list[str], **options) -> list:
-    """Values aligned with the ids, None where absent."""
+    """Return field values in the order of ids, or None where a value is missing."""
     present, found = catalogue.field_values(field, ids, **options)
     assert present.dtype == bool
     assert len(found) == present.sum()
@@ -36,7 +36,7 @@ def values(catalogue: Catalogue, field: str, ids: list[str], **options) -> list:
     return [next(given) if there else None for there in present]
 
 
-def test_field_values_align_with_the_given_ids(catalogue: Catalogue) -> None:
+def test_field_values_are_aligned_with_ids(catalogue: Catalogue) -> None:
     catalogue.add([RAIN, SUN, BARE])
     ids = ["t:sun", "t:gone", "t:rain", "t:bare", "t:sun"]
 
@@ -88,14 +88,16 @@ def test_artist_and_album_fields_reach_every_track(catalogue: Catalogue) -> None
     assert values(catalogue, "label", ["t:rain", "t:bo", "t:twin"]) == ["Indie", None, "Indie"]
 
 
-def test_nearest_entity_wins(catalogue: Catalogue) -> None:
+def test_field_of_the_track_takes_precedence_over_the_artist(catalogue: Catalogue) -> None:
     catalogue.add([RAIN, SUN])
     catalogue.add_fields([("name:bo", "mood", Field("of Bo", entity="artist")), ("t:sun", "mood", Field("own"))])
 
     assert values(catalogue, "mood", ["t:rain", "t:sun"]) == ["of Bo", "own"]
 
 
-def test_highest_match_score_wins_then_newest(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_field_with_the_highest_match_score_takes_precedence(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def add(text: str, source: str, score: float | None, at: float) -> None:
         monkeypatch.setattr(time, "time", lambda: at)
         catalogue.add([TrackRecord("t:x", fields={"lyrics": Field(text, source, match_score=score)})])
@@ -112,7 +114,7 @@ def test_highest_match_score_wins_then_newest(catalogue: Catalogue, monkeypatch:
     assert values(catalogue, "lyrics", ["t:x"], source="a") == ["weak and new"]
 
 
-def test_vectors_of_two_origins_are_never_mixed(catalogue: Catalogue) -> None:
+def test_vectors_from_two_sources_are_not_mixed(catalogue: Catalogue) -> None:
     catalogue.add(
         [
             TrackRecord("t:a", fields={"sound": Field([1.0, 2.0], "spotify/one")}),
@@ -137,7 +139,7 @@ def test_vectors_of_two_origins_are_never_mixed(catalogue: Catalogue) -> None:
         catalogue.field_values("sound", ["t:a"], source="spot")
 
 
-def test_vectors_of_two_lengths_and_fields_of_two_kinds_are_refused(catalogue: Catalogue) -> None:
+def test_fields_with_different_kinds_or_vector_lengths_raise(catalogue: Catalogue) -> None:
     catalogue.add(
         [
             TrackRecord("t:a", fields={"v": Field([1.0]), "k": Field("x")}),
@@ -166,13 +168,13 @@ def test_vectors_of_two_lengths_and_fields_of_two_kinds_are_refused(catalogue: C
         (TrackRecord("t:x", fields={"bio": Field("b", entity="label")}), "field 'bio' belongs to its label"),
     ],
 )
-def test_a_bad_value_leaves_the_whole_batch_unwritten(record: TrackRecord, message: str, catalogue: Catalogue) -> None:
+def test_bad_value_rolls_back_the_whole_batch(record: TrackRecord, message: str, catalogue: Catalogue) -> None:
     with pytest.raises(DataError, match=message):
         catalogue.add([RAIN, record])
     assert catalogue.counts()["tracks"] == 0
 
 
-def test_a_later_record_adds_values_and_keeps_old_ones(catalogue: Catalogue) -> None:
+def test_later_record_adds_values_and_keeps_old_values(catalogue: Catalogue) -> None:
     catalogue.add([RAIN])
     catalogue.add(
         [TrackRecord("t:rain", artists=("Cy",), fields={"lyrics": Field("drip", "lrclib"), "blank": Field(" ")})]
@@ -190,7 +192,7 @@ def test_a_later_record_adds_values_and_keeps_old_ones(catalogue: Catalogue) -> 
     }
 
 
-def test_one_batch_merges_as_two_do(catalogue: Catalogue, tmp_path: Path) -> None:
+def test_records_in_one_batch_merge_like_separate_batches(catalogue: Catalogue, tmp_path: Path) -> None:
     records = [RAIN, TrackRecord("t:rain", "Rain (live)", artists=("Cy",)), TrackRecord("t:rain", album="Second")]
     with Catalogue.open(tmp_path / "other.db") as other:
         catalogue.add(records)
@@ -202,7 +204,7 @@ def test_one_batch_merges_as_two_do(catalogue: Catalogue, tmp_path: Path) -> Non
     assert values(catalogue, "{title}|{artist}|{album}", ["t:rain"]) == ["Rain (live)|Cy|Second"]
 
 
-def test_names_of_another_spelling_are_one_artist(catalogue: Catalogue) -> None:
+def test_artist_names_with_different_spelling_are_one_artist(catalogue: Catalogue) -> None:
     catalogue.add(
         [
             TrackRecord("t:1", artists=("Björk",)),
@@ -214,7 +216,7 @@ def test_names_of_another_spelling_are_one_artist(catalogue: Catalogue) -> None:
     assert values(catalogue, "artist_id", ["t:1", "t:2", "t:3"]) == ["name:björk", "name:björk", "name:bjork"]
 
 
-def test_artist_ids_without_names(catalogue: Catalogue) -> None:
+def test_artist_ids_without_names_are_stored(catalogue: Catalogue) -> None:
     catalogue.add([TrackRecord("t:1", artist_ids=("local:artist:449",), album_id="local:album:6306")])
 
     assert values(catalogue, "artist_id", ["t:1"]) == ["local:artist:449"]
@@ -234,7 +236,7 @@ def test_covers_are_stored_as_blobs_and_read_as_bytes(catalogue: Catalogue, tmp_
     assert catalogue.blobs.root == tmp_path / "deep" / "catalogue.blobs"
 
 
-def test_provenance_of_field_template_and_own_names(catalogue: Catalogue) -> None:
+def test_provenance_counts_sources_of_fields_and_templates(catalogue: Catalogue) -> None:
     catalogue.add(
         [RAIN, SUN, BARE, TrackRecord("t:4", fields={"genres": Field("pop", "spotify", train_allowed=False)})]
     )
@@ -252,7 +254,7 @@ def test_provenance_of_field_template_and_own_names(catalogue: Catalogue) -> Non
     assert catalogue.provenance("{title}: {genres}") == titles + genres
 
 
-def test_unknown_field_names_the_nearest(catalogue: Catalogue) -> None:
+def test_unknown_field_raises_with_the_nearest_name(catalogue: Catalogue) -> None:
     catalogue.add([RAIN])
 
     with pytest.raises(InputError, match="no field 'genre': did you mean 'genres'"):
@@ -263,7 +265,7 @@ def test_unknown_field_names_the_nearest(catalogue: Catalogue) -> None:
         catalogue.provenance("{title} {xyz}")
 
 
-def test_progress_and_playlists(catalogue: Catalogue) -> None:
+def test_adding_playlists_reports_progress_and_counts(catalogue: Catalogue) -> None:
     seen: list[int] = []
     records = [PlaylistRecord(f"p{i}", ["t:rain"], "A", "b", "g", "train") for i in range(5001)]
 
@@ -297,7 +299,7 @@ def test_sqlite_is_in_wal_mode(tmp_path: Path) -> None:
     assert sqlite3.connect(tmp_path / "c.db").execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
-def test_catalogue_refuses_urls_and_files_it_cannot_open(tmp_path: Path) -> None:
+def test_url_or_file_that_is_not_a_database_raises(tmp_path: Path) -> None:
     (tmp_path / "notes.db").write_text("milk, bread and whatever else a shopping list holds " * 4)
 
     with pytest.raises(DataError, match=r"catalogue sqlite:///.*notes\.db: file is not a database"):
@@ -308,7 +310,7 @@ def test_catalogue_refuses_urls_and_files_it_cannot_open(tmp_path: Path) -> None
         Catalogue.open("sqlite+nonsense://x")
 
 
-def test_a_truncated_catalogue_is_reported_with_its_cure(tmp_path: Path) -> None:
+def test_truncated_catalogue_raises_with_a_cure(tmp_path: Path) -> None:
     with Catalogue.open(tmp_path / "c.db") as catalogue:
         catalogue.add(TrackRecord(f"t:{number}", "a title " * 20) for number in range(2000))
     whole = (tmp_path / "c.db").read_bytes()
@@ -320,7 +322,7 @@ def test_a_truncated_catalogue_is_reported_with_its_cure(tmp_path: Path) -> None
         catalogue.counts()
 
 
-def test_locked_database_is_reported_in_one_line(catalogue: Catalogue) -> None:
+def test_locked_database_error_is_one_line(catalogue: Catalogue) -> None:
     catalogue.add([RAIN])
     path = catalogue.engine.url.database
     with sqlite3.connect(path, isolation_level=None) as other:

@@ -1,6 +1,6 @@
-"""The same records give the same answers on PostgreSQL as on SQLite.
+"""Tests that the catalogue returns the same values from PostgreSQL and SQLite.
 
-The database is `SEGUE_TEST_POSTGRESQL`, the URL of an empty one, or else a server that the tests start.
+`SEGUE_TEST_POSTGRESQL` can be set to the URL of an empty database. By default the tests start a server.
 """
 
 from __future__ import annotations

@@ -10,13 +10,13 @@ FILES = Path(__file__).parents[1] / "fixtures" / "readers"
 
 
 def test_summary_counts_fields_of_a_later_record() -> None:
-    """The larger form of the archive says a track's features in a file of their own, after its names."""
+    """Summarise the large archive, where a second record adds the features of a track."""
     facts = summarise(ArchiveReader(FILES / "archive-large")).facts()
 
     assert {(row["field"], row["tracks"]) for row in facts["fields"]} >= {("title", 2), ("audio_features", 1)}
 
 
-def test_summary_counts_a_field_once_under_its_first_source() -> None:
+def test_summary_counts_a_field_once_under_the_first_source() -> None:
     summary = Summary()
     for source in ("first", "second"):
         summary.track(TrackRecord("local:a", "Rain", fields={"lyrics": Field("la", source)}))

@@ -18,7 +18,7 @@ from toolkit.errors import InputError
         ({"title": None, "artist": None, "genres": None}, None),
     ],
 )
-def test_missing_template_parts_remove_their_text(values: dict[str, str | None], text: str | None) -> None:
+def test_template_part_with_a_missing_field_is_removed(values: dict[str, str | None], text: str | None) -> None:
     assert Template("{title} by {artist}. {genres}").fill(values) == text
 
 
@@ -40,7 +40,9 @@ def test_missing_template_parts_remove_their_text(values: dict[str, str | None],
         ("{a}", {"a": "{b} (not a part)"}, "{b} (not a part)"),
     ],
 )
-def test_template_brackets_braces_and_blanks(template: str, values: dict[str, str | None], text: str) -> None:
+def test_template_escapes_brackets_and_braces_and_strips_blanks(
+    template: str, values: dict[str, str | None], text: str
+) -> None:
     assert Template(template).fill(values) == text
 
 
@@ -56,6 +58,6 @@ def test_template_brackets_braces_and_blanks(template: str, values: dict[str, st
         ("{{}}", "names no field"),
     ],
 )
-def test_malformed_templates_are_refused(text: str, message: str) -> None:
+def test_malformed_template_raises(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         Template(text)

@@ -1,4 +1,4 @@
-"""A submission from a small run keeps the challenge's rules; each broken rule is named."""
+"""Tests of writing and checking submissions to the RecSys Challenge 2018."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def challenge(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run directory of session-knn and popularity over 700 tracks, as `segue run` leaves what `continue` reads."""
+    """Return a run directory with session-knn and popularity over 700 tracks, in the files that `continue` reads."""
     import pyarrow as pa
     import pyarrow.feather as feather
 
@@ -72,7 +72,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_a_submission_keeps_the_rules(run: Path, challenge: Path, tmp_path: Path) -> None:
+def test_submission_follows_the_challenge_rules(run: Path, challenge: Path, tmp_path: Path) -> None:
     playlists, asked = challenge_set(challenge), Continuation.load(run)
     filled = write(asked, playlists, tmp_path / "s.csv.gz", team="Team, one", email="a@b.c")
     assert filled == 3 and verify(tmp_path / "s.csv.gz", playlists) == []
@@ -88,14 +88,14 @@ def test_a_submission_keeps_the_rules(run: Path, challenge: Path, tmp_path: Path
     assert [track for track in lines[1].split(",")[1:7] if track != "spotify:track:700"][:5] == popular
 
 
-def test_without_popularity_too_short_a_ranking_is_refused(run: Path, challenge: Path, tmp_path: Path) -> None:
+def test_ranking_shorter_than_500_tracks_raises_without_popularity(run: Path, challenge: Path, tmp_path: Path) -> None:
     asked = Continuation.load(run)
     asked.others = []
     with pytest.raises(InputError, match="session-knn ranks fewer than 500 tracks after playlist 1000: add popularity"):
         write(asked, challenge_set(challenge), tmp_path / "s.csv", team="t", email="e")
 
 
-def test_unreadable_submission_is_reported_in_one_line(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_unreadable_submission_error_is_one_line(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     request.addfinalizer(
         partial(csv.field_size_limit, csv.field_size_limit(100_000))
     )  # readers of other tests have raised it
@@ -109,7 +109,7 @@ def test_unreadable_submission_is_reported_in_one_line(tmp_path: Path, request: 
             verify(tmp_path / "s", [])
 
 
-def test_each_broken_rule_is_named(run: Path, challenge: Path, tmp_path: Path) -> None:
+def test_submission_check_reports_each_broken_rule(run: Path, challenge: Path, tmp_path: Path) -> None:
     playlists, path = challenge_set(challenge), tmp_path / "s.csv"
     write(Continuation.load(run), playlists, path, team="t", email="e")
     head, *rows = path.read_text().splitlines()

@@ -1,4 +1,4 @@
-"""Continuing a playlist with nothing but a run directory, and the formats of the answer."""
+"""Tests of continuing playlists from a run directory, and of the output formats."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TRACKS = [
 
 
 class Falling(Ranker):
-    """Scores item i as −i: the smallest ids come first."""
+    """Ranker that gives item i the score −i."""
 
     name = "falling"
 
@@ -63,13 +63,13 @@ def asked() -> Continuation:
     return Continuation(Falling(4), tracks, system="falling")
 
 
-def test_seeds_and_excluded_tracks_are_left_out(asked: Continuation) -> None:
+def test_continuation_excludes_seeds_and_excluded_tracks(asked: Continuation) -> None:
     assert [track.id for track in asked.continue_playlist(["t:2"], k=3)] == ["t:1", "t:3", "t:4"]
     assert asked.continue_playlist(["t:2"], k=1, exclude=["t:1", "unheard"]) == [Next("t:3", "Hurt", "c", None, -3.0)]
     assert [track.id for track in asked.continue_playlist(["t:2"], k=2, allow_repeats=True)] == ["t:1", "t:2"]
 
 
-def test_unknown_tracks_are_left_out_with_a_warning(asked: Continuation) -> None:
+def test_unknown_tracks_are_skipped_with_a_warning(asked: Continuation) -> None:
     with pytest.warns(UserWarning, match="2 of 3 tracks are not in the catalogue and left out: x, y"):
         assert [track.id for track in asked.continue_playlist(["x", "t:1", "y"], k=1)] == ["t:2"]
 
@@ -85,19 +85,17 @@ def test_unknown_tracks_are_left_out_with_a_warning(asked: Continuation) -> None
         ([], "give at least one id"),
     ],
 )
-def test_only_unknown_tracks_are_an_error_with_the_nearest(
-    asked: Continuation, tracks: list[str], message: str
-) -> None:
+def test_only_unknown_tracks_raise_with_the_nearest_id(asked: Continuation, tracks: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         asked.continue_playlist(tracks)
 
 
-def test_k_must_be_positive(asked: Continuation) -> None:
+def test_k_that_is_not_positive_raises(asked: Continuation) -> None:
     with pytest.raises(InputError, match="k=0 must be >= 1"):
         asked.continue_playlist(["t:1"], k=0)
 
 
-def test_the_default_system_is_the_best_on_validation(tiny_run: Path) -> None:
+def test_default_system_is_the_best_on_validation(tiny_run: Path) -> None:
     systems = json.loads((tiny_run / run_directory.SYSTEMS).read_text())
     assert systems["systems"][-1]["system"] == "upper-bound" and systems["systems"][-1]["oracle"]
     values = [entry["value"] for entry in systems["systems"][:-1]]
@@ -106,7 +104,7 @@ def test_the_default_system_is_the_best_on_validation(tiny_run: Path) -> None:
 
 
 @pytest.mark.parametrize("system", ["sasrec-multimodal", "popularity", "content-centroid"])
-def test_run_continues_playlists_without_its_data_and_cache(tiny_run: Path, tmp_path: Path, system: str) -> None:
+def test_continuation_does_not_need_data_or_cache(tiny_run: Path, tmp_path: Path, system: str) -> None:
     moved = tmp_path / "moved"
     for name in (run_directory.RECIPE, run_directory.MODEL):
         source = tiny_run / name
@@ -124,7 +122,7 @@ def _folder(path: Path) -> Path:
     return path
 
 
-def test_more_tracks_than_there_are(tiny_run: Path) -> None:
+def test_k_larger_than_the_catalogue_warns_and_ranks_all_tracks(tiny_run: Path) -> None:
     with pytest.warns(
         UserWarning, match="popularity can rank no more than 197 tracks here, fewer than the k=1000 asked for"
     ):
@@ -139,7 +137,7 @@ def test_title_replaces_tracks_for_systems_that_read_titles(tiny_run: Path) -> N
         Continuation.load(tiny_run, "popularity").continue_playlist([], title="electric night")
 
 
-def test_continuation_of_an_unknown_or_oracle_system_is_an_error(tiny_run: Path, tmp_path: Path) -> None:
+def test_continuation_with_an_unknown_or_oracle_system_raises(tiny_run: Path, tmp_path: Path) -> None:
     with pytest.raises(RunDirectoryError, match="is not a run directory: make one with `segue run"):
         Continuation.load(tmp_path)
     with pytest.raises(InputError, match="has no system 'popularty': did you mean 'popularity'"):
@@ -151,7 +149,7 @@ def test_continuation_of_an_unknown_or_oracle_system_is_an_error(tiny_run: Path,
         Continuation.load(tmp_path)
 
 
-def test_damaged_run_is_an_error(tiny_run: Path, tmp_path: Path) -> None:
+def test_damaged_run_raises(tiny_run: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_run, tmp_path / "run")
     (tmp_path / "run" / run_directory.TRACKS).write_bytes(b"ARROW1 and then nothing")
     with pytest.raises(RunDirectoryError, match=r"tracks\.arrow cannot be read"):
@@ -171,7 +169,7 @@ def test_json_has_all_fields() -> None:
     }
 
 
-def test_csv_of_a_continuation_reads_back() -> None:
+def test_csv_of_a_continuation_round_trips() -> None:
     rows = list(csv.DictReader(io.StringIO(to_csv(TRACKS), newline="")))
     assert rows[2] == {
         "rank": "3",
@@ -183,7 +181,7 @@ def test_csv_of_a_continuation_reads_back() -> None:
     }
 
 
-def test_m3u_keeps_one_entry_a_track() -> None:
+def test_m3u_has_one_entry_per_track() -> None:
     more = [
         Next("#hash", "x\x1b[2J\u009by", None, None, 0.0),
         Next("local:two  spaces\u2028a\nb.mp3", None, None, None, 0.0),
@@ -198,7 +196,7 @@ def test_m3u_keeps_one_entry_a_track() -> None:
     )
 
 
-def test_jspf_leaves_out_what_is_not_known() -> None:
+def test_jspf_omits_unknown_metadata() -> None:
     found = json.loads(to_jspf(TRACKS, title="Mine"))["playlist"]
     assert found["title"] == "Mine" and found["track"][1] == {"identifier": ["local:#2"]}
     assert found["track"][0] == {
@@ -212,7 +210,7 @@ def test_jspf_leaves_out_what_is_not_known() -> None:
 @pytest.mark.parametrize(
     ("content", "message"), [("{}", "is damaged"), ("[]", "is damaged"), ('{"systems": []}', "only oracles")]
 )
-def test_systems_json_without_a_usable_system_is_an_error(
+def test_systems_json_without_a_usable_system_raises(
     tiny_run: Path, tmp_path: Path, content: str, message: str
 ) -> None:
     shutil.copytree(tiny_run, tmp_path / "run")

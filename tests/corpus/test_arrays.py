@@ -31,7 +31,7 @@ def corpus(group: list[str | None]) -> Corpus:
     return Corpus(np.array([1, 2] * n, np.int32), np.arange(0, 2 * n + 1, 2, dtype=np.int64), tracks, lists)
 
 
-def test_save_then_load_is_the_same(tmp_path: Path) -> None:
+def test_saved_corpus_loads_unchanged(tmp_path: Path) -> None:
     before = corpus(["g", None, "g"])
     before.save(tmp_path / "c")
     after = Corpus.load(tmp_path / "c")
@@ -48,11 +48,11 @@ def test_save_then_load_is_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("group", "numbers"), [(["g", None, "g", "p1"], [0, 1, 0, 2]), ([None, None], [0, 1]), (["x", "x"], [0, 0])]
 )
-def test_playlists_of_one_group_have_one_number(group: list[str | None], numbers: list[int]) -> None:
+def test_playlists_of_a_group_share_a_group_number(group: list[str | None], numbers: list[int]) -> None:
     assert corpus(group).groups.tolist() == numbers
 
 
-def test_missing_or_damaged_corpus_files_are_reported(tmp_path: Path) -> None:
+def test_missing_or_damaged_corpus_file_raises(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere is not a corpus"):
         Corpus.load(tmp_path / "nowhere")
     corpus([None, None]).save(tmp_path / "c")

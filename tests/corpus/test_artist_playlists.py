@@ -1,4 +1,4 @@
-"""Playlists of artists: order, plays, and tracks of several artists or none."""
+"""Tests of converting track playlists to artist playlists."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LISTS = [[1, 2, 3, 4], [4, 5], [5], [2, 1, 3]]
 CREDITS = np.array([0, 1, 2, 2, 3]), np.array([0, 1, 0, 2, 1])
 
 
-def test_plays_are_summed_over_an_artists_tracks_in_order_of_appearance() -> None:
+def test_artist_plays_are_summed_in_order_of_first_appearance() -> None:
     corpus = corpus_of(LISTS, ["x"] * 5, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
     found = by_artist(corpus, *CREDITS, ARTISTS)
     assert found.offsets.tolist() == [0, 3, 4, 4, 7]
@@ -30,18 +30,18 @@ def test_plays_are_summed_over_an_artists_tracks_in_order_of_appearance() -> Non
     assert found.n_items == 3 and found.items.dtype == np.int32
 
 
-def test_an_artists_time_is_the_first_of_its_tracks() -> None:
+def test_artist_time_is_the_first_track_time() -> None:
     corpus = replace(corpus_of(LISTS, ["x"] * 5), times=np.array([9, 8, 3, 5, 4, 1, 7, 6, 2, 1]))
     found = by_artist(corpus, *CREDITS, ARTISTS)
     assert found.times is not None and found.times.tolist() == [3, 5, 3, 4, 6, 1, 1]
 
 
-def test_without_counts_each_placement_is_one_play() -> None:
+def test_playlist_entry_without_count_is_one_play() -> None:
     found = by_artist(corpus_of(LISTS, ["x"] * 5), *CREDITS, ARTISTS)
     assert found.plays is not None and found.plays.tolist() == [2, 2, 1, 1, 1, 2, 1]
 
 
-def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_artist_playlists_do_not_depend_on_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     lists = [(rng.integers(0, 60, rng.integers(1, 20)) + 1).tolist() for _ in range(80)]
     tracks, of = np.repeat(np.arange(60), 2)[:100], rng.integers(0, 3, 100)
@@ -54,7 +54,7 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
 
 
-def test_a_corpus_without_artists_is_refused() -> None:
+def test_corpus_without_artists_raises() -> None:
     nobody = np.zeros(0, np.int64)
     with pytest.raises(
         InputError, match="level: artist needs the tracks' artists, and the data names none: use level: track"

@@ -31,7 +31,7 @@ def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
 
 
 def lists(corpus: Corpus) -> list[list[str]]:
-    """Playlists as outside ids."""
+    """Return playlists as lists of external ids."""
     ids = corpus.tracks["id"].to_pylist()
     return [
         [ids[item - 1] for item in corpus.items[start:end]]
@@ -45,7 +45,7 @@ def written(folder: Path, text: str) -> JsonlReader:
     return JsonlReader(path)
 
 
-def test_build_reads_mpd_slices(catalogue: Catalogue, tmp_path: Path) -> None:
+def test_build_from_mpd_slices_gives_expected_arrays(catalogue: Catalogue, tmp_path: Path) -> None:
     corpus = build(MpdReader(READERS / "mpd"), catalogue, tmp_path / "corpus")
 
     a, b, c, d = (f"spotify:track:{letter}" for letter in "abcd")
@@ -63,13 +63,13 @@ def test_build_reads_mpd_slices(catalogue: Catalogue, tmp_path: Path) -> None:
     assert catalogue.counts()["playlists"] == 4
 
 
-def test_repeats_are_kept_with_the_filter_keep(catalogue: Catalogue, tmp_path: Path) -> None:
+def test_filter_keep_keeps_repeated_tracks(catalogue: Catalogue, tmp_path: Path) -> None:
     corpus = build(MpdReader(READERS / "mpd"), catalogue, tmp_path / "corpus", filters=Filters(repeats="keep"))
 
     assert lists(corpus)[0] == ["spotify:track:a", "spotify:track:b", "spotify:track:a"]
 
 
-def test_groups_splits_unplayed_and_unknown_tracks(catalogue: Catalogue, tmp_path: Path) -> None:
+def test_build_from_archive_keeps_groups_splits_and_unplayed_tracks(catalogue: Catalogue, tmp_path: Path) -> None:
     corpus = build(ArchiveReader(READERS / "archive"), catalogue, tmp_path / "corpus")
 
     assert corpus.tracks["id"].to_pylist() == [f"spotify:track:{name}" for name in ("t1", "t2", "t3", "t9")]
@@ -84,7 +84,7 @@ def test_groups_splits_unplayed_and_unknown_tracks(catalogue: Catalogue, tmp_pat
     assert dropped.tracks["id"].to_pylist() == [f"spotify:track:{name}" for name in ("t1", "t2", "t9")]
 
 
-def test_min_track_plays_removes_rare_tracks_and_keeps_unplayed_ones(catalogue: Catalogue, tmp_path: Path) -> None:
+def test_min_track_plays_removes_rare_but_not_unplayed_tracks(catalogue: Catalogue, tmp_path: Path) -> None:
     corpus = build(
         ArchiveReader(READERS / "archive"), catalogue, tmp_path / "corpus", filters=Filters(min_track_plays=2)
     )
@@ -94,7 +94,7 @@ def test_min_track_plays_removes_rare_tracks_and_keeps_unplayed_ones(catalogue: 
     assert lists(corpus) == [["spotify:track:t1", "spotify:track:t2"], ["spotify:track:t2", "spotify:track:t1"]]
 
 
-def test_same_input_same_bytes(tmp_path: Path) -> None:
+def test_equal_input_gives_identical_corpus_files(tmp_path: Path) -> None:
     for name in ("one", "two"):
         with Catalogue.open(tmp_path / f"{name}.db") as catalogue:
             build(ArchiveReader(READERS / "archive"), catalogue, tmp_path / name)
@@ -106,7 +106,7 @@ def test_same_input_same_bytes(tmp_path: Path) -> None:
 def slow_filter(
     playlists: list[list[int]], n_tracks: int, filters: Filters
 ) -> tuple[list[list[int]], list[int], list[int]]:
-    """Playlists with old track numbers, kept playlists and kept tracks, one rule at a time until nothing changes."""
+    """Return filtered playlists, kept playlists and kept tracks, found by repeating one rule at a time."""
     played = {track for tracks in playlists for track in tracks}
     kept = dict(enumerate(playlists))
     while True:
@@ -128,7 +128,7 @@ def slow_filter(
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_fixed_point_equals_a_slow_loop(seed: int) -> None:
+def test_repeated_filters_equal_a_slow_loop(seed: int) -> None:
     draw = np.random.default_rng(seed)
     n_tracks = int(draw.integers(1, 25))
     playlists = [draw.integers(1, n_tracks + 1, draw.integers(0, 9)).tolist() for _ in range(draw.integers(0, 25))]
@@ -153,7 +153,7 @@ def test_fixed_point_equals_a_slow_loop(seed: int) -> None:
     assert (got.tracks + 1).tolist() == tracks
 
 
-def test_an_empty_corpus_error_names_the_filter(catalogue: Catalogue, tmp_path: Path) -> None:
+def test_filter_that_removes_everything_raises_with_the_filter(catalogue: Catalogue, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no playlist of 4 is left: min_playlist_length=3 alone removed 4"):
         build(MpdReader(READERS / "mpd"), catalogue, tmp_path / "corpus", filters=Filters(min_playlist_length=3))
     with pytest.raises(
@@ -170,7 +170,7 @@ def test_an_empty_corpus_error_names_the_filter(catalogue: Catalogue, tmp_path: 
         ('{"id": "2", "tracks": ["a"], "split": "dev"}', "playlist '2': split 'dev' must be train, valid or test"),
     ],
 )
-def test_bad_playlists_stop_or_are_skipped_and_counted(
+def test_bad_playlists_raise_or_are_skipped_and_counted(
     line: str, message: str, catalogue: Catalogue, tmp_path: Path
 ) -> None:
     reader = written(tmp_path, f'{{"id": "1", "tracks": ["a", "b"]}}\n{line}\n')
@@ -184,7 +184,7 @@ def test_bad_playlists_stop_or_are_skipped_and_counted(
 
 @pytest.mark.parametrize("filters", [Filters(), Filters(repeats="keep"), Filters(min_track_plays=2)])
 @pytest.mark.parametrize("reader", [MpdReader(READERS / "mpd"), ArchiveReader(READERS / "archive")])
-def test_without_a_catalogue_the_corpus_is_the_same(
+def test_corpus_does_not_depend_on_a_catalogue(
     reader: Reader, filters: Filters, catalogue: Catalogue, tmp_path: Path
 ) -> None:
     whole = build(reader, catalogue, tmp_path / "whole", filters=filters)
@@ -200,9 +200,7 @@ def test_without_a_catalogue_the_corpus_is_the_same(
 
 
 @pytest.mark.parametrize("described", [True, False])
-def test_a_bad_playlist_of_a_slice_is_reported_and_others_are_kept(
-    described: bool, catalogue: Catalogue, tmp_path: Path
-) -> None:
+def test_skip_reports_a_bad_playlist_and_keeps_others(described: bool, catalogue: Catalogue, tmp_path: Path) -> None:
     folder = tmp_path / "mpd"
     shutil.copytree(READERS / "mpd", folder)
     slice_ = folder / "mpd.slice.0-1.json"
@@ -219,7 +217,7 @@ def test_a_bad_playlist_of_a_slice_is_reported_and_others_are_kept(
     assert reader.skipped.count == 1
 
 
-def test_a_failed_build_leaves_the_old_corpus(catalogue: Catalogue, tmp_path: Path) -> None:
+def test_failed_build_keeps_the_old_corpus(catalogue: Catalogue, tmp_path: Path) -> None:
     build(MpdReader(READERS / "mpd"), catalogue, tmp_path / "corpus")
     broken = written(tmp_path, '{"id": "1", "tracks": ["a", "b"]}\n{"id"\n')
 
@@ -230,7 +228,7 @@ def test_a_failed_build_leaves_the_old_corpus(catalogue: Catalogue, tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_full_disk_is_reported_in_one_line(
+def test_full_disk_error_during_build_is_one_line(
     catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -242,7 +240,7 @@ def test_full_disk_is_reported_in_one_line(
         build(MpdReader(READERS / "mpd"), catalogue, tmp_path / "corpus")
 
 
-def test_other_folders_are_not_overwritten(catalogue: Catalogue, tmp_path: Path) -> None:
+def test_building_into_a_folder_with_other_files_raises(catalogue: Catalogue, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.tex").write_text("x")
 
@@ -251,7 +249,7 @@ def test_other_folders_are_not_overwritten(catalogue: Catalogue, tmp_path: Path)
 
 
 class Wide(Reader):
-    """Twenty thousand records without a file, for progress and batches."""
+    """Reader of 20,000 records that are not in a file."""
 
     name = "wide"
 
@@ -267,7 +265,7 @@ class Wide(Reader):
         return False
 
 
-def test_batches_report_progress(catalogue: Catalogue, tmp_path: Path) -> None:
+def test_build_reports_progress_per_batch(catalogue: Catalogue, tmp_path: Path) -> None:
     seen: list[int] = []
 
     corpus = build(Wide(Path("wide")), catalogue, tmp_path / "corpus", progress=seen.append)
@@ -287,7 +285,9 @@ MPD5K = {
 
 
 @pytest.mark.data
-def test_mpd5k_through_csv_options(shared_data: Path, catalogue: Catalogue, tmp_path: Path) -> None:
+def test_build_of_mpd5k_with_csv_options_has_known_counts(
+    shared_data: Path, catalogue: Catalogue, tmp_path: Path
+) -> None:
     reader = CsvReader(shared_data / "playlists-mpd5k" / "playlists.csv.gz", CsvParams(**MPD5K))
 
     corpus = build(reader, catalogue, tmp_path / "corpus")
@@ -303,7 +303,9 @@ def test_mpd5k_through_csv_options(shared_data: Path, catalogue: Catalogue, tmp_
 
 
 @pytest.mark.data
-def test_archive_of_versions(shared_data: Path, catalogue: Catalogue, tmp_path: Path) -> None:
+def test_build_of_the_playlist_archive_has_known_counts(
+    shared_data: Path, catalogue: Catalogue, tmp_path: Path
+) -> None:
     corpus = build(ArchiveReader(shared_data / "playlists-spa"), catalogue, tmp_path / "corpus")
 
     assert (len(corpus), corpus.n_items, len(corpus.items)) == (5_874, 13_157, 244_967)

@@ -1,4 +1,4 @@
-"""Tracks and artists held out: spans of reordered playlists, who is left out, and leaks by name."""
+"""Tests of splits that hold out tracks or artists."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def corpus_of(lists: list[list[int]], artists: list[str | None], plays: list[flo
 
 @pytest.fixture(scope="module")
 def many() -> Corpus:
-    """300 playlists of 3 to 12 of 200 tracks by 40 artists, some of them together."""
+    """Return 300 playlists with 3 to 12 of 200 tracks by 40 artists, with collaborations."""
     rng = np.random.default_rng(2)
     lists = [rng.choice(200, rng.integers(3, 13), replace=False) + 1 for _ in range(300)]
     artists = [f"A{i % 40}" + (f", A{(i * 7) % 40}" if i % 9 == 0 else "") for i in range(200)]
@@ -41,13 +41,13 @@ def many() -> Corpus:
 
 
 def _lists(part: HeldOut) -> list[tuple[list[int], list[int]]]:
-    """Seeds and hidden tracks of each playlist."""
+    """Return seeds and hidden tracks by playlist."""
     queries, (tracks, offsets) = part.queries(), part.hidden()
     seeds = [queries.seeds[a:b].tolist() for a, b in pairwise(queries.offsets)]
     return list(zip(seeds, [tracks[a:b].tolist() for a, b in pairwise(offsets)], strict=True))
 
 
-def test_playlists_are_sorted_stably_by_part() -> None:
+def test_tracks_of_a_playlist_are_sorted_stably_by_part() -> None:
     corpus = corpus_of([[4, 1, 5, 2, 3], [5, 3], [1, 4, 2]], ["x"] * 5, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
     corpus = replace(corpus, times=np.arange(10) * 100)
     of_item = np.array([3, 0, 1, 2, 0, 2], np.int8)
@@ -58,14 +58,14 @@ def test_playlists_are_sorted_stably_by_part() -> None:
     assert counts.tolist() == [[2, 1, 2, 0], [0, 0, 2, 0], [2, 1, 0, 0]]
 
 
-def test_blocks_change_nothing(many: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_item_cold_split_does_not_depend_on_block_size(many: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = item_cold(many)
     monkeypatch.setattr(cold_splits, "BLOCK", 37)
     np.testing.assert_array_equal(item_cold(many).train.corpus.items, whole.train.corpus.items)
 
 
 @pytest.mark.parametrize("make", [item_cold, artist_disjoint])
-def test_the_split_equals_a_plain_loop(make, many: Corpus) -> None:  # type: ignore[no-untyped-def]
+def test_cold_split_equals_a_slow_loop(make, many: Corpus) -> None:  # type: ignore[no-untyped-def]
     split = make(many, folds=4, test_fold=1, valid_fraction=0.2, min_tracks=4)
     tracks = {name: set(getattr(split, name).candidates.tolist()) for name in PARTS[1:]}
     warm = set(np.flatnonzero(split.train.counts()).tolist())
@@ -85,12 +85,12 @@ def test_the_split_equals_a_plain_loop(make, many: Corpus) -> None:  # type: ign
     assert _lists(part) == _lists(split.test)[3:9] and part.candidates is split.test.candidates
 
 
-def test_every_track_is_tested_in_one_fold(many: Corpus) -> None:
+def test_each_track_is_tested_in_one_fold(many: Corpus) -> None:
     folds = [item_cold(many, folds=4, test_fold=fold).test.candidates for fold in range(4)]
     assert sorted(np.concatenate(folds).tolist()) == list(range(1, 201))
 
 
-def test_no_artist_is_on_two_sides_and_tracks_between_are_counted(many: Corpus) -> None:
+def test_artist_disjoint_parts_share_no_artists(many: Corpus) -> None:
     split = artist_disjoint(many)
     artists = [set(name.split(", ")) for name in many.tracks["artist"].to_pylist()]
     sides = [np.flatnonzero(split.train.counts()), split.valid.candidates, split.test.candidates]
@@ -101,7 +101,7 @@ def test_no_artist_is_on_two_sides_and_tracks_between_are_counted(many: Corpus) 
     check_cold(split, artists=True)
 
 
-def test_tracks_without_an_artist_are_left_out_and_without_any_refused(many: Corpus) -> None:
+def test_artist_disjoint_split_drops_tracks_without_artists(many: Corpus) -> None:
     artists = many.tracks["artist"].to_pylist()
     some = replace(many, tracks=pa.table({"id": many.tracks["id"], "artist": pa.array([None, None, *artists[2:]])}))
     split = artist_disjoint(some)
@@ -118,7 +118,7 @@ def test_tracks_without_an_artist_are_left_out_and_without_any_refused(many: Cor
         artist_disjoint(nobody)
 
 
-def test_playlists_without_training_tracks_are_counted_and_not_evaluated(many: Corpus) -> None:
+def test_playlists_without_training_tracks_are_not_evaluated(many: Corpus) -> None:
     cold = item_cold(many).test.candidates[:3].tolist()
     lists = [many.items[a:b].tolist() for a, b in pairwise(many.offsets)]
     split = item_cold(corpus_of([*lists, cold], ["x"] * 200))
@@ -128,7 +128,7 @@ def test_playlists_without_training_tracks_are_counted_and_not_evaluated(many: C
     assert 300 not in split.test.rows and 300 not in split.train.rows
 
 
-def test_labels_in_the_data_define_the_parts(many: Corpus) -> None:
+def test_split_labels_in_the_data_define_the_parts(many: Corpus) -> None:
     given: list[str | None] = [None, None, *(["train", "Valid", "test ", "train"] * 50)][:200]
     split = prescribed(many, given)
     assert split.test.candidates is not None and split.valid.candidates is not None
@@ -144,14 +144,14 @@ def test_labels_in_the_data_define_the_parts(many: Corpus) -> None:
         prescribed(many, [*given[:-1], "dev"])
 
 
-def test_an_empty_part_is_refused(many: Corpus) -> None:
+def test_empty_part_raises(many: Corpus) -> None:
     with pytest.raises(
         InputError, match="the valid split is empty: 300 playlists, min_tracks=50: lower evaluation.split.min_tracks"
     ):
         item_cold(many, min_tracks=50)
 
 
-def test_a_leak_raises_an_error_with_its_track(many: Corpus) -> None:
+def test_leak_raises_with_the_track(many: Corpus) -> None:
     good = item_cold(many)
     assert good.test.candidates is not None
     warm = int(np.flatnonzero(good.train.counts())[0])

@@ -1,4 +1,4 @@
-"""A corpus from columns is the one from records, to the byte, in whatever blocks and order the rows come."""
+"""Tests that columns and records give identical corpus files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from toolkit.recipe import Filters
 
 
 class Blocks(Reader):
-    """Blocks as columns, or as the records they stand for."""
+    """Reader that returns the same rows as column blocks or as records."""
 
     name = "blocks"
     needs_path = False
@@ -44,7 +44,7 @@ class Blocks(Reader):
 
 
 def texts(values: list, draw: random.Random) -> pa.Array:
-    """A column, sometimes as a dictionary whose values are in no order and of which some are unused."""
+    """Return a text column, sometimes dictionary-encoded with unsorted and unused values."""
     if draw.random() < 0.5 or None in values:
         return pa.array(values, pa.string())
     each = [*dict.fromkeys(values), "unused"]
@@ -126,7 +126,7 @@ FILTERS = [
 
 
 def same(blocks: list[Block], folder: Path, filters: Filters) -> None:
-    """Both ways give the same files, the same error, and the same skipped records."""
+    """Assert that columns and records give identical files, errors and skipped records."""
     found = []
     for columns in (False, True):
         reader = Blocks(blocks, columns=columns, on_error="skip")
@@ -148,7 +148,7 @@ def same(blocks: list[Block], folder: Path, filters: Filters) -> None:
 
 
 @pytest.mark.parametrize("seed", range(120))
-def test_blocks_of_rows_give_the_corpus_of_their_records(
+def test_blocks_of_rows_give_the_same_corpus_as_records(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw = random.Random(seed)
@@ -168,7 +168,7 @@ def test_blocks_of_rows_give_the_corpus_of_their_records(
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_blocks_of_playlists_give_the_corpus_of_their_records(seed: int, tmp_path: Path) -> None:
+def test_blocks_of_playlists_give_the_same_corpus_as_records(seed: int, tmp_path: Path) -> None:
     same(whole(random.Random(seed)), tmp_path, FILTERS[seed % len(FILTERS)])
 
 
@@ -179,7 +179,7 @@ def test_temporary_files_are_removed(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
 
 
-def test_progress_counts_rows(tmp_path: Path) -> None:
+def test_column_indexer_progress_counts_rows(tmp_path: Path) -> None:
     table, seen = pa.table({"playlist_id": ["a"] * 5, "track_id": [1, 2, 3, 4, 5]}), list[int]()
     build(ArrowReader(table), None, tmp_path / "corpus", progress=seen.append)
 
@@ -187,7 +187,7 @@ def test_progress_counts_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("on_error", ["stop", "skip"])
-def test_a_bad_row_stops_or_is_skipped_and_counted(on_error: str, tmp_path: Path) -> None:
+def test_bad_row_in_a_block_raises_or_is_skipped_and_counted(on_error: str, tmp_path: Path) -> None:
     table = pa.table({"playlist_id": ["a", "a", "a"], "track_id": [1, None, 3]})
     reader = ArrowReader(table, on_error=on_error)  # type: ignore[arg-type]
     if on_error == "stop":
@@ -207,7 +207,7 @@ def test_counting_order_equals_a_stable_sort(n: int) -> None:
     assert counting_order(keys[:0], n).tolist() == []
 
 
-def test_positions_that_are_whole_at_first_keep_their_value(tmp_path: Path) -> None:
+def test_integer_positions_keep_their_order_after_fractional_positions(tmp_path: Path) -> None:
     spool = PlacementSpool(tmp_path)
     spool.add(np.array([0, 1], np.int32), np.array([1, 2], np.int32), np.array([2.0, 5.0]), None)
     spool.add(np.array([0, 1], np.int32), np.array([3, 4], np.int32), np.array([1.5, 2.0**40]), None)
@@ -218,7 +218,7 @@ def test_positions_that_are_whole_at_first_keep_their_value(tmp_path: Path) -> N
     assert not any(tmp_path.iterdir())
 
 
-def test_a_corpus_can_be_built_from_its_own_columns(tmp_path: Path) -> None:
+def test_corpus_rebuilt_from_corpus_columns_is_identical(tmp_path: Path) -> None:
     table = pa.table({"playlist_id": ["a", "b", "a"], "track_id": ["x", "y", "z"], "title": ["X", None, "Z"]})
     built = build(ArrowReader(table), None, tmp_path / "corpus")
 

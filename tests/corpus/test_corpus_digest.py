@@ -1,4 +1,4 @@
-"""One hash for the same playlists, whatever they were read from."""
+"""Tests that the corpus digest does not depend on the data format."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def whole_lists(frame: pd.DataFrame) -> pa.Table:
 
 
 def readers(frame: pd.DataFrame, folder: Path) -> dict[str, Reader]:
-    """The same playlists in every form."""
+    """Return readers of the same playlists in every format."""
     frame.to_csv(folder / "lists.csv", index=False)
     json_lines(frame, folder / "lists.jsonl")
     frame.to_parquet(folder / "lists.parquet", row_group_size=max(3, len(frame) // 7))
@@ -114,7 +114,9 @@ def test_corpus_digest_of_mpd5k_is_the_same_for_every_format(
 
 
 @pytest.mark.data
-def test_corpus_digest_of_mpd5k_with_a_table_of_tracks(shared_data: Path, tmp_path: Path) -> None:
+def test_corpus_digest_of_mpd5k_with_a_track_table_is_the_same_for_every_format(
+    shared_data: Path, tmp_path: Path
+) -> None:
     folder, side = shared_data / "playlists-mpd5k", {"track": "track_id", "artist": "artist_id"}
     frame, tracks = pd.read_csv(folder / "playlists.csv.gz"), pd.read_csv(folder / "tracks.csv.gz")
     frame.to_parquet(tmp_path / "lists.parquet")
@@ -131,7 +133,7 @@ def test_corpus_digest_of_mpd5k_with_a_table_of_tracks(shared_data: Path, tmp_pa
     assert len({build(make(), None, tmp_path / "corpus").digest() for make in made}) == 1
 
 
-def test_corpus_digest_ignores_the_order_of_rows(tmp_path: Path) -> None:
+def test_corpus_digest_ignores_row_order(tmp_path: Path) -> None:
     frame = SMALL.assign(pos=range(len(SMALL)), added=range(10**9, 10**9 + len(SMALL))).sample(frac=1, random_state=3)
     frame.to_csv(tmp_path / "lists.csv", index=False)
     frame.to_parquet(tmp_path / "lists.parquet", row_group_size=2)
@@ -141,7 +143,7 @@ def test_corpus_digest_ignores_the_order_of_rows(tmp_path: Path) -> None:
     assert build(csv, None, tmp_path / "a").digest() == build(parquet, None, tmp_path / "b").digest()
 
 
-def test_corpus_digest_depends_on_every_array_and_not_on_chunks(tmp_path: Path) -> None:
+def test_corpus_digest_depends_on_all_arrays_but_not_on_chunks(tmp_path: Path) -> None:
     frame = SMALL.assign(added=range(10**9, 10**9 + len(SMALL)))
     corpus = build(ArrowReader(table_of(frame), None, ArrowParams(time="added")), None, tmp_path / "corpus")
     assert corpus.times is not None

@@ -1,4 +1,4 @@
-"""Numbers of texts against the obvious dictionary."""
+"""Tests of numbering texts, compared with a dictionary."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def against_a_dictionary(batches: list[list[str]]) -> None:
 
 @pytest.mark.parametrize("width", [0, 3, 46, 60])
 @pytest.mark.parametrize("kinds", [5, 300, 20_000])
-def test_numbers_equal_those_of_a_dictionary(width: int, kinds: int) -> None:
+def test_text_numbers_equal_dictionary_numbers(width: int, kinds: int) -> None:
     draw = random.Random(width + kinds)
 
     def text() -> str:
@@ -35,7 +35,7 @@ def test_numbers_equal_those_of_a_dictionary(width: int, kinds: int) -> None:
     against_a_dictionary([[text() for _ in range(size)] for size in (50, 0, 1, 5000, 3000, 3000)])
 
 
-def test_ids_of_one_width_and_texts_around_the_longest_that_fits() -> None:
+def test_texts_around_the_inline_limit_get_dictionary_numbers() -> None:
     against_a_dictionary(
         [[f"spotify:track:{place % 700:022d}" for place in range(2000)], ["a" * n for n in (46, 47, 48, 255, 256, 47)]]
     )
@@ -46,6 +46,6 @@ def test_texts_with_equal_hashes_get_different_numbers(monkeypatch: pytest.Monke
     against_a_dictionary([["a", "b", "a", "c"], ["c", "d", "b"]])
 
 
-def test_the_same_when_all_are_written_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_text_numbers_do_not_depend_on_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interning, "BLOCK", 3)
     against_a_dictionary([[str(place) for place in range(5000)], [str(place) for place in range(4000, 9000)]])

@@ -7,18 +7,18 @@ from toolkit.corpus.permutation import Permutation, hashed
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 10, 97, 10_000])
-def test_every_place_comes_once(n: int) -> None:
+def test_permutation_contains_each_index_once(n: int) -> None:
     assert np.sort(Permutation(n, 5)(np.arange(n))).tolist() == list(range(n))
 
 
-def test_permutation_of_a_part_equals_that_part_of_the_whole() -> None:
+def test_permutation_of_a_slice_equals_the_slice_of_the_permutation() -> None:
     permutation = Permutation(1000, 5)
     whole = permutation(np.arange(1000))
 
     assert permutation(np.arange(300, 310)).tolist() == whole[300:310].tolist()
 
 
-def test_permutation_separates_neighbours_and_depends_on_the_seed() -> None:
+def test_permutation_scatters_neighbours_and_depends_on_the_seed() -> None:
     n = 100_000
     images = Permutation(n, 1)(np.arange(n))
 
@@ -28,7 +28,7 @@ def test_permutation_separates_neighbours_and_depends_on_the_seed() -> None:
     assert (images == Permutation(n, 2)(np.arange(n))).sum() < 10
 
 
-def test_hashes_are_those_of_splitmix64() -> None:
+def test_hashes_equal_splitmix64() -> None:
     # first outputs of the published generator seeded with 1234567: its state before mixing is seed + n · golden
     golden = 0x9E3779B97F4A7C15
     inverse = pow(golden, -1, 2**64)

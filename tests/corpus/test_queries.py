@@ -8,7 +8,7 @@ from toolkit.corpus.queries import Queries
 LISTS = [[3, 1, 3], [], [2], [5, 4, 3, 2]]
 
 
-def test_queries_of_plain_lists() -> None:
+def test_queries_from_lists_have_seeds_offsets_and_lengths() -> None:
     queries = Queries.of(LISTS, titles=["a", None, "c", "d"])
 
     assert len(queries) == 4
@@ -18,7 +18,7 @@ def test_queries_of_plain_lists() -> None:
     assert queries.lengths.tolist() == [3, 0, 1, 4]
 
 
-def test_empty_queries() -> None:
+def test_queries_without_playlists_are_empty() -> None:
     queries = Queries.of([])
 
     assert len(queries) == 0
@@ -26,7 +26,7 @@ def test_empty_queries() -> None:
     assert queries.last(5)[0].shape == (0, 1)
 
 
-def test_matrix_counts_a_track_once() -> None:
+def test_query_matrix_counts_a_repeated_track_once() -> None:
     assert Queries.of(LISTS).matrix(5).toarray().tolist() == [
         [0, 1, 0, 1, 0, 0],
         [0, 0, 0, 0, 0, 0],
@@ -36,7 +36,7 @@ def test_matrix_counts_a_track_once() -> None:
 
 
 @pytest.mark.parametrize("length", range(1, 7))
-def test_last_equals_a_slow_loop(length: int) -> None:
+def test_last_seeds_equal_a_slow_loop(length: int) -> None:
     ids, lengths = Queries.of(LISTS).last(length)
 
     cut = [seeds[-length:] for seeds in LISTS]
@@ -45,7 +45,7 @@ def test_last_equals_a_slow_loop(length: int) -> None:
     assert lengths.tolist() == [len(seeds) for seeds in cut]
 
 
-def test_part_is_a_range_of_queries() -> None:
+def test_part_returns_a_range_of_queries() -> None:
     whole = Queries(*_arrays(), titles=["a", "b", "c", "d"], users=["u", None, "v", None], rows=np.array([9, 8, 7, 6]))
 
     part = whole.part(2, 4)
@@ -61,8 +61,8 @@ def _arrays() -> tuple[np.ndarray, np.ndarray]:
     return queries.seeds, queries.offsets
 
 
-def test_matrix_leaves_the_seeds_in_playlist_order() -> None:
-    """SciPy sorts indices in place when it sums duplicates: on a copy, or the last seed would be another track."""
+def test_query_matrix_does_not_reorder_seeds() -> None:
+    """Check that `matrix` copies the seeds, because SciPy sorts indices in place to sum duplicates."""
     queries = Queries.of([[5, 2, 9, 2], [7, 1]])
 
     queries.matrix(9)

@@ -1,4 +1,4 @@
-"""Cosine co-occurrence against a slow loop, whatever the block size."""
+"""Tests of cosine co-occurrence similarity, compared with a slow loop."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def test_similarities_equal_a_slow_loop(shrink: float, entries: int, monkeypatch
             assert found[i, j] == pytest.approx(wanted, abs=1e-7)
 
 
-def test_top_per_row_keeps_the_largest_and_of_equals_the_first() -> None:
+def test_top_per_row_keeps_the_largest_values_and_breaks_ties_by_index() -> None:
     matrix = sp.csr_matrix(np.array([[3, 1, 3, 2], [0, 0, 0, 0], [0, 5, 0, 0], [1, 2, 3, 4]], np.float32))
     assert top_per_row(matrix, 2).toarray().tolist() == [[3, 0, 3, 0], [0, 0, 0, 0], [0, 5, 0, 0], [0, 0, 3, 4]]
     assert top_per_row(matrix, 4) is matrix
 
 
-def test_blocks_cover_everything_within_the_budget() -> None:
+def test_blocks_cover_all_rows_within_the_budget() -> None:
     assert list(blocks_of(np.array([3, 3, 9, 1, 1, 1]), 4)) == [(0, 1), (1, 2), (2, 3), (3, 6)]
     assert list(blocks_of(np.array([]), 4)) == []

@@ -53,14 +53,14 @@ def seeds(part: HeldOut) -> list[list[int]]:
     return unflat((queries.seeds, queries.offsets))
 
 
-def test_gather_takes_spans_in_any_order() -> None:
+def test_gather_accepts_spans_in_any_order() -> None:
     flat, offsets = gather(np.arange(10) * 10, np.array([5, 0, 3]), np.array([8, 2, 3]))
 
     assert unflat((flat, offsets)) == [[50, 60, 70], [0, 10], []]
 
 
 @pytest.mark.parametrize("block", [1, 3, 7, 1000])
-def test_gather_and_counts_do_not_depend_on_the_block(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gather_and_counts_do_not_depend_on_block_size(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(splits, "BLOCK", block)
     rng = np.random.default_rng(4)
     items = rng.integers(1, 9, 60).astype(np.int32)
@@ -78,7 +78,7 @@ def test_gather_and_counts_do_not_depend_on_the_block(block: int, monkeypatch: p
     assert training.counts().tolist() == [int((np.concatenate(spans) == item).sum()) for item in range(9)]
 
 
-def test_leave_last_out() -> None:
+def test_leave_last_out_hides_the_last_track() -> None:
     split = leave_last_out(corpus([[1, 2, 3, 4], [5, 6], [7, 8, 9]]))
 
     assert unflat(split.train.flat()) == [[1, 2], [7]]
@@ -90,7 +90,7 @@ def test_leave_last_out() -> None:
     assert split.test.queries().titles == ["P0", "P2"]
 
 
-def test_leave_last_out_needs_three_tracks() -> None:
+def test_leave_last_out_skips_playlists_shorter_than_three_tracks() -> None:
     with pytest.raises(InputError, match="at least 3 tracks"):
         leave_last_out(corpus([[1, 2], [3]]))
 
@@ -98,7 +98,7 @@ def test_leave_last_out_needs_three_tracks() -> None:
 TEN = list(range(1, 11))
 
 
-def test_prescribed_split_and_integer_cut() -> None:
+def test_split_labels_in_the_data_are_used() -> None:
     split = playlist_disjoint(
         corpus([TEN, TEN[:9], [1, 2], TEN, TEN], split=["test", "test", "train", "valid", "train"])
     )
@@ -113,7 +113,7 @@ def test_prescribed_split_and_integer_cut() -> None:
 
 @pytest.mark.parametrize("n", range(2, 60))
 @pytest.mark.parametrize("shown", [0.1, 0.3, 0.5, 0.7, 0.9])
-def test_cut_is_the_floor_in_exact_arithmetic(n: int, shown: float) -> None:
+def test_number_of_seeds_is_the_exact_floor(n: int, shown: float) -> None:
     tenths = round(shown * 10)
     cut = n * tenths // 10
     lists = [list(range(1, n + 1))] * 3
@@ -126,7 +126,7 @@ def test_cut_is_the_floor_in_exact_arithmetic(n: int, shown: float) -> None:
     assert seeds(playlist_disjoint(made, shown=shown, min_tracks=2).test) == [list(range(1, cut + 1))]
 
 
-def test_fixed_number_of_seeds() -> None:
+def test_seeds_option_sets_the_number_of_seeds() -> None:
     split = playlist_disjoint(corpus([TEN, TEN, TEN], split=["train", "valid", "test"]), seeds=1)
 
     assert seeds(split.test) == [[1]]
@@ -134,7 +134,7 @@ def test_fixed_number_of_seeds() -> None:
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_hidden_equals_a_slow_loop(seed: int) -> None:
+def test_hidden_tracks_equal_a_slow_loop(seed: int) -> None:
     draw = np.random.default_rng(seed)
     lists = [draw.integers(1, 13, draw.integers(2, 20)).tolist() for _ in range(12)]
     made = corpus(lists)
@@ -151,14 +151,14 @@ def test_hidden_equals_a_slow_loop(seed: int) -> None:
     assert unflat(HeldOut(made, np.arange(12), starts, cuts, ends).hidden()) == expected
 
 
-def test_playlists_whose_hidden_tracks_are_all_seeds_are_not_evaluated() -> None:
+def test_playlists_with_only_seeds_hidden_are_not_evaluated() -> None:
     repeats = [1, 2, 3, 4, 5, 6, 7, 1, 2, 3]
     split = playlist_disjoint(corpus([TEN, TEN, TEN, repeats], split=["train", "valid", "test", "test"]))
 
     assert split.test.rows.tolist() == [2]
 
 
-def test_hash_folds_test_every_group_once_and_keep_versions_together() -> None:
+def test_hash_folds_test_each_group_once() -> None:
     group = [f"g{row // 3}" for row in range(300)]
     made = corpus([TEN] * 300, group=group)
     splits = [playlist_disjoint(made, by="hash", folds=3, test_fold=fold) for fold in range(3)]
@@ -170,7 +170,7 @@ def test_hash_folds_test_every_group_once_and_keep_versions_together() -> None:
         assert not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
 
 
-def test_the_fold_of_a_group_does_not_depend_on_other_playlists() -> None:
+def test_fold_of_a_group_does_not_depend_on_other_playlists() -> None:
     many = corpus([TEN] * 200, group=[f"g{row}" for row in range(200)])
     few = corpus([TEN] * 100, group=[f"g{row}" for row in range(0, 200, 2)])
 
@@ -179,7 +179,7 @@ def test_the_fold_of_a_group_does_not_depend_on_other_playlists() -> None:
     assert in_few == {row for row in in_many if row % 2 == 0}
 
 
-def test_group_hash() -> None:
+def test_group_hash_uses_the_number_in_an_id() -> None:
     assert group_hash("7") == 7 * 2654435761 % 2**32 == 1401181143
     assert group_hash("mpd:7") == group_hash("7")
     assert group_hash("seven") != group_hash("eight")
@@ -195,6 +195,6 @@ def test_group_hash() -> None:
         ({"min_tracks": 11}, "the (valid|test) split is empty: 4 playlists, min_tracks=11"),
     ],
 )
-def test_impossible_splits_are_refused(options: dict, message: str) -> None:
+def test_impossible_split_raises(options: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         playlist_disjoint(corpus([TEN] * 4), **options)

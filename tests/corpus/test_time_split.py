@@ -1,4 +1,4 @@
-"""The split by time: a log by hand, a plain loop over many, versions of playlists, and unknown times."""
+"""Tests of the global time split."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def timed(
     groups: Sequence[str | None] | None = None,
     own: Sequence[int] | None = None,
 ) -> Corpus:
-    """Playlists of (track, day); own: the day of each playlist instead."""
+    """Return a corpus from playlists of (track, day); `own` sets one day per playlist instead."""
     columns = {"id": [f"p{row}" for row in range(len(lists))], "title": [None] * len(lists)}
     columns |= {"group": list(groups or [None] * len(lists)), "split": [None] * len(lists)}
     playlists = pa.table({name: pa.array(column, pa.string()) for name, column in columns.items()})
@@ -45,7 +45,7 @@ def timed(
 
 
 def asked(part: HeldOut) -> dict[int, tuple[list[int], list[int], str]]:
-    """Seeds, hidden tracks and label of each playlist by its row."""
+    """Return seeds, hidden tracks and label by playlist row."""
     queries, (tracks, offsets) = part.queries(), part.hidden()
     seeds = [queries.seeds[a:b].tolist() for a, b in pairwise(queries.offsets)]
     hidden = [tracks[a:b].tolist() for a, b in pairwise(offsets)]
@@ -70,7 +70,7 @@ CUT = {"valid_from": "1970-01-11", "test_from": "1970-01-21"}
 """Days 10 and 20."""
 
 
-def test_global_time_split_of_a_log_by_hand() -> None:
+def test_global_time_split_of_a_small_log_equals_expected_parts() -> None:
     split = global_time(timed(LOG, 9), **CUT, shown=0.7, min_tracks=2)
     assert split.cuts == (10 * DAY, 20 * DAY)
     assert learned(split) == {0: [1, 2], 1: [5, 6], 5: [1, 2]}
@@ -86,7 +86,7 @@ def test_global_time_split_of_a_log_by_hand() -> None:
     assert split.facts == {"playlists_without_times": 0}
 
 
-def test_playlists_that_start_after_the_cut_can_be_left_out() -> None:
+def test_playlists_that_start_after_the_cut_can_be_dropped() -> None:
     split = global_time(timed(LOG, 9), **CUT, min_tracks=2, new_playlists="drop")
     assert list(asked(split.valid)) == [0] and list(asked(split.test)) == [0, 3, 5]
     assert split.facts == {"playlists_without_times": 0, "new_valid_playlists": 1, "new_test_playlists": 1}
@@ -94,7 +94,7 @@ def test_playlists_that_start_after_the_cut_can_be_left_out() -> None:
     assert asked(global_time(timed(LOG, 9), **CUT, min_tracks=2, seeds=1).test)[4] == ([3], [1, 9], "new")
 
 
-def test_a_placement_at_the_cut_is_after_it() -> None:
+def test_entry_at_the_cut_time_is_in_the_later_part() -> None:
     split = global_time(timed([[(1, 9), (2, 10), (3, 19), (4, 20)]], 4), **CUT, min_tracks=2)
     assert learned(split) == {0: [1]}
     assert asked(split.valid) == {0: ([1], [2, 3], "continued")} and asked(split.test) == {
@@ -102,7 +102,7 @@ def test_a_placement_at_the_cut_is_after_it() -> None:
     }
 
 
-def test_a_replayed_track_is_not_hidden() -> None:
+def test_replayed_track_is_not_hidden() -> None:
     split = global_time(timed([[(1, 1), (2, 2), (1, 11), (3, 12), (2, 21), (4, 22)]], 4), **CUT, min_tracks=2)
     assert asked(split.valid) == {0: ([1, 2], [3], "continued")}
     assert asked(split.test) == {0: ([1, 2, 1, 3], [4], "continued")}
@@ -110,7 +110,7 @@ def test_a_replayed_track_is_not_hidden() -> None:
 
 @pytest.fixture(scope="module")
 def many() -> Corpus:
-    """200 playlists of 2 to 14 of 120 tracks, in no order of their times, some of them at once."""
+    """Return 200 playlists with 2 to 14 of 120 tracks at unsorted and partly equal times."""
     rng = np.random.default_rng(5)
     lists = []
     for _ in range(200):
@@ -121,7 +121,7 @@ def many() -> Corpus:
 
 
 def slow(corpus: Corpus, first: int, second: int, min_tracks: int) -> tuple[dict, dict, dict]:
-    """The split by a loop over playlists."""
+    """Return the split computed by a loop over playlists."""
     assert corpus.times is not None
     train, valid, test = {}, {}, {}
     for row, (low, high) in enumerate(pairwise(corpus.offsets)):
@@ -142,7 +142,7 @@ def slow(corpus: Corpus, first: int, second: int, min_tracks: int) -> tuple[dict
 
 
 @pytest.mark.parametrize("block", [7, 2**20])
-def test_the_split_equals_a_plain_loop(block: int, many: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_global_time_split_equals_a_slow_loop(block: int, many: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (cold_splits, time_split):
         monkeypatch.setattr(module, "BLOCK", block)
     split = global_time(many, valid_from=0.6, test_from=0.8, min_tracks=4)
@@ -153,7 +153,7 @@ def test_the_split_equals_a_plain_loop(block: int, many: Corpus, monkeypatch: py
     assert min(labels.count("new"), labels.count("continued")) > 20
 
 
-def test_shares_are_of_the_placements() -> None:
+def test_cut_shares_count_playlist_entries() -> None:
     days = [[(1, day), (2, day)] for day in (4, 1, 3, 2, 5)]
     assert cut_times(timed(days, 2), 0.6, 0.8) == (4 * DAY, 5 * DAY)
     # by playlists' own times, of which the longest weighs most
@@ -168,14 +168,14 @@ def test_shares_are_of_the_placements() -> None:
         cut_times(timed(days, 2), 0.6, "1970-01-02")
 
 
-def test_held_out_playlists_with_one_time_are_new() -> None:
+def test_held_out_playlists_with_a_single_time_are_new() -> None:
     lists = [[(track, 0) for track in tracks] for tracks in ([1, 2, 3], [2, 3, 4], [1, 3, 5], [2, 4, 6])]
     split = global_time(timed(lists, 6, own=[1, 12, 25, 3]), **CUT, min_tracks=2)
     assert learned(split) == {0: [1, 2, 3], 3: [2, 4, 6]}
     assert asked(split.valid) == {1: ([2, 3], [4], "new")} and asked(split.test) == {2: ([1, 3], [5], "new")}
 
 
-def test_a_version_hides_only_tracks_that_are_new_in_its_group() -> None:
+def test_playlist_version_hides_only_tracks_new_to_the_group() -> None:
     lists = [
         [(track, 0) for track in tracks]
         for tracks in ([1, 2, 3], [4, 2, 1], [5, 4, 1, 2], [3, 1, 2], [6, 7], [8, 6, 7])
@@ -189,7 +189,7 @@ def test_a_version_hides_only_tracks_that_are_new_in_its_group() -> None:
 
 
 @pytest.mark.parametrize("block", [11, 2**20])
-def test_splits_of_versions_equal_a_plain_loop(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_global_time_split_of_versions_equals_a_slow_loop(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (cold_splits, time_split):
         monkeypatch.setattr(module, "BLOCK", block)
     rng = np.random.default_rng(9)
@@ -216,7 +216,7 @@ def test_splits_of_versions_equal_a_plain_loop(block: int, monkeypatch: pytest.M
         assert len(found) > 30 and {label for _, _, label in found.values()} == {"continued", "new"}
 
 
-def test_playlists_without_times_are_in_no_part_and_counted() -> None:
+def test_playlists_without_times_are_excluded_and_counted() -> None:
     log = [*LOG, [(1, NO_TIME), (2, NO_TIME)], [(1, 1), (2, NO_TIME), (3, 22)]]
     split = global_time(timed(log, 9), **CUT, min_tracks=2)
     assert split.facts == {"playlists_without_times": 2}
@@ -227,7 +227,7 @@ def test_playlists_without_times_are_in_no_part_and_counted() -> None:
     }
 
 
-def test_corpora_that_cannot_be_split_by_time_are_reported_in_one_line() -> None:
+def test_corpus_that_cannot_be_split_by_time_raises() -> None:
     plain = timed(LOG, 9)
     with pytest.raises(
         InputError, match=r"global_time needs times, and the corpus has none: name the column .*data\.options\.time"

@@ -1,4 +1,4 @@
-"""The section `fusion` of a recipe: joins and policies as parts, excluded combinations, and the old key `em_rank`."""
+"""Tests of the recipe section `fusion`."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ BASE = "data: {reader: demo}\nencoders: {audio: {encoder: features, field: audio
 
 
 class Estimate(Mean):
-    """A policy that says of itself that it fills in."""
+    """Policy that declares that missing vectors are imputed."""
 
     fills: ClassVar[bool] = True
 
 
 class Present(Sum):
-    """A join that says of itself that it reads who has what."""
+    """Join that declares that presence is read."""
 
     needs_presence: ClassVar[bool] = True
 
 
 @pytest.mark.parametrize("given", ["gated", {"type": "gated"}, Gated(), "toolkit.fusion.joins.gated:Gated"])
-def test_a_join_is_a_name_a_mapping_an_object_or_a_class(given: Any) -> None:
+def test_join_can_be_a_name_mapping_object_or_class(given: Any) -> None:
     fusion = Fusion.model_validate({"join": given})
     assert isinstance(fusion.join, Gated)
     assert Fusion.model_validate(fusion.model_dump(mode="json")) == fusion
 
 
-def test_a_policy_has_parameters_of_its_own() -> None:
+def test_policy_parameters_are_read_from_the_recipe() -> None:
     assert Fusion.model_validate({"missing": {"type": "em", "rank": 8}}).missing == Em(rank=8)
     assert Fusion.model_validate({"missing": "em"}).missing == Em(rank=32)
     with pytest.raises(ValidationError, match="greater than or equal to 1"):
@@ -61,12 +61,12 @@ def test_a_policy_has_parameters_of_its_own() -> None:
         ),
     ],
 )
-def test_allowed_combinations_follow_from_declarations(given: dict[str, Any], message: str) -> None:
+def test_allowed_join_and_policy_combinations_depend_on_declarations(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Fusion.model_validate(given)
 
 
-def test_late_fusion_takes_any_join_with_streams() -> None:
+def test_late_fusion_accepts_any_join_with_streams() -> None:
     assert isinstance(Fusion.model_validate({"architecture": "late", "join": Present()}).join, Present)
     assert isinstance(Fusion.model_validate({"architecture": "late"}).join, Sum)
 
@@ -89,7 +89,7 @@ def test_old_fusion_keys_are_converted(old: dict[str, Any], new: dict[str, Any],
     assert (found, len(said), given) == (new, notes, old)
 
 
-def test_the_old_form_loads_with_a_warning_that_shows_the_new() -> None:
+def test_old_fusion_form_warns_with_the_new_form() -> None:
     with pytest.warns(
         OldForm, match=r"`missing: em, em_rank: 8` is the old form: write `missing: \{type: em, rank: 8\}`"
     ):
@@ -100,7 +100,7 @@ def test_the_old_form_loads_with_a_warning_that_shows_the_new() -> None:
         assert Fusion.model_validate({"missing": "mean", "em_rank": 32}) == Fusion()
 
 
-def test_a_model_with_another_policy_ignores_the_old_global_rank(tmp_path: Path) -> None:
+def test_model_with_another_policy_ignores_the_old_em_rank(tmp_path: Path) -> None:
     recipe = tmp_path / "r.yaml"
     recipe.write_text(BASE + "fusion: {missing: em, em_rank: 8}\n")
     overrides = ["models=[{type: sasrec, fusion: {missing: mean}}, {type: bert4rec, fusion: {em_rank: 4}}]"]
@@ -112,7 +112,7 @@ def test_a_model_with_another_policy_ignores_the_old_global_rank(tmp_path: Path)
 
 @pytest.mark.parametrize("key", ["fusion.missing.rank", "fusion.em_rank"])
 @pytest.mark.filterwarnings("ignore::toolkit.errors.OldForm")
-def test_a_sweep_sets_the_rank_by_its_new_and_its_old_key(tmp_path: Path, key: str) -> None:
+def test_sweep_sets_the_em_rank_by_new_and_old_key(tmp_path: Path, key: str) -> None:
     recipe = tmp_path / "r.yaml"
     recipe.write_text(BASE + "fusion: {missing: em}\n")
     assert with_settings(load(recipe), {key: 8}).recipe().fusion.missing == Em(rank=8)

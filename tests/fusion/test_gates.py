@@ -1,4 +1,4 @@
-"""Gated joining: shares that add up to one over the modalities a track has, and follow what is planted."""
+"""Tests of the gated join, whose shares sum to one over present modalities."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def make(**fusion: object) -> ItemTable:
     return ItemTable(content(), settings, hidden_size=8, train="frozen", played=np.arange(V + 1) > 0, dropout=0.0)
 
 
-def test_shares_start_equal_among_the_modalities_a_track_has() -> None:
+def test_initial_gate_shares_are_equal_over_present_modalities() -> None:
     table = make()
     present = np.stack([modality.present for modality in content().values()], axis=1)
     inputs = table.inputs(EVERY)
@@ -43,8 +43,8 @@ def test_shares_start_equal_among_the_modalities_a_track_has() -> None:
     torch.testing.assert_close(table.streams(EVERY), torch.cat(parts, dim=1))
 
 
-def test_a_gate_is_a_softmax_by_hand() -> None:
-    """The slow twin: track by track, over the modalities it has."""
+def test_gate_equals_a_softmax_computed_by_a_loop() -> None:
+    """Compare with a softmax over the present modalities of each track."""
     gates = Gates(3, 4)
     torch.manual_seed(1)
     with torch.no_grad():
@@ -61,7 +61,7 @@ def test_a_gate_is_a_softmax_by_hand() -> None:
         assert shares[row].tolist() == pytest.approx(wanted, abs=1e-6)
 
 
-def test_a_track_without_content_is_zero_and_gives_no_nan_to_others() -> None:
+def test_track_without_content_has_zero_row_and_finite_gradients() -> None:
     table = make()
     nothing = ~np.stack([modality.present for modality in content().values()]).any(axis=0)
     out = table(EVERY)
@@ -70,8 +70,8 @@ def test_a_track_without_content_is_zero_and_gives_no_nan_to_others() -> None:
     assert all(torch.isfinite(p.grad).all() for p in table.parameters() if p.grad is not None)
 
 
-def test_the_informative_modality_gets_the_largest_share() -> None:
-    """Planted: the wanted vector is a function of the lyrics of each track; audio and cover are noise."""
+def test_informative_modality_gets_the_largest_gate_share() -> None:
+    """Train on targets that depend only on lyrics, with noise as audio and cover."""
     table = make(regularise=False)
     wanted = torch.from_numpy(content()["lyrics"].matrix) @ torch.randn(6, 8)
     told = torch.from_numpy(np.flatnonzero(np.stack([m.present for m in content().values()]).all(axis=0)))
@@ -88,7 +88,7 @@ def test_the_informative_modality_gets_the_largest_share() -> None:
     assert shares["lyrics"] > 1.5 * max(shares["audio"], shares["cover"])
 
 
-def test_shares_of_a_sum_are_relative_vector_lengths() -> None:
+def test_shares_of_the_sum_join_are_relative_norms() -> None:
     table = make(join="sum")
     lengths = np.stack([part.detach().norm(dim=1).numpy() for part in table.inputs(EVERY[1:]).vectors], axis=1)
     wanted = (lengths / lengths.sum(axis=1, keepdims=True)).mean(axis=0)
@@ -96,7 +96,7 @@ def test_shares_of_a_sum_are_relative_vector_lengths() -> None:
     assert make(join="concat").shares() == {}
 
 
-def test_a_dropped_modality_is_gated_out() -> None:
+def test_dropped_modality_has_zero_gate_share() -> None:
     table = make(modality_dropout=0.5)
     shares = table.network.shares(table.inputs(EVERY))
     present = torch.from_numpy(np.stack([modality.present for modality in content().values()], axis=1))

@@ -1,4 +1,4 @@
-"""What fills in a missing modality, on planted data whose answer is known, and against scikit-learn."""
+"""Tests of imputing missing modalities, on data with a known distribution and against scikit-learn."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ NOISE = 0.25
 
 
 class Planted:
-    """Three modalities of n tracks that share three factors; about a third of the vectors missing; row 0 is padding.
+    """Three modalities for n tracks with three common factors, where about a third of the vectors are missing.
 
-    whole: what there would be, float64 [n + 1, 16]. covariance, mean: those it was drawn from.
+    - `whole`: complete vectors, float64 [n + 1, 16], with padding in row 0.
+    - `covariance`, `mean`: parameters of the normal distribution of `whole`.
     """
 
     def __init__(self, n: int = 4000, seed: int = 0) -> None:
@@ -44,7 +45,7 @@ class Planted:
         self.fitted[0] = False
 
     def blocks(self) -> list[np.ndarray]:
-        """Float32, zero where missing."""
+        """Return the vectors as float32, with zeros where a modality is missing."""
         parts = np.split(self.whole.astype(np.float32), EDGES[1:-1], axis=1)
         return [np.where(there[:, None], part, np.float32(0)) for part, there in zip(parts, self.present, strict=True)]
 
@@ -56,7 +57,7 @@ class Planted:
         )
 
     def oracle(self) -> np.ndarray:
-        """The conditional expectation under the true distribution, row by row."""
+        """Return conditional expectations under the true distribution, computed row by row."""
         out = self.whole.copy()
         for row, has in enumerate(np.repeat(self.present.T, WIDTHS, axis=1)):
             if row:
@@ -66,7 +67,7 @@ class Planted:
         return out
 
     def error(self, filled: np.ndarray) -> float:
-        """Mean square error over what was missing from tracks that have something, those of the test split."""
+        """Return the mean squared error over missing values of test tracks that have a modality."""
         asked = np.repeat(~self.present.T, WIDTHS, axis=1) & self.present.any(axis=0)[:, None] & ~self.fitted[:, None]
         asked[0] = False
         return float(np.mean((filled - self.whole)[asked] ** 2))
@@ -82,7 +83,7 @@ def planted() -> Planted:
 
 
 @pytest.mark.parametrize("kind", ["linear", "em"])
-def test_predictions_come_close_to_the_true_conditional_expectation(planted: Planted, kind: str) -> None:
+def test_imputed_vectors_are_close_to_the_conditional_expectation(planted: Planted, kind: str) -> None:
     by_mean = np.broadcast_to(planted.mean, planted.whole.shape)
     oracle, mean, found = (planted.error(each) for each in (planted.oracle(), by_mean, planted.filled(kind)))
     assert oracle < 0.5 * mean
@@ -100,7 +101,7 @@ def test_present_rows_and_padding_are_unchanged(planted: Planted, kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", ["linear", "em"])
-def test_a_track_without_any_modality_gets_the_means_of_the_training_tracks(planted: Planted, kind: str) -> None:
+def test_track_without_modalities_gets_training_means(planted: Planted, kind: str) -> None:
     nothing = np.flatnonzero(~planted.present.any(axis=0))[1:]
     rows = planted.filled(kind)[nothing]
     for place in range(3):
@@ -110,8 +111,8 @@ def test_a_track_without_any_modality_gets_the_means_of_the_training_tracks(plan
 
 
 @pytest.mark.parametrize("kind", ["linear", "em"])
-def test_only_fitted_tracks_are_learned_from(planted: Planted, kind: str) -> None:
-    """Rows outside the training split could be anything."""
+def test_imputation_is_fitted_only_on_training_tracks(planted: Planted, kind: str) -> None:
+    """Change rows outside the training split, which must not change the result."""
     other = Planted()
     other.whole[~other.fitted] += 1000
     other.whole[0] = 0
@@ -120,7 +121,7 @@ def test_only_fitted_tracks_are_learned_from(planted: Planted, kind: str) -> Non
     assert not np.array_equal(planted.filled(kind)[rows], planted.filled(kind, fitted=np.arange(len(rows)) > 0)[rows])
 
 
-def test_the_linear_policy_equals_scikit_learn_ridge_on_complete_tracks(planted: Planted) -> None:
+def test_linear_policy_equals_scikit_learn_ridge_on_complete_tracks(planted: Planted) -> None:
     blocks = planted.blocks()
     weights, constant = ridge_map(moments(blocks, planted.present, planted.fitted), (True, False, True), 1)
     complete = planted.present.all(axis=0) & planted.fitted
@@ -140,7 +141,7 @@ def test_the_linear_policy_equals_scikit_learn_ridge_on_complete_tracks(planted:
     assert int(np.argmin(scores)) == int(np.argmin(distances))
 
 
-def test_modalities_that_no_training_track_has_together_are_filled_by_means() -> None:
+def test_modalities_never_observed_together_are_imputed_by_means() -> None:
     rng = np.random.default_rng(0)
     present = np.array([[False, True, True, False, False], [False, False, False, True, True]])
     blocks = [(rng.normal(0, 1, (5, 2)) * there[:, None]).astype(np.float32) for there in present]
@@ -160,14 +161,14 @@ def test_em_without_missing_values_equals_scikit_learn_factor_analysis() -> None
     assert covariance == pytest.approx(peer.get_covariance(), abs=0.05)
 
 
-def test_em_likelihood_never_falls_and_em_converges(planted: Planted) -> None:
+def test_em_likelihood_does_not_decrease_and_em_converges(planted: Planted) -> None:
     found = factor_analysis.fit(moments(planted.blocks(), planted.present, planted.fitted), 3)
     gains = np.diff(found.likelihood)
     assert (gains > -1e-6).all() and len(gains) < factor_analysis.ITERATIONS - 1
     assert found.noise == pytest.approx(np.full(16, NOISE), abs=0.06)
 
 
-def test_a_modality_that_no_track_has_stays_zero() -> None:
+def test_modality_missing_for_all_tracks_stays_zero() -> None:
     present = np.array([[False, True, True, True, True], [False] * 5])
     blocks = [np.arange(10, dtype=np.float32).reshape(5, 2), np.zeros((5, 3), np.float32)]
     for kind in ("linear", "em"):
@@ -175,7 +176,7 @@ def test_a_modality_that_no_track_has_stays_zero() -> None:
         assert not Filled(blocks, present, fill, 1)[0:5].any()
 
 
-def test_results_do_not_depend_on_the_block_size(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_imputed_vectors_do_not_depend_on_block_size(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
     from toolkit.fusion import prepare
 
     whole = planted.filled("em")
@@ -187,7 +188,7 @@ def test_results_do_not_depend_on_the_block_size(planted: Planted, monkeypatch: 
     assert np.concatenate(parts) == pytest.approx(whole[:, EDGES[1] : EDGES[2]], abs=1e-5)
 
 
-def test_moments_larger_than_the_limit_are_refused(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_moments_above_the_memory_limit_raise(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moments_module, "LIMIT", 1000)
     with pytest.raises(InputError, match=r"moments for 16 columns and 7 combinations of modalities.* reduce: pca:128"):
         planted.filled("em")
@@ -206,13 +207,13 @@ def table(missing: str, **fusion: Any) -> ItemTable:
 
 
 @pytest.mark.parametrize("missing", ["linear", "em"])
-def test_the_item_table_stores_imputed_rows(missing: str) -> None:
+def test_item_table_stores_imputed_rows(missing: str) -> None:
     planted, made = Planted(400), table(missing)
     wanted = planted.filled(missing)
     assert torch.cat([made.content(name) for name in "abc"], dim=1).numpy() == pytest.approx(wanted, abs=1e-5)
 
 
-def test_a_mask_token_learns_what_missing_tracks_have_in_common() -> None:
+def test_mask_token_learns_the_common_target_of_missing_tracks() -> None:
     """The target is 3 for tracks without modality a, and 0 for others: only the token can learn it. Rows stay."""
     made, planted = table("mask_token", modalities=["a"]), Planted(400)
     items = torch.arange(1, 401)
@@ -230,7 +231,7 @@ def test_a_mask_token_learns_what_missing_tracks_have_in_common() -> None:
     assert not made.modality("a", torch.zeros(1, dtype=torch.long)).any()
 
 
-def test_a_modality_dropped_in_training_looks_like_a_missing_one() -> None:
+def test_modality_dropped_in_training_equals_a_missing_modality() -> None:
     made = table("mask_token", modality_dropout=0.5)
     with torch.no_grad():
         made.masks["of_a"].fill_(7.0)

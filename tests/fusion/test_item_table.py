@@ -1,4 +1,4 @@
-"""The item table: what it holds, in which order, what learns and what never moves."""
+"""Tests of the item table, its projections and its trainable parts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def make(modalities: dict[str, Modality] | None = None, *, train: Any = "frozen"
 
 
 def steps(table: Any, count: int = 5) -> None:
-    """Train on every row, unplayed ones too, with weight decay."""
+    """Train for some steps on all rows, with weight decay."""
     optimizer = torch.optim.AdamW(table.parameters(), lr=0.1, weight_decay=0.1)
     for _ in range(count):
         optimizer.zero_grad()
@@ -43,7 +43,7 @@ def steps(table: Any, count: int = 5) -> None:
         optimizer.step()
 
 
-def test_concat_is_one_projection_of_the_joined_vectors() -> None:
+def test_concat_join_is_one_projection_of_concatenated_vectors() -> None:
     table = make()
     joined = np.concatenate(
         [
@@ -62,7 +62,7 @@ def test_concat_is_one_projection_of_the_joined_vectors() -> None:
     torch.testing.assert_close(table(EVERY), wanted, atol=1e-6, rtol=1e-5)
 
 
-def test_sum_adds_one_normalised_projection_a_modality() -> None:
+def test_sum_join_adds_a_normalised_projection_per_modality() -> None:
     both = make(join="sum")
     alone = torch.zeros(V + 1, 4)
     for name in MODALITIES:
@@ -74,7 +74,7 @@ def test_sum_adds_one_normalised_projection_a_modality() -> None:
 
 
 @pytest.mark.parametrize("regularise", [True, False])
-def test_streams_are_the_summands(regularise: bool) -> None:
+def test_streams_sum_to_the_item_table(regularise: bool) -> None:
     table = make(join="sum", reduce="linear:2", regularise=regularise)
     streams = table.streams(EVERY).view(V + 1, 2, 4)
     torch.testing.assert_close(streams.sum(1), table(EVERY))
@@ -85,7 +85,7 @@ def test_streams_are_the_summands(regularise: bool) -> None:
 
 
 @pytest.mark.parametrize("join", ["concat", "sum"])
-def test_without_regularisation_the_table_is_its_projections(join: str) -> None:
+def test_item_table_without_regularisation_equals_projections(join: str) -> None:
     torch.manual_seed(0)
     table = ItemTable(
         MODALITIES,
@@ -105,7 +105,7 @@ def test_without_regularisation_the_table_is_its_projections(join: str) -> None:
     assert not any("norm" in name for name, _ in table.named_parameters())
 
 
-def test_columns_follow_the_order_the_modalities_are_given_in() -> None:
+def test_columns_keep_the_order_of_modalities() -> None:
     swapped = make({name: MODALITIES[name] for name in ("lyrics", "audio")})
     given = make()
     assert (given.names, swapped.names) == (["audio", "lyrics"], ["lyrics", "audio"])
@@ -116,7 +116,7 @@ def test_columns_follow_the_order_the_modalities_are_given_in() -> None:
     torch.testing.assert_close(swapped(EVERY), given(EVERY))
 
 
-def test_normalise_after_gives_joined_rows_of_length_one() -> None:
+def test_normalise_after_gives_joined_rows_of_unit_norm() -> None:
     table = make(normalise="after", missing="zero")
     raw = np.concatenate([np.where(each.present[:, None], each.matrix, 0) for each in MODALITIES.values()], axis=1)
     unit = raw / np.maximum(np.linalg.norm(raw, axis=1, keepdims=True), 1e-12)
@@ -124,7 +124,7 @@ def test_normalise_after_gives_joined_rows_of_length_one() -> None:
     torch.testing.assert_close(table(EVERY), wanted, atol=1e-6, rtol=1e-5)
 
 
-def test_a_learned_reduction_is_applied_modality_by_modality() -> None:
+def test_learned_reduction_is_applied_per_modality() -> None:
     table = make(reduce={"lyrics": "linear:2"}, regularise=False)
     assert list(table.reductions) == ["of_lyrics"]
     assert tuple(table.projections["joined"].weight.shape) == (4, 3 + 2)
@@ -135,7 +135,7 @@ def test_a_learned_reduction_is_applied_modality_by_modality() -> None:
     assert torch.equal(table.modality("audio", EVERY), table.content("audio"))
 
 
-def test_a_regularised_reduction_has_a_layer_norm_and_dropout() -> None:
+def test_regularised_reduction_has_layer_norm_and_dropout() -> None:
     table = make(reduce="mlp:6")
     first, _, second, norm, _ = table.reductions["of_audio"]
     hidden = (
@@ -153,7 +153,7 @@ def test_a_regularised_reduction_has_a_layer_norm_and_dropout() -> None:
 
 
 @pytest.mark.parametrize(("reduce", "layers"), [("linear:2", 1), ("mlp:2", 3)])
-def test_a_joint_reduction_is_applied_to_the_joined_vector(reduce: str, layers: int) -> None:
+def test_joint_reduction_is_applied_to_the_concatenated_vector(reduce: str, layers: int) -> None:
     table = make(reduce_joint=reduce, normalise="after", regularise=False)
     assert len(table.reductions["joined"]) == layers
     together = torch.nn.functional.normalize(torch.cat([table.content(name) for name in MODALITIES], dim=1), dim=1)
@@ -161,8 +161,8 @@ def test_a_joint_reduction_is_applied_to_the_joined_vector(reduce: str, layers: 
     torch.testing.assert_close(table(EVERY), wanted)
 
 
-def test_joint_axes_are_those_of_the_joined_training_rows() -> None:
-    """Against scikit-learn, up to the sign of an axis."""
+def test_joint_pca_axes_equal_scikit_learn_on_training_rows() -> None:
+    """Compare with scikit-learn up to the sign of an axis."""
     table = make(reduce_joint="pca:3")
     assert table.names == ["audio+lyrics"] and table.content("audio+lyrics").shape == (V + 1, 3)
     together = torch.cat([make().content(name) for name in MODALITIES], dim=1).numpy()
@@ -174,24 +174,24 @@ def test_joint_axes_are_those_of_the_joined_training_rows() -> None:
         make(reduce_joint="pca:99")
 
 
-def test_pca_reduces_before_the_table() -> None:
+def test_pca_reduces_vectors_before_they_are_stored() -> None:
     table = make(reduce="pca:2")
     assert [tuple(table.content(name).shape) for name in table.names] == [(V + 1, 2)] * 2
     assert len(table.reductions) == 0
 
 
-def test_the_padding_row_is_zero() -> None:
+def test_padding_row_is_zero() -> None:
     settings: list[dict[str, Any]] = [{}, {"missing": "zero"}, {"normalise": "none"}, {"reduce": "pca:2"}]
     for fusion in settings:
         table = make(**fusion)
         assert not any(table.content(name)[0].any() for name in table.names)
 
 
-def test_a_fresh_fine_tuned_table_is_the_frozen_one() -> None:
+def test_untrained_finetune_table_equals_the_frozen_table() -> None:
     assert torch.equal(make(train="finetune")(EVERY), make()(EVERY))
 
 
-def test_fine_tuning_moves_played_tracks_alone() -> None:
+def test_fine_tuning_changes_only_played_tracks() -> None:
     table = make(train="finetune")
     before = {name: table.content(name).clone() for name in table.names}
     steps(table)
@@ -204,7 +204,7 @@ def test_fine_tuning_moves_played_tracks_alone() -> None:
         assert torch.equal(table.modality(name, EVERY)[~played], before[name][~played])
 
 
-def test_a_frozen_table_learns_projections_alone() -> None:
+def test_frozen_table_trains_only_projections() -> None:
     table = make()
     before = {name: value.clone() for name, value in table.state_dict().items()}
     steps(table)
@@ -212,8 +212,8 @@ def test_a_frozen_table_learns_projections_alone() -> None:
     assert moved == {"projections.joined.weight", "projections.joined.bias", "norms.joined.weight", "norms.joined.bias"}
 
 
-def test_a_table_that_lost_the_given_vectors_is_refused() -> None:
-    """An initialisation that runs over the loaded vectors, as a model's own would, is caught."""
+def test_check_loaded_raises_if_vectors_were_overwritten() -> None:
+    """Overwrite loaded vectors, as the weight initialisation of a model would."""
     table = make()
     table.check_loaded()
     table.content("audio").zero_()
@@ -221,7 +221,7 @@ def test_a_table_that_lost_the_given_vectors_is_refused() -> None:
         table.check_loaded()
 
 
-def test_modality_dropout_hides_whole_modalities_in_training_alone() -> None:
+def test_modality_dropout_hides_whole_modalities_only_in_training() -> None:
     table = make(modality_dropout=0.5)
     many = torch.full((4000,), 3)
     vectors = table.modality("audio", many)
@@ -233,7 +233,7 @@ def test_modality_dropout_hides_whole_modalities_in_training_alone() -> None:
 
 
 @pytest.mark.parametrize("join", ["concat", "sum"])
-def test_modalities_may_have_any_name(join: str) -> None:
+def test_modality_names_can_contain_dots_or_torch_method_names(join: str) -> None:
     """Names with dots and names of torch's own methods."""
     names = ("audio.v2", "values", "type", "joined", "training")
     modalities = {name: modality(name, 3, seed) for seed, name in enumerate(names)}
@@ -245,7 +245,7 @@ def test_modalities_may_have_any_name(join: str) -> None:
     )
 
 
-def test_a_table_without_modalities_is_refused() -> None:
+def test_item_table_without_modalities_raises() -> None:
     with pytest.raises(InputError, match="at least one modality"):
         ItemTable({}, Fusion(), hidden_size=4, train="frozen", played=PLAYED, dropout=0.0)
 
@@ -265,8 +265,8 @@ def test_a_table_without_modalities_is_refused() -> None:
         ({"missing": "mask_token"}, {"masks", "projections.joined", "norms.joined"}),
     ],
 )
-def test_parameters_keep_the_names_of_saved_models(fusion: dict[str, Any], keys: set[str]) -> None:
-    """Models of earlier versions load: a key that changes here needs a way for them."""
+def test_parameter_names_equal_those_in_saved_models(fusion: dict[str, Any], keys: set[str]) -> None:
+    """Fix the names, because saved models of earlier versions are loaded by name."""
     table = make(train="frozen", **fusion)
     names = {name for name, _ in table.named_parameters()}
     plain = {f"{key}.{part}" for key in keys - {"gates", "masks"} for part in ("weight", "bias")}
@@ -279,8 +279,8 @@ def test_parameters_keep_the_names_of_saved_models(fusion: dict[str, Any], keys:
     assert {name for name, _ in table.named_buffers()} == {"content_of_audio", "content_of_lyrics", "played"} | presence
 
 
-def test_matrices_are_drawn_modality_by_modality() -> None:
-    """The order of random draws is part of a run's numbers."""
+def test_weights_are_initialised_in_modality_order() -> None:
+    """Fix the order of random draws, which determines the metrics of a run."""
     table = make(join="gated", reduce="linear:2")
     torch.manual_seed(0)
     wanted = [torch.nn.Linear(3, 2), torch.nn.Linear(5, 2), torch.nn.Linear(2, 4), torch.nn.Linear(2, 4)]

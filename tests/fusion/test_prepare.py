@@ -1,4 +1,4 @@
-"""Missing vectors, centring, unit length and principal axes, each against values worked by hand or by scikit-learn."""
+"""Tests of imputing, centring, normalising and reducing vectors, by hand or against scikit-learn."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def pca(matrix: np.ndarray, present: np.ndarray, dim: int) -> np.ndarray:
 
 
 def with_gaps(n: int = 500, dim: int = 12) -> Modality:
-    """Far from the origin, so that sums round; about a third of the tracks absent."""
+    """Return vectors far from the origin, of which about a third are missing."""
     generator = np.random.default_rng(0)
     present = generator.random(n + 1) < 0.7
     present[0] = False
     return Modality("audio", generator.normal(3, 1, (n + 1, dim)).astype(np.float32) * present[:, None], present)
 
 
-def test_missing_rows_get_the_mean_of_the_present_ones() -> None:
+def test_missing_rows_get_the_mean_of_present_rows() -> None:
     assert fill(MATRIX, PRESENT, "mean").tolist() == [[0, 0], [1, 2], [2, 4], [3, 6]]
     assert fill(MATRIX, PRESENT, "zero").tolist() == [[0, 0], [1, 2], [0, 0], [3, 6]]
     assert MATRIX[0].tolist() == [9, 9]  # the given matrix is not written to
 
 
-def test_the_mean_of_many_rows_is_exact_to_float32() -> None:
-    """A float32 running sum of two million such values is off by more than 1 %."""
+def test_mean_of_many_rows_is_exact_to_float32() -> None:
+    """Average two million values, for which a float32 running sum has an error above 1 %."""
     matrix = np.full((2_000_001, 2), 0.1, np.float32)
     present = np.ones(len(matrix), bool)
     present[:2] = False
@@ -48,7 +48,7 @@ def test_the_mean_of_many_rows_is_exact_to_float32() -> None:
 
 @pytest.mark.parametrize("reduce", ["none", "pca:4"])
 @pytest.mark.parametrize("normalise", ["none", "before"])
-def test_results_do_not_depend_on_the_block_size(
+def test_prepared_vectors_do_not_depend_on_block_size(
     reduce: str, normalise: Normalise, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     modality = with_gaps()
@@ -60,13 +60,13 @@ def test_results_do_not_depend_on_the_block_size(
     assert prepare(modality, missing="mean", reduce=reduce, normalise=normalise) == pytest.approx(wanted, abs=1e-6)
 
 
-def test_unit_rows_have_length_one_and_zero_rows_stay_zero() -> None:
+def test_normalised_rows_have_unit_norm_and_zero_rows_stay_zero() -> None:
     assert unit(np.array([[0, 0], [3, 4]], np.float32)) == pytest.approx(np.array([[0, 0], [0.6, 0.8]]))
 
 
 @pytest.mark.parametrize("reduce", ["none", "pca:4"])
-def test_an_absent_track_is_exactly_zero_once_centred(reduce: str) -> None:
-    """Not nearly zero: unit length would turn rounding error into a direction shared by all absent tracks."""
+def test_missing_row_is_exactly_zero_after_centring(reduce: str) -> None:
+    """Require exact zeros, because normalising would turn a rounding error into a shared direction."""
     modality = with_gaps()
     table = prepare(modality, missing="mean", reduce=reduce, normalise="before")
     assert not table[~modality.present].any()
@@ -74,7 +74,7 @@ def test_an_absent_track_is_exactly_zero_once_centred(reduce: str) -> None:
     assert np.array_equal(table, prepare(modality, missing="zero", reduce=reduce, normalise="before"))
 
 
-def test_uncentred_mean_fills_absent_rows_and_zero_does_not() -> None:
+def test_only_the_mean_policy_fills_uncentred_missing_rows() -> None:
     modality = with_gaps()
     mean = prepare(modality, missing="mean", reduce="none", normalise="none")
     zero = prepare(modality, missing="zero", reduce="none", normalise="after")
@@ -106,13 +106,13 @@ def test_pca_equals_scikit_learn_up_to_the_sign_of_an_axis() -> None:
     assert found * signs == pytest.approx(wanted, abs=1e-4)
 
 
-def test_pca_ignores_absent_rows() -> None:
+def test_pca_ignores_missing_rows() -> None:
     modality = with_gaps()
     other = np.where(modality.present[:, None], modality.matrix, 1000.0).astype(np.float32)
     assert np.array_equal(pca(other, modality.present, 3), pca(modality.matrix, modality.present, 3))
 
 
-def test_an_axis_points_to_its_largest_loading() -> None:
+def test_largest_loading_of_an_axis_is_positive() -> None:
     modality = with_gaps()
     found, rows = (
         pca(modality.matrix, modality.present, 6)[modality.present],
@@ -124,16 +124,16 @@ def test_an_axis_points_to_its_largest_loading() -> None:
     assert pca(MATRIX, PRESENT, 1) == pytest.approx(np.array([[0], [-np.sqrt(5)], [0], [np.sqrt(5)]]), abs=1e-6)
 
 
-def test_more_axes_than_present_tracks_are_refused() -> None:
+def test_more_pca_axes_than_present_tracks_raise() -> None:
     with pytest.raises(InputError, match=r"pca:3 needs dim <= 2"):
         pca(np.ones((4, 3), np.float32), PRESENT, 3)
 
 
-def test_more_axes_than_dimensions_keep_every_dimension() -> None:
+def test_more_pca_axes_than_dimensions_keep_all_dimensions() -> None:
     assert prepare(with_gaps(), missing="mean", reduce="pca:64", normalise="none").shape == (501, 12)
 
 
 @pytest.mark.parametrize("normalise", ["none", "before", "after"])
-def test_a_modality_that_no_track_has_is_zero(normalise: Normalise) -> None:
+def test_modality_missing_for_all_tracks_is_zero(normalise: Normalise) -> None:
     nobody = Modality("cover", np.ones((4, 3), np.float32), np.zeros(4, bool))
     assert not prepare(nobody, missing="mean", reduce="none", normalise=normalise).any()

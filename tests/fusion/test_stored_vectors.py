@@ -1,4 +1,4 @@
-"""Content kept in fewer bytes: what it says back, what it takes, and that nothing of it learns."""
+"""Tests of storing item vectors as float32, bfloat16 or int8."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def test_float32_stores_exact_values() -> None:
     assert np.array_equal(back("float32", ROWS), ROWS)
 
 
-def test_bfloat16_keeps_eight_bits_of_each_number() -> None:
+def test_bfloat16_keeps_eight_significant_bits() -> None:
     np.testing.assert_allclose(back("bfloat16", ROWS), ROWS, rtol=2**-8)
 
 
-def test_int8_keeps_each_number_to_a_254th_of_its_row_s_largest() -> None:
-    """A slow twin, number by number; rows of zeros stay zeros."""
+def test_int8_error_is_at_most_a_254th_of_the_row_maximum() -> None:
+    """Compare with a loop over numbers, in which rows of zeros stay zero."""
     found = back("int8", ROWS)
     for row, given in zip(found, ROWS, strict=True):
         step = np.float32(np.abs(given).max()) / np.float32(127)
@@ -48,21 +48,21 @@ def test_int8_keeps_each_number_to_a_254th_of_its_row_s_largest() -> None:
         assert np.abs(row - given).max() <= step / 2 * 1.001
 
 
-def test_modalities_of_one_row_have_scales_of_their_own() -> None:
+def test_int8_scales_are_separate_per_modality() -> None:
     small = ROWS / 1000
     found = back("int8", ROWS, small)
     np.testing.assert_allclose(found[:, :16], back("int8", ROWS), rtol=1e-6)
     np.testing.assert_allclose(found[:, 16:], back("int8", small), rtol=1e-6)
 
 
-def test_rows_beyond_a_block_are_kept_too() -> None:
+def test_int8_stores_more_rows_than_a_block() -> None:
     many = GENERATOR.normal(0, 1, (BLOCK + 3, 2)).astype(np.float32)
     np.testing.assert_allclose(back("int8", many), many, atol=np.abs(many).max() / 254 * 1.01)
 
 
 @pytest.mark.parametrize(("precision", "bytes_a_row"), [("float32", 4 * 384), ("bfloat16", 2 * 384), ("int8", 384 + 4)])
-def test_memory_of_a_frozen_table(precision: Any, bytes_a_row: int) -> None:
-    """And that it is all buffers: no gradient, no optimiser state."""
+def test_frozen_table_memory_equals_stored_bytes(precision: Any, bytes_a_row: int) -> None:
+    """Also check that the vectors are buffers, without gradients and optimiser state."""
     modality = Modality("text", GENERATOR.normal(0, 1, (1001, 384)).astype(np.float32), np.arange(1001) > 0)
     fusion = Fusion(table=precision, normalise="none")
     table = ItemTable(

@@ -1,4 +1,4 @@
-"""Where the readers' fixtures are: small files in each format's own schema."""
+"""Fixtures for the reader tests, with small files in every format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def files() -> Path:
 
 @pytest.fixture
 def sorted_out():
-    """Records as (tracks by id, playlists in order)."""
+    """Return a function that splits records into tracks by id and playlists in order."""
 
     def split(records: list[Record]) -> tuple[dict[str, TrackRecord], list[PlaylistRecord]]:
         tracks = {record.id: record for record in records if isinstance(record, TrackRecord)}

@@ -14,7 +14,7 @@ from toolkit.errors import DataError, InputError
 VECTOR = [0.1, 0.2, 3.0, -4.5, 1.0, 0.06, 0.7, 0.08, 0.9, 0.1, 110.5]
 
 
-def test_archive_lists_are_versions_with_described_tracks(files: Path, sorted_out) -> None:
+def test_archive_playlists_are_versions_with_track_metadata(files: Path, sorted_out) -> None:
     tracks, playlists = sorted_out(list(ArchiveReader(files / "archive").read()))
 
     a, b, unknown = "spotify:track:t1", "spotify:track:t2", "spotify:track:t9"
@@ -41,7 +41,7 @@ def test_archive_lists_are_versions_with_described_tracks(files: Path, sorted_ou
     assert list(tracks) == [a, b, "spotify:track:t3"]
 
 
-def test_large_form_has_ids_and_features_of_their_own(files: Path) -> None:
+def test_large_archive_has_artist_and_album_ids_and_separate_features(files: Path) -> None:
     records = list(ArchiveReader(files / "archive-large").read())
 
     assert records[0] == TrackRecord(
@@ -64,13 +64,13 @@ def test_large_form_has_ids_and_features_of_their_own(files: Path) -> None:
     )
 
 
-def test_feature_order_is_the_files() -> None:
+def test_audio_features_have_the_order_of_the_archive() -> None:
     assert AUDIO_FEATURES[0] == "danceability"
     assert AUDIO_FEATURES[-1] == "tempo"
     assert len(AUDIO_FEATURES) == 11
 
 
-def test_bad_list_is_reported_by_line(files: Path, tmp_path: Path) -> None:
+def test_bad_archive_playlist_raises_with_line_number(files: Path, tmp_path: Path) -> None:
     shutil.copy(files / "archive" / "tracks.csv.gz", tmp_path)
     whole = gzip.decompress((files / "archive" / "playlists.jsonl.gz").read_bytes())
     with gzip.open(tmp_path / "playlists.jsonl.gz", "wb") as file:
@@ -83,8 +83,8 @@ def test_bad_list_is_reported_by_line(files: Path, tmp_path: Path) -> None:
     assert skipping.skipped.count == 1
 
 
-def test_splits_of_another_file(files: Path) -> None:
-    """The larger form has no splits of its own: held-out playlists are those of the smaller one, others are train."""
+def test_splits_can_be_read_from_another_file(files: Path) -> None:
+    """Read the splits of the large archive, which has none, from the small archive."""
     params = ArchiveParams(splits=Path("../archive/playlists.jsonl.gz"))
 
     lists = [
@@ -94,7 +94,7 @@ def test_splits_of_another_file(files: Path) -> None:
     assert [(entry.group, entry.split) for entry in lists] == [("AAA", "train")]
 
 
-def test_splits_by_playlist_and_train_for_the_unknown(files: Path, tmp_path: Path) -> None:
+def test_playlists_without_a_split_are_in_train(files: Path, tmp_path: Path) -> None:
     for file in ("tracks.csv.gz", "playlists.jsonl.gz"):
         shutil.copy(files / "archive" / file, tmp_path)
     with gzip.open(tmp_path / "other.gz", "wt") as file:
@@ -106,7 +106,7 @@ def test_splits_by_playlist_and_train_for_the_unknown(files: Path, tmp_path: Pat
     assert [(entry.group, entry.split) for entry in lists] == [("AAA", "valid"), ("AAA", "valid"), ("BBB", "train")]
 
 
-def test_a_file_without_splits_holds_nothing_out(files: Path) -> None:
+def test_split_file_without_splits_raises(files: Path) -> None:
     params = ArchiveParams(splits=Path("playlists_jaccard050.jsonl.gz"))
 
     with pytest.raises(InputError, match=r"gives no list a split: name another file in data\.options\.splits"):

@@ -42,7 +42,7 @@ def table(folder: Path, text: str) -> Path:
     return path
 
 
-def test_named_columns_of_two_files(files: Path, sorted_out) -> None:
+def test_columns_of_two_files_are_set_by_options(files: Path, sorted_out) -> None:
     tracks, playlists = sorted_out(list(reader(files / "csv" / "playlists.csv", **OPTIONS).read()))
 
     assert playlists == [
@@ -69,7 +69,7 @@ def test_named_columns_of_two_files(files: Path, sorted_out) -> None:
     assert list(tracks) == ["local:1", "local:2", "local:3", "local:4"]
 
 
-def test_columns_under_their_own_names(files: Path, sorted_out) -> None:
+def test_columns_are_found_by_default_names(files: Path, sorted_out) -> None:
     tracks, playlists = sorted_out(list(reader(files / "csv" / "described.tsv").read()))
 
     assert playlists == [
@@ -79,7 +79,7 @@ def test_columns_under_their_own_names(files: Path, sorted_out) -> None:
     assert [(track.title, track.artists) for track in tracks.values()] == [("Rain", ("Ann",)), ("Sun", ("Bo",))]
 
 
-def test_any_order_of_rows_gives_what_grouping_in_memory_gives(tmp_path: Path) -> None:
+def test_rows_in_any_order_equal_grouping_in_memory(tmp_path: Path) -> None:
     draw = random.Random(0)
     rows = [(f"p{draw.randrange(9)}", draw.randrange(40), f"t{draw.randrange(30)}") for _ in range(500)]
     path = tmp_path / "lists.csv.gz"
@@ -96,7 +96,7 @@ def test_any_order_of_rows_gives_what_grouping_in_memory_gives(tmp_path: Path) -
     ]
 
 
-def test_sorted_csv_is_streamed_and_equals_the_spool(files: Path, tmp_path: Path) -> None:
+def test_sorted_csv_equals_the_spooled_csv(files: Path, tmp_path: Path) -> None:
     path = table(tmp_path, "playlist_id,track_id,pos\nb,1,2\nb,2,1\na,3,10\na,1,9\n")
 
     assert list(reader(path, sorted=True).read()) == list(reader(path).read())
@@ -111,7 +111,7 @@ def test_sorted_csv_is_streamed_and_equals_the_spool(files: Path, tmp_path: Path
         ("playlist_id,track_id,pos\n1,a,0\n1,b,first\n", r"lists\.csv, line 3: position 'first' must be a number"),
     ],
 )
-def test_bad_rows_stop_or_are_skipped_and_counted(text: str, message: str, tmp_path: Path) -> None:
+def test_bad_csv_rows_raise_or_are_skipped_and_counted(text: str, message: str, tmp_path: Path) -> None:
     path = table(tmp_path, text)
     skipping = reader(path, "skip")
 
@@ -121,7 +121,7 @@ def test_bad_rows_stop_or_are_skipped_and_counted(text: str, message: str, tmp_p
     assert skipping.skipped.count == 1
 
 
-def test_a_line_that_is_not_utf8_is_reported_by_number(tmp_path: Path) -> None:
+def test_line_that_is_not_utf8_raises_with_line_number(tmp_path: Path) -> None:
     path = tmp_path / "lists.csv"
     path.write_bytes(b"playlist_id,track_id\n1,a\n1,caf\xe9\n")
     skipping = reader(path, "skip")
@@ -131,7 +131,7 @@ def test_a_line_that_is_not_utf8_is_reported_by_number(tmp_path: Path) -> None:
     assert list(skipping.read()) == [PlaylistRecord("1", ["local:a"])]
 
 
-def test_a_header_that_is_not_utf8_is_an_error_also_with_skip(tmp_path: Path) -> None:
+def test_header_that_is_not_utf8_raises_even_with_skip(tmp_path: Path) -> None:
     path = tmp_path / "lists.csv"
     path.write_bytes("playlist_id,träck_id\n1,a\n".encode("latin-1"))
 
@@ -142,7 +142,7 @@ def test_a_header_that_is_not_utf8_is_an_error_also_with_skip(tmp_path: Path) ->
         list(reader(path, "skip").read())
 
 
-def test_unknown_column_names_the_nearest(tmp_path: Path) -> None:
+def test_unknown_column_raises_with_the_nearest_name(tmp_path: Path) -> None:
     path = table(tmp_path, "playlist_id,track_id,title\n1,a,x\n")
 
     with pytest.raises(InputError, match=r"no column 'titel' \(option title\): did you mean 'title'"):
@@ -152,7 +152,7 @@ def test_unknown_column_names_the_nearest(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cell", ["nan", "inf", "", "loud", "1e39"])
-def test_bad_feature_leaves_only_the_field_out(cell: str, tmp_path: Path) -> None:
+def test_bad_feature_drops_only_the_field(cell: str, tmp_path: Path) -> None:
     path = table(tmp_path, f"playlist_id,track_id,title,energy,tempo\n1,a,Ay,0.5,{cell}\n")
     skipping = reader(path, "skip", features={"sound": ["energy", "tempo"]})
 
@@ -162,7 +162,7 @@ def test_bad_feature_leaves_only_the_field_out(cell: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("content", "why"), [(b"<html>", "is not an image"), (None, "is not there")])
-def test_cover_that_is_not_an_image_is_left_out(content: bytes | None, why: str, tmp_path: Path) -> None:
+def test_cover_that_is_not_an_image_is_dropped(content: bytes | None, why: str, tmp_path: Path) -> None:
     path = table(tmp_path, "playlist_id,track_id,art\n1,a,x.jpg\n")
     if content:
         (tmp_path / "x.jpg").write_bytes(content)
@@ -174,7 +174,7 @@ def test_cover_that_is_not_an_image_is_left_out(content: bytes | None, why: str,
 
 
 @pytest.mark.parametrize("option", ["images", "audio"])
-def test_a_file_name_that_is_too_long_is_a_bad_record(option: str, tmp_path: Path) -> None:
+def test_too_long_file_name_is_a_bad_record(option: str, tmp_path: Path) -> None:
     path = table(tmp_path, f"playlist_id,track_id,words\n1,a,{'la ' * 200}\n")
     skipping = reader(path, "skip", **{option: {"cover": "words"}})
 
@@ -183,7 +183,7 @@ def test_a_file_name_that_is_too_long_is_a_bad_record(option: str, tmp_path: Pat
     assert list(skipping.read()) == [TrackRecord("local:a", source="csv"), PlaylistRecord("1", ["local:a"])]
 
 
-def test_an_unreadable_cover_is_a_bad_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_cover_is_a_bad_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = table(tmp_path, "playlist_id,track_id,art\n1,a,x.jpg\n")
     (tmp_path / "x.jpg").touch()
 
@@ -195,7 +195,7 @@ def test_an_unreadable_cover_is_a_bad_record(tmp_path: Path, monkeypatch: pytest
         list(reader(path, images={"cover": "art"}).read())
 
 
-def test_damaged_gzip_is_reported(tmp_path: Path) -> None:
+def test_damaged_gzip_raises(tmp_path: Path) -> None:
     path = tmp_path / "lists.csv.gz"
     path.write_bytes(gzip.compress(b"playlist_id,track_id\n" + b"1,a\n" * 1000)[:-20])
 
@@ -203,7 +203,7 @@ def test_damaged_gzip_is_reported(tmp_path: Path) -> None:
         list(reader(path).read())
 
 
-def test_a_quote_that_is_never_closed_does_not_swallow_the_rest(tmp_path: Path) -> None:
+def test_unclosed_quote_raises_with_line_number(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text('playlist_id,track_id\n1,a\n1,"b\n1,c\n')
     with pytest.raises(DataError, match=r'line 3: has a quote \("\) that is never closed'):
@@ -211,7 +211,7 @@ def test_a_quote_that_is_never_closed_does_not_swallow_the_rest(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("encoding", "option"), [("utf-16", "auto"), ("latin-1", "latin-1"), ("utf-8-sig", "auto")])
-def test_other_encodings_are_read(encoding: str, option: str, tmp_path: Path) -> None:
+def test_csv_in_other_encodings_is_read(encoding: str, option: str, tmp_path: Path) -> None:
     path = tmp_path / "lists.csv"
     path.write_bytes("playlist_id,track_id,title\r\n1,a,Zoë\r\n".encode(encoding))
     assert list(reader(path, encoding=option).read()) == [
@@ -221,7 +221,7 @@ def test_other_encodings_are_read(encoding: str, option: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("rows", ["playlist_id,track_id\r1,a\r", "playlist_id,track_id\n1,a\rb\n"])
-def test_line_ends_of_cr_alone_are_reported(rows: str, tmp_path: Path) -> None:
+def test_carriage_return_in_an_unquoted_cell_raises(rows: str, tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"lists\.csv, line \d: has a carriage return \(CR\) inside a cell without quotes: end lines"
     ):

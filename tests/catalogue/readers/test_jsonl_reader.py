@@ -13,7 +13,7 @@ def reader(path: Path, on_error: str = "stop", **options) -> JsonlReader:
     return JsonlReader(path, JsonlParams(**options), on_error=on_error)
 
 
-def test_jsonl_tracks_are_ids_or_objects(files: Path, sorted_out) -> None:
+def test_jsonl_tracks_can_be_ids_or_objects(files: Path, sorted_out) -> None:
     tracks, playlists = sorted_out(list(reader(files / "jsonl" / "playlists.jsonl", features=["energy"]).read()))
 
     assert playlists == [
@@ -25,7 +25,7 @@ def test_jsonl_tracks_are_ids_or_objects(files: Path, sorted_out) -> None:
     )
 
 
-def test_jsonl_second_file_describes_tracks(files: Path, sorted_out) -> None:
+def test_second_jsonl_file_adds_track_metadata(files: Path, sorted_out) -> None:
     options = {"tracks": {"file": "tracks.jsonl", "features": {"sound": ["vector"]}, "fields": {"lyrics": "words"}}}
 
     tracks, _ = sorted_out(list(reader(files / "jsonl" / "playlists.jsonl", **options).read()))
@@ -50,7 +50,7 @@ def test_jsonl_second_file_describes_tracks(files: Path, sorted_out) -> None:
         ('{"id": "2", "title": {}, "tracks": ["a"]}', "line 2: 'title': {} must be text or a number"),
     ],
 )
-def test_bad_lines_stop_or_are_skipped_and_counted(line: str, message: str, tmp_path: Path) -> None:
+def test_bad_jsonl_lines_raise_or_are_skipped_and_counted(line: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text(f'{{"id": "1", "tracks": ["a"]}}\n{line}\n{{"id": "3", "tracks": ["b"]}}\n')
     skipping = reader(path, "skip")
@@ -61,7 +61,7 @@ def test_bad_lines_stop_or_are_skipped_and_counted(line: str, message: str, tmp_
     assert skipping.skipped.count == 1
 
 
-def test_bad_track_is_left_out_of_its_playlist(tmp_path: Path) -> None:
+def test_bad_track_is_dropped_from_the_playlist(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text('{"id": "1", "tracks": ["a", null, {"title": "b"}, {"id": {}}, "c"]}\n')
     skipping = reader(path, "skip")
@@ -94,7 +94,7 @@ def test_bad_track_is_left_out_of_its_playlist(tmp_path: Path) -> None:
         ('"cover": {"url": "x"}', {"images": {"cover": "cover"}}, "'cover': {'url': 'x'} must be text"),
     ],
 )
-def test_a_nested_value_instead_of_text_is_a_bad_record(cell: str, options: dict, message: str, tmp_path: Path) -> None:
+def test_nested_value_instead_of_text_is_a_bad_record(cell: str, options: dict, message: str, tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text('{"id": "1", "tracks": ["a"]}\n{"id": "2", "tracks": [{"id": "b", ' + cell + "}]}\n")
     skipping = reader(path, "skip", **options)
@@ -109,7 +109,7 @@ def test_a_nested_value_instead_of_text_is_a_bad_record(cell: str, options: dict
     assert skipping.skipped.count == 1
 
 
-def test_an_integer_beyond_every_float_is_a_bad_record(tmp_path: Path) -> None:
+def test_integer_too_large_for_a_float_is_a_bad_record(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text('{"id": "1", "tracks": [{"id": "b", "energy": 1' + 400 * "0" + "}]}\n")
     skipping = reader(path, "skip", features={"sound": ["energy"]})
@@ -119,6 +119,6 @@ def test_an_integer_beyond_every_float_is_a_bad_record(tmp_path: Path) -> None:
     assert list(skipping.read()) == [TrackRecord("local:b", source="jsonl"), PlaylistRecord("1", ["local:b"])]
 
 
-def test_a_named_key_that_never_occurs_is_an_error(files: Path) -> None:
+def test_key_that_never_occurs_raises(files: Path) -> None:
     with pytest.raises(InputError, match="no key 'nmae' in any line"):
         list(reader(files / "jsonl" / "playlists.jsonl", playlist_title="nmae").read())

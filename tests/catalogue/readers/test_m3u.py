@@ -12,7 +12,7 @@ from toolkit.catalogue.records import PlaylistRecord, TrackRecord
 from toolkit.errors import DataError, InputError
 
 
-def test_m3u_directives_and_ids(files: Path, sorted_out) -> None:
+def test_m3u_directives_give_metadata_and_ids(files: Path, sorted_out) -> None:
     tracks, playlists = sorted_out(list(M3uReader(files / "m3u").read()))
 
     assert playlists == [
@@ -39,7 +39,7 @@ def test_m3u_title_keeps_further_dashes(files: Path, sorted_out) -> None:
     )
 
 
-def test_m3u_audio_is_stored_with_the_option_audio(tmp_path: Path) -> None:
+def test_option_audio_stores_m3u_audio_files(tmp_path: Path) -> None:
     (tmp_path / "x.ogg").write_bytes(b"OggS")
     (tmp_path / "x.m3u").write_text("x.ogg\ngone.ogg\n")
 
@@ -63,14 +63,14 @@ def test_m3u_audio_is_stored_with_the_option_audio(tmp_path: Path) -> None:
         ("x.m3u", b"#EXTM3U\n", r"x\.m3u: lists no track"),
     ],
 )
-def test_bad_m3u_files_are_reported(name: str, text: bytes, message: str, tmp_path: Path) -> None:
+def test_bad_m3u_file_raises(name: str, text: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(text)
 
     with pytest.raises(DataError, match=message):
         list(M3uReader(tmp_path).read())
 
 
-def test_an_unreadable_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_folder_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "locked").mkdir()
     (tmp_path / "a.m3u").write_text("a.mp3\n")
     scandir = os.scandir
@@ -88,13 +88,13 @@ def test_an_unreadable_folder_is_reported(tmp_path: Path, monkeypatch: pytest.Mo
         list(M3uReader(tmp_path).read())
 
 
-def test_an_address_that_cannot_be_parsed_stays_itself(tmp_path: Path) -> None:
+def test_invalid_url_in_m3u_is_kept_as_id(tmp_path: Path) -> None:
     (tmp_path / "a.m3u").write_text("http://[x\nhttp://x]/y\n//[z\n")
     ids = [record.id for record in M3uReader(tmp_path).read() if isinstance(record, TrackRecord)]
     assert ids == ["http://[x", "http://x]/y", "local://[z"]
 
 
-def test_skip_continues_with_the_next_file(tmp_path: Path) -> None:
+def test_skip_continues_with_the_next_m3u_file(tmp_path: Path) -> None:
     (tmp_path / "a.m3u8").write_bytes(b"caf\xe9.ogg\n")
     (tmp_path / "b.m3u8").write_bytes(b"#EXTINF:soon,Ann - Go\nb.ogg\n")
     reader = M3uReader(tmp_path, on_error="skip")

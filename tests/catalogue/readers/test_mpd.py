@@ -13,7 +13,7 @@ from toolkit.catalogue.records import PlaylistRecord, TrackRecord
 from toolkit.errors import DataError
 
 
-def test_slices_in_the_order_of_their_playlists_and_tracks_by_pos(files: Path, sorted_out) -> None:
+def test_mpd_slices_are_read_in_playlist_order_and_tracks_by_position(files: Path, sorted_out) -> None:
     tracks, playlists = sorted_out(list(MpdReader(files / "mpd").read()))
 
     assert playlists == [
@@ -37,7 +37,7 @@ def test_slices_in_the_order_of_their_playlists_and_tracks_by_pos(files: Path, s
     )
 
 
-def test_challenge_set_has_only_seeds(files: Path, sorted_out) -> None:
+def test_challenge_set_playlists_have_only_seeds(files: Path, sorted_out) -> None:
     _, playlists = sorted_out(list(MpdReader(files / "challenge").read()))
 
     assert playlists == [
@@ -47,7 +47,7 @@ def test_challenge_set_has_only_seeds(files: Path, sorted_out) -> None:
 
 
 @pytest.mark.parametrize("cut", [20, 600, 1500])
-def test_truncated_slice_names_file_and_byte(cut: int, files: Path, tmp_path: Path) -> None:
+def test_truncated_slice_raises_with_file_and_byte(cut: int, files: Path, tmp_path: Path) -> None:
     whole = (files / "mpd" / "mpd.slice.0-1.json").read_bytes()
     (tmp_path / "mpd.slice.0-1.json").write_bytes(whole[:cut])
 
@@ -55,7 +55,7 @@ def test_truncated_slice_names_file_and_byte(cut: int, files: Path, tmp_path: Pa
         list(MpdReader(tmp_path).read())
 
 
-def test_skip_leaves_out_the_broken_slice_and_the_broken_playlist(files: Path, tmp_path: Path, sorted_out) -> None:
+def test_skip_drops_broken_slices_and_playlists(files: Path, tmp_path: Path, sorted_out) -> None:
     for file in (files / "mpd").iterdir():
         shutil.copy(file, tmp_path)
     broken = json.loads((tmp_path / "mpd.slice.0-1.json").read_text())
@@ -74,7 +74,7 @@ def test_skip_leaves_out_the_broken_slice_and_the_broken_playlist(files: Path, t
     )
 
 
-def test_a_truncated_gzipped_slice_is_still_recognised(files: Path, tmp_path: Path) -> None:
+def test_truncated_gzipped_slice_is_recognised(files: Path, tmp_path: Path) -> None:
     whole = gzip.compress(next(files.rglob("mpd.slice.0-1.json")).read_bytes())
     cut = tmp_path / "mpd.slice.0-1.json.gz"
     cut.write_bytes(whole[: len(whole) - 20])

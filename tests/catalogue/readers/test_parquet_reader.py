@@ -1,4 +1,4 @@
-"""Parquet and tables in memory give what CSV gives for the same rows, and say in one line what is wrong."""
+"""Tests of Parquet files and in-memory tables against CSV files with the same rows."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ OPTIONS = [
 
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("group", [7, 10_000])
-def test_rows_in_any_order_give_the_records_of_csv(options: dict, group: int, tmp_path: Path) -> None:
+def test_parquet_rows_in_any_order_equal_csv_records(options: dict, group: int, tmp_path: Path) -> None:
     frame = rows(0)
     frame.to_csv(tmp_path / "lists.csv", index=False)
     frame.to_parquet(tmp_path / "lists.parquet", row_group_size=group)
@@ -68,7 +68,7 @@ def test_rows_in_any_order_give_the_records_of_csv(options: dict, group: int, tm
     assert list(ArrowReader(table.to_reader(10), None, ArrowParams(**options, source="it")).read()) == expected
 
 
-def test_whole_number_ids_are_the_texts_of_csv(tmp_path: Path) -> None:
+def test_integer_ids_equal_csv_ids(tmp_path: Path) -> None:
     frame = pd.DataFrame({"playlist_id": [3, 3, 1], "track_id": pd.array([7, 12, 7], "int64"), "pos": [2, 1, 1]})
     frame.to_csv(tmp_path / "lists.csv", index=False)
 
@@ -82,7 +82,7 @@ def test_whole_number_ids_are_the_texts_of_csv(tmp_path: Path) -> None:
     assert skipping.skipped.count == 1
 
 
-def test_a_folder_of_parts_may_hold_the_file_of_tracks(tmp_path: Path) -> None:
+def test_folder_of_parts_can_contain_the_track_file(tmp_path: Path) -> None:
     frame = rows(1)[["playlist_id", "track_id", "position"]]
     for part in range(3):
         frame[part * 200 : (part + 1) * 200].to_parquet(tmp_path / f"part-{part}.parquet")
@@ -118,7 +118,7 @@ LISTS = {
 }
 
 
-def test_a_list_of_tracks_a_row_gives_the_records_of_json_lines(tmp_path: Path) -> None:
+def test_list_column_of_tracks_equals_jsonl_records(tmp_path: Path) -> None:
     lines = (
         '{"id": "m", "title": "Morning", "split": "train", "tracks": [{"id": "a", "title": "Ay"}, {"id": "b"}]}\n'
         '{"id": "e", "split": "test", "tracks": [{"id": "b", "title": "Bee"},'
@@ -137,7 +137,7 @@ def test_a_list_of_tracks_a_row_gives_the_records_of_json_lines(tmp_path: Path) 
     ]
 
 
-def test_times_and_positions_of_lists(tmp_path: Path) -> None:
+def test_list_columns_have_times_and_positions(tmp_path: Path) -> None:
     table = {
         "playlist_id": ["m"],
         "track_id": [["a", "b", "c"]],
@@ -170,7 +170,7 @@ def test_times_and_positions_of_lists(tmp_path: Path) -> None:
         pa.array(["2020-07-01", "2020-07-01T12:00:00Z"]).dictionary_encode(),
     ],
 )
-def test_times_of_every_type(moment: pa.Array, tmp_path: Path) -> None:
+def test_times_of_all_column_types_are_read(moment: pa.Array, tmp_path: Path) -> None:
     found = list(
         reader(tmp_path, {"playlist_id": ["m", "m"], "track_id": ["a", "b"], "when": moment}, time="when").read()
     )
@@ -178,7 +178,7 @@ def test_times_of_every_type(moment: pa.Array, tmp_path: Path) -> None:
     assert found == [PlaylistRecord("m", ["local:a", "local:b"], times=[1_593_561_600, 1_593_604_800])]
 
 
-def test_nan_null_and_blanks_are_missing_values(tmp_path: Path) -> None:
+def test_nan_null_and_blank_are_missing_values(tmp_path: Path) -> None:
     table = {
         "playlist_id": ["m", " m ", "m"],
         "track_id": ["a", "b", "c"],
@@ -209,7 +209,9 @@ GOOD = {"playlist_id": ["m", "m"], "track_id": ["a", "b"]}
         ({"when": [1, 1e18]}, {"time": "when"}, r"lists\.parquet, row 1: time 1e\+18 must be ISO 8601"),
     ],
 )
-def test_bad_rows_stop_or_are_skipped_and_counted(columns: dict, options: dict, message: str, tmp_path: Path) -> None:
+def test_bad_parquet_rows_raise_or_are_skipped_and_counted(
+    columns: dict, options: dict, message: str, tmp_path: Path
+) -> None:
     with pytest.raises(DataError, match=message):
         list(reader(tmp_path, GOOD | columns, **options).read())
     skipping = reader(tmp_path, GOOD | columns, "skip", **options)
@@ -219,7 +221,7 @@ def test_bad_rows_stop_or_are_skipped_and_counted(columns: dict, options: dict, 
     assert skipping.skipped.count == 2
 
 
-def test_bad_cells_of_tracks_name_row_and_column(tmp_path: Path) -> None:
+def test_bad_track_cell_raises_with_row_and_column(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"lists\.parquet, row 1: duration 'long' must be a number >= 0"):
         list(reader(tmp_path, GOOD | {"duration": ["3", "long"]}).read())
     with pytest.raises(DataError, match=r"lists\.parquet, row 0: feature inf of v must be a finite number"):
@@ -276,13 +278,13 @@ def test_bad_cells_of_tracks_name_row_and_column(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_wrong_columns_are_an_error_also_with_skip(columns: dict, options: dict, message: str, tmp_path: Path) -> None:
+def test_wrong_columns_raise_even_with_skip(columns: dict, options: dict, message: str, tmp_path: Path) -> None:
     for take in ("read", "blocks"):
         with pytest.raises(InputError, match=message):
             list(getattr(reader(tmp_path, GOOD | columns, "skip", **options), take)())
 
 
-def test_other_and_damaged_files_are_reported_in_one_line(tmp_path: Path) -> None:
+def test_damaged_or_non_parquet_file_error_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "lists.parquet").write_text("playlist_id,track_id\n")
     with pytest.raises(DataError, match=r"lists\.parquet is not a Parquet file, or is damaged: .*$"):
         list(ParquetReader(tmp_path / "lists.parquet").read())
@@ -301,7 +303,7 @@ def test_other_and_damaged_files_are_reported_in_one_line(tmp_path: Path) -> Non
         list(ParquetReader(tmp_path).read())
 
 
-def test_pictures_by_path_by_bytes_and_as_hugging_face_keeps_them(files: Path, tmp_path: Path) -> None:
+def test_covers_are_read_from_paths_bytes_and_hugging_face_images(files: Path, tmp_path: Path) -> None:
     picture = (files / "csv" / "cover.png").read_bytes()
     (tmp_path / "cover.png").write_bytes(picture)
     kinds = [
@@ -318,7 +320,7 @@ def test_pictures_by_path_by_bytes_and_as_hugging_face_keeps_them(files: Path, t
         list(reader(tmp_path, GOOD | {"art": [b"<html>", None]}, images={"cover": "art"}).read())
 
 
-def test_two_tables_in_memory_share_the_options(tmp_path: Path) -> None:
+def test_two_in_memory_tables_share_the_options(tmp_path: Path) -> None:
     placements = pa.table({"playlist_id": ["m", "m"], "track_id": ["a", "b"], "rank": [2, 1]})
     tracks = pa.table({"id": ["a", "b"], "name": ["Ay", "Bee"], "tempo": [1.0, 2.0], "energy": np.float32([0.5, 0.25])})
     params = ArrowParams(position="rank", title="name", features={"sound": ["tempo", "energy"]})

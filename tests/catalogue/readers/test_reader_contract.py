@@ -1,4 +1,4 @@
-"""What every reader does: stream the same records twice, say ids with schemes, name what is missing or empty."""
+"""Tests of the reader contract for built-in and broken readers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ EMPTY = {
 
 
 @pytest.mark.parametrize("name", PLACES)
-def test_second_read_is_the_same(name: str, files: Path) -> None:
+def test_second_read_gives_the_same_records(name: str, files: Path) -> None:
     reader = plugins.load("segue.readers", name)(files / PLACES[name])
 
     first, second = list(reader.read()), list(reader.read())
@@ -61,7 +61,7 @@ def test_second_read_is_the_same(name: str, files: Path) -> None:
 
 
 @pytest.mark.parametrize("name", PLACES)
-def test_brief_gives_the_same_playlists_and_names(name: str, files: Path) -> None:
+def test_brief_read_gives_the_same_playlists_and_titles(name: str, files: Path) -> None:
     reader = plugins.load("segue.readers", name)(files / PLACES[name])
     whole = list(reader.read())
     titles = {record.id: record.title for record in whole if isinstance(record, TrackRecord)}
@@ -82,7 +82,7 @@ def test_brief_gives_the_same_playlists_and_names(name: str, files: Path) -> Non
 
 
 @pytest.mark.parametrize("name", PLACES)
-def test_every_id_carries_a_scheme_and_tracks_come_once(name: str, files: Path) -> None:
+def test_all_ids_have_a_scheme_and_tracks_are_unique(name: str, files: Path) -> None:
     records = list(plugins.load("segue.readers", name)(files / PLACES[name]).read())
     tracks = [record.id for record in records if isinstance(record, TrackRecord)]
     placed = [track for record in records if isinstance(record, PlaylistRecord) for track in record.tracks]
@@ -92,12 +92,12 @@ def test_every_id_carries_a_scheme_and_tracks_come_once(name: str, files: Path) 
 
 
 @pytest.mark.parametrize("name", PLACES)
-def test_detect_finds_the_reader_of_each_format(name: str, files: Path) -> None:
+def test_detect_returns_the_reader_of_each_format(name: str, files: Path) -> None:
     assert detect(files / PLACES[name]) == name
 
 
 @pytest.mark.parametrize("name", PLACES)
-def test_missing_path_is_in_the_message(name: str, tmp_path: Path) -> None:
+def test_missing_path_raises_with_the_path(name: str, tmp_path: Path) -> None:
     reader = plugins.load("segue.readers", name)(tmp_path / "nowhere")
 
     with pytest.raises(InputError, match="nowhere does not exist"):
@@ -106,7 +106,7 @@ def test_missing_path_is_in_the_message(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("on_error", ["stop", "skip"])
 @pytest.mark.parametrize("name", EMPTY)
-def test_no_playlist_is_an_error(name: str, on_error: str, tmp_path: Path) -> None:
+def test_data_without_playlists_raises(name: str, on_error: str, tmp_path: Path) -> None:
     file, text = EMPTY[name]
     (tmp_path / file).write_text(text)
 
@@ -114,12 +114,12 @@ def test_no_playlist_is_an_error(name: str, on_error: str, tmp_path: Path) -> No
         list(plugins.load("segue.readers", name)(tmp_path / file, on_error=on_error).read())
 
 
-def test_detect_names_a_missing_path(tmp_path: Path) -> None:
+def test_detect_of_a_missing_path_raises(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="gone.csv does not exist"):
         detect(tmp_path / "gone.csv")
 
 
-def test_detect_lists_the_readers_for_an_unknown_format(tmp_path: Path) -> None:
+def test_detect_of_an_unknown_format_raises_with_all_readers(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("milk\n")
 
     message = r"no reader recognises .*notes\.txt: name the reader, one of archive, corpus, csv"
@@ -127,7 +127,7 @@ def test_detect_lists_the_readers_for_an_unknown_format(tmp_path: Path) -> None:
         detect(tmp_path / "notes.txt")
 
 
-def test_detect_refuses_to_choose(tmp_path: Path) -> None:
+def test_detect_of_an_ambiguous_folder_raises(tmp_path: Path) -> None:
     (tmp_path / "a.m3u").write_text("a.ogg\n")
     (tmp_path / "a.jspf").write_text("{}")
 
@@ -145,7 +145,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", PLACES)
-def test_a_built_in_file_reader_keeps_the_contract(name: str, files: Path, tmp_path: Path) -> None:
+def test_built_in_file_reader_passes_the_contract(name: str, files: Path, tmp_path: Path) -> None:
     cls, bad = plugins.load("segue.readers", name), None
     slice_ = "mpd.slice.0-1.json"
     broken = {
@@ -161,23 +161,23 @@ def test_a_built_in_file_reader_keeps_the_contract(name: str, files: Path, tmp_p
     check_reader(lambda on_error: cls(files / PLACES[name], on_error=on_error), bad=bad)
 
 
-def test_every_built_in_reader_is_under_contract() -> None:
+def test_contract_tests_cover_all_built_in_readers() -> None:
     ours = {name for name, point in plugins.points("segue.readers").items() if point.value.startswith("toolkit.")}
     assert ours == {*PLACES, "parquet", "corpus", "demo"}
 
 
-def test_the_demo_reader_keeps_the_contract() -> None:
+def test_demo_reader_passes_the_contract() -> None:
     params = DemoParams(tracks=200, artists=20, playlists=20)
     check_reader(lambda on_error: DemoReader(params=params, on_error=on_error))
 
 
-def test_the_corpus_reader_keeps_the_contract(files: Path, tmp_path: Path) -> None:
+def test_corpus_reader_passes_the_contract(files: Path, tmp_path: Path) -> None:
     build(JsonlReader(files / PLACES["jsonl"]), None, tmp_path / "corpus")
     check_reader(lambda on_error: CorpusReader(tmp_path / "corpus", on_error=on_error))
 
 
 def placements(n: int, seed: int = 0) -> pa.Table:
-    """Rows of n playlists of about 20 tracks in any order, with names and times."""
+    """Return shuffled rows of n playlists with about 20 tracks each, with names and times."""
     draw = random.Random(seed)
     lists = [draw.randrange(n) for _ in range(20 * n)]
     tracks = [f"t{draw.randrange(40)}" for _ in lists]
@@ -211,7 +211,7 @@ OPTIONS = [{}, {"time": "added"}, {"position": "added", "title": "title"}]
 
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("described", [True, False])
-def test_parquet_keeps_the_contract(options: dict[str, str], described: bool, tmp_path: Path) -> None:
+def test_parquet_reader_passes_the_contract(options: dict[str, str], described: bool, tmp_path: Path) -> None:
     table = placements(6) if described else placements(6).drop_columns(["title", "artist"])
     options = options if described else {name: column for name, column in options.items() if name != "title"}
     path, bad = written(table, tmp_path / "lists.parquet"), written(broken(table), tmp_path / "bad.parquet")
@@ -222,7 +222,7 @@ def test_parquet_keeps_the_contract(options: dict[str, str], described: bool, tm
     )
 
 
-def test_parquet_of_lists_and_of_two_tables_keeps_the_contract(tmp_path: Path) -> None:
+def test_parquet_list_columns_and_two_tables_pass_the_contract(tmp_path: Path) -> None:
     lists = pa.table(
         {
             "playlist_id": ["m", "e", "s"],
@@ -244,7 +244,7 @@ def test_parquet_of_lists_and_of_two_tables_keeps_the_contract(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
-def test_memory_does_not_grow_with_the_playlists(kind: str, tmp_path: Path) -> None:
+def test_reader_memory_does_not_grow_with_playlists(kind: str, tmp_path: Path) -> None:
     def sized(n: int) -> Reader:
         path = tmp_path / f"lists.{kind}"
         table = placements(n)
@@ -271,7 +271,7 @@ def words(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def suite(cls: type[Reader], words: tuple[Path, Path]) -> None:
-    """The whole suite over playlists of words."""
+    """Run all contract checks on files of words."""
 
     def sized(n: int) -> Reader:
         path = words[0].with_name(f"{n}.words")
@@ -287,11 +287,11 @@ def suite(cls: type[Reader], words: tuple[Path, Path]) -> None:
 
 
 @pytest.mark.parametrize("cls", [Words, Columns])
-def test_the_suite_passes_a_reader_without_a_fault(cls: type[Reader], words: tuple[Path, Path]) -> None:
+def test_contract_checks_pass_for_a_correct_reader(cls: type[Reader], words: tuple[Path, Path]) -> None:
     suite(cls, words)
 
 
 @pytest.mark.parametrize(("cls", "message"), BROKEN, ids=[cls.__name__ for cls, _ in BROKEN])
-def test_the_suite_catches_a_broken_reader(cls: type[Reader], message: str, words: tuple[Path, Path]) -> None:
+def test_contract_checks_fail_for_each_broken_reader(cls: type[Reader], message: str, words: tuple[Path, Path]) -> None:
     with pytest.raises(AssertionError, match=message):
         suite(cls, words)

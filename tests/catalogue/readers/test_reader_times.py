@@ -1,4 +1,4 @@
-"""Times from every format into the corpus, through filters and through the corpus reader."""
+"""Tests of reading times from every format and of keeping them in the corpus."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def lists(records: list[Record] | list[Record | NamedPlaylist]) -> dict[str, Pla
     return {record.id: record for record in records if isinstance(record, PlaylistRecord)}
 
 
-def test_placements_of_a_log_are_sorted_by_time(tmp_path: Path) -> None:
+def test_log_rows_are_sorted_by_time(tmp_path: Path) -> None:
     found = lists(list(log(tmp_path).read()))
     assert list(found) == ["b", "a"]
     assert found["a"].tracks == ["local:x", "local:y", "local:z", "local:x"] and found["a"].times == [
@@ -49,7 +49,7 @@ def test_placements_of_a_log_are_sorted_by_time(tmp_path: Path) -> None:
     assert found["b"].tracks == ["local:y", "local:x"] and found["b"].times == [DAY // 2, DAY]
 
 
-def test_position_sorts_before_time_and_adjacent_rows_need_no_sorting(tmp_path: Path) -> None:
+def test_position_takes_precedence_over_time(tmp_path: Path) -> None:
     text = "user,item,when,pos\na,x,300,0\na,y,100,2\na,z,200,1\nb,x,5,0\n"
     for options in ({}, {"sorted": True}):
         found = lists(list(log(tmp_path, text, **options).read()))
@@ -60,7 +60,7 @@ def test_position_sorts_before_time_and_adjacent_rows_need_no_sorting(tmp_path: 
         )
 
 
-def test_an_invalid_time_is_a_bad_record(tmp_path: Path) -> None:
+def test_invalid_time_is_a_bad_record(tmp_path: Path) -> None:
     text = LOG.replace("200.7", "noon")
     with pytest.raises(
         DataError, match=r"log\.csv, line 6: time 'noon' must be ISO 8601, such as 2020-07-01 .*, or seconds since 1970"
@@ -72,7 +72,7 @@ def test_an_invalid_time_is_a_bad_record(tmp_path: Path) -> None:
         list(log(tmp_path, time="wen").read())
 
 
-def test_times_stay_with_their_placements_through_repeats_and_filters(tmp_path: Path) -> None:
+def test_times_stay_aligned_after_filters_and_repeats(tmp_path: Path) -> None:
     whole = build(log(tmp_path), None, tmp_path / "whole", filters=Filters(repeats="keep"))
     assert whole.times is not None and whole.times.dtype == np.int64 and isinstance(whole.times, np.memmap)
     assert whole.times.tolist() == [DAY // 2, DAY, 100, 200, 300, 400] and whole.has_times
@@ -85,7 +85,7 @@ def test_times_stay_with_their_placements_through_repeats_and_filters(tmp_path: 
     assert again.times is not None and again.times.tolist() == once.times.tolist()
 
 
-def test_without_times_no_file_of_them_is_written(tmp_path: Path) -> None:
+def test_corpus_without_times_has_no_times_file(tmp_path: Path) -> None:
     made = build(log(tmp_path, time=None), None, tmp_path / "corpus")
     assert made.times is None and made.playlist_times is None and not made.has_times
     assert not (tmp_path / "corpus" / TIMES).exists() and made.playlists.column_names == [
@@ -96,21 +96,21 @@ def test_without_times_no_file_of_them_is_written(tmp_path: Path) -> None:
     ]
 
 
-def test_times_of_another_length_than_the_placements_are_refused(tmp_path: Path) -> None:
+def test_times_with_a_wrong_length_raise(tmp_path: Path) -> None:
     build(log(tmp_path), None, tmp_path / "corpus")
     np.save(tmp_path / "corpus" / TIMES, np.zeros(3, np.int64))
     with pytest.raises(DataError, match="corpus is damaged: 3 times of 5 placements; delete it"):
         Corpus.load(tmp_path / "corpus")
 
 
-def test_recbole_times_need_the_option_time(tmp_path: Path) -> None:
+def test_recbole_times_require_the_option_time(tmp_path: Path) -> None:
     (tmp_path / "log.inter").write_text("user_id:token\titem_id:token\ttimestamp:float\n1\ta\t20\n1\tb\t10\n2\tb\t5\n")
     assert [each.times for each in lists(list(reader_of("recbole", tmp_path).read())).values()] == [None, None]
     found = lists(list(reader_of("recbole", tmp_path, time="timestamp").read()))
     assert found["1"].tracks == ["local:b", "local:a"] and found["1"].times == [10, 20] and found["2"].times == [5]
 
 
-def test_jspf_reads_when_each_track_was_added(tmp_path: Path) -> None:
+def test_jspf_times_are_when_tracks_were_added(tmp_path: Path) -> None:
     def track(name: str, added: object) -> dict[str, object]:
         return {"title": name, "extension": {"https://musicbrainz.org/doc/jspf#track": added}}
 
@@ -132,7 +132,7 @@ def test_jspf_reads_when_each_track_was_added(tmp_path: Path) -> None:
         list(reader_of("jspf", tmp_path).read())
 
 
-def test_a_shared_playlist_has_the_date_of_its_file(tmp_path: Path) -> None:
+def test_jspf_and_xspf_playlists_have_the_date_in_the_file(tmp_path: Path) -> None:
     (tmp_path / "a.jspf").write_text(
         json.dumps({"playlist": {"date": "2023-01-01T00:00:00Z", "track": [{"title": "A"}, {"title": "B"}]}})
     )
@@ -150,7 +150,7 @@ def test_a_shared_playlist_has_the_date_of_its_file(tmp_path: Path) -> None:
         list(reader_of("xspf", tmp_path).read())
 
 
-def test_a_playlists_own_time_is_kept_once(files: Path, tmp_path: Path) -> None:
+def test_playlist_time_is_stored_once_per_playlist(files: Path, tmp_path: Path) -> None:
     made = build(reader_of("mpd", files / "mpd"), None, tmp_path / "mpd")
     assert (
         made.times is None
@@ -168,7 +168,7 @@ def test_a_playlists_own_time_is_kept_once(files: Path, tmp_path: Path) -> None:
         list(reader_of("mpd", tmp_path / "mpd.slice.0-1.json").read())
 
 
-def test_jsonl_names_the_key_of_a_playlists_time(tmp_path: Path) -> None:
+def test_jsonl_option_sets_the_key_of_playlist_times(tmp_path: Path) -> None:
     path = tmp_path / "lists.jsonl"
     lines = ['{"id": 1, "tracks": ["a", "b"], "date": "2020-07-01"}', '{"id": 2, "tracks": ["a", "c"], "date": 86400}']
     path.write_text("\n".join([*lines, '{"id": 3, "tracks": ["c"]}']))
@@ -185,7 +185,7 @@ def test_jsonl_names_the_key_of_a_playlists_time(tmp_path: Path) -> None:
         list(reader_of("jsonl", path, time="date").read())
 
 
-def test_summary_has_the_first_and_last_time(files: Path, tmp_path: Path) -> None:
+def test_summary_has_first_and_last_time(files: Path, tmp_path: Path) -> None:
     assert summarise(log(tmp_path)).facts()["times"] == {
         "first": "1970-01-01T00:01:40Z",
         "last": "1970-01-02",
@@ -200,7 +200,7 @@ def test_summary_has_the_first_and_last_time(files: Path, tmp_path: Path) -> Non
 
 
 class Untidy(Reader):
-    """Lists with and without times, in several batches of the indexer."""
+    """Reader of playlists with and without times, in several batches."""
 
     name = "untidy"
 
@@ -214,9 +214,7 @@ class Untidy(Reader):
         return False
 
 
-def test_playlists_without_times_among_others_have_unknown_times(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_playlists_without_times_get_unknown_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("toolkit.corpus.record_indexer.BATCH", 1000)
     made = build(Untidy(Path("untidy")), None, tmp_path / "corpus")
     assert made.times is not None and made.times.shape == (6000,)
@@ -224,7 +222,7 @@ def test_playlists_without_times_among_others_have_unknown_times(
     assert made.times.reshape(3000, 2).tolist() == expected
 
 
-def test_a_wrong_number_of_times_is_a_bad_playlist(tmp_path: Path) -> None:
+def test_playlist_with_a_wrong_number_of_times_is_a_bad_record(tmp_path: Path) -> None:
     class Wrong(Untidy):
         def read(self):  # type: ignore[no-untyped-def]
             yield PlaylistRecord("p", ["t:1", "t:2"], times=[1])

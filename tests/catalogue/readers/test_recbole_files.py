@@ -17,7 +17,7 @@ from toolkit.errors import DataError
 from toolkit.timestamps import NO_TIME
 
 
-def test_inter_and_item_files_are_read(files: Path, sorted_out) -> None:
+def test_recbole_inter_and_item_files_are_read(files: Path, sorted_out) -> None:
     tracks, playlists = sorted_out(list(RecboleReader(files / "recbole").read()))
 
     assert playlists == [PlaylistRecord("p1", ["local:y", "local:x"]), PlaylistRecord("p2", ["local:y", "local:z"])]
@@ -66,7 +66,7 @@ def test_written_atomic_files_have_recbole_columns(tmp_path: Path) -> None:
     )
 
 
-def test_round_trip_keeps_playlists(tmp_path: Path) -> None:
+def test_recbole_round_trip_keeps_playlists(tmp_path: Path) -> None:
     before = corpus(["local:a b", "spotify:track:b", "isrc:3"])
     write_atomic(before, tmp_path, "mini")
 
@@ -78,7 +78,7 @@ def test_round_trip_keeps_playlists(tmp_path: Path) -> None:
     assert after.tracks["id"].to_pylist() == before.tracks["id"].to_pylist()
 
 
-def test_round_trip_keeps_times(tmp_path: Path) -> None:
+def test_recbole_round_trip_keeps_times(tmp_path: Path) -> None:
     plain = corpus(["local:a b", "spotify:track:b", "isrc:3"])
     times = np.array([5, 1_600_000_000, -3, 7, 2**33])
     folder = write_atomic(replace(plain, times=times), tmp_path, "each")
@@ -100,7 +100,7 @@ def test_round_trip_keeps_times(tmp_path: Path) -> None:
     assert "timestamp" not in (write_atomic(half, tmp_path, "half") / "half.inter").read_text()
 
 
-def test_id_with_a_tab_is_refused(tmp_path: Path) -> None:
+def test_exporting_an_id_with_a_tab_raises(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"id 'local:a\\tb' contains a tab"):
         write_atomic(corpus(["local:a\tb", "b:b", "c:c"]), tmp_path, "mini")
 
@@ -115,14 +115,14 @@ def test_id_with_a_tab_is_refused(tmp_path: Path) -> None:
         ("", "is empty"),
     ],
 )
-def test_bad_inter_files_are_reported(text: str, message: str, tmp_path: Path) -> None:
+def test_bad_inter_file_raises(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "x.inter").write_text(text)
 
     with pytest.raises(DataError, match=message):
         list(RecboleReader(tmp_path / "x.inter").read())
 
 
-def test_pandas_reads_the_export_as_recbole_has_it_do(tmp_path: Path) -> None:
+def test_recbole_export_can_be_read_by_pandas(tmp_path: Path) -> None:
     folder = write_atomic(corpus(["local:a b", "spotify:track:b", "c:3"]), tmp_path, "mini")
 
     # the call of recbole.data.dataset.Dataset._load_feat

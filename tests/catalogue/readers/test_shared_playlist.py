@@ -1,4 +1,4 @@
-"""XSPF and JSPF."""
+"""Tests of the XSPF and JSPF readers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BOMB = """<?xml version="1.0"?>
 <trackList><track><title>x</title></track></trackList></playlist>"""
 
 
-def test_jspf_tracks_and_ids(files: Path) -> None:
+def test_jspf_gives_tracks_and_ids(files: Path) -> None:
     assert list(JspfReader(files / "jspf").read()) == [
         TrackRecord(
             "mbid:e97f805a-ab48-4c52-855e-07049142113d", "Rain", ("Ann",), (), "First", None, 201.0, source="jspf"
@@ -33,7 +33,7 @@ def test_jspf_tracks_and_ids(files: Path) -> None:
     ]
 
 
-def test_xspf_tracks_and_ids(files: Path) -> None:
+def test_xspf_gives_tracks_and_ids(files: Path) -> None:
     assert list(XspfReader(files / "xspf" / "mix.xspf").read()) == [
         TrackRecord("local:/music/go now.ogg", "Go", ("Ann",), (), "First", None, 271.066, source="xspf"),
         TrackRecord("isrc:GBAAA0000001", source="xspf"),
@@ -67,7 +67,7 @@ def test_xspf_tracks_and_ids(files: Path) -> None:
         ),
     ],
 )
-def test_bad_xspf_is_reported(text: str, message: str, tmp_path: Path) -> None:
+def test_bad_xspf_raises(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "x.xspf").write_text(text)
 
     with pytest.raises(DataError, match=rf"x\.xspf.*{message}"):
@@ -75,7 +75,7 @@ def test_bad_xspf_is_reported(text: str, message: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ['{"playlist": {"track": [{"title": 3}]}}', '{"playlist"', '{"list": []}'])
-def test_bad_jspf_is_skipped_and_the_rest_read(text: str, files: Path, tmp_path: Path) -> None:
+def test_skip_drops_only_bad_jspf_files(text: str, files: Path, tmp_path: Path) -> None:
     (tmp_path / "a.jspf").write_text(text)
     (tmp_path / "b.jspf").write_bytes((files / "jspf" / "mix.jspf").read_bytes())
     reader = JspfReader(tmp_path, on_error="skip")

@@ -1,4 +1,4 @@
-"""Plays of users: both forms, tables beside them, bad lines, and other encodings."""
+"""Tests of the reader for user, item and play count rows."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def playlists(found: TripletsReader) -> dict[str, dict[str, float]]:
     return {record.id: dict(zip(record.tracks, record.plays or (), strict=True)) for record in records}
 
 
-def test_rows_in_any_order_become_users_with_plays(tmp_path: Path) -> None:
+def test_triplets_in_any_order_give_users_with_plays(tmp_path: Path) -> None:
     assert playlists(reader(tmp_path)) == {
         "ann": {"local:S1": 3, "local:S2": 10, "local:S4": 1},
         "bob": {"local:S2": 1, "local:S3": 2},
     }
 
 
-def test_four_columns_are_artists_by_name(tmp_path: Path) -> None:
+def test_four_column_triplets_give_artists_by_name(tmp_path: Path) -> None:
     text = "u\tm-1\tThe Ones\t5\nu\t\tThe Others\t2\nv\tm-1\tThe Ones\t1\n"
     found = reader(tmp_path, text, artists={"file": "artists.tsv", "fields": {"tags": "tags"}})
     tracks = {record.id: record for record in found.read() if isinstance(record, TrackRecord)}
@@ -79,7 +79,7 @@ def test_repeated_items_are_summed_and_reported(tmp_path: Path) -> None:
         (b"ann\tS\xe91\t2", "is not UTF-8.*give options.encoding: latin-1"),
     ],
 )
-def test_a_bad_line_is_reported_or_skipped_and_counted(line: str | bytes, why: str, tmp_path: Path) -> None:
+def test_bad_triplets_raise_or_are_skipped_and_counted(line: str | bytes, why: str, tmp_path: Path) -> None:
     text = PLAYS.encode() + (line if isinstance(line, bytes) else line.encode()) + b"\n"
     with pytest.raises(DataError, match=f"train_triplets.txt, line 6: {why}"):
         playlists(reader(tmp_path, text))
@@ -88,17 +88,17 @@ def test_a_bad_line_is_reported_or_skipped_and_counted(line: str | bytes, why: s
 
 
 @pytest.mark.parametrize(("encoding", "option"), [("utf-16", "auto"), ("latin-1", "latin-1"), ("utf-8-sig", "auto")])
-def test_other_encodings_are_read(encoding: str, option: str, tmp_path: Path) -> None:
+def test_triplets_in_other_encodings_are_read(encoding: str, option: str, tmp_path: Path) -> None:
     found = reader(tmp_path, "zoë\tS1\t2\n".encode(encoding), encoding=option)
     assert playlists(found) == {"zoë": {"local:S1": 2}}
 
 
-def test_truncated_utf_16_is_reported_in_one_line(tmp_path: Path) -> None:
+def test_truncated_utf_16_error_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="train_triplets.txt is not UTF-16: .*give options.encoding"):
         playlists(reader(tmp_path, PLAYS.encode("utf-16")[:-1]))
 
 
-def test_side_tables_describe_songs_and_artists_and_contradictions_are_reported(tmp_path: Path) -> None:
+def test_side_tables_add_song_and_artist_fields(tmp_path: Path) -> None:
     found = reader(tmp_path, **TABLES)
     with Catalogue.open(tmp_path / "c.sqlite") as catalogue:
         build(found, catalogue, tmp_path / "corpus")
@@ -111,7 +111,7 @@ def test_side_tables_describe_songs_and_artists_and_contradictions_are_reported(
     ]
 
 
-def test_the_corpus_holds_the_plays_filtered_and_read_again(tmp_path: Path) -> None:
+def test_corpus_keeps_plays_after_filters_and_rereading(tmp_path: Path) -> None:
     corpus = build(
         reader(tmp_path), None, tmp_path / "corpus", filters=Filters(min_track_plays=2, min_playlist_length=1)
     )
@@ -125,7 +125,7 @@ def test_the_corpus_holds_the_plays_filtered_and_read_again(tmp_path: Path) -> N
     assert Corpus.load(tmp_path / "whole").plays.tolist() == [3, 10, 1, 1, 2]  # type: ignore[union-attr]
 
 
-def test_side_tables_may_be_comma_separated(tmp_path: Path) -> None:
+def test_comma_separated_side_tables_are_read(tmp_path: Path) -> None:
     found = reader(
         tmp_path,
         tracks={"file": "songs.csv", "track": "song_id"},

@@ -1,4 +1,4 @@
-"""Frames of every library become the same Arrow table, and a table's hash knows its values alone."""
+"""Tests of reading dataframes from several libraries, and of table digests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FRAMES = {
 
 
 @pytest.mark.parametrize("name", FRAMES)
-def test_every_frame_gives_the_same_records(name: str) -> None:
+def test_all_dataframe_libraries_give_the_same_records(name: str) -> None:
     assert list(ArrowReader(table_of(FRAMES[name]())).read()) == [
         TrackRecord("local:1", "Ay", source="table"),
         TrackRecord("local:2", source="table"),
@@ -41,11 +41,11 @@ def test_every_frame_gives_the_same_records(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FRAMES)
-def test_every_frame_has_the_same_digest(name: str) -> None:
+def test_all_dataframe_libraries_give_the_same_digest(name: str) -> None:
     assert table_digest(table_of(FRAMES[name]())) == table_digest(pa.table(ROWS))
 
 
-def test_dataset_rows_are_those_after_filters_and_shuffles() -> None:
+def test_filtered_and_shuffled_dataset_rows_are_read() -> None:
     shown = datasets.Dataset.from_dict(ROWS).select([2, 0])
 
     assert table_of(shown).to_pydict() == {name: [values[2], values[0]] for name, values in ROWS.items()}
@@ -62,7 +62,7 @@ def test_dataset_rows_are_those_after_filters_and_shuffles() -> None:
         (pd.DataFrame([[1, 2]]), r"plays: the column name 0 is not text: rename it"),
     ],
 )
-def test_objects_that_are_not_tables_are_reported_with_a_cure(frame: object, message: str) -> None:
+def test_object_that_is_not_a_table_raises_with_a_cure(frame: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
         table_of(frame, "plays")
 
@@ -107,7 +107,7 @@ def test_table_digest_depends_on_every_value_and_their_order(name: str) -> None:
     assert len(seen) == 5
 
 
-def test_table_digest_depends_on_where_texts_end() -> None:
+def test_table_digest_depends_on_boundaries_between_texts() -> None:
     assert (
         len(
             {

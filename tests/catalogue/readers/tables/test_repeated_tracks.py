@@ -1,4 +1,4 @@
-"""Tables that describe a track twice: the first row counts, and one that says otherwise is told of."""
+"""Tests of tables with several rows for a track."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def reader(kind: str, folder: Path) -> Reader:
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "triplets"])
-def test_the_first_row_of_a_track_is_used_and_a_different_one_is_reported(kind: str, tmp_path: Path) -> None:
+def test_first_row_of_a_track_is_used_and_a_different_row_is_reported(kind: str, tmp_path: Path) -> None:
     found = reader(kind, tmp_path)
     tracks = [record for record in found.read() if isinstance(record, TrackRecord)]
     assert [(track.id, track.artists, track.fields["sound"].value) for track in tracks] == [
