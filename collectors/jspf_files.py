@@ -14,7 +14,6 @@ import msgspec
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
 from toolkit.files import write_bytes
 
-ENDING = ".jspf"
 RECORDING = "https://musicbrainz.org/recording/"
 
 
@@ -37,7 +36,7 @@ class JspfPlaylist(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 def path_of(folder: Path, playlist_id: str) -> Path:
     """The playlist's file: its name is the id, without characters that mean anything in a path."""
-    return folder / (re.sub(r"[^A-Za-z0-9_-]", "_", playlist_id)[:200] + ENDING)
+    return folder / (re.sub(r"[^A-Za-z0-9_-]", "_", playlist_id)[:200] + ".jspf")
 
 
 def save(records: Iterable[Record], folder: Path) -> int:

@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from collectors.engine.ledger import Ledger
-from collectors.engine.source_register import stored_terms
 from toolkit.catalogue.store import Catalogue
 from toolkit.errors import InputError
 from toolkit.files import write_json
@@ -38,7 +37,7 @@ def export(library: Catalogue, field: str, out: Path, *, source: str | None = No
     opened = WRITERS.get(out.suffix.lower())
     if opened is None:
         raise InputError(f"{out} must end in {' or '.join(WRITERS)}: the ending chooses the format")
-    terms = {row.source: row.columns() for row in stored_terms(Ledger(library))}
+    terms = {row.source: row.columns() for row in Ledger(library).stored_terms()}
     origins = [{**row, "terms": terms.get(row["source"])} for row in library.provenance(field, source=source)]
     part = out.with_name(f".{out.name}.part")
     try:

@@ -13,7 +13,6 @@ from sqlalchemy import func, select
 from collectors.engine.ledger import LEASE, LEDGER, Ledger, entries_of
 from collectors.engine.outcomes import STATUSES
 from collectors.engine.process_lock import is_running
-from collectors.engine.source_register import stored_terms
 from toolkit.catalogue.database_schema import TRACK_ARTISTS, TRACKS
 from toolkit.catalogue.store import Catalogue
 from toolkit.progress import duration
@@ -52,7 +51,7 @@ def coverage(library: Catalogue) -> list[Row]:
 
 def terms(library: Catalogue) -> list[Row]:
     """A row for each source that was ever used, with the columns of `TERMS`."""
-    return [row.columns() for row in stored_terms(Ledger(library))]
+    return [row.columns() for row in Ledger(library).stored_terms()]
 
 
 def markdown(rows: Sequence[Row], columns: Sequence[str]) -> str:
@@ -88,7 +87,7 @@ def status(library: Catalogue) -> list[str]:
     now = time.time()
     lines += [
         f"{row.source} wants no requests for another {duration(row.not_before - now)}"
-        for row in stored_terms(ledger)
+        for row in ledger.stored_terms()
         if row.not_before is not None and row.not_before > now
     ]
     if not lines:

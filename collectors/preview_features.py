@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from collectors.source import Blocked, Entity, Http, Transient
 from toolkit.catalogue.records import FieldValue
-
-if TYPE_CHECKING:
-    import numpy as np
 
 FIELDS: dict[str, Entity] = {"audio_features": "track", "cqt": "track", "audio": "track"}
 MAX_BYTES = 8 << 20
@@ -58,7 +56,6 @@ def cqt_png(samples: np.ndarray) -> bytes:
 
     Low notes are at the bottom. 255 is the loudest value, 0 is 80 dB below it.
     """
-    import numpy as np
     import torch
     from PIL import Image
 

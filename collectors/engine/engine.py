@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from collectors.engine import host_limits, source_register
+from collectors.engine import host_limits
 from collectors.engine.answer_store import AnswerStore, StorageExceeded
 from collectors.engine.host_limits import HostLimits, Stopped
 from collectors.engine.hosts import Seconds, Timeouts, host_of, rates_by_host, user_agent
@@ -116,7 +116,7 @@ class Engine:
     def _open(self, pool: WorkerPool, stack: contextlib.ExitStack) -> None:
         """Plan a source's entries and start its threads, unless its host still demands a long pause."""
         source = pool.source
-        paused_until = source_register.register(self.ledger, source)
+        paused_until = self.ledger.register(source)
         if source.terms.storage_days is not None:
             self._answers.expire(source.name, source.terms.storage_days)
         for lane in pool.lanes:
@@ -171,7 +171,7 @@ class Engine:
 
     def _pause(self, pool: WorkerPool, seconds: Seconds) -> None:
         until = time.time() + seconds
-        self.ledger.with_room(source_register.pause, self.ledger, pool.source.name, until)
+        self.ledger.with_room(self.ledger.pause, pool.source.name, until)
         clock = time.strftime("%Y-%m-%d %H:%M", time.localtime(until))
         self._end(pool, f"its host wants no requests for {duration(seconds)}: run the same command again after {clock}")
 

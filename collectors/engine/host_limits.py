@@ -15,8 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyrate_limiter import Rate as Interval
-from pyrate_limiter import RateItem, SQLiteBucket
+import pyrate_limiter
 
 from collectors.engine.hosts import HostRates, Offline, Seconds
 from collectors.source import Rate, RateLimited
@@ -176,12 +175,15 @@ class _Window:
         self.shortest = min(rate.seconds for rate in rates)
         self._path = root / f"{re.sub(r'[^A-Za-z0-9.-]', '_', host)}.sqlite"
         self._intervals = [
-            Interval(rate.requests, max(1, round(rate.seconds * 1000 * (1 + GUARD)))) for rate in _strict(rates)
+            pyrate_limiter.Rate(rate.requests, max(1, round(rate.seconds * 1000 * (1 + GUARD))))
+            for rate in _strict(rates)
         ]
         self._lock, self._n_counted = threading.Lock(), 0
         try:
             with self._locked():
-                self._bucket = SQLiteBucket.init_from_file(self._intervals, table="requests", db_path=str(self._path))
+                self._bucket = pyrate_limiter.SQLiteBucket.init_from_file(
+                    self._intervals, table="requests", db_path=str(self._path)
+                )
                 # a power cut may lose a second of requests, a kill loses none
                 self._bucket.conn.execute("PRAGMA synchronous=OFF")
         except OSError as error:
@@ -192,7 +194,7 @@ class _Window:
     def count(self) -> Counted | Seconds:
         """Count a request that may be sent now. Returns it, or how long to wait before the next try."""
         with self._locked():
-            item = RateItem(self._path.stem, time.time_ns() // 1_000_000)
+            item = pyrate_limiter.RateItem(self._path.stem, time.time_ns() // 1_000_000)
             if self._bucket.put(item):
                 self._n_counted += 1
                 if self._n_counted % LEAK_EVERY == 0:

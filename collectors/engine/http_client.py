@@ -6,19 +6,16 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 import httpx
+import requests
 
 from collectors.engine import response_bodies
 from collectors.engine.host_limits import HostLimit
 from collectors.engine.hosts import GONE, Offline, Timeouts, check_redirect, check_status, host_of, without_query
 from collectors.engine.requests_session import RequestsSession
 from collectors.source import Expect, QueryValue, Reply, Transient, Trouble
-
-if TYPE_CHECKING:
-    import requests
 
 MAX_REDIRECTS = 5
 TIMEOUTS = Timeouts()
@@ -113,9 +110,8 @@ class Client:
     def _redirected(self, request: httpx.Request, location: str, first: str) -> httpx.Request:
         url = urljoin(str(request.url), location)
         check_redirect(first, url)
-        kept = ["accept", "accept-language"]
-        if host_of(url) == request.url.netloc.decode():
-            kept.append("authorization")
+        same_host = host_of(url) == request.url.netloc.decode()
+        kept = ("accept", "accept-language", *(["authorization"] if same_host else []))
         headers = {name: value for name, value in request.headers.items() if name.lower() in kept}
         return self._http.build_request("GET", url, headers=headers)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import NamedTuple, ParamSpec, TypeVar
 
 import stamina
@@ -34,8 +35,8 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from collectors.engine import catalogue_requests
 from collectors.engine.outcomes import Claim
-from collectors.source import Entity, Request
-from toolkit.catalogue.database_schema import ALBUMS, ARTISTS, TRACKS
+from collectors.source import Entity, Request, Source, Terms
+from toolkit.catalogue.database_schema import ALBUMS, ARTISTS, TRACKS, upsert
 from toolkit.catalogue.store import Catalogue
 from toolkit.errors import SegueError
 from toolkit.files import disk_full
@@ -122,6 +123,18 @@ class StatusCount(NamedTuple):
     entity: Entity
     status: str
     n: int
+
+
+class StoredTerms(NamedTuple):
+    """A source's name, the end of its pause in seconds since 1970, and its terms."""
+
+    source: str
+    not_before: float | None
+    terms: Terms
+
+    def columns(self) -> dict[str, object]:
+        """The row of `SOURCES`, by column."""
+        return {"source": self.source, "not_before": self.not_before, **asdict(self.terms)}
 
 
 class Ledger:
@@ -259,6 +272,23 @@ class Ledger:
             open_ = select(func.count(LEDGER.c.entity_id.distinct())).where(LEDGER.c.next_try.is_not(None))
             return connection.scalar(open_.where(entries_of(source, fields))) or 0
 
+    def register(self, source: Source) -> float:
+        """Store a source's terms. Returns the end of its pause, in seconds since 1970; 0 without a pause."""
+        with self.transaction() as connection:
+            upsert(connection, SOURCES, [StoredTerms(source.name, None, source.terms).columns()], merge=True)
+            return connection.scalar(select(SOURCES.c.not_before).where(SOURCES.c.source == source.name)) or 0.0
+
+    def pause(self, source: str, until: float) -> None:
+        """Store until when this process and later ones must not send requests to a source."""
+        with self.transaction() as connection:
+            connection.execute(update(SOURCES).where(SOURCES.c.source == source).values(not_before=until))
+
+    def stored_terms(self) -> list[StoredTerms]:
+        """Terms of every source that was ever used, sorted by name."""
+        with self.transaction() as connection:
+            rows = connection.execute(select(SOURCES).order_by(SOURCES.c.source))
+            return [StoredTerms(source, not_before, Terms(*terms)) for source, not_before, *terms in rows]
+
     def with_room(self, write: Callable[Params, Returned], *args: Params.args, **kwargs: Params.kwargs) -> Returned:
         """Call `write`, and again while the disk is full. Raises `DiskFull` where it stays full for `patience`."""
         for attempt in stamina.retry_context(
@@ -287,10 +317,12 @@ def entries_of(
     source: str, fields: Collection[str], entity: str | None = None, ids: Collection[str] | None = None
 ) -> ColumnElement[bool]:
     """The condition that an entry is of a source and one of its fields; optionally of a kind and of some entities."""
-    conditions = [LEDGER.c.source == source, LEDGER.c.field.in_(fields)]
-    if entity is not None:
-        conditions.append(LEDGER.c.entity == entity)
-    return and_(*conditions, *([] if ids is None else [LEDGER.c.entity_id.in_(ids)]))
+    return and_(
+        LEDGER.c.source == source,
+        LEDGER.c.field.in_(fields),
+        *([] if entity is None else [LEDGER.c.entity == entity]),
+        *([] if ids is None else [LEDGER.c.entity_id.in_(ids)]),
+    )
 
 
 def _lock_out_others(connection: Connection, name: str) -> None:

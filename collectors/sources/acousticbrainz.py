@@ -16,8 +16,7 @@ import msgspec
 import numpy as np
 from pydantic import Field, model_validator
 
-from collectors import dump_archives
-from collectors.file_index import IndexedSource
+from collectors import dump_archives, file_index
 from collectors.source import Absent, Answer, Found, Http, Request, SourceParams, Terms
 
 KEYS = {
@@ -50,7 +49,7 @@ Document = Mapping[str, Mapping[str, Any]]
 """A document's JSON: parts, each with values by name."""
 
 
-class AcousticBrainz(IndexedSource):
+class AcousticBrainz(file_index.IndexedSource):
     """Audio features from the dumps of AcousticBrainz, by MusicBrainz id.
 
     - acoustic_lowlevel: float32 [22], `LOWLEVEL`, key 0…11 (C is 0), 1 for major, 13 mean MFCC.

@@ -10,9 +10,8 @@ from typing import Literal
 
 import msgspec
 
-from collectors import preview_features
+from collectors import matching, preview_features
 from collectors.engine.json_conversion import Named, convert, convert_rows
-from collectors.matching import Candidate, nearest
 from collectors.source import (
     Absent,
     Answer,
@@ -114,7 +113,9 @@ class Deezer(Source):
             return None
         body, reply = self._get(http, "/search", quoted_query(artist=request.artists[0], track=request.title))
         tracks = convert_rows(body, Track, "data", service="Deezer") if body else []
-        match = nearest(request, tracks, lambda track: Candidate(track.title, (track.artist.name,), track.duration))
+        match = matching.nearest(
+            request, tracks, lambda track: matching.Candidate(track.title, (track.artist.name,), track.duration)
+        )
         return match and (*match, reply.content)
 
     def _cover(self, request: Request, http: Http) -> Answer:
@@ -123,8 +124,8 @@ class Deezer(Source):
         phrases = {"album": request.title} | ({"artist": request.artists[0]} if request.artists else {})
         body, reply = self._get(http, "/search/album", quoted_query(**phrases))
         albums = convert_rows(body, Album, "data", service="Deezer") if body else []
-        match = nearest(
-            request, albums, lambda album: Candidate(album.title, (album.artist.name,) if album.artist else ())
+        match = matching.nearest(
+            request, albums, lambda album: matching.Candidate(album.title, (album.artist.name,) if album.artist else ())
         )
         if match is None:
             return Absent(payload=reply.content)

@@ -101,7 +101,6 @@ def _delimited(path: Path) -> Iterator[tuple[Mapping[str, object], str]]:
 
 
 def _parquet(path: Path, columns: list[str]) -> Iterator[tuple[Mapping[str, object], str]]:
-    import pyarrow
     import pyarrow.parquet
 
     try:

@@ -12,9 +12,8 @@ from collections.abc import Mapping
 import msgspec
 from pydantic import Field
 
-from collectors import preview_features
+from collectors import matching, preview_features
 from collectors.engine.json_conversion import convert_rows
-from collectors.matching import Candidate, nearest
 from collectors.source import Absent, Answer, Host, Http, Rate, Request, Source, SourceParams, Terms
 from collectors.sources.matched_answer import answer_by_score, fetch_cover
 from toolkit.catalogue.records import FieldValue
@@ -76,7 +75,15 @@ class Itunes(Source):
         }
         reply = http.get(f"{self.params.api_url}/search", query)
         items = convert_rows(reply.json(), Item, "results", service="iTunes")
-        match = nearest(request, items, _album if album else _song)
+        match = matching.nearest(
+            request,
+            items,
+            lambda item: matching.Candidate(
+                item.collection_name if album else item.track_name,
+                (item.artist_name,),
+                (item.track_time_millis or 0) / 1000,  # an album has none
+            ),
+        )
         if match is None:
             return Absent(payload=reply.content)
         item, score = match
@@ -93,13 +100,3 @@ class Itunes(Source):
 
     def _preview(self, item: Item, request: Request, http: Http) -> Mapping[str, FieldValue]:
         return preview_features.fetch(http, item.preview_url, request.fields) if item.preview_url else {}
-
-
-def _album(item: Item) -> Candidate:
-    return Candidate(item.collection_name, (item.artist_name,))
-
-
-def _song(item: Item) -> Candidate:
-    return Candidate(
-        item.track_name, (item.artist_name,), item.track_time_millis / 1000 if item.track_time_millis else None
-    )

@@ -84,8 +84,7 @@ def embedded_cover(path: Path) -> bytes | None:
 
 def _pictures(file: mutagen.FileType | None) -> Iterator[tuple[int, bytes]]:
     """Pairs of type and bytes of every picture."""
-    from mutagen.flac import Picture
-    from mutagen.flac import error as FlacError
+    from mutagen import flac
 
     for picture in getattr(file, "pictures", []):  # FLAC
         yield picture.type, picture.data
@@ -99,8 +98,8 @@ def _pictures(file: mutagen.FileType | None) -> Iterator[tuple[int, bytes]]:
         elif key.lower() == "metadata_block_picture":  # Ogg
             for text in value:
                 try:
-                    picture = Picture(base64.b64decode(text))
-                except (binascii.Error, FlacError, ValueError):
+                    picture = flac.Picture(base64.b64decode(text))
+                except (binascii.Error, flac.error, ValueError):
                     continue
                 yield picture.type, picture.data
         elif key.lower() == "cover art (front)":  # APE: a name, a zero, the picture

@@ -14,7 +14,6 @@ import msgspec
 
 from collectors import matching
 from collectors.engine.json_conversion import decode
-from collectors.matching import Candidate
 from collectors.source import (
     Absent,
     Answer,
@@ -86,13 +85,16 @@ class Lrclib(Source):
 
 def best_answer(request: Request, songs: Sequence[Song], payload: bytes) -> Answer:
     """The answer of the best song; of equal ones, one with lyrics is better than one without."""
-    scored = [(matching.score(request, _candidate(song)), bool(song.words), song) for song in songs]
+    scored = [
+        (
+            matching.score(request, matching.Candidate(song.track_name, (song.artist_name or "",), song.duration)),
+            bool(song.words),
+            song,
+        )
+        for song in songs
+    ]
     score, has_words, song = max(scored, key=lambda row: row[:2], default=(0.0, False, Song("")))
     if matching.verdict(score) == "found" and not has_words:
         return Absent("instrumental" if song.instrumental else "listed without lyrics", payload)
     note = f"{song.artist_name} - {song.track_name}"
     return answer_by_score(score, {"lyrics": song.words} if has_words else {}, payload, note=note)
-
-
-def _candidate(song: Song) -> Candidate:
-    return Candidate(song.track_name, (song.artist_name,) if song.artist_name else (), song.duration)

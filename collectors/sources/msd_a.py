@@ -17,9 +17,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from collectors import dump_archives
-from collectors.file_index import IndexedSource
-from collectors.matching import ENOUGH, normalise
+from collectors import dump_archives, file_index, matching
 from collectors.source import Absent, Ambiguous, Answer, Found, Http, Request, SourceParams, Terms
 from toolkit.errors import DataError
 
@@ -27,7 +25,7 @@ ARTIST = re.compile(r"(?:^|:)(AR[A-Z0-9]{16})$")
 SEP = "<SEP>"
 
 
-class MsdA(IndexedSource):
+class MsdA(file_index.IndexedSource):
     """Biographies and tags of the artists of the Million Song Dataset, from the files of MSD-A.
 
     Artists are found by the id `msd:AR…`, or else by MusicBrainz id or name if `artists` is set. A name that several
@@ -73,9 +71,9 @@ class MsdA(IndexedSource):
         mbid = request.ids.get("mbid")
         artists = self.index.get(f"mbid/{mbid}")[:1] if mbid else []
         if not artists and request.artists:
-            artists = list(dict.fromkeys(self.index.get(f"name/{normalise(request.artists[0])}")))
+            artists = list(dict.fromkeys(self.index.get(f"name/{matching.normalise(request.artists[0])}")))
         if len(artists) > 1:
-            return Ambiguous(ENOUGH - 0.1, note=f"{len(artists)} artists of this name")
+            return Ambiguous(matching.ENOUGH - 0.1, note=f"{len(artists)} artists of this name")
         return self._answer(artists[0].decode(), request) if artists else Absent()
 
     def _answer(self, artist: str, request: Request) -> Answer:
@@ -104,7 +102,7 @@ class MsdA(IndexedSource):
                 raise DataError(
                     f"{self.params.artists}:{at} must be `artist id<SEP>mbid<SEP>track id<SEP>name`, not {line[:60]!r}"
                 )
-            yield f"name/{normalise(parts[3])}", parts[0].encode()
+            yield f"name/{matching.normalise(parts[3])}", parts[0].encode()
             if parts[1]:
                 yield f"mbid/{parts[1]}", parts[0].encode()
 

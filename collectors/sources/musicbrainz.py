@@ -65,9 +65,10 @@ class MusicBrainz(Source):
                 return answer
         if not request.title:
             return Absent("no title to search by")
-        clauses = [f"recording:({lucene(request.title)})"]
-        if request.artists:
-            clauses.append(f"artist:({lucene(request.artists[0])})")
+        clauses = [
+            f"recording:({lucene(request.title)})",
+            *(f"artist:({lucene(name)})" for name in request.artists[:1]),
+        ]
         reply = self._search(" AND ".join(clauses), http)
         return best_answer(request, decode(reply, Hits, service=self.name).recordings, reply.content)
 

@@ -11,9 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from collectors import dump_archives
-from collectors.file_index import IndexedSource
-from collectors.matching import normalise
+from collectors import dump_archives, file_index, matching
 from collectors.source import Answer, Http, Request, SourceParams, Terms
 from collectors.sources.clients.musicbrainz_recordings import MBID, Recording, best_answer, valid_isrc
 
@@ -22,7 +20,7 @@ _RECORDING = msgspec.json.Decoder(Recording)
 _ENCODER = msgspec.json.Encoder()
 
 
-class MusicBrainzDump(IndexedSource):
+class MusicBrainzDump(file_index.IndexedSource):
     """MusicBrainz ids of recordings and artists, from a JSON dump on disk.
 
     `mbid` is the recording's, and those of its artists. A recording is found by id, by ISRC, or by title and artist,
@@ -73,4 +71,4 @@ class MusicBrainzDump(IndexedSource):
 
 
 def _name(title: str, artist: str) -> str:
-    return f"name:{normalise(title)}\n{normalise(artist)}"
+    return f"name:{matching.normalise(title)}\n{matching.normalise(artist)}"

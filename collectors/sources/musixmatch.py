@@ -15,9 +15,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from collectors import dump_archives
-from collectors.file_index import IndexedSource
-from collectors.matching import Candidate, nearest, normalise
+from collectors import dump_archives, file_index, matching
 from collectors.source import Absent, Answer, Found, Http, Request, SourceParams, Terms
 from collectors.sources.matched_answer import answer_by_score
 from toolkit.errors import DataError
@@ -26,7 +24,7 @@ TRACK = re.compile(r"(?:^|:)(TR[A-Z]{5}[0-9A-F]{11})$")
 SEP = "<SEP>"
 
 
-class Musixmatch(IndexedSource):
+class Musixmatch(file_index.IndexedSource):
     """Lyrics as word counts, from the files of the musiXmatch dataset.
 
     Tracks are found by the id `msd:TR…`, or else by artist and title if `matches` is set.
@@ -43,7 +41,11 @@ class Musixmatch(IndexedSource):
     )
 
     class Params(SourceParams):
-        """paths: the files of words. matches: the file of names, for catalogues without ids of the Million Song Dataset."""
+        """Parameters of the dataset.
+
+        - paths: the files of words.
+        - matches: the file of names, for catalogues without ids of the Million Song Dataset.
+        """
 
         paths: list[Path] = Field(
             min_length=1, description="mxm_dataset_train.txt, mxm_dataset_test.txt or both, compressed or not"
@@ -68,7 +70,7 @@ class Musixmatch(IndexedSource):
             return Absent("no name to look up")
         rows = [row.decode().split(SEP) for row in self.index.get(_key(request.artists[0], request.title))]
         with_words = [(track, artist, title) for track, artist, title in rows if self.index.get(f"track/{track}")]
-        match = nearest(request, with_words, lambda row: Candidate(row[2], (row[1],)))
+        match = matching.nearest(request, with_words, lambda row: matching.Candidate(row[2], (row[1],)))
         if match is None:
             return Absent()
         (track, artist, title), score = match
@@ -116,4 +118,4 @@ def _word_counts(path: Path, number: int) -> Iterator[tuple[str, bytes]]:
 
 
 def _key(artist: str, title: str) -> str:
-    return f"name/{normalise(artist)}/{normalise(title)}"
+    return f"name/{matching.normalise(artist)}/{matching.normalise(title)}"

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import msgspec
+import spotipy
 
 from collectors.engine.json_conversion import convert
 from collectors.source import Http
 from collectors.sources.clients.spotify_api import SpotifyApi
 from collectors.sources.spotify import Linked, Spotify, Track
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
-
-if TYPE_CHECKING:
-    import spotipy
 
 PAGE = 50
 

@@ -14,7 +14,7 @@ from typing import Literal, Self
 import msgspec
 from pydantic import Field, model_validator
 
-from collectors.engine.json_conversion import Shape, decode
+from collectors.engine.json_conversion import Shape, convert, decode
 from collectors.matching import normalise
 from collectors.source import (
     Absent,
@@ -89,30 +89,10 @@ def _is_about_musician(text: str) -> bool:
     return music is not None and (work is None or music.start() < work.start())
 
 
-class Hits(msgspec.Struct):
-    search: list[Hit]
-
-
-class SearchReply(msgspec.Struct):
-    query: Hits
-
-
-class Pages(msgspec.Struct):
-    pages: list[Page]
-
-
-class PagesReply(msgspec.Struct):
-    query: Pages
-
-
 class Item(msgspec.Struct):
     """sitelinks: articles by wiki (`enwiki`)."""
 
     sitelinks: dict[str, Hit] = {}
-
-
-class ItemsReply(msgspec.Struct):
-    entities: dict[str, Item]
 
 
 class Error(msgspec.Struct):
@@ -172,15 +152,21 @@ class Wikipedia(Source):
         """Wikidata's items with this MusicBrainz id."""
         if not MBID.fullmatch(mbid):
             return []
-        search = {"action": "query", "list": "search", "srsearch": f"haswbstatement:P434={mbid}"}
-        answer, _ = query_api(self.params.wikidata, {**search, "srnamespace": 0, "srlimit": 3}, http, SearchReply)
-        return [hit.title for hit in answer.query.search if ITEM.fullmatch(hit.title)]
+        query: dict[str, QueryValue] = {
+            "action": "query",
+            "list": "search",
+            "srsearch": f"haswbstatement:P434={mbid}",
+            "srnamespace": 0,
+            "srlimit": 3,
+        }
+        hits, _ = query_api(self.params.wikidata, query, http, list[Hit], "query", "search")
+        return [hit.title for hit in hits if ITEM.fullmatch(hit.title)]
 
     def _of_items(self, request: Request, items: list[str], http: Http) -> Answer:
         site = f"{self.params.language.replace('-', '_')}wiki"
         query = {"action": "wbgetentities", "ids": "|".join(items), "props": "sitelinks", "sitefilter": site}
-        answer, reply = query_api(self.params.wikidata, query, http, ItemsReply)
-        links = {item: entity.sitelinks for item, entity in answer.entities.items()}
+        entities, reply = query_api(self.params.wikidata, query, http, dict[str, Item], "entities")
+        links = {item: entity.sitelinks for item, entity in entities.items()}
         titles = {item: sites[site].title for item, sites in links.items() if site in sites}
         item = next((item for item in items if item in titles), None)
         if item is None:
@@ -229,19 +215,24 @@ class Wikipedia(Source):
         # the API gives up to twenty introductions at once, but only one whole article
         if self.params.part == "intro" or len(titles) > 1:
             query |= {"exintro": 1, "exlimit": "max"}
-        answer, reply = query_api(self.params.wikipedia, query, http, PagesReply)
-        return [page for page in answer.query.pages if not page.missing], reply
+        pages, reply = query_api(self.params.wikipedia, query, http, list[Page], "query", "pages")
+        return [page for page in pages if not page.missing], reply
 
 
-def query_api(host: str, params: Mapping[str, QueryValue], http: Http, shape: type[Shape]) -> tuple[Shape, Reply]:
-    """The API's answer as a `shape`, and the reply.
+def query_api(
+    host: str, params: Mapping[str, QueryValue], http: Http, shape: type[Shape], *path: str
+) -> tuple[Shape, Reply]:
+    """The part at `path` of the API's answer as a `shape`, and the reply.
 
     Raises `RateLimited` for too many requests and while the API's databases lag, `Transient` for other errors.
     """
     reply = http.get(f"{host}/w/api.php", {**params, "format": "json", "maxlag": 5})
     error = decode(reply, ErrorReply, service=host).error
     if error is None:
-        return decode(reply, shape, service=host), reply
+        part = reply.json()
+        for name in path:
+            part = part.get(name) if isinstance(part, dict) else None
+        return convert(part, shape, host, status=reply.status), reply
     message = f"{host} refuses: {error.code}: {error.info}"
     if error.code in ("maxlag", "ratelimited"):
         seconds = reply.headers.get("Retry-After", "")

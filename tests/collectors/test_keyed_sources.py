@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 from collectors.engine.engine import Engine, Settings
 from collectors.engine.ledger import LEDGER, Ledger
 from collectors.engine.outcomes import Retries
-from collectors.engine.source_register import register
 from collectors.library import open_library
 from collectors.sources.deezer import Deezer
 from collectors.sources.genius import Genius
@@ -197,7 +196,7 @@ def test_terms_command_lists_every_source(library, tmp_path):
     names = sorted(point.name for point in entry_points(group="segue.collectors"))
     for point in entry_points(group="segue.collectors"):
         cls = point.load()
-        register(Ledger(library), cls.__new__(cls))
+        Ledger(library).register(cls.__new__(cls))
     table = CliRunner().invoke(commands, ["terms", "--library", str(tmp_path / "library")]).output
     rows = {line.split("|")[1].strip(): line for line in table.splitlines()[2:]}
     assert sorted(rows) == names and {

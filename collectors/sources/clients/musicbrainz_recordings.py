@@ -13,7 +13,6 @@ import msgspec
 from rapidfuzz import fuzz
 
 from collectors import matching
-from collectors.matching import Candidate, normalise
 from collectors.source import Absent, Ambiguous, Answer, Found, Other, Request
 
 MBID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -95,7 +94,7 @@ def best_answer(request: Request, recordings: Sequence[Recording], payload: byte
     if not recordings:
         return Absent(payload=payload)
     scored = [
-        (matching.score(request, Candidate(recording.title, recording.names, recording.duration_s)), recording)
+        (matching.score(request, matching.Candidate(recording.title, recording.names, recording.duration_s)), recording)
         for recording in recordings
     ]
     score, best = max(scored, key=lambda pair: (pair[0], *_merits(request, pair[1])))
@@ -119,14 +118,14 @@ def _merits(request: Request, recording: Recording) -> tuple[float, ...]:
 
 
 def _alike(album: str | None, release: Release) -> float:
-    return fuzz.token_sort_ratio(normalise(album), normalise(release.title)) / 100 if album else 0.0
+    return fuzz.token_sort_ratio(matching.normalise(album), matching.normalise(release.title)) / 100 if album else 0.0
 
 
 def _others(request: Request, recording: Recording) -> Iterator[Other]:
     """Ids of the artists and of the album, where their names agree."""
     for entity_id, name in zip(request.artist_ids, request.artists, strict=False):
         alike = [
-            (fuzz.token_sort_ratio(normalise(name), normalise(credited)) / 100, credit.artist.id)
+            (fuzz.token_sort_ratio(matching.normalise(name), matching.normalise(credited)) / 100, credit.artist.id)
             for credit in recording.artist_credit
             for credited in (credit.name, credit.artist.name)
         ]

@@ -13,9 +13,6 @@ from typing import Concatenate, ParamSpec, TypedDict
 
 import msgspec
 import spotipy
-from spotipy.cache_handler import MemoryCacheHandler
-from spotipy.exceptions import SpotifyException
-from spotipy.oauth2 import SpotifyClientCredentials, SpotifyOAuth
 
 from collectors.engine.json_conversion import convert
 from collectors.engine.requests_session import RequestsSession
@@ -62,7 +59,7 @@ class SpotifyApi:
             )
         self.secrets, self.user = dict(secrets), user
         self.prefix, self.token_url = f"{api_url.rstrip('/')}/v1/", f"{accounts_url.rstrip('/')}/api/token"
-        self._tokens = MemoryCacheHandler()
+        self._tokens = spotipy.MemoryCacheHandler()
         self._lock = threading.Lock()
 
     def call(
@@ -102,7 +99,7 @@ class SpotifyApi:
         client.prefix = self.prefix
         try:
             answer = method(client)
-        except SpotifyException as error:
+        except spotipy.SpotifyException as error:
             if error.http_status in (400, 404):
                 return None, b""
             raise Transient(f"Spotify: HTTP {error.http_status}", status=error.http_status) from None
@@ -118,23 +115,23 @@ class SpotifyApi:
         """The current token, or a new one, which one thread requests while the others wait."""
         with self._lock:
             token: Token | None = self._tokens.get_cached_token()
-            if not token or SpotifyClientCredentials.is_token_expired(token):
+            if not token or spotipy.SpotifyClientCredentials.is_token_expired(token):
                 token = self._request_token(session)
                 self._tokens.save_token_to_cache(token)
             return token["access_token"]
 
     def _request_token(self, session: RequestsSession) -> Token:
-        cache = MemoryCacheHandler()
+        cache = spotipy.MemoryCacheHandler()
         app = {"client_id": self.secrets[ID], "client_secret": self.secrets[SECRET], "requests_session": session}
         try:
             if self.user:
-                grant = SpotifyOAuth(
+                grant = spotipy.SpotifyOAuth(
                     **app, redirect_uri="http://127.0.0.1", scope=SCOPE, cache_handler=cache, open_browser=False
                 )
                 grant.OAUTH_TOKEN_URL = self.token_url
                 grant.refresh_access_token(self.secrets[REFRESH])
             else:
-                grant = SpotifyClientCredentials(**app, cache_handler=cache)
+                grant = spotipy.SpotifyClientCredentials(**app, cache_handler=cache)
                 grant.OAUTH_TOKEN_URL = self.token_url
                 grant.get_access_token(as_dict=False, check_cache=False)
             token: Token | None = cache.get_cached_token()

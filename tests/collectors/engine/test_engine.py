@@ -15,7 +15,6 @@ import pytest
 from collectors.engine.answer_store import AnswerStore
 from collectors.engine.engine import Engine, Settings
 from collectors.engine.ledger import Ledger
-from collectors.engine.source_register import stored_terms
 from collectors.engine.work_feed import WorkFeed
 from collectors.source import Answer, Blocked, Http, Rate, Request, Terms
 from tests.servers import faults
@@ -158,7 +157,7 @@ def test_long_retry_after_stops_the_source_and_is_remembered(after: str, run: Ru
         assert len(server.log) == many < 12 and time.monotonic() - started < 10
     assert "its host wants no requests for" in (done["facts"].stopped or "")
     assert "its host wants no requests for another" in (again["facts"].stopped or "")
-    until = (stored_terms(Ledger(library))[0].not_before or 0.0) - time.time()
+    until = (Ledger(library).stored_terms()[0].not_before or 0.0) - time.time()
     assert 900 < until <= 7 * 86_400  # nobody waits for centuries
 
 
