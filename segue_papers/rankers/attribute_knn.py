@@ -46,8 +46,8 @@ class AttributeKNN(Baseline):
         similar = sp.vstack(nearest, format="csr")
         if not similar.nnz:
             raise InputError(
-                "attribute-knn: no training track shares an attribute with another: it needs a modality with one column"
-                " a tag"
+                "attribute-knn requires training tracks that share attributes, but there are 0: use a modality with one"
+                " column for each tag"
             )
         return packed(similar, "similar")
 

@@ -101,7 +101,7 @@ class IdItem(Baseline):
         played.eliminate_zeros()
         if not played.nnz:
             raise InputError(
-                f"{self.name}: no track with placements in training has what it learns from: nothing to learn"
+                f"{self.name} requires training tracks with content, but there are 0: add content of training tracks"
             )
         network = seeded_weights(
             lambda: Pairs(items(), played, margin=params.margin, negatives=params.negatives, width=params.width),
@@ -189,8 +189,8 @@ def _spectrogram(modalities: dict[str, Modality]) -> tuple[Modality, tuple[int, 
         shape = None
     if shape is None or int(np.prod(shape)) != modality.dim:
         raise InputError(
-            f"content-user trains on spectrograms, and modality {modality.name!r} is of encoder {encoder!r}:"
-            " encode it with log-mel"
+            f"content-user requires spectrograms, but modality {modality.name!r} is from encoder {encoder!r}:"
+            f" encode {modality.name!r} with log-mel"
         )
     return modality, shape
 

@@ -52,7 +52,9 @@ class Forest(ColdRanker):
         content = single_modality(self.name, data.modalities)
         trained = np.flatnonzero(content.present & factors.known)
         if not len(trained):
-            raise InputError("random-forest: no track with placements in training has content: nothing to learn from")
+            raise InputError(
+                "random-forest requires training tracks with content, but there are 0: add content of training tracks"
+            )
         params = self.params
         forest = RandomForestRegressor(
             params.trees,

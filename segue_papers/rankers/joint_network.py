@@ -56,7 +56,7 @@ class JointNetwork(NetworkRanker):
         branches: list[nn.Module] = []
         if params.spectrogram not in modalities:
             near = suggest(params.spectrogram, list(modalities))
-            raise InputError(f"joint-network: spectrogram={params.spectrogram!r} is not a modality here: {near}")
+            raise InputError(f"joint-network: spectrogram={params.spectrogram!r} is not a modality: {near}")
         for name, modality in modalities.items():
             if name == params.spectrogram:
                 branches.append(
@@ -77,8 +77,8 @@ class JointNetwork(NetworkRanker):
         left = frames_left(frames, params.filters, params.kernel, params.pool)
         if over or left < 1:
             raise InputError(
-                f"joint-network: {modality.name!r} of {modality.dim} numbers is not a spectrogram of bins={params.bins}"
-                f" that is long enough for {len(params.filters)} layers of kernel={params.kernel} and"
-                f" pool={params.pool}: encode it with `cqt`, or set these smaller"
+                f"joint-network: {modality.name!r} with {modality.dim} dimensions is not a spectrogram with"
+                f" bins={params.bins} that is long enough for {len(params.filters)} layers with kernel={params.kernel}"
+                f" and pool={params.pool}: encode {modality.name!r} with `cqt`, or reduce kernel, pool or filters"
             )
         return left

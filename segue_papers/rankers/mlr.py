@@ -61,13 +61,15 @@ class MLR(Baseline):
         if len(trained) > self.params.tracks:
             trained = np.sort(np.random.default_rng(data.seed).choice(trained, self.params.tracks, replace=False))
         if len(trained) < LEAST:
-            raise InputError(f"mlr: {len(trained)} tracks with placements in training have content, {LEAST} are needed")
+            raise InputError(
+                f"mlr: {len(trained)} training tracks have content and at least {LEAST} are required: add content"
+            )
         relevant = nearest(factors, trained, min(self.params.nearest, len(trained) - 2))  # one at least is not near
         w = learn_metric(columns[trained], relevant, c=self.params.c, steps=self.params.steps)
         values, vectors = np.linalg.eigh(w)
         kept = values > 1e-9 * values.max()
         if not kept.any():
-            raise InputError(f"mlr: at c={self.params.c:g} the metric is zero: raise c")
+            raise InputError(f"mlr: c={self.params.c:g} results in a metric of zero, which ranks no track: raise c")
         items = columns @ (vectors[:, kept] * np.sqrt(values[kept])).astype(np.float32)
         return {"items": np.asarray(items, np.float32), "ranked": present}
 

@@ -162,7 +162,7 @@ class OneEach(Loss):
 
 
 def test_a_loss_with_a_wrong_shape_is_refused_by_name(split: segue.Split) -> None:
-    with pytest.raises(SegueError, match=r"loss .*OneEach returned \(\d+,\) values: it must return one, their mean"):
+    with pytest.raises(SegueError, match=r"loss .*OneEach' returned shape \(\d+,\) and must return a scalar: return the mean"):
         segue.SASRec(loss=OneEach(), epochs=1, hidden_size=16).fit(split.train, split.valid)
 
 

@@ -76,7 +76,7 @@ def test_modalities_can_be_chosen(small: Small) -> None:
 
 
 def test_a_missing_modality_is_refused(small: Small) -> None:
-    with pytest.raises(InputError, match="'lyric' is not a modality here: did you mean 'lyrics'"):
+    with pytest.raises(InputError, match="'lyric' is not a modality: did you mean 'lyrics'"):
         ContentCentroid(modalities=["lyric"]).fit(small[0])
-    with pytest.raises(InputError, match="needs a modality and there is none: name encoders"):
+    with pytest.raises(InputError, match="requires a modality, but there are 0: add encoders"):
         ContentCentroid().fit(TrainingData(small[0].train))

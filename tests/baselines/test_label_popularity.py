@@ -95,6 +95,6 @@ def test_content_mix_weights_have_the_best_validation_recall(telling: str) -> No
 def test_content_mix_without_validation_and_weights_is_refused(small: tuple[TrainingData, HeldOut]) -> None:
     with pytest.raises(
         InputError,
-        match="content-mix chooses its weights on validation playlists and there are none: give genre and artist",
+        match="content-mix requires validation playlists to choose weights, but there are 0: set genre and artist",
     ):
         ContentMix().fit(small[0])

@@ -177,18 +177,18 @@ class HasAPathForAName(Popularity):
 @pytest.mark.parametrize(
     ("broken", "rule"),
     [
-        (DrawsFromTheSeed, "deterministic=True, but another seed changes the ranking"),
-        (ReadsContent, "modalities or labels that it does not declare"),
-        (NeedsLabels, "it needs modalities or labels that it does not declare .*no genres"),
-        (ReadsTitles, "titles='none', but titles of queries change the ranking"),
-        (DoesWithoutContent, "content='required', but fit accepts data without it"),
-        (DoesWithoutTitles, "titles='required', but fit accepts data without it"),
-        (DoesWithoutLabels, "labels_required=True, but fit accepts data without it"),
-        (NamesNoLabels, "labels_required=True needs labels"),
-        (KnowsNoColdTrack, "cold_tracks=True, but no track without a training placement has a score"),
-        (HasNoVectors, "embeds=True: item_vectors must give one row an item"),
-        (HidesItsVectors, "item_vectors gives vectors, but capabilities has embeds=False"),
-        (HasAPathForAName, "name='my_ideas:Popularity' must be of letters, digits"),
+        (DrawsFromTheSeed, "deterministic=True requires the same ranking for every seed"),
+        (ReadsContent, "undeclared modalities or labels must not change the ranking"),
+        (NeedsLabels, "fit must not require undeclared modalities or labels .*no genres"),
+        (ReadsTitles, "titles='none' requires rankings independent of query titles"),
+        (DoesWithoutContent, "content='required' requires fit to raise InputError"),
+        (DoesWithoutTitles, "titles='required' requires fit to raise InputError"),
+        (DoesWithoutLabels, "labels_required=True requires fit to raise InputError"),
+        (NamesNoLabels, "labels_required=True requires labels"),
+        (KnowsNoColdTrack, "cold_tracks=True requires a score for tracks without training entries"),
+        (HasNoVectors, "embeds=True requires item_vectors to return one row per item"),
+        (HidesItsVectors, "embeds=False requires item_vectors to return None"),
+        (HasAPathForAName, "name='my_ideas:Popularity' must consist of letters, digits"),
     ],
 )
 def test_check_ranker_finds_false_capabilities(broken: type[Popularity], rule: str) -> None:
@@ -197,7 +197,7 @@ def test_check_ranker_finds_false_capabilities(broken: type[Popularity], rule: s
 
 
 def test_check_ranker_finds_a_load_without_device() -> None:
-    with pytest.raises(AssertionError, match="cannot be called so: .*unexpected keyword argument 'device'"):
+    with pytest.raises(AssertionError, match="load must accept .*unexpected keyword argument 'device'"):
         check_ranker(LoadsWithoutADevice)
 
 
@@ -218,12 +218,12 @@ def test_the_example_data_has_every_kind_of_input_with_gaps() -> None:
 @pytest.mark.parametrize(
     ("broken", "rule"),
     [
-        (RanksSeeds, "rank is not the order of score"),
-        (KeepsTheFirstFit, "keeps something of the first"),
-        (ReadsTheBlock, "depend on which other items"),
-        (ReadsTheBatch, "alone has another ranking"),
-        (Forgets, "load does not give back"),
-        (Draws, "under the same seed differ"),
+        (RanksSeeds, "rank must order items by score"),
+        (KeepsTheFirstFit, "a second fit must not depend on the first"),
+        (ReadsTheBlock, "scores must not depend on the other items"),
+        (ReadsTheBatch, "the ranking must not depend on other queries"),
+        (Forgets, "a loaded ranker must rank identically"),
+        (Draws, "fits with equal seeds must be identical"),
     ],
 )
 def test_check_ranker_finds_broken_rankers(broken: type[Popularity], rule: str, small: Small) -> None:
@@ -248,7 +248,7 @@ def test_parameters_of_a_ranker_without_any_are_refused() -> None:
 
 
 def test_scoring_before_fitting_is_an_error() -> None:
-    with pytest.raises(SegueError, match="popularity is not fitted: call fit or load first"):
+    with pytest.raises(SegueError, match="popularity is not fitted: call `fit` or `load` first"):
         Popularity().scorer(Queries.of([[1]]))
 
 
@@ -261,12 +261,12 @@ def test_parameters_survive_saving(small: Small, tmp_path: Path) -> None:
 def test_a_damaged_model_is_reported(damage: str, small: Small, tmp_path: Path) -> None:
     Popularity().fit(small[0]).save(tmp_path)
     (tmp_path / damage).write_bytes(b"\xff{")
-    with pytest.raises(RunDirectoryError, match="holds no readable popularity ranker"):
+    with pytest.raises(RunDirectoryError, match="is not a readable popularity ranker"):
         Popularity.load(tmp_path)
 
 
 def test_another_rankers_model_is_refused(small: Small, tmp_path: Path) -> None:
     Popularity().fit(small[0]).save(tmp_path)
     assert json.loads((tmp_path / "ranker.json").read_text())["ranker"] == "popularity"
-    with pytest.raises(RunDirectoryError, match="holds a 'popularity' ranker, not 'item-knn'"):
+    with pytest.raises(RunDirectoryError, match="holds the ranker 'popularity', not 'item-knn'"):
         ItemKNN.load(tmp_path)

@@ -115,7 +115,7 @@ def test_title_mix_ranks_by_title_or_seeds_and_is_better_with_both(large: tuple[
 
 def test_training_playlists_without_titles_are_refused(data: TrainingData) -> None:
     bare = training(corpus_of(LISTS, [None] * len(LISTS), 9))
-    with pytest.raises(InputError, match="title-knn needs titles, and no training playlist has one"):
+    with pytest.raises(InputError, match="title-knn requires titles, but 0 training playlists have one"):
         TitleKNN().fit(bare)
 
 

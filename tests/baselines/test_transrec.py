@@ -80,7 +80,7 @@ def test_scores_are_distances_after_the_last_known_seed(data: TrainingData, spli
 
 def test_transrec_refuses_held_out_playlists(data: TrainingData, split: Split) -> None:
     few = replace(data.train, rows=data.train.rows[10:], starts=data.train.starts[10:], ends=data.train.ends[10:])
-    with pytest.raises(InputError, match="transrec has a vector for each training playlist.*: use transrec-global"):
+    with pytest.raises(InputError, match="transrec requires validation playlists .*: use transrec-global"):
         TransRec(**PARAMS).fit(replace(data, train=few))
     alone = HeldOut(
         split.valid.corpus, split.valid.rows[:10], split.valid.starts[:10], split.valid.cuts[:10], split.valid.ends[:10]

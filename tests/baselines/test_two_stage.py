@@ -131,13 +131,13 @@ def test_candidate_features_equal_values_by_hand(small: tuple[TrainingData, Held
 
 def test_missing_systems_or_validation_are_refused(planted: Planted) -> None:
     data, _ = planted
-    with pytest.raises(InputError, match="two-stage ranks the candidates of other systems and there are none"):
+    with pytest.raises(InputError, match="two-stage requires other systems, but there are 0"):
         TwoStage().fit(replace(data, systems={}))
     with pytest.raises(
-        InputError, match="two-stage: 'item-nn' is not another system of this run: did you mean 'item-knn'?"
+        InputError, match="two-stage: 'item-nn' is not a fitted system of this run: did you mean 'item-knn'?"
     ):
         TwoStage(systems=["item-nn"]).fit(data)
-    with pytest.raises(InputError, match="needs two different ones"):
+    with pytest.raises(InputError, match="requires at least 2 different validation playlists"):
         TwoStage().fit(replace(data, valid=None))
 
 
@@ -146,5 +146,5 @@ def test_damage_to_the_list_of_systems_is_reported(fitted: TwoStage, tmp_path: P
 
     fitted.save(tmp_path)
     (tmp_path / "systems.json").write_text("[{}]")
-    with pytest.raises(RunDirectoryError, match="holds no readable two-stage ranker"):
+    with pytest.raises(RunDirectoryError, match="is not a readable two-stage ranker"):
         TwoStage.load(tmp_path)

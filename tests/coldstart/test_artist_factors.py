@@ -64,7 +64,7 @@ def test_tracks_without_a_training_placement_do_not_change_artist_factors(playli
 
 def test_artist_factors_without_artists_are_refused(playlists: PlaylistSet) -> None:
     nameless = replace(playlists, corpus=corpus_of(LISTS, len(NAMES)))
-    with pytest.raises(InputError, match="level: artist needs the tracks' artists, and the data has none"):
+    with pytest.raises(InputError, match="`level: artist` requires artists of tracks, but the data has 0"):
         of_tracks(FactorStore(nameless, SPEC), SPEC)
     with pytest.raises(ValidationError, match="`level` is for factors"):
         Targets(field="tags", level="artist")

@@ -116,10 +116,10 @@ def test_the_contract_holds(name: str, planted: Planted) -> None:
 
 def test_unusable_modalities_are_refused_in_one_line(planted: Planted) -> None:
     made = planted.learned("tfidf", tags(planted), **MULTI_HOT)
-    with pytest.raises(InputError, match="random-forest takes one modality, not 2: name it with modalities"):
+    with pytest.raises(InputError, match="random-forest requires exactly 1 modality, but 2 are set: set `modalities"):
         planted.fitted("random-forest", made, modality(made.matrix[1:], "more"))
     nobody = modality(made.matrix[1:], present=~planted.warm)
-    with pytest.raises(InputError, match="no track with placements in training has content"):
+    with pytest.raises(InputError, match="requires training tracks with content, but there are 0"):
         planted.fitted("random-forest", nobody)
-    with pytest.raises(InputError, match="no training track shares an attribute with another"):
+    with pytest.raises(InputError, match="requires training tracks that share attributes, but there are 0"):
         planted.fitted("attribute-knn", nobody)

@@ -101,5 +101,5 @@ def test_training_without_content_is_refused(planted: Planted, parts: list[Modal
     nobody = Modality("sound", parts[0].matrix, parts[0].present & np.concatenate([[False], ~planted.warm]))
     with pytest.raises(InputError, match="modality 'sound': none of the tracks to learn from has it"):
         planted.fitted("two-tower", nobody)
-    with pytest.raises(InputError, match="two-tower needs a modality"):
+    with pytest.raises(InputError, match="two-tower requires a modality"):
         planted.fitted("two-tower")

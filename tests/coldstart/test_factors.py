@@ -101,7 +101,7 @@ def test_plays_of_unknown_items_are_ignored_in_folding_in(found: Factors) -> Non
 
 
 def test_no_feedback_is_refused() -> None:
-    with pytest.raises(InputError, match="no feedback to factorise"):
+    with pytest.raises(InputError, match="the training split has 0 playlist entries"):
         factorise(sp.csr_matrix((3, 5), dtype=np.float32), SPEC)
 
 

@@ -104,10 +104,10 @@ def test_the_penalty_is_chosen_on_validation(planted: Planted) -> None:
 def test_a_prediction_of_other_factors_is_refused(planted: Planted) -> None:
     data, _ = planted
     with pytest.raises(
-        InputError, match=r"modality 'audio' has 3 numbers, the factors k=8: its encoder needs targets: {factors: 8}"
+        InputError, match=r"modality 'audio' has 3 dimensions and must have k=8: set `targets: {factors: 8}`"
     ):
         _fitted("predicted-factors", replace(data, modalities={"audio": data.modalities["audio"]}))
-    with pytest.raises(InputError, match="takes one modality, not 2"):
+    with pytest.raises(InputError, match="requires exactly 1 modality, but 2 are set"):
         _fitted("predicted-factors", data)
-    with pytest.raises(InputError, match="ridge needs a modality and there is none"):
+    with pytest.raises(InputError, match="ridge requires a modality, but there are 0"):
         _fitted("ridge", replace(data, modalities={}))

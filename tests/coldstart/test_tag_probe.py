@@ -54,5 +54,5 @@ def test_tags_that_vectors_contain_are_predicted(method: tag_probe.Method, teste
 
 def test_too_few_tracks_are_refused() -> None:
     vectors, tags = planted(19)
-    with pytest.raises(InputError, match="19 tracks have both vectors and tags, 20 are needed for 10 folds"):
+    with pytest.raises(InputError, match="19 tracks have both vectors and tags, but 10 folds require at least 20"):
         predict_tags(vectors, tags, method="logistic", seed=0)

@@ -139,9 +139,9 @@ def test_a_killed_fit_resumes_and_ends_with_the_same_state(
 def test_a_modality_that_is_not_a_spectrogram_is_refused(
     planted: Planted, sound: Modality, spectrogram: Modality
 ) -> None:
-    with pytest.raises(InputError, match="spectrogram='audio' is not a modality here: known: sound"):
+    with pytest.raises(InputError, match="spectrogram='audio' is not a modality: known: sound"):
         planted.fitted("joint-network", sound)
-    with pytest.raises(InputError, match="'sound' of 12 numbers is not a spectrogram of bins=8"):
+    with pytest.raises(InputError, match="'sound' with 12 dimensions is not a spectrogram with bins=8"):
         planted.fitted("joint-network", sound, **JOINT, spectrogram="sound")
-    with pytest.raises(InputError, match="joint-network needs a modality"):
+    with pytest.raises(InputError, match="joint-network requires a modality"):
         planted.fitted("joint-network")

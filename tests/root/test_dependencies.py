@@ -322,6 +322,6 @@ def test_what_only_recbole_uses_names_its_extra_when_called(folder: Path) -> Non
         print([name for name in ("sklearn.metrics", "colorlog", "torch.utils.tensorboard") if name in sys.modules])
     """
     done = core(script, folder)
-    assert done.stdout.splitlines() == ["RecBole needs tensorboard for this: pip install 'segue[recbole]'", "[]"], (
+    assert done.stdout.splitlines() == ["this RecBole function requires the package tensorboard: pip install 'segue[recbole]'", "[]"], (
         done.stderr
     )

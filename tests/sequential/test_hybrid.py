@@ -112,9 +112,9 @@ def test_an_advised_ranker_is_loaded_with_its_system(
 
 
 def test_a_missing_system_or_validation_is_named(fitted_data: TrainingData) -> None:
-    with pytest.raises(InputError, match=r"cold_system='ridge' is not among the fitted systems \(none\)"):
+    with pytest.raises(InputError, match=r"cold_system='ridge' must be a fitted system \(one of: none\)"):
         AdvisedRanker(ADVISED, fusion()).fit(replace(fitted_data, systems={}))
-    with pytest.raises(InputError, match="cold_system is weighed on validation playlists and there are none"):
+    with pytest.raises(InputError, match="cold_system='ridge' requires validation playlists, but there are 0"):
         AdvisedRanker(ADVISED, fusion()).fit(replace(fitted_data, valid=None))
 
 

@@ -190,7 +190,7 @@ def test_cold_rows_none_leaves_them_out_of_a_content_model() -> None:
 
 def test_an_untied_head_with_unplayed_tracks_is_refused() -> None:
     with pytest.raises(
-        InputError, match=r"head: untied cannot rank the \d+ tracks without plays: use head: tied, or cold_rows: none"
+        InputError, match=r"`head: untied` cannot rank the \d+ tracks without plays: set `head: tied` or `cold_rows"
     ):
         fitted(model={"head": "untied"})
 
@@ -288,19 +288,19 @@ def test_modalities_may_have_any_name() -> None:
 
 
 def test_match_without_content_is_refused() -> None:
-    with pytest.raises(InputError, match="match: true needs content"):
+    with pytest.raises(InputError, match="`match: true` requires content"):
         fitted(IDS_ONLY, {"match": True})
-    with pytest.raises(InputError, match="this model has none of cover"):
+    with pytest.raises(InputError, match="the model has no modality among cover"):
         fitted(model={"match": True}, match_modalities=["cover"])
 
 
 def test_titles_without_an_encoder_are_refused() -> None:
-    with pytest.raises(InputError, match="titles: true needs a `titles` encoder"):
+    with pytest.raises(InputError, match="`titles: true` requires a title encoder"):
         SequentialRanker(spec(titles=True), fusion())
 
 
 def test_playlists_of_one_track_are_refused() -> None:
-    with pytest.raises(InputError, match="none of 3 training playlists has 2 tracks"):
+    with pytest.raises(InputError, match="none of the 3 training playlists has at least 2 tracks"):
         fitted(TrainingData(training([[1], [2], [3]], 5), seed=3))
 
 

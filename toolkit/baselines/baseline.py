@@ -56,7 +56,7 @@ class Baseline(Ranker):
     def state(self) -> State:
         """The fitted arrays. Raises `SegueError` before `fit` or `load`."""
         if self._state is None:
-            raise SegueError(f"{self.name} is not fitted: call fit or load first")
+            raise SegueError(f"{self.name} is not fitted: call `fit` or `load` first")
         return self._state
 
     def save(self, directory: Path) -> None:
@@ -81,7 +81,8 @@ class Baseline(Ranker):
             about = json.loads((directory / "ranker.json").read_text())
             if about["ranker"] != cls.name:
                 raise RunDirectoryError(
-                    f"{directory} holds a {about['ranker']!r} ranker, not {cls.name!r}: load it with its own class"
+                    f"{directory} holds the ranker {about['ranker']!r}, not {cls.name!r}: load the folder with the"
+                    f" class of {about['ranker']!r}"
                 )
             ranker = cls(**about["params"])
             ranker._state = load_file(str(directory / "ranker.safetensors"))
@@ -89,7 +90,7 @@ class Baseline(Ranker):
             ranker.restore(directory, device=device)
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise RunDirectoryError(
-                f"{directory} holds no readable {cls.name} ranker ({error}): delete it and fit it again"
+                f"{directory} is not a readable {cls.name} ranker ({error}): delete the folder and fit the ranker again"
             ) from None
         return ranker
 

@@ -41,15 +41,13 @@ class ContentCentroid(Baseline):
     def _selected(self, modalities: dict[str, Modality]) -> list[Modality]:
         if not modalities:
             raise InputError(
-                "content-centroid needs a modality and there is none: name encoders in the recipe,"
-                " or leave it out of baselines"
+                "content-centroid requires a modality, but there are 0: add encoders to the recipe, or remove"
+                " content-centroid from baselines"
             )
         names = self.params.modalities or sorted(modalities)
         for name in names:
             if name not in modalities:
-                raise InputError(
-                    f"content-centroid: {name!r} is not a modality here: {suggest(name, list(modalities))}"
-                )
+                raise InputError(f"content-centroid: {name!r} is not a modality: {suggest(name, list(modalities))}")
         return [modalities[name] for name in names]
 
     def scorer(self, queries: Queries) -> Scorer:

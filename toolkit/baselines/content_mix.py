@@ -61,7 +61,7 @@ class ContentMix(Baseline):
         fixed = {kind: getattr(self.params, kind) for kind in kinds}
         if None in fixed.values() and not data.valid:
             raise InputError(
-                "content-mix chooses its weights on validation playlists and there are none: give genre and artist"
+                "content-mix requires validation playlists to choose weights, but there are 0: set genre and artist"
             )
         choices = [WEIGHTS if fixed[kind] is None else (fixed[kind],) for kind in kinds]
         best = _best_weights(state, kinds, choices, data.valid, data.n_items) if data.valid else fixed.values()

@@ -49,8 +49,8 @@ class ItemKNN(Baseline):
             kept += parts[-1].nnz
             if kept > self.params.max_entries:
                 raise InputError(
-                    f"item-knn keeps more than max_entries={self.params.max_entries} similarities:"
-                    " set neighbours, e.g. 200"
+                    f"item-knn would keep more than max_entries={self.params.max_entries} similarities:"
+                    " set neighbours (such as 200)"
                 )
         return packed(by_item(sp.vstack(parts, format="csr")), "similar")
 

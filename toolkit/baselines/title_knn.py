@@ -60,7 +60,9 @@ class TitleKNN(Baseline):
         titles = [_folded(title) for title in data.train.titles()]
         known = sorted({title for title in titles if title})
         if not known:
-            raise InputError(f"{self.name} needs titles, and no training playlist has one: leave it out of baselines")
+            raise InputError(
+                f"{self.name} requires titles, but 0 training playlists have one: remove {self.name} from baselines"
+            )
         self.title_encoder = registry.create(
             self.params.encoder, {"dim": 0} if self.params.encoder == "char-ngrams" else {}, device="cpu"
         )

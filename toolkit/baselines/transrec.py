@@ -63,7 +63,9 @@ class TransRecGlobal(Baseline):
     def learn(self, data: TrainingData) -> State:
         training = _TransRecTraining(self, data)
         if not training.pairs.shape[1]:
-            raise InputError(f"{self.name} learns from neighbouring tracks: no training playlist has two")
+            raise InputError(
+                f"{self.name} requires training playlists of at least 2 tracks, but there are 0: add longer playlists"
+            )
         return training.run(sample_evenly(data.valid, VALIDATED) if data.valid else None)
 
     def scorer(self, queries: Queries) -> Scorer:
@@ -99,8 +101,8 @@ class TransRec(TransRecGlobal):
     def learn(self, data: TrainingData) -> State:
         if data.valid and not np.isin(data.valid.rows, data.train.rows).all():
             raise InputError(
-                "transrec has a vector for each training playlist, and validation playlists are not among them:"
-                " use transrec-global, or the protocol leave_last_out"
+                "transrec requires validation playlists that are also training playlists:"
+                " use transrec-global, or set the protocol leave_last_out"
             )
         return super().learn(data)
 

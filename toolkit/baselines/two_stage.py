@@ -81,7 +81,7 @@ class TwoStage(Baseline):
         valid = data.valid
         if valid is None or len(np.unique(valid.groups())) < 2:
             raise InputError(
-                "two-stage learns on validation playlists and needs two different ones: hold out more of them"
+                "two-stage requires at least 2 different validation playlists: raise the share of validation playlists"
             )
         self._content, self._boosters = None, []
         plays = np.asarray(data.train.matrix().sum(axis=0, dtype=np.float64)).ravel().astype(np.float32)
@@ -103,13 +103,13 @@ class TwoStage(Baseline):
         names = self.params.systems or [name for name in data.systems if name not in UNUSED]
         if not names:
             raise InputError(
-                "two-stage ranks the candidates of other systems and there are none: name some baselines or models"
-                " next to it in the recipe, or call fit(…, systems=[…])"
+                "two-stage requires other systems, but there are 0: add baselines or models to the recipe,"
+                " or call fit(…, systems=[…])"
             )
         for name in names:
             if name not in data.systems:
                 raise InputError(
-                    f"two-stage: {name!r} is not another system of this run: {suggest(name, list(data.systems))}"
+                    f"two-stage: {name!r} is not a fitted system of this run: {suggest(name, list(data.systems))}"
                 )
         return {name: data.systems[name] for name in names}
 

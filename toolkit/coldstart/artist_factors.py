@@ -40,6 +40,6 @@ def of_tracks(store: FactorStore, spec: FactorSpec) -> np.ndarray:
     """
     artists = store.train.corpus.artists
     if (artists < 0).all():
-        raise InputError("targets: level: artist needs the tracks' artists, and the data has none: take it out")
+        raise InputError("`level: artist` requires artists of tracks, but the data has 0: remove level from targets")
     factors = FactorStore(ArtistPlays.of(store.train), spec, store.seed, store.device, store.cache, store.progress)()
     return factors.items[artists + 1]

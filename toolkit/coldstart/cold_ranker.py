@@ -63,8 +63,8 @@ class ColdRanker(Baseline):
         """Return the fitted state of predicted vectors [V + 1, k]. Raises `InputError` if k is not the factors'."""
         if vectors.shape != factors.items.shape:
             raise InputError(
-                f"{self.name}: predicted vectors of {vectors.shape[1]} numbers, the factors have k={factors.k}:"
-                " give both the same"
+                f"{self.name}: predicted vectors have {vectors.shape[1]} dimensions and must have k={factors.k}:"
+                " set both to the same number"
             )
         ranked = factors.known | present
         ranked[0] = False
@@ -90,13 +90,15 @@ class ColdRanker(Baseline):
 def check_content(name: str, data: TrainingData) -> None:
     """Raise `InputError` if there are no modalities."""
     if not data.modalities:
-        raise InputError(f"{name} needs a modality and there is none: name encoders in the recipe, or leave it out")
+        raise InputError(f"{name} requires a modality, but there are 0: add encoders to the recipe, or remove {name}")
 
 
 def single_modality(name: str, modalities: dict[str, Modality]) -> Modality:
     """Return the only modality. Raises `InputError` if there is another number of them."""
     if len(modalities) != 1:
-        raise InputError(f"{name} takes one modality, not {len(modalities)}: name it with modalities: […]")
+        raise InputError(
+            f"{name} requires exactly 1 modality, but {len(modalities)} are set: set `modalities: […]` to a single name"
+        )
     return next(iter(modalities.values()))
 
 

@@ -91,7 +91,9 @@ def factorise(
     """
     confidence = confidence_of(plays, spec)
     if not confidence.nnz:
-        raise InputError("there is no feedback to factorise: the training split has no placements")
+        raise InputError(
+            "the training split has 0 playlist entries, and a factorisation requires some: add playlists with tracks"
+        )
     model = (_gpu_model if _on_gpu(spec, device) else _cpu_model)(spec, spec.k, seed=seed)
     known = np.bincount(confidence.indices, minlength=plays.shape[1]) > 0
 
@@ -129,7 +131,8 @@ def _on_gpu(spec: FactorSpec, device: str) -> bool:
     gpu = require("implicit.gpu", install=IMPLICIT.install)
     if spec.device == "cuda" and not gpu.HAS_CUDA:
         raise InputError(
-            "coldstart.factors.device=cuda, but `implicit` finds no CUDA device here: use device: auto or cpu"
+            "`coldstart.factors.device: cuda` requires a CUDA device, but `implicit` detects none: set `device` to"
+            " auto or cpu"
         )
     return bool(gpu.HAS_CUDA) and (spec.device == "cuda" or (spec.device == "auto" and device.startswith("cuda")))
 

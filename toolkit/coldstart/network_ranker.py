@@ -73,7 +73,9 @@ class NetworkRanker(ColdRanker):
         present[0] = False
         trained, predicted = np.flatnonzero(present & factors.known), np.flatnonzero(present)
         if not len(trained):
-            raise InputError(f"{self.name}: no track with placements in training has content: nothing to learn from")
+            raise InputError(
+                f"{self.name} requires training tracks with content, but there are 0: add content of training tracks"
+            )
         rows_of, targets = _rows(inputs), torch.from_numpy(factors.items)
 
         def load(rows: np.ndarray) -> tuple[Tensor, Tensor]:

@@ -23,8 +23,8 @@ class PredictedFactors(ColdRanker):
         modality = single_modality("predicted-factors", data.modalities)
         if modality.dim != factors.k:
             raise InputError(
-                f"predicted-factors: modality {modality.name!r} has {modality.dim} numbers, the factors k={factors.k}:"
-                f" its encoder needs targets: {{factors: {factors.k}}} and output: prediction"
+                f"predicted-factors: modality {modality.name!r} has {modality.dim} dimensions and must have"
+                f" k={factors.k}: set `targets: {{factors: {factors.k}}}` and `output: prediction` for the encoder"
             )
         return modality.matrix, modality.present
 

@@ -72,7 +72,7 @@ def _solver(columns: np.ndarray, factors: Factors, present: np.ndarray) -> Calla
     """Return a function from a penalty to predictions, float32 [V + 1, k]. All penalties share one decomposition."""
     trained = np.flatnonzero(factors.known & present)
     if not len(trained):
-        raise InputError("ridge: no track with placements in training has content: nothing to learn from")
+        raise InputError("ridge requires training tracks with content, but there are 0: add content of training tracks")
     x, y = columns[trained].astype(np.float64), factors.items[trained].astype(np.float64)
     x_mean, y_mean = x.mean(axis=0), y.mean(axis=0)
     x -= x_mean

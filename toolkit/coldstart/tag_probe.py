@@ -54,7 +54,8 @@ def predict_tags(vectors: np.ndarray, tags: np.ndarray, *, method: Method, seed:
     """
     if len(vectors) < 2 * FOLDS:
         raise InputError(
-            f"tags: {len(vectors)} tracks have both vectors and tags, {2 * FOLDS} are needed for {FOLDS} folds"
+            f"tags: {len(vectors)} tracks have both vectors and tags, but {FOLDS} folds require at least {2 * FOLDS}:"
+            " add tags of more tracks"
         )
     order = np.random.default_rng(derived_seed(seed, "tags", len(vectors))).permutation(len(vectors))
     if method == "mlp":

@@ -90,7 +90,9 @@ class TwoTower(Baseline):
         lengths = np.diff(offsets)
         targets = np.flatnonzero(ranked[tracks] & (np.repeat(lengths, lengths) > 1))
         if not len(targets):
-            raise InputError("two-tower: no list of two training tracks holds one with content: nothing to learn from")
+            raise InputError(
+                "two-tower requires playlists of 2 training tracks with content, but there are 0: add content"
+            )
         starts = torch.from_numpy(np.repeat(offsets[:-1], lengths)[targets])
         sizes, positions = torch.from_numpy(np.repeat(lengths, lengths)[targets]), torch.from_numpy(targets)
         model = seeded_weights(

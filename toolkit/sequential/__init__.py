@@ -1,1 +1,1 @@
-"""BERT4Rec and SASRec, trained on all positions of flat playlists."""
+"""Sequential models over ids and content, trained at every position of flat playlists."""

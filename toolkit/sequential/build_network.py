@@ -1,4 +1,4 @@
-"""Network of a recipe's model entry: new for training, or blank for saved weights."""
+"""Networks for the model entries of a recipe, initialised for training or empty for saved weights."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Host:
-    """Surroundings of an architecture, for `ModelSpec.network`: a catalogue, and the parts around the layers.
+    """Catalogue and parts around an architecture, passed to `ModelSpec.network`.
 
-    - n_items: V, number of tracks.
-    - fresh: whether it will be trained; else weights are loaded into it, and its start does not matter.
+    - n_items: number V of tracks.
+    - parts: the parts around the layers.
+    - fresh: whether the network will be trained. Otherwise saved weights replace its initial weights.
     """
 
     n_items: int
@@ -35,7 +36,7 @@ class Host:
     fresh: bool = True
 
     def around(self, spec: ModelSpec) -> Network:
-        """A network around `spec.architecture()`."""
+        """Return a network around `spec.architecture()`."""
         from toolkit.sequential.hosted_network import HostedNetwork
 
         return HostedNetwork(spec, self.n_items, replace(self.parts, xavier=self.fresh))
@@ -51,18 +52,19 @@ def build(
     seed: int,
     folder: Path | None = None,
 ) -> Network:
-    """A network before training.
+    """Return an initialised network for training.
 
-    - counts: int [V + 1], training placements of each track. title_dim: columns of title vectors, 0 without titles.
-    - folder: where content is kept in a mapped file; None keeps it in memory.
+    - counts: int [V + 1], number of entries of each track in training playlists.
+    - title_dim: dimension of title vectors, 0 without titles.
+    - folder: folder for memory-mapped content; None keeps content in memory.
 
-    Raises `InputError` for an untied head that would have to rank unplayed tracks, and a match head without content.
+    Raises `InputError` if an untied head would have to rank unplayed tracks, or if a match head has no content.
     """
     played = counts > 0
     if modalities and spec.head == "untied" and spec.cold_rows != "none" and not played[1:].all():
         raise InputError(
-            f"head: untied cannot rank the {(~played[1:]).sum()} tracks without plays: use head: tied, or"
-            " cold_rows: none"
+            f"`head: untied` cannot rank the {(~played[1:]).sum()} tracks without plays: set `head: tied` or"
+            " `cold_rows: none`"
         )
     torch.manual_seed(derived_seed(seed, "initialisation"))
     table = match = None
@@ -89,10 +91,11 @@ def blank(
     played: np.ndarray,
     title_dim: int,
 ) -> Network:
-    """A network of the same shape, for `load_state_dict`.
+    """Return a network of the same shape, for `load_state_dict`.
 
-    - table_layout, match_layout: columns of each modality in the item table and the match head.
-    - played: bool [V + 1]. title_dim: columns of title vectors.
+    - table_layout, match_layout: number of columns of each modality in the item table and the match head.
+    - played: bool [V + 1], tracks in training playlists.
+    - title_dim: dimension of title vectors.
     """
     table = match = None
     if table_layout:
@@ -107,7 +110,10 @@ def blank(
 
 
 def _network(spec: ModelSpec, fusion: Fusion, parts: Parts, *, fresh: bool) -> Network:
-    """The network of `parts` with the recipe's choices. `played` and `log_plays` of `parts` are those of all tracks."""
+    """Return the network with the recipe's choices added to `parts`.
+
+    - parts: parts with `played` and `log_plays` for all tracks.
+    """
     assert parts.played is not None
     chosen = replace(
         parts,
@@ -122,12 +128,12 @@ def _network(spec: ModelSpec, fusion: Fusion, parts: Parts, *, fresh: bool) -> N
 
 
 def _matched(modalities: dict[str, Modality], fusion: Fusion) -> dict[str, Modality]:
-    """Modalities of the match head. Raises `InputError` where there are none."""
+    """Return the modalities of the match head. Raises `InputError` if there are none."""
     names = fusion.match_modalities or list(modalities)
     chosen = {name: modalities[name] for name in names if name in modalities}
     if not chosen:
         raise InputError(
-            f"match: true needs content, and this model has none of {', '.join(names) or 'the recipe'}:"
-            " name its modalities"
+            f"`match: true` requires content, but the model has no modality among {', '.join(names) or 'no names'}:"
+            " set `fusion.match` to modalities of the model"
         )
     return chosen

@@ -1,9 +1,8 @@
-"""Free ids of tracks without a training placement, predicted from their content.
+"""Free ids for tracks that are in no training playlist, predicted from their content.
 
-A ridge regression, in closed form, maps all modalities side by side to the free ids that training gave the played
-tracks. Its prediction for a cold track is what tracks of similar content have learned beyond their content's own
-vector, to which it is added as for any track. Source: Gantner et al. 2010, "Learning attribute-to-feature mappings for
-cold-start recommendations", section 4.
+A ridge regression in closed form maps the concatenated modalities to the free ids of played tracks. For a cold track it
+predicts what a free id would add to the track's content vector. Source: Gantner et al. 2010, "Learning
+attribute-to-feature mappings for cold-start recommendations", section 4.
 """
 
 from __future__ import annotations
@@ -26,18 +25,22 @@ BLOCK = 65_536
 
 
 class ColdRows:
-    """The regression of one catalogue; `fill` fits it to a table of free ids.
+    """Ridge regression from content to free ids for a catalogue.
 
-    - fitted: int64 [n], ids of tracks with a placement and content. tracks: int64 [c], those with content alone.
+    - fitted: int64 [n], ids of played tracks with content.
+    - tracks: int64 [c], ids of unplayed tracks with content.
     """
 
     def __init__(self, modalities: dict[str, Modality], played: np.ndarray) -> None:
-        """`played`: bool [V + 1]. Raises `InputError` where no played track has content."""
+        """Prepare the regression. Raises `InputError` if no played track has content.
+
+        - played: bool [V + 1], tracks in training playlists.
+        """
         columns, present = concatenated_columns(modalities, played)
         self.fitted, self.tracks = np.flatnonzero(played & present), np.flatnonzero(~played & present)
         if not len(self.fitted):
             raise InputError(
-                "cold_rows: predicted needs played tracks with content, and there are none: use cold_rows: none"
+                "`cold_rows: predicted` requires played tracks with content, but there are 0: set `cold_rows: none`"
             )
         self._mean = columns[self.fitted].mean(axis=0, dtype=np.float64)
         self._columns = columns
@@ -47,13 +50,16 @@ class ColdRows:
         self._regression = RidgeRegression(gram)
 
     def _blocks(self, tracks: np.ndarray) -> list[np.ndarray]:
-        """Centred columns of tracks, float64, in blocks."""
+        """Return centred columns of tracks, float64, in blocks."""
         cuts = range(0, len(tracks), BLOCK)
         return [self._columns[tracks[start : start + BLOCK]].astype(np.float64) - self._mean for start in cuts]
 
     @torch.no_grad()
     def fill(self, weight: torch.Tensor) -> float:
-        """Predict the rows of cold tracks in free ids float32 [V + 1 or more, H], in place; return the penalty."""
+        """Predict in place the free ids of cold tracks, and return the penalty.
+
+        - weight: free ids, float32 [V + 1 or more, H].
+        """
         targets = weight[torch.from_numpy(self.fitted).to(weight.device)].double().cpu().numpy()
         mean = targets.mean(axis=0)
         targets -= mean
@@ -68,9 +74,9 @@ class ColdRows:
         return penalty
 
     def _left_out_error(self, targets: np.ndarray, products: np.ndarray, penalty: float) -> float:
-        """Mean squared error of played tracks' rows, each predicted from all others.
+        """Return the leave-one-out mean squared error over the rows of played tracks.
 
-        It is the residual divided by one minus the leverage, so that nothing is fitted again.
+        The error of a left-out row is its residual divided by one minus its leverage, which requires no further fit.
         """
         sample = np.linspace(0, len(targets) - 1, min(len(targets), CHOSEN_ON)).astype(np.int64)
         rotated = (self._columns[self.fitted[sample]].astype(np.float64) - self._mean) @ self._regression.axes

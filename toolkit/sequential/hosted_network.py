@@ -1,4 +1,4 @@
-"""Network around an architecture of its own: item vectors in, hidden states out."""
+"""Network around an architecture from outside RecBole, which maps item vectors to hidden states."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ START = 0.02
 
 
 class Stream(nn.Module):
-    """The architecture of one stream, with the vector [H] of a hidden track where the objective hides any."""
+    """Architecture of a stream, with the vector [H] of a hidden track if the objective hides tracks."""
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
@@ -29,9 +29,10 @@ class Stream(nn.Module):
 
 
 class HostedNetwork(nn.Module):
-    """Free ids, and the layers of each stream; a `toolkit.sequential.network.Network`.
+    """Network with free ids and the layers of each stream; a `toolkit.sequential.network.Network`.
 
-    - spec: the model's entry. n_items: V.
+    - spec: the model's entry.
+    - n_items: V.
     """
 
     def __init__(self, spec: ModelSpec, n_items: int, parts: Parts) -> None:
@@ -52,7 +53,7 @@ class HostedNetwork(nn.Module):
         return Causal(self) if self.spec.objective == "causal" else Masked(self)
 
     def prepare(self, device: str) -> None:
-        """An architecture of its own decides by itself."""
+        """Do nothing, because a hosted architecture chooses its own kernels."""
 
     def encode(
         self, vectors: torch.Tensor, kept: torch.Tensor | None = None, titles: torch.Tensor | None = None
@@ -71,7 +72,7 @@ class HostedNetwork(nn.Module):
 
 
 def _start(parts: Parts) -> None:
-    """Start the content's projections by Xavier's rule; the layers keep their own start."""
+    """Initialise the content projections by Xavier's rule. The layers keep their own initialisation."""
     if parts.xavier and parts.regularises and parts.table is not None:
         for name, parameter in parts.table.named_parameters():
             if parameter.ndim == 2 and "deltas." not in name:
@@ -79,7 +80,7 @@ def _start(parts: Parts) -> None:
 
 
 class Layers(nn.Module):
-    """The layers of a network as an architecture: `forward(vectors, kept) -> states`."""
+    """Layers of a network as an architecture with `forward(vectors, kept) -> states`."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()

@@ -1,10 +1,10 @@
-"""A sequential model combined with a cold-start system: the system's scores are added to the model's, with one weight.
+"""Sequential model with the weighted scores of a cold-start system added.
 
-A transformer knows the tracks of a playlist by their free ids, and a track without plays does not have one. Its
-predictions for such tracks are worse than those of a system that is made to predict factors, but the two err on
-different playlists. The system is fitted next to the model, not inside it. For played tracks it has the factors
-themselves: a weight learned in training would reward what the system knows, but cold tracks need it for what it
-predicts. The weight is therefore chosen on the validation playlists.
+A transformer represents a played track by its free id, which an unplayed track does not have. For unplayed tracks its
+scores are worse than those of a system that predicts factors, but the errors of the two differ between playlists. The
+system is fitted separately. It uses fitted factors for played tracks and predicted factors for cold tracks, so a weight
+learned in training would reflect the fitted factors and not the predictions. The weight is therefore chosen on the
+validation playlists.
 """
 
 from __future__ import annotations
@@ -41,10 +41,11 @@ ADVICE = "advice"
 class AdvisedRanker(SequentialRanker):
     """Ranks tracks by a sequential model plus a cold-start system, with a weight chosen on validation.
 
-    `fit` takes the fitted `spec.cold_system` from `data.systems`. Nothing is added to the score of a track that the
-    system cannot rank. `fit` raises `InputError` without that system or without validation playlists.
+    `fit` reads the fitted `spec.cold_system` from `data.systems`. Tracks that the system cannot rank keep the model's
+    score. `fit` raises `InputError` without that system or without validation playlists.
 
-    - advice: the system. weight: factor of its scores.
+    - advice: the cold-start system.
+    - weight: factor of its scores.
     """
 
     name = "advised"
@@ -56,11 +57,11 @@ class AdvisedRanker(SequentialRanker):
         name, valid = self.spec.cold_system or "", data.valid
         if name not in data.systems:
             raise InputError(
-                f"cold_system={name!r} is not among the fitted systems ({', '.join(data.systems) or 'none'}):"
-                " add it to the recipe's baselines, or call fit(…, systems=[…])"
+                f"cold_system={name!r} must be a fitted system (one of: {', '.join(data.systems) or 'none'}):"
+                f" add {name!r} to the recipe's baselines, or call fit(…, systems=[…])"
             )
         if valid is None or not len(valid):
-            raise InputError("cold_system is weighed on validation playlists and there are none: take it out")
+            raise InputError(f"cold_system={name!r} requires validation playlists, but there are 0: remove cold_system")
         self.advice = None
         super().fit(data)
         if distributed.current().leads:
@@ -68,7 +69,7 @@ class AdvisedRanker(SequentialRanker):
         return self
 
     def _weight_advice(self, advice: Ranker, valid: HeldOut) -> None:
-        """Keep the weight whose ranking of validation playlists is best, the smallest of equals."""
+        """Set the weight with the best ranking on validation playlists. Ties are broken by the smaller weight."""
         from toolkit.evaluation.evaluator import evaluate
 
         chosen_on = sample_evenly(valid, CHOSEN_ON)
@@ -118,7 +119,7 @@ class AdvisedRanker(SequentialRanker):
 
 
 def _spread(scores: np.ndarray) -> float:
-    """Mean over playlists of the standard deviation of their finite scores [B, n]."""
+    """Return the mean over playlists of the standard deviation of finite scores [B, n]."""
     finite = np.where(np.isfinite(scores), scores, np.nan)
     kept = finite[np.isfinite(finite).any(axis=1)]
     return float(np.nanstd(kept, axis=1).mean()) if len(kept) else 0.0

@@ -1,4 +1,4 @@
-"""Item space of a network: from track ids to the vectors its layers read, and from its states to scores."""
+"""Item space of a network, which maps track ids to input vectors and hidden states to scores."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Step:
-    """Scores of one training step at n positions, and the column of each position's target, int64 [n]."""
+    """Scores of a training step at n positions, with the column of each position's target, int64 [n]."""
 
     scores: Scores
     targets: torch.Tensor
@@ -30,17 +30,19 @@ class Step:
 
 @dataclass(frozen=True)
 class Parts:
-    """Parts of a network around its layers, as a recipe chooses them.
+    """Parts around the layers of a network, as chosen in a recipe.
 
-    - played: bool [V + 1], tracks with a training placement. Free ids of the others are never trained, so they are left
-      out of item vectors and of the training softmax. None: every id counts, as in RecBole.
-    - id_embedding: whether items have free ids. id_dropout: share of items whose free id a training step leaves out.
-    - title_dim: columns of title vectors; 0 for a network that does not read titles.
-    - untied: whether the output head has vectors of its own.
-    - log_plays: log(1 + plays) [V + 1] of a popularity bias; None for no such bias.
-    - xavier: whether matrices start by Xavier's rule. identity: whether BERT4Rec's path to a mask starts as identities.
-    - strict: whether BERT4Rec hides, predicts and ranks as RecBole's does.
-    - late: whether the ids and each modality have layers of their own, instead of one set for their sum.
+    - played: bool [V + 1], tracks in training playlists. Free ids of other tracks are not trained and are left out of
+      item vectors and of the training softmax. None: every id counts, as in RecBole.
+    - id_embedding: whether items have free ids.
+    - id_dropout: share of items whose free id is dropped in a training step.
+    - title_dim: dimension of title vectors; 0 for a network that does not read titles.
+    - untied: whether the output head has its own vectors.
+    - log_plays: log(1 + plays) [V + 1] for a popularity bias; None for no such bias.
+    - xavier: whether matrices are initialised by Xavier's rule.
+    - identity: whether BERT4Rec's path to a mask is initialised with identity matrices.
+    - strict: whether BERT4Rec hides, predicts and ranks as RecBole does.
+    - late: whether the ids and each modality have their own layers instead of shared layers for their sum.
     """
 
     table: ItemTable | None = None
@@ -58,7 +60,7 @@ class Parts:
 
     @property
     def separates(self) -> bool:
-        """Whether there are streams to fuse late."""
+        """Whether the network has several streams for late fusion."""
         return self.late and self.table is not None
 
     @property
@@ -74,10 +76,10 @@ class Parts:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Tracks of a step: ids int64 [C] in ascending order, and their vectors [C, H].
+    """Candidate tracks of a step, as ids int64 [C] in ascending order and vectors [C, H].
 
-    - shared: int64 [K], those that are candidates of every position; None: all of them.
-    - log_q: float [K], log probability that each of these is in the sample.
+    - shared: int64 [K], tracks that are candidates at every position; None: all candidates.
+    - log_q: float [K], log probability that each shared track is in the sample.
     """
 
     ids: torch.Tensor
@@ -86,24 +88,26 @@ class Candidates:
     log_q: torch.Tensor | None
 
     def local(self, items: torch.Tensor) -> torch.Tensor:
-        """Positions in `ids` of tracks of the step; arbitrary for padding."""
+        """Return the positions in `ids` of tracks of the step. Positions of padding are arbitrary."""
         return torch.searchsorted(self.ids, items.contiguous())
 
     def lookup(self, items: torch.Tensor) -> torch.Tensor:
-        """Vectors [B, T, H] of tracks of the step; zero at padding."""
+        """Return the vectors [B, T, H] of tracks of the step. Padding is zero."""
         return F.embedding(self.local(items), self.rows) * (items > 0)[..., None]
 
 
 class ItemSpace:
-    """Free ids, content, heads and biases of one network.
+    """Free ids, content, heads and biases of a network.
 
-    Every parameter and buffer is registered on the network itself, under the names that RecBole's checkpoints and saved
-    models have (`item_embedding`, `item_table`, `late`, …).
+    Every parameter and buffer is registered on the network itself, under the names used in RecBole's checkpoints and in
+    saved models (`item_embedding`, `item_table`, `late`, …).
 
-    - ids: free id vectors [V + 1 or more, H]. n_items: V + 1. std: of what starts as noise.
+    - ids: free id vectors [V + 1 or more, H].
+    - n_items: V + 1.
+    - std: standard deviation of random initial values.
     - late: the stacks of all streams but the first; None for one stream.
-    - own_bias: [V + 1], a bias of the architecture's own.
-    - start: initialises what is registered by then. The title projection and the untied head draw after it.
+    - own_bias: [V + 1], the architecture's own bias.
+    - start: initialises what is registered so far. The title projection and the untied head are initialised later.
     """
 
     def __init__(
@@ -158,36 +162,41 @@ class ItemSpace:
 
     @property
     def candidates(self) -> torch.Tensor:
-        """Tracks of the full training softmax, int64 [C]."""
+        """Ids of the tracks in the full training softmax, int64 [C]."""
         return self._buffer("candidates")
 
     def open_gate(self, tracks: np.ndarray) -> None:
-        """Make the free ids of unplayed tracks, int64 [c], count as trained ones do."""
+        """Add the free ids of unplayed tracks, int64 [c], to item vectors, like trained ids."""
         self._buffer("id_gate")[torch.from_numpy(tracks)] = 1.0
 
     @torch.no_grad()
     def start_ids(self, vectors: np.ndarray) -> None:
-        """Start free ids as `vectors` float32 [V + 1, H], scaled to the size of random ones, unless all are zero."""
+        """Initialise free ids with `vectors`, scaled to the size of random values, unless all are zero.
+
+        - vectors: float32 [V + 1, H].
+        """
         if vectors.any():
             scale = self.std / max(float(vectors[vectors.any(axis=1)].std()), 1e-12)
             self.ids.weight[: len(vectors)].copy_(torch.from_numpy(vectors * scale))
 
     def use_sparse_gradients(self) -> None:
-        """Make tables of one vector per track have gradients for the rows of a step alone, for `RowAdamW`."""
+        """Use row-sparse gradients, for `RowAdamW`, in tables with a vector for each track."""
         for module in (self.ids, *(() if self.table is None else self.table.modules())):
             if isinstance(module, nn.Embedding):
                 module.sparse = True
 
     def release(self) -> None:
-        """Give back the memory of content that is mapped."""
+        """Release the memory pages of memory-mapped content."""
         for part in (self.table, self.match):
             if part is not None:
                 part.release()
 
     def vectors(self, items: torch.Tensor) -> torch.Tensor:
-        """Vectors of items int64 [n]: trained free ids plus content, [n, H].
+        """Return item vectors [n, H], the sum of trained free ids and content.
 
-        Under late fusion they are one stream beside the other, [n, streams · H].
+        - items: int64 [n].
+
+        Under late fusion the vectors of all streams are concatenated to [n, streams · H].
         """
         vectors = self.ids(items) * self._gate(items)
         if self.table is None:
@@ -205,13 +214,16 @@ class ItemSpace:
         return gate
 
     def inputs(self, items: torch.Tensor) -> torch.Tensor:
-        """Vectors [B, T, H] of playlists int64 [B, T]; zero at padding."""
+        """Return the vectors [B, T, H] of playlists int64 [B, T]. Padding is zero."""
         return self.vectors(items.flatten()).view(*items.shape, -1) * (items > 0)[..., None]
 
     def output_rows(self, items: torch.Tensor, vectors: torch.Tensor | None = None) -> torch.Tensor:
-        """Rows of the output head [n, H]. `vectors` are those of `items`, where they are known.
+        """Return rows of the output head [n, H].
 
-        A tied head has the item vectors themselves, streams added.
+        - items: the tracks.
+        - vectors: item vectors of `items`, if already computed.
+
+        A tied head uses the item vectors, summed over streams.
         """
         vectors = self.vectors(items) if vectors is None else vectors
         if self.output_head is not None:
@@ -219,7 +231,7 @@ class ItemSpace:
         return vectors if self.late is None else vectors.unflatten(-1, (-1, self.ids.embedding_dim)).sum(-2)
 
     def bias(self, items: torch.Tensor) -> torch.Tensor | None:
-        """Bias of each item [n]; None for a network without one."""
+        """Return the bias of each item [n], or None for a network without a bias."""
         bias = None if self.own_bias is None else self.own_bias[items]
         if self.popularity is None:
             return bias
@@ -227,7 +239,10 @@ class ItemSpace:
         return plays if bias is None else bias + plays
 
     def choose(self, items: torch.Tensor, sample: Sample | None) -> Candidates:
-        """Candidates of a step on windows int64 [B, T]: all trained tracks, or those of the windows and a sample."""
+        """Return the candidates of a step on windows int64 [B, T].
+
+        The candidates are all trained tracks, or the tracks of the windows and of `sample`.
+        """
         if sample is None:
             return Candidates(self.candidates, self.vectors(self.candidates), None, None)
         drawn = sample.draw(self.candidates)
@@ -240,9 +255,10 @@ class ItemSpace:
     def scored(
         self, chosen: Candidates, query: torch.Tensor, match: torch.Tensor | None, targets: torch.Tensor
     ) -> Step:
-        """Scores of a step's candidates.
+        """Return the scores of a step's candidates.
 
-        - query: states [n, H]. match: queries of the match head [n, D], where there is one.
+        - query: states [n, H].
+        - match: queries of the match head [n, D], if the network has one.
         - targets: track ids int64 [n].
         """
         output, bias, local = self.output_rows(chosen.ids, chosen.rows), self.bias(chosen.ids), chosen.local(targets)
@@ -263,7 +279,11 @@ class ItemSpace:
         return Step(scores, torch.full_like(local, len(shared)))
 
     def all_scores(self, query: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
-        """Scores [n, V + 1] of every item for states [n, H] of playlists int64 [n, T], for RecBole's trainer."""
+        """Return the scores [n, V + 1] of every item, for RecBole's trainer.
+
+        - query: states [n, H].
+        - items: playlists int64 [n, T].
+        """
         every = torch.arange(self.n_items, device=query.device)
         output = self.output_rows(every)
         match = None if self.match is None else self.match.whole(items)
@@ -271,10 +291,11 @@ class ItemSpace:
         return Scores(query, output, match, content, self.bias(every)).logits()
 
     def weights(self) -> list[tuple[str, str, str, float]]:
-        """Learned weights of modalities: (what weighs, its label in reports, modality, value).
+        """Return the learned weights of modalities as tuples (part, label in reports, modality, value).
 
-        What weighs is the join, by its mean share of a track's vector (`ItemTable.shares`); `stream`, by the factor of
-        its stack under late fusion, ids included; `match`, by its weight in the match head.
+        The part is the name of the join, with the modality's mean share of a track's vector (`ItemTable.shares`);
+        `stream`, with the factor of the modality's stack under late fusion, ids included; or `match`, with the
+        modality's weight in the match head.
         """
         rows: list[tuple[str, str, str, float]] = []
         if self.table is not None and (shares := self.table.fusion.join.shares) is not None:
@@ -287,14 +308,17 @@ class ItemSpace:
         return rows
 
     def reorder(self, modality: str, order: torch.Tensor) -> None:
-        """Give every track the vectors of another one in one modality: order int64 [V + 1]."""
+        """Give each track the vector of track `order[track]` in a modality.
+
+        - order: int64 [V + 1].
+        """
         for part in (self.table, self.match):
             if part is not None and modality in part.names:
                 part.reorder(modality, order)
 
 
 def _corrected(bias: torch.Tensor | None, log_q: torch.Tensor | None) -> torch.Tensor | None:
-    """Bias less the log probability of being sampled, where either is known."""
+    """Return the bias minus the log probability of being sampled; None without both."""
     if log_q is None:
         return bias
     return -log_q if bias is None else bias - log_q

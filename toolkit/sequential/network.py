@@ -1,7 +1,7 @@
-"""The parts that every sequential network offers: what training and ranking rely on, whatever the architecture.
+"""Interface of sequential networks that training and ranking require of any architecture.
 
-A network is a `torch.nn.Module` that owns an item space (`item_space.py`) and names its objective
-(`training/objectives.py`). RecBole's models, subclassed, and the network around any other architecture are such.
+A network is a `torch.nn.Module` with an item space (`item_space.py`) and an objective (`training/objectives.py`).
+Subclasses of RecBole's models and `HostedNetwork` implement the interface.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Network(Protocol):
-    """Layers between an item space and an objective; the methods after `prepare` are those of a module.
+    """Network between an item space and an objective. The methods after `prepare` are those of a module.
 
     - max_seq_length: longest playlist [T] that the layers read.
     """
@@ -28,22 +28,20 @@ class Network(Protocol):
 
     @property
     def objective(self) -> Objective:
-        """What a training step predicts, and what is read of a playlist to rank."""
+        """Objective, which defines the targets of a training step and the query of a playlist."""
 
     def encode(
         self, vectors: torch.Tensor, kept: torch.Tensor | None = None, titles: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Hidden states of playlists.
+        """Return the hidden states [B, T, H] of playlists.
 
         - vectors: item vectors [B, T, H], left-aligned; [B, T, streams · H] under late fusion.
-        - kept: bool [B, T], False at padding; None where the padding does not matter.
-        - titles: title vectors [B, d], where the network reads titles.
-
-        Returns [B, T, H].
+        - kept: bool [B, T], False at padding; None if padding has no effect.
+        - titles: title vectors [B, d], if the network reads titles.
         """
 
     def prepare(self, device: str) -> None:
-        """Choose what training on `device` may compute faster. Called once, before the first step."""
+        """Choose faster computations for training on `device`. Called once, before the first step."""
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
 
@@ -61,12 +59,12 @@ class Network(Protocol):
 
 
 class MaskedNetwork(Network, Protocol):
-    """A network that can hide tracks.
+    """Network that can hide tracks.
 
-    - mask_ratio: share of tracks that a training step hides.
+    - mask_ratio: share of tracks hidden in a training step.
     """
 
     mask_ratio: float
 
     def mask(self) -> torch.Tensor:
-        """The vector [H] at a hidden track; under late fusion those of all streams side by side."""
+        """Return the vector [H] of a hidden track; under late fusion the concatenated vectors of all streams."""

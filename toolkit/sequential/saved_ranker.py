@@ -1,4 +1,4 @@
-"""Files of a fitted sequential ranker: `model.safetensors`, `model.json`, and a folder `titles` of its encoder."""
+"""Reader and writer of fitted sequential rankers: `model.safetensors`, `model.json` and a folder `titles`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def write_ranker(ranker: SequentialRanker, directory: Path) -> None:
-    """Write all that `read_ranker` needs."""
+    """Write everything that `read_ranker` requires."""
     space, neighbours = ranker.model.space, ranker.neighbours
     tensors = dict(ranker.model.state_dict()) | {"played": torch.from_numpy(ranker.played)}
     if len(ranker.predicted):
@@ -54,7 +54,7 @@ def write_ranker(ranker: SequentialRanker, directory: Path) -> None:
 
 
 def read_ranker(cls: type[Fitted], directory: Path, *, device: str) -> Fitted:
-    """The ranker that `write_ranker` wrote, on `device`. Raises `RunDirectoryError` for missing or damaged files."""
+    """Return the ranker that `write_ranker` wrote. Raises `RunDirectoryError` for missing or damaged files."""
     tensors, info = checkpoint_tensors.read(directory / "model.safetensors")
     titles: Encoder | None = None
     if name := info.get("title_encoder"):

@@ -1,4 +1,4 @@
-"""A sequential model as a ranker: built from a recipe's model entry, trained, saved and loaded."""
+"""Ranker by a sequential model, built from a recipe's model entry, trained, saved and loaded."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class SequentialRanker(PlaylistScorer):
     """Ranks tracks by a sequential model over ids, content or both, as an entry of a recipe's `models` describes it.
 
     - titles: encoder of playlist titles, if `spec.titles` is set.
-    - curve: one row per epoch, of epoch, loss, seconds and validation metrics.
+    - curve: a row for each epoch with epoch, loss, seconds and validation metrics.
     """
 
     name: ClassVar[str] = "sequential"
@@ -57,7 +57,7 @@ class SequentialRanker(PlaylistScorer):
         self, spec: ModelSpec, fusion: Fusion, *, name: str = "sequential", titles: Encoder | None = None
     ) -> None:
         if spec.titles and titles is None:
-            raise InputError("titles: true needs a `titles` encoder in the recipe")
+            raise InputError("`titles: true` requires a title encoder: add `titles` to the recipe")
         super().__init__(spec, fusion, titles if spec.titles else None)
         self.system = name
         self.curve: list[dict[str, float]] = []
@@ -66,7 +66,7 @@ class SequentialRanker(PlaylistScorer):
         self.predicted = np.zeros(0, np.int64)
 
     def fit(self, data: TrainingData) -> Self:
-        """Train on `data.train`, stopping early by `spec.select` on `data.valid`.
+        """Train on `data.train`, with early stopping by `spec.select` on `data.valid`.
 
         A killed fit resumes from `data.workdir`.
         """
@@ -115,7 +115,7 @@ class SequentialRanker(PlaylistScorer):
         self.model.space.open_gate(self.predicted)
 
     def _predict_cold(self) -> None:
-        """Predict the free ids of cold tracks from the weights as they are."""
+        """Predict the free ids of cold tracks from the current weights."""
         self.forget()
         if self.cold is not None:
             self.cold.fill(self.model.space.ids.weight)
@@ -132,7 +132,7 @@ class SequentialRanker(PlaylistScorer):
 
     @torch.inference_mode()
     def _weight_neighbours(self, neighbours: Neighbours, valid: HeldOut) -> None:
-        """Keep the neighbours' weight whose ranking of `valid` is best, the smallest of equals."""
+        """Set the neighbours' weight with the best ranking of `valid`. Ties are broken by the smaller weight."""
         queries, k = valid.queries(), int(self.spec.select.partition("@")[2])
         self.neighbours = replace(neighbours, weight=1.0)
         states, matches, near = self._encode(queries)
@@ -158,7 +158,7 @@ class SequentialRanker(PlaylistScorer):
 
     @torch.inference_mode()
     def item_vectors(self, items: np.ndarray) -> np.ndarray:
-        """Vectors that the head compares with a playlist: float32 [n, H]; NaN for tracks that are not ranked."""
+        """Return the item vectors that the head uses: float32 [n, H], NaN for tracks that are not ranked."""
         self.model.eval()
         rows = torch.from_numpy(items.astype(np.int64)).to(self.device)
         vectors = self.model.space.output_rows(rows).float().cpu().numpy()
@@ -174,7 +174,7 @@ class SequentialRanker(PlaylistScorer):
         return {name: table.modality(name, rows).float().cpu().numpy() for name in names if table is not None}
 
     def modality_weights(self) -> list[ModalityWeight]:
-        """Learned weights of the modalities, those of `ItemSpace.weights`; empty where none is learned."""
+        """Return the learned weights of the modalities (see `ItemSpace.weights`), or an empty list."""
         return [
             {"modality": name, "of": of, "label": label, "value": round(value, 6)}
             for of, label, name, value in self.model.space.weights()
@@ -185,12 +185,12 @@ class SequentialRanker(PlaylistScorer):
         return table is not None and modality in table.names
 
     def shuffle(self, modality: str, present: np.ndarray, *, seed: int) -> np.ndarray:
-        """Permute one modality's vectors among the tracks that have it.
+        """Permute the vectors of a modality among the tracks that have it.
 
         - present: bool [V + 1], tracks that have the modality.
 
-        Returns int64 [V + 1], the track whose vector each track got. Values filled in from the modality stay.
-        Permutation importance: Breiman 2001, "Random forests", section 10.
+        Returns int64 [V + 1], the track that each track's new vector comes from. Values imputed from the modality are
+        not recomputed. Permutation importance: Breiman 2001, "Random forests", section 10.
         """
         order = np.arange(len(present))
         order[present] = np.random.default_rng(seed).permutation(np.flatnonzero(present))
@@ -199,7 +199,7 @@ class SequentialRanker(PlaylistScorer):
         return order
 
     def save(self, directory: Path) -> None:
-        """Weights and content as safetensors, the recipe's entries as JSON."""
+        """Write weights and content as safetensors, and the recipe's entries as JSON."""
         write_ranker(self, directory)
 
     @classmethod
@@ -213,7 +213,7 @@ class SequentialRanker(PlaylistScorer):
 
 
 def _measured(ids: np.ndarray, valid: HeldOut, k: int) -> dict[str, float]:
-    """Mean of the selecting metrics at k over rankings int [B, k] of held-out playlists."""
+    """Return the mean of the selection metrics at k over rankings int [B, k] of held-out playlists."""
     from toolkit.contracts.metric import Block, named
     from toolkit.evaluation.metrics import hits
 

@@ -226,7 +226,7 @@ def test_a_loaded_model_gives_the_same_scores(
     np.testing.assert_array_equal(loaded.score(QUERIES, items), fitted[cls].score(QUERIES, items))
     assert (loaded.underfit, loaded.curve, loaded.n_items) == (fitted[cls].underfit, fitted[cls].curve, V)
     (tmp_path / "model" / "training.json").unlink()
-    with pytest.raises(RunDirectoryError, match="delete it and fit it again"):
+    with pytest.raises(RunDirectoryError, match="delete the folder and fit the ranker again"):
         cls.load(tmp_path / "model")
 
 
@@ -236,7 +236,7 @@ def test_a_loaded_model_gives_the_same_scores(
         (StockSASRec, {"epoch": 3}, "recbole-sasrec: epoch is not a key: did you mean epochs?"),
         (StockSASRec, {"epochs": 0}, "epochs=0 must be"),
         (StockSASRec, {"heads": 3}, "hidden_size=64 must be a multiple of heads=3"),
-        (StockBERT4Rec, {"max_length": 4}, "max_length=4 must be >= 5"),
+        (StockBERT4Rec, {"max_length": 4}, "max_length=4 must be at least 5"),
     ],
 )
 def test_wrong_parameters_are_refused_by_name(cls: type[StockRanker], params: dict[str, Any], message: str) -> None:
@@ -248,9 +248,9 @@ def test_wrong_parameters_are_refused_by_name(cls: type[StockRanker], params: di
 def test_errors_of_a_fit_are_one_line(split: Split) -> None:
     with pytest.raises(SegueError, match="recbole-sasrec is not fitted"):
         StockSASRec().score(QUERIES, np.arange(3))
-    with pytest.raises(InputError, match="leave the recbole baselines out"):
+    with pytest.raises(InputError, match="remove the recbole baselines"):
         StockSASRec(memory_gb=1e-6).fit(TrainingData(split.train, device="cpu"))
-    with pytest.raises(SegueError, match=r"the loss of SASRec became nan: lower learning_rate=1e\+30"):
+    with pytest.raises(SegueError, match=r"the loss of SASRec is nan: reduce learning_rate=1e\+30"):
         StockSASRec(**{**SMALL, "learning_rate": 1e30, "train_batch_size": 4}).fit(
             TrainingData(split.train, device="cpu")
         )
@@ -268,8 +268,8 @@ def test_a_step_larger_than_memory_is_refused_before_allocation(
         assert not StockSASRec(**{**SMALL, "max_length": 10}).memory_problem(split.train, "cpu")
     monkeypatch.setattr("toolkit.baselines.stock.stock_models.free_memory", lambda device: 100)
     message = (
-        r"recbole-bert4rec: scores of a step of train_batch_size=\d+ rows over \d+ tracks take at least .*"
-        r" lower it, such as to \d+"
+        r"recbole-bert4rec: the scores of train_batch_size=\d+ rows over \d+ tracks take at least .*"
+        r" reduce train_batch_size to \d+"
     )
     with pytest.raises(InputError, match=message):
         StockBERT4Rec(**SMALL).fit(TrainingData(split.train, split.valid, device="cpu"))

@@ -113,7 +113,7 @@ def test_a_killed_fit_resumes_and_ends_with_the_same_state(
 
 def test_a_modality_that_is_not_log_mel_is_refused(planted: Planted) -> None:
     data, _ = planted
-    with pytest.raises(InputError, match="takes one modality, not 2"):
+    with pytest.raises(InputError, match="requires exactly 1 modality, but 2 are set"):
         ContentUser().fit(data)
-    with pytest.raises(InputError, match="modality 'audio' is of encoder '': encode it with log-mel"):
+    with pytest.raises(InputError, match="modality 'audio' is from encoder '': encode 'audio' with log-mel"):
         ContentUser().fit(replace(data, modalities={"audio": data.modalities["audio"]}))

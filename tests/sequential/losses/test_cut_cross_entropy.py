@@ -86,8 +86,8 @@ def test_refusal_names_why_cut_cross_entropy_is_not_used() -> None:
     assert cut_cross_entropy.refusal(whole, AMPERE, bf16=True) is None
     assert "is not installed" in str(cut_cross_entropy.refusal(None, AMPERE, bf16=True))
     assert "bf16: off" in str(cut_cross_entropy.refusal(whole, AMPERE, bf16=False))
-    assert "this one is 7.5" in str(cut_cross_entropy.refusal(whole, TURING, bf16=True))
-    assert "install a newer one" in str(cut_cross_entropy.refusal(older, AMPERE, bf16=True))
+    assert "7.5 is below 8.0" in str(cut_cross_entropy.refusal(whole, TURING, bf16=True))
+    assert "install a newer release" in str(cut_cross_entropy.refusal(older, AMPERE, bf16=True))
 
 
 def test_a_cpu_never_loads_cut_cross_entropy(caplog: pytest.LogCaptureFixture) -> None:

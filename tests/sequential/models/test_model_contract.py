@@ -158,7 +158,7 @@ class Deaf(MeanModel):
 
 
 class Forgets(MeanModel):
-    """A counter that is no buffer: a saved model ranks otherwise."""
+    """A counter that is no buffer: a loaded model must rank identically."""
 
     class Layers(Mean):
         def __init__(self, hidden: int) -> None:
@@ -177,17 +177,17 @@ class Forgets(MeanModel):
 @pytest.mark.parametrize(
     ("cls", "message"),
     [
-        (SeesAhead, "a causal model must not see ahead"),
-        (OneSided, "under `masked` they see both sides"),
-        (CountsPadding, "padding counts somewhere"),
-        (ReadsPadding, "leave out positions where `kept` is False|padding counts somewhere"),
-        (EmptyRows, "states are not finite"),
-        (MixesRows, "rows must not mix|padding counts somewhere"),
-        (OtherShape, "must return states"),
-        (DropsAlways, "two calls in evaluation mode differ"),
-        (SharesLayers, "share parameters"),
-        (Deaf, "no state depends on track"),
-        (Forgets, "a saved model ranks otherwise"),
+        (SeesAhead, "mask later tracks in a causal model"),
+        (OneSided, "attend to both sides in a masked model"),
+        (CountsPadding, "the amount of padding changes the states"),
+        (ReadsPadding, "mask positions where `kept` is False|the amount of padding changes the states"),
+        (EmptyRows, "states must be finite"),
+        (MixesRows, "compute each row independently|the amount of padding changes the states"),
+        (OtherShape, "and must return"),
+        (DropsAlways, "calls in evaluation mode must be repeatable"),
+        (SharesLayers, "must not share parameters"),
+        (Deaf, "some state must depend on track"),
+        (Forgets, "a loaded model must rank identically"),
     ],
 )
 def test_broken_models_are_caught(cls: type[ModelSpec], message: str) -> None:

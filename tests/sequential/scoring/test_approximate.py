@@ -66,7 +66,7 @@ def test_rank_uses_the_approximate_index_until_the_next_fit() -> None:
 
 @pytest.mark.parametrize(("probes", "items"), [(0, 5), (1, 0)])
 def test_an_index_without_probes_or_items_is_refused(probes: int, items: int) -> None:
-    with pytest.raises(InputError, match=rf"probes={probes} and {items} items must be >= 1"):
+    with pytest.raises(InputError, match=rf"probes={probes} and the number of items {items} must be at least 1"):
         ApproximateIndex(torch.ones(9, 2).__getitem__, torch.arange(items), probes=probes)
 
 

@@ -36,7 +36,7 @@ def test_no_more_parameters_are_counted_than_there_are(kind: str, sizes: dict[st
     [
         (
             {"hidden_size": 1_000_000},
-            r"hidden_size=1000000, inner_size=4000000, layers=2 .* over 48 tracks are 24,.* use smaller sizes",
+            r"hidden_size=1000000, inner_size=4000000, layers=2 .* over 48 tracks are 24,.* reduce the sizes",
         ),
         ({"inner_size": 10**15}, "inner_size=1000000000000000, "),
         ({"layers": 10**12}, "layers=1000000000000 "),
@@ -58,7 +58,7 @@ def test_a_training_that_fits_in_memory_passes() -> None:
     settings = spec(hidden_size=64)
     # 2 layers of 50,000 numbers, 1,000,000 tracks of 64: five copies of 256 MB
     memory_estimate.check(settings, 10**6, 256, free=13 * GB // 10)
-    with pytest.raises(InputError, match="parameters, which take at least 1.3 GB in training, and 1.2 GB are free"):
+    with pytest.raises(InputError, match="parameters, which take at least 1.3 GB in training, but 1.2 GB are free"):
         memory_estimate.check(settings, 10**6, 256, free=12 * GB // 10)
 
 

@@ -276,7 +276,7 @@ def test_a_nan_loss_raises_segue_error() -> None:
     with torch.no_grad():
         made.item_embedding.weight[5] = float("nan")
     with pytest.raises(
-        SegueError, match=r"the loss became nan in epoch 1: lower lr=0\.003, or set bf16: off"
+        SegueError, match=r"the loss is nan in epoch 1: reduce lr=0\.003, or set `bf16: off`"
     ) as caught:
         trainer(made).run()
     assert caught.value.exit_code == 1
@@ -285,13 +285,13 @@ def test_a_nan_loss_raises_segue_error() -> None:
 def test_infinite_weights_after_the_last_step_raise_segue_error() -> None:
     # the one step of the epoch has a finite loss, and what it leaves is never trained on
     with pytest.raises(
-        SegueError, match=r"weights are no longer finite after epoch 1: lower lr=1e\+300, or set bf16: off"
+        SegueError, match=r"weights are not finite after epoch 1: reduce lr=1e\+300, or set `bf16: off`"
     ):
         trainer(fresh("sasrec"), lr=1e300, epochs=1, batch_tokens=1_000_000).run()
 
 
 def test_playlists_of_one_track_are_refused() -> None:
-    with pytest.raises(InputError, match="none of 3 training playlists has 2 tracks"):
+    with pytest.raises(InputError, match="none of the 3 training playlists has at least 2 tracks"):
         trainer(fresh("sasrec"), train=training([[1], [2], [3]], V))
 
 

@@ -113,7 +113,8 @@ class StockRanker(Baseline):
         super().__init__(**params)
         if self.params.hidden_size % getattr(self.params, "heads", 1):
             raise InputError(
-                f"{self.name}: hidden_size={self.params.hidden_size} must be a multiple of heads={self.params.heads}"
+                f"{self.name}: hidden_size={self.params.hidden_size} must be a multiple of heads={self.params.heads}:"
+                " change either setting"
             )
         self.underfit = False
         self.curve: list[dict[str, float]] = []
@@ -242,8 +243,8 @@ class StockRanker(Baseline):
             return ""
         fits = max(1, self.params.train_batch_size * free // (2 * need))
         return (
-            f"scores of a step of train_batch_size={self.params.train_batch_size} rows over {n_items:,} tracks take at"
-            f" least {need / 1e9:.1f} GB in RecBole's loss, and {free / 1e9:.1f} are free: lower it, such as to {fits}"
+            f"the scores of train_batch_size={self.params.train_batch_size} rows over {n_items:,} tracks take at least"
+            f" {need / 1e9:.1f} GB in RecBole's loss, but {free / 1e9:.1f} are free: reduce train_batch_size to {fits}"
         )
 
     @abstractmethod
@@ -289,8 +290,8 @@ class StockBERT4Rec(StockRanker):
         super().__init__(**params)
         if self.params.max_length < 5:
             raise InputError(
-                f"{self.name}: max_length={self.params.max_length} must be >= 5:"
-                " RecBole masks int(0.2 * max_length) tracks"
+                f"{self.name}: max_length={self.params.max_length} must be at least 5, because RecBole masks"
+                " int(0.2 * max_length) tracks: raise max_length"
             )
 
     @property

@@ -86,7 +86,7 @@ class StockTrainer(bridge.Trainer):
             if str(error) != "Training loss is nan":
                 raise
             raise SegueError(
-                f"the loss of {self.config['model']} became nan: lower learning_rate={self.learning_rate:g}"
+                f"the loss of {self.config['model']} is nan: reduce learning_rate={self.learning_rate:g}"
             ) from None
         if self.best:
             self.model.load_state_dict(self.best)

@@ -1,9 +1,9 @@
-"""The match head: candidates that resemble the playlist so far, modality by modality.
+"""Match head, which scores the content similarity of a candidate to the playlist in each modality.
 
-To a candidate's score is added Σ_m w_m · ⟨prefix sum of modality m over the
-seeds, divided by √n; the candidate's modality m⟩. It is linear in the playlist,
-works for tracks never played, and is extra columns of the item table's matrix
-product. With random codes for artist or album the inner product is "same artist".
+It adds Σ_m w_m · ⟨sum of the seeds in modality m, divided by √n; the candidate in modality m⟩ to a candidate's score.
+The score is linear in the playlist and is defined for unplayed tracks. It is computed by extra columns in the matrix
+product with the item table. With random codes for artists or albums the inner product is 1 for tracks with the same
+artist or album and about 0 otherwise.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ def _reduction(modality: Modality) -> str:
 
 
 class MatchHead(nn.Module):
-    """Fixed normalised content of every track, and one learned weight per modality.
+    """Fixed normalised content of every track, with a learned weight for each modality.
 
-    - table: precision of the content. folder: where it is kept in a mapped file; None keeps it in memory.
+    - table: precision of the content.
+    - folder: folder for memory-mapped content; None keeps content in memory.
     """
 
     scale: torch.Tensor | None
@@ -54,40 +55,44 @@ class MatchHead(nn.Module):
         self.weight = nn.Parameter(torch.ones(len(blocks)))
 
     def release(self) -> None:
-        """Give back the memory of content that is mapped."""
+        """Release the memory pages of memory-mapped content."""
         self._stored.release()
 
     def layout(self) -> dict[str, int]:
-        """Columns of each modality, in their order, for `blank`."""
+        """Return the number of columns of each modality, in order, for `blank`."""
         return dict(zip(self.names, self.dims, strict=True))
 
     @classmethod
     def blank(cls, layout: Mapping[str, int], rows: int, table: Precision = "float32") -> MatchHead:
-        """A head of the same layout to load saved weights and content into; `rows` is V + 1."""
+        """Return a head of the same layout for saved weights and content.
+
+        - rows: V + 1.
+        """
         absent = np.zeros(rows, bool)
         return cls(
             {name: Modality(name, np.zeros((rows, dim), np.float32), absent) for name, dim in layout.items()}, table
         )
 
     def rows(self, items: torch.Tensor | slice) -> torch.Tensor:
-        """Content of `items`, int64 [...] or a slice: [..., D]; padding is zero."""
+        """Return the content [..., D] of `items`, int64 [...] or a slice. Padding is zero."""
         return gather(self.get_buffer("content"), self.scale, items, self.get_buffer("modality_of"))
 
     def _weighted(self, sums: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
         return sums / counts.clamp(min=1).sqrt()[..., None] * self.weight[self.get_buffer("modality_of")]
 
     def prefix(self, items: torch.Tensor) -> torch.Tensor:
-        """Match query of every prefix of playlists int64 [B, T]: [B, T, D]."""
+        """Return the match query of every prefix of playlists int64 [B, T]: [B, T, D]."""
         return self._weighted(self.rows(items).cumsum(1), (items > 0).cumsum(1))
 
     def whole(self, items: torch.Tensor) -> torch.Tensor:
-        """Match query of whole playlists int64 [B, T], padding 0: [B, D]."""
+        """Return the match query of whole playlists int64 [B, T], padded with 0: [B, D]."""
         return self._weighted(self.rows(items).sum(1), (items > 0).sum(1))
 
     def bags(self, seeds: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
-        """Match query [B, D] of whole playlists of any length, flat.
+        """Return the match query [B, D] of whole playlists of any length, stored flat.
 
-        - seeds: [n]. offsets: [B + 1]; playlist b has the seeds offsets[b]…offsets[b + 1] − 1.
+        - seeds: [n].
+        - offsets: [B + 1]. Playlist b has the seeds offsets[b]…offsets[b + 1] − 1.
         """
         offsets = offsets.to(seeds.device)
         distinct, rows = seeds.long().unique(return_inverse=True)
@@ -96,7 +101,10 @@ class MatchHead(nn.Module):
 
     @torch.no_grad()
     def reorder(self, name: str, order: torch.Tensor) -> None:
-        """Give every track the vectors of another one in one modality: order int64 [V + 1]."""
+        """Give each track the vector of track `order[track]` in a modality.
+
+        - order: int64 [V + 1].
+        """
         number, content = self.names.index(name), self.get_buffer("content")
         columns = self.get_buffer("modality_of") == number
         content[:, columns] = content[:, columns][order]
@@ -104,5 +112,5 @@ class MatchHead(nn.Module):
             self.scale[:, number] = self.scale[order, number]
 
     def weights(self) -> dict[str, float]:
-        """The learned weight of each modality."""
+        """Return the learned weight of each modality."""
         return dict(zip(self.names, self.weight.detach().tolist(), strict=True))

@@ -1,13 +1,13 @@
-"""The neighbour head: candidates that share playlists with the tracks so far, item-kNN inside the model.
+"""Neighbour head, which adds item-kNN scores to the scores of a sequential model.
 
-To a candidate's score is added w · Σ_s sim(s, c) / √n over the n seeds s, where sim is cosine co-occurrence cut to each
-track's nearest. A transformer trained on few playlists does not recover these counts from gradient steps, and the two
-err on different playlists.
+It adds w · Σ_s sim(s, c) / √n over the n seeds s to the score of candidate c, where sim is cosine co-occurrence, kept
+for the nearest tracks of each track. A transformer trained on few playlists does not recover these counts by gradient
+steps, and the errors of item-kNN and of the transformer differ between playlists.
 
-The rest of the model learns without it. With it in training, the transformer learns only what co-occurrence leaves
-unexplained and the sum ranks worse (Recall@50 on the validation playlists of mpd5k: .270 with similarities of other
-folds in training, .292 learned apart). So w is not a training parameter; it is one of a few values, chosen by the
-ranking of the validation playlists.
+The rest of the model is trained without the neighbours. If they are part of training, the transformer learns only what
+co-occurrence does not explain, and the sum ranks worse (Recall@50 on the validation playlists of mpd5k: .270 with
+similarities from other folds in training, .292 if trained apart). Therefore w is not a trainable parameter. It is
+selected among a few values on the validation playlists.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Each track's N most similar tracks, and the weight of their scores.
+    """The N most similar tracks of each track, with the weight of their scores.
 
     - ids: int32 [V + 1, N], padded with 0.
-    - similarity: float32 [V + 1, N], in units of the mean similarity of a track's nearest one: a weight means the same
-      on sparse and dense corpora.
+    - similarity: float32 [V + 1, N], divided by the mean similarity of a track and its nearest track, so a weight has
+      the same meaning on sparse and dense corpora.
     """
 
     ids: np.ndarray
@@ -38,7 +38,10 @@ class Neighbours:
 
     @classmethod
     def of(cls, plays: sp.csr_matrix, n: int) -> Self:
-        """The n nearest tracks by shared playlists, the rows of `plays` (zeros and ones [p, V + 1])."""
+        """Return the n nearest tracks of each track by shared playlists.
+
+        - plays: zeros and ones [p, V + 1], the tracks of each playlist.
+        """
         kept = sp.vstack([top_per_row(part, n) for part in similarities(plays)], format="csr")
         sizes = np.diff(kept.indptr)
         # no wider than any track needs: n may be more than all tracks there are
@@ -51,11 +54,12 @@ class Neighbours:
         return cls(ids, similarity / best[best > 0].mean(dtype=np.float64) if best.any() else similarity)
 
     def scores(self, seeds: np.ndarray, offsets: np.ndarray) -> sp.csc_matrix:
-        """Additions to every track's score, float32 [B, V + 1].
+        """Return what neighbours add to the score of every track: float32 [B, V + 1].
 
-        - seeds: [n]. offsets: [B + 1]; playlist b has the seeds offsets[b]…offsets[b + 1] − 1.
+        - seeds: [n].
+        - offsets: [B + 1]. Playlist b has the seeds offsets[b]…offsets[b + 1] − 1.
 
-        Tracks that share no playlist with a seed, such as unplayed ones, get nothing.
+        The value is 0 for tracks that share no playlist with a seed, such as unplayed tracks.
         """
         counts = np.diff(offsets)
         share = np.float32(self.weight) / np.sqrt(np.maximum(counts, 1), dtype=np.float32)

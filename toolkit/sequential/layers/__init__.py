@@ -1,1 +1,1 @@
-"""Layers between item vectors and hidden states, one architecture a file."""
+"""Layers between item vectors and hidden states, with one architecture per file."""

@@ -1,4 +1,4 @@
-"""RecBole's transformer layers, run by `scaled_dot_product_attention` over their own parameters, padded or packed."""
+"""RecBole's transformer layers computed by `scaled_dot_product_attention`, with padded or packed playlists."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Packing:
-    """The N positions of playlists [B, T] that hold a track, one playlist after another, without padding.
+    """Positions of the N tracks in padded playlists [B, T], ordered by playlist.
 
-    - rows, columns: int64 [N], the padded position of each. shape: (B, T).
-    - offsets: int64 [B + 1], where each playlist begins.
+    - rows, columns: int64 [N], the padded position of each track.
+    - shape: (B, T).
+    - offsets: int64 [B + 1], the start of each playlist.
     """
 
     rows: torch.Tensor
@@ -28,20 +29,20 @@ class Packing:
 
     @classmethod
     def of(cls, kept: torch.Tensor) -> Packing:
-        """From bool [B, T], at least one True a row."""
+        """Return the packing of `kept`, bool [B, T] with at least one True in each row."""
         rows, columns = kept.nonzero(as_tuple=True)
         return cls(rows, columns, F.pad(kept.sum(1).cumsum(0), (1, 0)), (len(kept), kept.shape[1]))
 
     def pack(self, padded: torch.Tensor) -> torch.Tensor:
-        """[B, T, H] -> [N, H]."""
+        """Remove padding: [B, T, H] -> [N, H]."""
         return padded[self.rows, self.columns]
 
     def unpack(self, packed: torch.Tensor) -> torch.Tensor:
-        """[N, H] -> [B, T, H], zero at padding."""
+        """Restore padding with zeros: [N, H] -> [B, T, H]."""
         return packed.new_zeros(*self.shape, packed.shape[-1]).index_put((self.rows, self.columns), packed)
 
     def attend(self, projected: torch.Tensor, *, causal: bool, dropout: float) -> torch.Tensor:
-        """Attention inside each playlist: query, key and value [N, 3, heads, d] -> [N, heads, d].
+        """Compute attention within each playlist: query, key and value [N, 3, heads, d] -> [N, heads, d].
 
         PyTorch has no kernel for `causal` on a CPU.
         """
@@ -59,10 +60,10 @@ class Packing:
 
 
 def drop(hidden: torch.Tensor, share: float) -> torch.Tensor:
-    """Dropout of training.
+    """Apply training dropout with probability `share`.
 
-    On a CPU four masks come from each 64-bit draw, which takes a third of the time of `F.dropout`'s draw per value;
-    `share` is then rounded to 1/65536.
+    On a CPU four masks are taken from each 64-bit random number, which takes a third of the time of `F.dropout`. There
+    `share` is rounded to 1/65536.
     """
     if share <= 0 or share >= 1 or hidden.device.type != "cpu":
         return F.dropout(hidden, share)
@@ -72,12 +73,12 @@ def drop(hidden: torch.Tensor, share: float) -> torch.Tensor:
 
 
 def dropped(module: nn.Dropout, hidden: torch.Tensor) -> torch.Tensor:
-    """An `nn.Dropout` of RecBole, by `drop`."""
+    """Apply an `nn.Dropout` of RecBole by `drop`."""
     return drop(hidden, module.p) if module.training else hidden
 
 
 def feed_forward(layer: FeedForward, hidden: torch.Tensor) -> torch.Tensor:
-    """One `FeedForward` of RecBole, [..., H] -> [..., H]; its gelu in one kernel instead of nine."""
+    """Apply a `FeedForward` of RecBole, [..., H] -> [..., H], with its GELU in one kernel instead of nine."""
     activation = F.gelu if layer.intermediate_act_fn == layer.gelu else layer.intermediate_act_fn
     inner = layer.dense_2(activation(layer.dense_1(hidden)))
     return layer.LayerNorm(dropped(layer.dropout, inner) + hidden)
@@ -91,10 +92,10 @@ def attend(
     keys: torch.Tensor | None,
     packing: Packing | None = None,
 ) -> torch.Tensor:
-    """One `MultiHeadAttention` of RecBole, [B, T, H] -> [B, T, H], or packed [N, H] -> [N, H].
+    """Apply a `MultiHeadAttention` of RecBole, [B, T, H] -> [B, T, H], or packed [N, H] -> [N, H].
 
-    - keys: bool [B, 1, 1, T], False at padding; None where no query can see any (causal attention over left-aligned
-      playlists, packed ones).
+    - keys: bool [B, 1, 1, T], False at padding. None if no query can attend to padding, as in causal attention over
+      left-aligned or packed playlists.
     """
     weight = torch.cat([layer.query.weight, layer.key.weight, layer.value.weight])
     bias = torch.cat([layer.query.bias, layer.key.bias, layer.value.bias])
@@ -128,7 +129,7 @@ def encode(
     keys: torch.Tensor | None = None,
     packing: Packing | None = None,
 ) -> torch.Tensor:
-    """A RecBole `TransformerEncoder`, last layer's output: [B, T, H] -> [B, T, H], or packed [N, H] -> [N, H]."""
+    """Return the last layer of a RecBole `TransformerEncoder`: [B, T, H] -> [B, T, H], or packed [N, H] -> [N, H]."""
     for layer in encoder.layer:
         hidden = feed_forward(
             layer.feed_forward, attend(layer.multi_head_attention, hidden, causal=causal, keys=keys, packing=packing)

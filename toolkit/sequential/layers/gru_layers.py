@@ -12,7 +12,7 @@ from toolkit.sequential.recbole import bridge
 
 
 class GRULayers(nn.Module):
-    """RecBole's dropout, GRU and dense layer, with its parameter names and initialisation."""
+    """Dropout, GRU and dense layer of RecBole's GRU4Rec, with its parameter names and initialisation."""
 
     def __init__(self, hidden: int, *, layers: int, inner: int, length: int, dropout: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""HSTU: Zhai et al. 2024, "Actions speak louder than words", section 3, without timestamps."""
+"""HSTU layers of Zhai et al. 2024, "Actions speak louder than words", section 3, without timestamps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from toolkit.sequential.layers.stack import Stack
 
 
 class Block(nn.Module):
-    """Attention by SiLU instead of softmax, divided by the length, with a bias per distance, and gated by the track."""
+    """Gated attention block with SiLU instead of softmax, divided by the length, with a bias for each distance."""
 
     def __init__(self, hidden: int, heads: int, length: int, dropout: float) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Block(nn.Module):
 
 
 class HSTULayers(Stack):
-    """Positions, blocks, and a LayerNorm after them."""
+    """Stack of positions, HSTU blocks and a final LayerNorm."""
 
     def __init__(self, hidden: int, *, layers: int, heads: int, length: int, dropout: float) -> None:
         positions = Positions(hidden, length, dropout, norm=True)

@@ -1,14 +1,14 @@
-"""Late fusion: a stack of layers per modality, whose last hidden layers are added with learned weights.
+"""Late fusion by a stack of layers for each modality, with a learned weighted sum of their last hidden layers.
 
-Architecture (b) of the multimodal BERT4Rec report. The free ids are a stream like any modality. The first stream runs
-through the network's own layers (RecBole's, so that a stock checkpoint's ids load), and each further one through others
-of the same sizes. The sum is Σ_m w_m h_m, followed by a LayerNorm; with one stream that is the early model with one
-LayerNorm more.
+Architecture (b) of the multimodal BERT4Rec report. The free ids are a stream like any modality. The first stream uses
+the network's own layers (RecBole's, so a stock checkpoint loads). Each further stream uses new layers of the same
+sizes. The sum is Σ_m w_m h_m, followed by a LayerNorm. With one stream the model is the early-fusion model plus a
+LayerNorm.
 
-An item on the output side is the sum of its stream vectors, the ones the stacks read (a tied head). The fused state is
-one vector of the model's size, so a score is ⟨state, item⟩ and all candidates are one matrix product with one table
-[V + 1, H], whatever the number of modalities. Each modality weighs there by the LayerNorm of its own projection.
-Keeping streams apart on that side too would need a table M times as wide, for weights the sum already has.
+The output vector of an item is the sum of its input vectors over streams (a tied head). The fused state is a single
+vector of the model's size, so a score is ⟨state, item⟩ and all candidates are scored by a matrix product with a table
+[V + 1, H] for any number of modalities. In this sum a modality is weighted by the LayerNorm of its projection. Separate
+output streams would require a table M times as wide and would add no weights that the sum does not have.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Stack = TypeVar("Stack")
 
 
 class LateFusion(nn.Module):
-    """The stacks of all streams but the first, and the weighted sum of all last hidden layers.
+    """Stacks of all streams but the first, with a weighted sum of the last hidden layers.
 
     - regularise: whether a LayerNorm follows the sum.
     """
@@ -42,12 +42,15 @@ class LateFusion(nn.Module):
     def run(
         self, layers: Callable[[Stack, torch.Tensor], torch.Tensor], stacks: Sequence[Stack], inputs: torch.Tensor
     ) -> torch.Tensor:
-        """Fused last layer [..., H] of inputs [..., streams · H]: `layers` runs each stream through its stack."""
+        """Apply `layers` to each stream with its stack, and return the fused last layer [..., H].
+
+        - inputs: [..., streams · H].
+        """
         parts = inputs.split(self.hidden_size, dim=-1)
         return self([layers(stack, part) for stack, part in zip(stacks, parts, strict=True)])
 
     def forward(self, hidden: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Last hidden layers, one [B, T, H] per stream, in their order -> [B, T, H]."""
+        """Return the weighted sum [B, T, H] of the last hidden layers, [B, T, H] for each stream in order."""
         return self.norm(
             torch.stack([weight * layer for weight, layer in zip(self.weight, hidden, strict=True)]).sum(0)
         )

@@ -1,4 +1,4 @@
-"""LiGR blocks with a SwiGLU feed-forward layer, as eSASRec has them.
+"""LiGR blocks with a SwiGLU feed-forward layer, as in eSASRec.
 
 Borisyuk et al. 2025, "From Features to Transformers: Redefining Ranking for Scalable Impact" (arXiv:2502.03417);
 Shazeer 2020, "GLU Variants Improve Transformer"; Tikhonovich et al. 2025, "eSASRec: Enhancing Transformer-based
@@ -16,7 +16,10 @@ from toolkit.sequential.layers.stack import Stack
 
 
 class Block(nn.Module):
-    """x <- x + σ(W₁ x) ∘ Attention(LN(x)); x <- x + σ(W₂ x) ∘ SwiGLU(LN(x)), where SwiGLU(y) = (SiLU(y A) ∘ y B) C."""
+    """Transformer block with gated residuals and a SwiGLU feed-forward layer.
+
+    x <- x + σ(W₁ x) ∘ Attention(LN(x)); x <- x + σ(W₂ x) ∘ SwiGLU(LN(x)), where SwiGLU(y) = (SiLU(y A) ∘ y B) C.
+    """
 
     def __init__(self, hidden: int, heads: int, inner: int, dropout: float, attention_dropout: float) -> None:
         super().__init__()
@@ -34,20 +37,20 @@ class Block(nn.Module):
         return hidden + torch.sigmoid(self.forward_gate(hidden)) * self.dropout(self.feed(self.forward_norm(hidden)))
 
     def attend(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Causal softmax attention."""
+        """Compute causal softmax attention."""
         query, key, value = (heads_of(part, self.heads) for part in self.projections(hidden).chunk(3, -1))
         dropout = self.attention_dropout if self.training else 0.0
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, dropout_p=dropout)
         return self.mix(mixed.transpose(1, 2).flatten(2))
 
     def feed(self, hidden: torch.Tensor) -> torch.Tensor:
-        """SwiGLU, position by position."""
+        """Compute SwiGLU at each position."""
         gate, value = self.widen(hidden).chunk(2, -1)
         return self.narrow(self.dropout(F.silu(gate) * value))
 
 
 class LiGRLayers(Stack):
-    """Positions, blocks, and a LayerNorm after them, as their residual path is not normalised."""
+    """Stack of positions, LiGR blocks and a final LayerNorm, because the residual path is not normalised."""
 
     def __init__(
         self, hidden: int, *, layers: int, heads: int, inner: int, length: int, dropout: float, attention_dropout: float

@@ -9,7 +9,7 @@ START = 0.02
 
 
 class Positions(nn.Module):
-    """Adds a learned vector per position to item vectors [B, T, H], T ≤ length; then dropout.
+    """Learned position vectors added to item vectors [B, T, H], T ≤ length, followed by dropout.
 
     - norm: whether a LayerNorm precedes the dropout.
     """
@@ -26,7 +26,7 @@ class Positions(nn.Module):
 
 
 def start(module: nn.Module) -> None:
-    """Start the matrix of an `nn.Linear` by Xavier's rule and its bias at zero; for `nn.Module.apply`."""
+    """Initialise the matrix of an `nn.Linear` by Xavier's rule and its bias by zero, for `nn.Module.apply`."""
     if isinstance(module, nn.Linear):
         nn.init.xavier_normal_(module.weight)
         if module.bias is not None:
@@ -34,5 +34,5 @@ def start(module: nn.Module) -> None:
 
 
 def heads_of(hidden: torch.Tensor, heads: int) -> torch.Tensor:
-    """[B, T, H] -> [B, heads, T, H / heads]."""
+    """Split the heads: [B, T, H] -> [B, heads, T, H / heads]."""
     return hidden.unflatten(-1, (heads, -1)).transpose(1, 2)

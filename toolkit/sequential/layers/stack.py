@@ -1,4 +1,4 @@
-"""Causal blocks on top of each other."""
+"""Stack of causal blocks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from toolkit.sequential.layers.positions import Positions, start
 
 
 class Stack(nn.Module):
-    """Positions, blocks, and a LayerNorm after them: left-aligned item vectors [B, T, H] to hidden states [B, T, H]."""
+    """Positions, blocks and a final LayerNorm, from left-aligned item vectors to hidden states [B, T, H]."""
 
     def __init__(self, hidden: int, positions: Positions, blocks: Iterable[nn.Module]) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
-"""Generalised binary cross-entropy: learning from few negatives, without the overconfidence of plain BCE.
+"""Generalised binary cross-entropy, which learns from few negatives without the overconfidence of plain BCE.
 
 Petrov and Macdonald, "gSASRec: Reducing overconfidence in sequential recommendation trained with negative sampling",
-RecSys 2023, section 5. There k negatives are drawn for each position; here the positions of a step share one uniform
-set, and their scores are one matrix product.
+RecSys 2023, section 5. The paper draws k negatives for each position. Here all positions of a step share a uniform
+sample, and the scores of its negatives are a single matrix product.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from toolkit.sequential.losses.loss_scores import Scores
 def gbce(
     scores: Scores, *, t: float, n_candidates: int, memory_mb: float = 32, compute: torch.dtype | None = None
 ) -> torch.Tensor:
-    """Mean over rows of −β log σ(s⁺) − Σ log(1 − σ(s⁻)) over the k shared negatives that are not the row's target.
+    """Return the mean over rows of −β log σ(s⁺) − Σ log(1 − σ(s⁻)).
 
-    β = 1 − t (1 − α) for the sampling rate α = k / (n_candidates − 1): t = 0 is plain BCE, t = 1 gives each score the
-    probability it would have with every negative present. The paper divides a row by k + 1; here it is not divided (a
-    constant factor), because gradients some thousand times smaller are near Adam's epsilon.
+    The sum is over the k shared negatives that are not the row's target. β = 1 − t (1 − α) for the sampling rate α = k
+    / (n_candidates − 1). With t = 0 the loss is plain BCE. With t = 1 each score has the probability that it would have
+    with every negative present. The paper divides a row by k + 1. Here a row is not divided, because gradients some
+    thousand times smaller are near Adam's epsilon.
 
     - scores: with `gold` and `hit`, without log-Q correction.
-    - memory_mb: most float32 scores held at once; the backward pass recomputes them. compute: dtype of the products.
+    - memory_mb: maximum size of the float32 scores held at once. The backward pass recomputes them.
+    - compute: dtype of the products.
     """
     assert scores.gold is not None and scores.hit is not None, "gbce scores a target next to a shared sample"
     n, width = len(scores.query), len(scores.table)
@@ -51,7 +53,7 @@ def _negative_loss(
     hit: torch.Tensor,
     compute: torch.dtype | None,
 ) -> torch.Tensor:
-    """Σ −log(1 − σ(s)) over all rows and columns but each row's `hit`."""
+    """Return Σ −log(1 − σ(s)) over all rows and columns except each row's `hit`."""
     factors = (query, table, match_query, match_table)
     low = [None if factor is None else factor.to(compute or factor.dtype) for factor in factors]
     products = Scores(*low).logits()  # type: ignore[arg-type]

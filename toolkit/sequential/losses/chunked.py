@@ -1,4 +1,4 @@
-"""Loss `chunked`: the softmax over all trained tracks, a few rows of scores at a time."""
+"""Loss `chunked`, the softmax over all trained tracks computed for a few rows at a time."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class Chunked(Loss):
-    """Cross-entropy over all trained tracks, computed in chunks that bound the memory.
+    """Cross-entropy over all trained tracks, computed in chunks of bounded memory.
 
-    On CUDA it is computed by Cut Cross-Entropy.
+    On CUDA the loss is computed by Cut Cross-Entropy where that kernel is available.
     """
 
     type: str = "chunked"

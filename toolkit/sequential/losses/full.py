@@ -1,4 +1,4 @@
-"""Loss `full`: the softmax over all trained tracks at once, the plainest form."""
+"""Loss `full`, the softmax over all trained tracks with all scores in memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Full(Loss):
-    """Cross-entropy over all trained tracks, with the whole score matrix in memory: for small catalogues."""
+    """Cross-entropy over all trained tracks for small catalogues, with the whole score matrix in memory."""
 
     type: str = "full"
 

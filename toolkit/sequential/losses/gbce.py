@@ -1,4 +1,4 @@
-"""Loss `gbce`: generalised binary cross-entropy over a shared sample (Petrov and Macdonald, gSASRec, RecSys 2023)."""
+"""Loss `gbce`, generalised binary cross-entropy over a shared sample (Petrov and Macdonald, RecSys 2023)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class GBCE(Loss):
-    """Binary cross-entropy with a few shared negatives, calibrated for the tracks that are not sampled (gBCE)."""
+    """Binary cross-entropy with a few shared negatives, calibrated for tracks outside the sample (gBCE)."""
 
     type: str = "gbce"
     samples: ClassVar[bool] = True

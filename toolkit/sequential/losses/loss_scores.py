@@ -1,7 +1,7 @@
-"""Scores of a training step, as the factors of a matrix.
+"""Scores of a training step as matrix factors.
 
-Logits of a row are ⟨query, table⟩ + ⟨match query, match table⟩ + bias. The match part's table is fixed, so no gradient
-is computed for it.
+The logits of a row are ⟨query, table⟩ + ⟨match query, match table⟩ + bias. The match table is fixed and has no
+gradient.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Scores:
-    """The two factors of a score matrix that is never formed whole.
+    """Two factors of a score matrix that is never computed whole.
 
     - query [n, H], table [C, H].
-    - match_query [n, D], match_table [C, D] (no gradient) and bias [C], where there are any.
-    - gold [n]: score of each row's target, where targets are scored apart from the candidates; column C of the matrix.
-    - hit: int64 [n], the candidate that is the row's target too and must not count twice; C for none.
+    - match_query [n, D], match_table [C, D] (no gradient) and bias [C], if used.
+    - gold [n]: score of each row's target if targets are scored separately, as column C of the matrix.
+    - hit: int64 [n], the candidate that is also the row's target and must not count twice; C for no such candidate.
     """
 
     query: torch.Tensor
@@ -31,7 +31,7 @@ class Scores:
     hit: torch.Tensor | None = None
 
     def logits(self) -> torch.Tensor:
-        """The whole score matrix [n, C], or [n, C + 1] with targets next to the candidates."""
+        """Return the whole score matrix [n, C], or [n, C + 1] with separately scored targets."""
         # under autocast queries are bfloat16, and the table is not
         wide = torch.promote_types(self.query.dtype, self.table.dtype)
         scores = self.query.to(wide) @ self.table.to(wide).T

@@ -1,4 +1,4 @@
-"""Shared sample of negatives of a step, and the probability that a track is in it."""
+"""Sampler of negatives shared by all positions of a step, with the probability that a track is in the sample."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import torch
 
 @dataclass(frozen=True)
 class Sample:
-    """A shared sample of negatives, drawn with replacement among trained tracks.
+    """Shared sample of negatives, drawn with replacement from the trained tracks.
 
-    - negatives: number of draws. n_candidates: number of trained tracks.
-    - expected: float [V + 1], how often each track is expected in a batch; None leaves logits uncorrected.
-    - own: whether the batch's own tracks are negatives of each other. Without them a step is several times faster: only
-      the drawn ones are shared, and each position's target is scored for itself.
-    - plays: int64 [V + 1], tracks are drawn in proportion to these; None draws uniformly.
+    - negatives: number of draws.
+    - n_candidates: number of trained tracks.
+    - expected: float [V + 1], expected count of each track in a batch; None leaves logits uncorrected.
+    - own: whether the batch's tracks are negatives of each other. Without them a step is several times faster, because
+      only the drawn tracks are shared and each position's target is scored separately.
+    - plays: int64 [V + 1], weights of the tracks in the draw; None draws uniformly.
     """
 
     negatives: int
@@ -35,7 +36,7 @@ class Sample:
         return int(self._cumulated_plays[-1])
 
     def draw(self, candidates: torch.Tensor) -> torch.Tensor:
-        """Ids int64 [negatives] among the trained tracks `candidates` int64 [n_candidates], with replacement."""
+        """Return ids int64 [negatives], drawn with replacement from `candidates` int64 [n_candidates]."""
         if self.plays is None:
             return candidates[torch.randint(len(candidates), (self.negatives,), device=candidates.device)]
         # a placement in the order of its tracks, as an integer: a float rounds away a share of millions of plays
@@ -43,9 +44,10 @@ class Sample:
         return torch.searchsorted(self._cumulated_plays, placements, right=True)
 
     def log_q(self, ids: torch.Tensor) -> torch.Tensor | None:
-        """Log probability that each of `ids` is in the sample, for an unbiased normaliser (Bengio and Senécal 2008).
+        """Return the log probability that each of `ids` is in the sample.
 
-        Of the drawn ones it is exact: 1 − (1 − p)^negatives. The batch's own count as a Poisson number of placements.
+        Subtracting it from logits makes the normaliser unbiased (Bengio and Senécal 2008). It is exact for drawn
+        tracks: 1 − (1 − p)^negatives. The batch's own tracks are modelled by a Poisson count.
         """
         if self.expected is None:
             return None

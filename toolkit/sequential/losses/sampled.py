@@ -1,4 +1,4 @@
-"""Loss `sampled`: the softmax over a step's own tracks and a shared sample."""
+"""Loss `sampled`, the softmax over a step's own tracks and a shared sample."""
 
 from __future__ import annotations
 
@@ -58,5 +58,5 @@ class Sampled(Loss):
 
 
 def sample_memory(negatives: int, tracks: int, hidden_size: int) -> tuple[int, str]:
-    """Bytes of the ids and vectors of drawn tracks, and the setting that decides."""
+    """Return the bytes of the ids and vectors of drawn tracks, and the setting that determines this size."""
     return 16 * negatives + 4 * min(negatives, tracks) * hidden_size, f"negatives={negatives}"

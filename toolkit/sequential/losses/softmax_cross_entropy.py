@@ -1,9 +1,9 @@
-"""Softmax cross-entropy over a candidate set, without and with the full logits in memory.
+"""Softmax cross-entropy over a candidate set, with the full logits in memory or in chunks.
 
-In chunks, the target's score is subtracted from a row's scores: its loss is then the logarithm of the sum of their
-exponentials. That needs no pass for a maximum, and none to divide by the sum, which goes into the other factor of each
-gradient's product. The sum is at least 1; it overflows only for losses near 88, and such rows are recomputed around
-their maximum.
+In chunks, the target's score is subtracted from the scores of its row, so the row's loss is the logarithm of the sum of
+exponentials. No pass for the maximum is required, and none to divide by the sum, which is moved to the other factor of
+each gradient's product. The sum is at least 1 and overflows only for losses near 88. Rows that overflow are recomputed
+with their maximum subtracted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OVERFLOWN = 1e30
 
 
 def full(scores: Scores, targets: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy of `targets` int64 [n] by the full logits [n, C]."""
+    """Return the mean cross-entropy of `targets` int64 [n], computed with the full logits [n, C]."""
     logits = scores.logits()
     return F.cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), targets)
 
@@ -28,9 +28,9 @@ def full(scores: Scores, targets: torch.Tensor) -> torch.Tensor:
 def chunked(
     scores: Scores, targets: torch.Tensor, *, memory_mb: float = 128, compute: torch.dtype | None = None
 ) -> torch.Tensor:
-    """The same value and gradients as `full`, with at most `memory_mb` of scores in memory at once.
+    """Return the same value and gradients as `full`, with at most `memory_mb` of scores in memory.
 
-    - compute: dtype of products and scores (bfloat16 where hardware has it); sums stay float32.
+    - compute: dtype of products and scores (bfloat16 if the hardware supports it). Sums remain float32.
     """
     low = compute or torch.promote_types(scores.query.dtype, scores.table.dtype)
     rows, tile = max(1, int(memory_mb * 2**20) // (low.itemsize * len(scores.table))), len(scores.table)
@@ -42,7 +42,7 @@ def chunked(
 
 
 class _Chunked(torch.autograd.Function):
-    """Computes gradients in the forward pass, chunk by chunk, while the scores are in memory."""
+    """Autograd function that computes gradients in the forward pass, while the scores of a chunk are in memory."""
 
     @staticmethod
     def forward(ctx, query, table, match_query, match_table, bias, gold, hit, targets, rows, tile, low):  # type: ignore[no-untyped-def]
@@ -66,10 +66,10 @@ class _Chunked(torch.autograd.Function):
 
 
 class _Chunks:
-    """Exponentials of a few rows' scores, [C, r].
+    """Exponentials of the scores of a few rows, [C, r].
 
-    All chunks use one buffer: fresh memory costs a page fault per 4 KB.
-    Candidates are the buffer's first axis: a tile of them is contiguous.
+    All chunks use the same buffer, because new memory costs a page fault per 4 KB. Candidates are the first axis of the
+    buffer, so a tile of candidates is contiguous.
     """
 
     def __init__(self, scores: Scores, targets: torch.Tensor, rows: int, tile: int, low: torch.dtype) -> None:
@@ -94,7 +94,10 @@ class _Chunks:
         return torch.zeros_like(part, dtype=self.exact)
 
     def add(self, part: slice, grads) -> torch.Tensor:  # type: ignore[no-untyped-def]
-        """Summed loss of the rows `part`; adds their gradients of query, table, match query, bias and gold."""
+        """Return the summed loss of the rows `part`, and add their gradients to `grads`.
+
+        `grads` are the gradients of query, table, match query, bias and gold.
+        """
         # With scores s, target t and x_j = exp(s_j − s_t), a row's loss is log Σ_j x_j and its softmax p_j = x_j / Σ x.
         # The gradient of the mean loss at s_j is (p_j − [j = t]) / n. `chances` holds x, not p: dividing every x by its
         # sum would be one more pass over [C, r]. The factor 1 / (n Σ x), `share`, is one number per row. It multiplies
@@ -145,9 +148,9 @@ class _Chunks:
     def _exponentials(
         self, part: slice, low: torch.Tensor, target: torch.Tensor, chances: torch.Tensor, pull: torch.Tensor
     ) -> torch.Tensor:
-        """Fill `chances` with exp(score − target's score), and `pull` with their product with the table.
+        """Fill `chances` with exp(score − target's score), and `pull` with the product of `chances` and the table.
 
-        Returns their sums [r], the target included.
+        Returns the sums [r] of exponentials, with the target included.
         """
         scores = self.scores
         match = [] if scores.match_query is None else [scores.match_query[part].to(self.low)]
@@ -173,7 +176,10 @@ class _Chunks:
         chances: torch.Tensor,
         pull: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Recompute the rows `lost` bool [r] around their maxima: sums [r], and the shift [r] of the scores."""
+        """Recompute the rows `lost` bool [r] with their maxima subtracted.
+
+        Returns the sums [r] and the subtracted scores [r].
+        """
         scores = _rows(self.scores, part, lost).logits().to(self.exact)
         highest = scores.amax(1)
         exponentials = (scores - highest[:, None]).exp()
@@ -186,13 +192,13 @@ class _Chunks:
 
 
 def _split(values: torch.Tensor, low: torch.dtype) -> list[torch.Tensor]:
-    """Columns [n, 1] of dtype `low` whose sum is `values` [n]: a number too fine for bfloat16 is written as two."""
+    """Return columns [n, 1] with dtype `low` that sum to `values` [n], two if bfloat16 is too coarse for one."""
     high = values.to(low)
     return [high[:, None]] if high.dtype == values.dtype else [high[:, None], (values - high).to(low)[:, None]]
 
 
 def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
-    """Add `left` @ `right` to `total`, whose dtype may be wider."""
+    """Add `left` @ `right` to `total`, which may have a wider dtype."""
     if total.dtype == left.dtype:
         total.addmm_(left, right)
     else:
@@ -200,7 +206,7 @@ def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -
 
 
 def _rows(scores: Scores, part: slice, chosen: torch.Tensor) -> Scores:
-    """Scores of those rows of `part` that are `chosen`, bool [r]."""
+    """Return the scores of the rows in `part` with True in `chosen`, bool [r]."""
     by_row = (scores.match_query, scores.gold, scores.hit)
     match, gold, hit = (None if factor is None else factor[part][chosen] for factor in by_row)
     return Scores(scores.query[part][chosen], scores.table, match, scores.match_table, scores.bias, gold, hit)

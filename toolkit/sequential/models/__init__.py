@@ -1,4 +1,4 @@
-"""Sequential models as a recipe names them, one file each.
+"""Sequential models that recipes name, one per file.
 
-They are light: layers and networks are imported when one is built.
+Importing a model class does not import its layers. Layers and networks are imported when a network is built.
 """

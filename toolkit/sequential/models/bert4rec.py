@@ -1,4 +1,4 @@
-"""Model `bert4rec`: RecBole's BERT4Rec.
+"""Model `bert4rec`, RecBole's BERT4Rec.
 
 Sun et al. 2019, "BERT4Rec: Sequential Recommendation with Bidirectional Encoder Representations from Transformer".
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class BERT4Rec(RecBoleSpec, MaskedSpec):
-    """A bidirectional transformer over ids and content, trained to predict masked tracks (RecBole's BERT4Rec)."""
+    """Bidirectional transformer over ids and content, trained to predict masked tracks (RecBole's BERT4Rec)."""
 
     type: str = "bert4rec"
     initialisation: Literal["auto", "identity", "xavier", "recbole"] = Field(
@@ -35,14 +35,14 @@ class BERT4Rec(RecBoleSpec, MaskedSpec):
     def _strict(self) -> BERT4Rec:
         if self.strict_recbole and self.loss.draws_by_plays:
             raise ValueError(
-                "negatives_from: popularity never draws the unplayed tracks that strict_recbole: true counts:"
-                " use uniform"
+                "`negatives_from: popularity` cannot be combined with `strict_recbole: true`, because it never draws"
+                " unplayed tracks: set `negatives_from: uniform`"
             )
         return self
 
     @property
     def starts(self) -> str:
-        """The initialisation, with `auto` resolved."""
+        """Initialisation, with `auto` resolved."""
         automatic = "recbole" if self.strict_recbole else "identity"
         return automatic if self.initialisation == "auto" else self.initialisation
 

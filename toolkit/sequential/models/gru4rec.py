@@ -1,4 +1,4 @@
-"""Model `gru4rec`: RecBole's GRU4Rec layers (Tan et al. 2016), over ids and content and under our objective."""
+"""Model `gru4rec`, with RecBole's GRU4Rec layers (Tan et al. 2016) over ids and content."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class GRU4Rec(ModelSpec):
-    """A gated recurrent network over ids and content, trained to predict every next track (RecBole's GRU4Rec)."""
+    """Gated recurrent network over ids and content, trained to predict every next track (RecBole's GRU4Rec)."""
 
     type: str = "gru4rec"
     requires: ClassVar[tuple[Package, ...]] = (RECBOLE,)

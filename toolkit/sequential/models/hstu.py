@@ -1,4 +1,4 @@
-"""Model `hstu`: Zhai et al. 2024, "Actions speak louder than words", section 3, without timestamps."""
+"""Model `hstu` of Zhai et al. 2024, "Actions speak louder than words", section 3, without timestamps."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 class HSTU(Blocks):
-    """Hierarchical sequential transduction units (HSTU): gated attention without softmax.
+    """Hierarchical sequential transduction units (HSTU), gated attention without softmax.
 
-    Each head has one learned bias for each distance between tracks.
+    Each head has a learned bias for each distance between tracks.
     """
 
     type: str = "hstu"

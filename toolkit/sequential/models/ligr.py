@@ -1,4 +1,4 @@
-"""Model `ligr`: the blocks of eSASRec (Tikhonovich et al. 2025), LiGR's gated residuals with a SwiGLU feed-forward."""
+"""Model `ligr`, the transformer of eSASRec (Tikhonovich et al. 2025) with gated residuals and SwiGLU."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class LiGR(Transformer):
-    """The transformer of eSASRec: pre-norm blocks with gated residuals (LiGR) and a SwiGLU feed-forward layer."""
+    """Transformer of eSASRec, pre-norm blocks with gated residuals (LiGR) and a SwiGLU feed-forward layer."""
 
     type: str = "ligr"
 

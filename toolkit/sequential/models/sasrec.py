@@ -1,4 +1,4 @@
-"""Model `sasrec`: RecBole's SASRec (Kang and McAuley 2018, "Self-Attentive Sequential Recommendation")."""
+"""Model `sasrec`, RecBole's SASRec (Kang and McAuley 2018, "Self-Attentive Sequential Recommendation")."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class SASRec(RecBoleSpec):
-    """A causal transformer over ids and content, trained to predict every next track (RecBole's SASRec)."""
+    """Causal transformer over ids and content, trained to predict every next track (RecBole's SASRec)."""
 
     type: str = "sasrec"
     initialisation: Literal["auto", "xavier", "recbole"] = Field(
@@ -24,7 +24,7 @@ class SASRec(RecBoleSpec):
 
     @property
     def starts(self) -> str:
-        """The initialisation, with `auto` resolved."""
+        """Initialisation, with `auto` resolved."""
         return "xavier" if self.initialisation == "auto" else self.initialisation
 
     def network(self, host: Host) -> Network:

@@ -1,4 +1,4 @@
-"""Settings that models made of transformer blocks share: layers, heads and widths."""
+"""Shared settings of transformer models, with layers, heads and widths."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Blocks(ModelSpec):
-    """Base of models made of equal blocks with heads."""
+    """Base class for models made of identical blocks with heads."""
 
     layers: int = Field(2, ge=1)
     heads: int = Field(2, ge=1)
@@ -25,7 +25,7 @@ class Blocks(ModelSpec):
     @model_validator(mode="after")
     def _whole_heads(self) -> Blocks:
         if self.hidden_size % self.heads:
-            raise ValueError(f"hidden_size={self.hidden_size} must be a multiple of heads={self.heads}")
+            raise ValueError(f"hidden_size={self.hidden_size} must be a multiple of heads={self.heads}: change either")
         return self
 
     def sizes(self) -> dict[str, int]:
@@ -33,7 +33,7 @@ class Blocks(ModelSpec):
 
 
 class Transformer(Blocks):
-    """Base of transformers with a feed-forward part."""
+    """Base class for transformers with a feed-forward part."""
 
     inner_size: int | None = Field(None, ge=1, description="default: four times `hidden_size`")
     attention_dropout: float = Field(0.0, ge=0, lt=1)
@@ -62,7 +62,7 @@ class Transformer(Blocks):
 
 
 class RecBoleSpec(Transformer):
-    """Base of models whose network is a class of RecBole's, extended by ours."""
+    """Base class for models with a network that extends a RecBole class."""
 
     requires: ClassVar[tuple[Package, ...]] = (RECBOLE,)
 
@@ -77,7 +77,7 @@ class RecBoleSpec(Transformer):
     def recbole_config(
         self, base: Literal["SASRec", "BERT4Rec"], host: Host, *, mask_ratio: float = 0.2
     ) -> tuple[Config, CatalogueSize]:
-        """The two arguments of RecBole's class `base` with these settings."""
+        """Return the two arguments of RecBole's class `base` for these settings."""
         from toolkit.sequential.recbole import bridge
 
         return bridge.model_config(

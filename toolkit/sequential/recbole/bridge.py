@@ -1,11 +1,12 @@
-"""RecBole 1.2.1 on today's stack: its models, configuration, trainer and checkpoints without its side effects.
+"""RecBole 1.2.1 for current packages, with its models, configuration, trainer and checkpoints but no side effects.
 
-Zhao et al., "RecBole", CIKM 2021; MIT licence; dormant since 2025-02. As shipped it needs names that NumPy 2 removed,
-unpickles whole checkpoints, and its `Config` evaluates strings, reads `sys.argv`, sets CUDA_VISIBLE_DEVICES and adds to
-PyYAML's loader; importing its models turns on autograd's anomaly detection, which slows every training of the process.
-Each of these steps is replaced: nothing outside RecBole's own modules changes, and nothing needs restoring.
+Zhao et al., "RecBole", CIKM 2021; MIT licence; dormant since 2025-02. As released, RecBole requires names that NumPy 2
+removed and unpickles whole checkpoints. Its `Config` evaluates strings, reads `sys.argv`, sets CUDA_VISIBLE_DEVICES and
+changes PyYAML's loader. Importing its models turns on autograd's anomaly detection, which slows every training in the
+process. Each of these steps is replaced, so nothing outside RecBole's own modules changes and nothing has to be
+restored.
 
-Only this module and `toolkit.baselines.stock.stock_models` import recbole; importing this module imports RecBole and
+Only this module and `toolkit.baselines.stock.stock_models` import recbole. Importing this module imports RecBole and
 torch.
 """
 
@@ -42,7 +43,7 @@ DATASET = "segue"
 
 
 class _NumpyView(ModuleType):
-    """NumPy with the names that RecBole needs; the real module stays as it is."""
+    """NumPy with the names that RecBole requires, separate from the real module, which is not changed."""
 
     def __getattr__(self, name: str) -> object:
         return getattr(np, name)
@@ -53,13 +54,13 @@ _VIEW.__dict__.update(float=np.float64, int=np.int_, object=np.object_, str=np.s
 
 
 def recbole() -> ModuleType:
-    """RecBole, ready to run; may be called any number of times.
+    """Return the RecBole package, ready to use. May be called repeatedly.
 
-    Raises `MissingPackage` if it is not installed or of another version.
+    Raises `MissingPackage` if RecBole is not installed or has another version.
     """
     package = require("recbole", install=RECBOLE.install)
     if package.__version__ != RECBOLE.version:
-        raise MissingPackage(f"recbole is {package.__version__} and must be {RECBOLE.version}: {RECBOLE.install}")
+        raise MissingPackage(f"recbole=={package.__version__} must be version {RECBOLE.version}: {RECBOLE.install}")
     anomaly = torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()
     with optional_imports.placeholders():
         for module in ("config", "data.dataset", "data.dataloader", "evaluator", "trainer"):
@@ -116,7 +117,7 @@ _INTERVAL = re.compile(r"[\[(][0-9.]+,([0-9.]+|inf)[\])]")
 
 
 class _Loader(yaml.SafeLoader):
-    """For RecBole's own property files: a number such as 1e-12 is a float."""
+    """YAML loader for RecBole's property files that reads a number such as 1e-12 as a float."""
 
 
 _Loader.add_implicit_resolver(
@@ -125,10 +126,10 @@ _Loader.add_implicit_resolver(
 
 
 class _PlainConfig(Config):
-    """RecBole's Config from a checked dict alone: no eval, no command line, no change outside itself."""
+    """RecBole's Config from a checked dict, without eval, command line or changes elsewhere."""
 
     def compatibility_settings(self) -> None:
-        """RecBole's own would overwrite attributes of NumPy."""
+        """Do nothing, because RecBole's method would overwrite attributes of NumPy."""
 
     def _build_yaml_loader(self) -> type[yaml.SafeLoader]:
         return _Loader
@@ -154,12 +155,12 @@ class _PlainConfig(Config):
 
 
 def config(model: type | str, *, settings: Mapping[str, object], device: str = "cpu") -> Config:
-    """RecBole's configuration of `model`: its defaults, changed by `settings`.
+    """Return RecBole's configuration of `model`, its defaults changed by `settings`.
 
-    - model: RecBole's class, a subclass of one, or a name (`SASRec`).
-    - settings: RecBole's keys with plain values: words, numbers, lists and dictionaries of them. `checkpoint_dir` may
-      be any path.
-    - device: `auto`, `cpu` or `cuda`; RecBole's own `gpu_id` is ignored.
+    - model: RecBole's class, a subclass, or a name (`SASRec`).
+    - settings: RecBole's keys with plain values: words, numbers, or lists and dictionaries of words and numbers.
+      `checkpoint_dir` may be any path.
+    - device: `auto`, `cpu` or `cuda`. RecBole's own `gpu_id` is ignored.
 
     Raises `RecipeError` for an unknown key or a value that is not plain.
     """
@@ -170,35 +171,40 @@ def config(model: type | str, *, settings: Mapping[str, object], device: str = "
     try:
         built = _PlainConfig(model=model, dataset=DATASET, config_dict=checked)
     except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
-        raise RecipeError(f"RecBole refuses the settings: {error}") from None
+        raise RecipeError(f"RecBole rejected the settings: {error}") from None
     built["device"] = torch.device(devices.device(device))
     construct_transform(built)  # BERT4Rec's names the masked fields in the configuration
     return built
 
 
 def _plain(key: str, value: object) -> object:
-    """A copy of `value`. Raises `RecipeError` unless its strings are words: RecBole evaluates strings."""
+    """Return a copy of `value`.
+
+    Raises `RecipeError` for strings that are not words, because RecBole evaluates strings.
+    """
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):
         if key == "checkpoint_dir" or value == "" or _WORD.fullmatch(value) or _INTERVAL.fullmatch(value):
             return value
-        raise RecipeError(f"{key}={value!r} must be a plain word or number: RecBole would evaluate it as Python")
+        raise RecipeError(
+            f"{key}={value!r} must be a plain word or number, because RecBole evaluates strings as Python"
+        )
     if isinstance(value, list | tuple):
         return [_plain(key, part) for part in value]
     if isinstance(value, Mapping):
         return {_plain(key, name): _plain(key, part) for name, part in value.items()}
-    raise RecipeError(f"{key} is a {type(value).__name__} and must be a word, a number, a list or a dictionary of them")
+    raise RecipeError(f"{key}={value!r} must be a word, a number, or a list or dictionary of words and numbers")
 
 
 @dataclass(frozen=True)
 class CatalogueSize:
-    """All that RecBole's sequential models read of a dataset when they are built."""
+    """Catalogue size in place of a dataset, as RecBole's sequential models read nothing else when they are built."""
 
     n_items: int
 
     def num(self, field: str) -> int:
-        """Ids of the item field, padding included."""
+        """Return the number of ids of the item field, including padding."""
         return self.n_items + 1
 
 
@@ -216,9 +222,9 @@ def model_config(
     mask_ratio: float = 0.2,
     device: str = "cpu",
 ) -> tuple[Config, CatalogueSize]:
-    """The two arguments of `bridge.SASRec` or a subclass, without any file.
+    """Return the two arguments of `bridge.SASRec` or a subclass, without any file.
 
-    - n_items: V; RecBole's own `n_items` is V + 1, and BERT4Rec's mask token has id V + 1.
+    - n_items: V. RecBole's own `n_items` is V + 1, and the id of BERT4Rec's mask token is V + 1.
     - inner_size: 4 · hidden_size by default, RecBole's ratio.
     """
     settings: dict[str, object] = {
@@ -239,7 +245,7 @@ def model_config(
 
 
 class _NoBoard:
-    """Replaces the TensorBoard folder that RecBole's trainer would open in the current directory."""
+    """Stand-in for the TensorBoard writer that RecBole's trainer would open in the current directory."""
 
     def _ignore(self, *_: object) -> None: ...
 
@@ -247,7 +253,7 @@ class _NoBoard:
 
 
 class Trainer(_trainer.Trainer):
-    """RecBole's trainer: the same steps, without a TensorBoard folder, and with a best model that it can load."""
+    """RecBole's trainer with the same steps, without a TensorBoard folder, and with a best model that it can load."""
 
     def __init__(self, config: Config, model: torch.nn.Module) -> None:
         with mock.patch.object(_trainer, "get_tensorboard", lambda logger: _NoBoard()):
@@ -278,7 +284,7 @@ class Trainer(_trainer.Trainer):
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """RecBole's `init_seed` for a context; afterwards every generator and cuDNN flag is as before."""
+    """Apply RecBole's `init_seed` within a context, and restore every generator and cuDNN flag afterwards."""
     python, numpy = random.getstate(), np.random.get_state()
     cudnn = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
     with torch.random.fork_rng():
@@ -292,7 +298,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 class _Inert:
-    """Replaces every class and function of a checkpoint that is not a tensor's: none is imported or run."""
+    """Stand-in for classes and functions in a checkpoint, so only tensors are built and no code is run."""
 
     def __init__(self, *_: object, **__: object) -> None: ...
 
@@ -302,7 +308,7 @@ class _Inert:
 
 
 class _TensorUnpickler(pickle.Unpickler):
-    """Builds tensors and ordered dictionaries; torch's own restricted one cannot read RecBole's pickle protocol 4."""
+    """Unpickler for tensors and ordered dictionaries. Torch's own cannot read RecBole's pickle protocol 4."""
 
     def find_class(self, module: str, name: str) -> object:
         if (module, name) == ("collections", "OrderedDict"):
@@ -314,14 +320,16 @@ class _TensorUnpickler(pickle.Unpickler):
 
 
 def load_checkpoint(path: Path) -> dict[str, torch.Tensor]:
-    """Weights of a checkpoint that RecBole's trainer wrote, on the CPU, by RecBole's parameter names.
+    """Return the weights in a checkpoint of RecBole's trainer, on the CPU, by RecBole's parameter names.
 
-    Such a file pickles a whole configuration next to the weights. Only tensors are read; everything else becomes an
-    empty placeholder: a stranger's file runs no code. Raises `DataError` for a file without weights.
+    Such a file pickles a whole configuration next to the weights. Only tensors are read. Everything else becomes an
+    empty placeholder, so a file from an unknown source runs no code.
+
+    Raises `DataError` for a file without weights.
     """
     try:
         if not zipfile.is_zipfile(path):
-            raise ValueError("the file is absent or not in torch's zip format")
+            raise ValueError("the file is missing or is not in torch's zip format")
         reader = SimpleNamespace(Unpickler=_TensorUnpickler, __name__="pickle")
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Detected pickle protocol", category=UserWarning)

@@ -1,6 +1,6 @@
-"""RecBole's BERT4Rec with items made of ids and content, trained on all masked positions.
+"""RecBole's BERT4Rec over ids and content, trained at all masked positions.
 
-Parameter names are RecBole's, so that a stock checkpoint loads, and it passes under RecBole's own Trainer.
+Parameter names are RecBole's, so a stock checkpoint can be loaded. The model also runs under RecBole's own Trainer.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from toolkit.sequential.training.objectives import Masked
 
 
 class MultimodalBERT4Rec(RecBoleTransformer, bridge.BERT4Rec):
-    """BERT4Rec over fused items: every masked position is predicted, the first one included.
+    """BERT4Rec over fused items that predicts every masked position, including the first.
 
-    - strict: it hides, predicts and ranks as RecBole's does (`bert4rec_masks.py`).
+    - strict: whether the model hides, predicts and ranks as RecBole does (`bert4rec_masks.py`).
     """
 
     causal = False
@@ -40,11 +40,12 @@ class MultimodalBERT4Rec(RecBoleTransformer, bridge.BERT4Rec):
             self.open_path()
 
     def open_path(self) -> None:
-        """Start as a bag of words: what a mask gathers from the tracks around it reaches the tied head unrotated.
+        """Initialise the path from tracks to a mask with identity matrices.
 
-        A mask knows the playlist only through attention's value and output matrices and `output_ffn`. Random ones turn
-        item vectors into a space where the head cannot compare them with item vectors: until all three have turned
-        back, the model learns popularity alone. SASRec's last track reaches its head by the residual path.
+        A mask reads the playlist only through the value and output matrices of attention and through `output_ffn`.
+        Random matrices map item vectors to a space in which the tied head cannot compare them with item vectors. Until
+        training has undone this rotation, the model learns popularity alone. SASRec's last track reaches the head by
+        the residual path.
         """
         layers = [layer for stack in self.stacks for layer in stack.trm_encoder.layer]
         attention = [layer.multi_head_attention for layer in layers]
@@ -62,13 +63,13 @@ class MultimodalBERT4Rec(RecBoleTransformer, bridge.BERT4Rec):
         return torch.cat([own, *(stack.mask for stack in self.others if stack.mask is not None)])
 
     def forward(self, item_seq: torch.Tensor) -> torch.Tensor:
-        """RecBole's form: playlists with mask tokens int64 [B, T] -> [B, T, H]."""
+        """Return states [B, T, H] for playlists with mask tokens int64 [B, T], as RecBole's method does."""
         masked = item_seq == self.mask_token
         vectors = self.objective.hide(self.space.inputs(item_seq.masked_fill(masked, 0)), masked)
         return self.encode(vectors, item_seq > 0)
 
     def calculate_loss(self, interaction: bridge.Interaction) -> torch.Tensor:
-        """RecBole's own masked batches, under its Trainer; a mask at position 0 counts, unless strict."""
+        """Return the loss for RecBole's own masked batches. A mask at position 0 counts, unless strict."""
         masked_seq, positions = interaction[self.MASK_ITEM_SEQ], interaction[self.MASK_INDEX]
         targets = interaction[self.POS_ITEMS]
         output = self.forward(masked_seq).gather(1, positions[..., None].expand(-1, -1, self.hidden_size))

@@ -1,6 +1,6 @@
-"""RecBole's SASRec with items made of ids and content, trained on all positions.
+"""RecBole's SASRec over ids and content, trained at all positions.
 
-Parameter names are RecBole's, so that a stock checkpoint loads, and it passes under RecBole's own Trainer.
+Parameter names are RecBole's, so a stock checkpoint can be loaded. The model also runs under RecBole's own Trainer.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from toolkit.sequential.training.objectives import Causal
 
 
 class MultimodalSASRec(RecBoleTransformer, bridge.SASRec):
-    """SASRec over fused items: one causal pass scores every position."""
+    """SASRec over fused items that scores every position in a causal pass."""
 
     causal = True
 
@@ -26,7 +26,7 @@ class MultimodalSASRec(RecBoleTransformer, bridge.SASRec):
         return self.objective.query(item_seq, item_seq_len)
 
     def calculate_loss(self, interaction: bridge.Interaction) -> torch.Tensor:
-        """RecBole's own batches (one target per row), under its Trainer."""
+        """Return the loss for RecBole's own batches (one target per row), under its Trainer."""
         return F.cross_entropy(self.full_sort_predict(interaction), interaction[self.POS_ITEM_ID])
 
     def full_sort_predict(self, interaction: bridge.Interaction) -> torch.Tensor:

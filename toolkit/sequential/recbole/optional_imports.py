@@ -1,8 +1,8 @@
-"""Placeholders for packages that RecBole imports, and that its models and trainer never call here.
+"""Placeholders for packages that RecBole imports but does not call here.
 
-At the top of its modules RecBole 1.2.1 imports what colours its log, draws its tables, writes for TensorBoard and
-computes its AUC and RMSE. Where such a package is not installed, a placeholder takes its place during the import. Its
-names raise `MissingPackage` when they are called.
+RecBole 1.2.1 imports packages for coloured logs, tables, TensorBoard, AUC and RMSE at the top of its modules. A
+placeholder replaces each package that is not installed during the import. The names of a placeholder raise
+`MissingPackage` when called.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NAMES = {
 
 @contextmanager
 def placeholders() -> Iterator[None]:
-    """Inside, the missing ones of `NAMES` can be imported; afterwards they are missing as before."""
+    """Make the missing packages in `NAMES` importable within a context."""
     missing = [module for module in NAMES if not _installed(module)]
     for module in missing:
         placeholder = ModuleType(module)
@@ -43,7 +43,7 @@ def placeholders() -> Iterator[None]:
 
 
 def _package(module: str) -> str:
-    """`sklearn` of sklearn.metrics, `tensorboard` of torch.utils.tensorboard."""
+    """Return the package of a module, such as `sklearn` for sklearn.metrics."""
     return "tensorboard" if module.startswith("torch.") else module.partition(".")[0]
 
 
@@ -53,6 +53,8 @@ def _installed(module: str) -> bool:
 
 def _refusal(package: str) -> type:
     def refuse(self: object, *_: object, **__: object) -> NoReturn:
-        raise MissingPackage(f"RecBole needs {package} for this: {of_extra('recbole', package).install}")
+        raise MissingPackage(
+            f"this RecBole function requires the package {package}: {of_extra('recbole', package).install}"
+        )
 
     return type("Refusal", (), {"__init__": refuse})

@@ -1,7 +1,7 @@
-"""RecBole's own training rows from our split: every prefix of a playlist, padded.
+"""RecBole's padded training rows, with a row for every prefix of a playlist.
 
-Only the stock baselines and the parity tests need them. RecBole's dataset is filled from the flat arrays, without a
-text file, and keeps our item ids: a score column is an item id on both sides.
+Only the stock baselines and the parity tests use these rows. RecBole's dataset is filled from the flat arrays, without
+a text file, and keeps our item ids, so a score column is an item id in both.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from toolkit.sequential.recbole import bridge
 
 
 class PlaylistDataset(bridge.SequentialDataset):
-    """RecBole's dataset of `train`; item ids are the corpus's own (1…V, 0 padding), users are 1…n."""
+    """RecBole's dataset with the playlists of `train`, with the corpus's item ids (1…V, 0 padding) and users 1…n."""
 
     def __init__(self, config: bridge.Config, train: PlaylistSet) -> None:
         self._train = train
@@ -45,7 +45,7 @@ class PlaylistDataset(bridge.SequentialDataset):
         self.user_feat = self.item_feat = None
 
     def _remap_ID_all(self) -> None:
-        """Keep our ids: RecBole would number tracks by their first appearance and drop the unplayed ones."""
+        """Keep our ids. RecBole would number tracks by first appearance and drop unplayed tracks."""
         tracks = self._train.corpus.tracks["id"].to_pylist()
         users = [str(row) for row in self._train.rows]
         for field, names in ((self.iid_field, tracks), (self.uid_field, users)):
@@ -53,39 +53,43 @@ class PlaylistDataset(bridge.SequentialDataset):
             self.field2token_id[field] = {name: number for number, name in enumerate(self.field2id_token[field])}
 
     def _fill_nan(self) -> None:
-        """The arrays have no missing values."""
+        """Do nothing, because the arrays have no missing values."""
 
 
 def row_bytes(max_length: int) -> int:
-    """Bytes of one prefix row: int64 tracks and float32 positions, both padded, and four single fields."""
+    """Return the bytes of a prefix row, with padded int64 tracks and float32 positions, and four single fields."""
     return max_length * (8 + 4) + 8 + 8 + 8 + 4
 
 
 def loaders(
     config: bridge.Config, train: PlaylistSet, valid: HeldOut | None, *, memory_gb: float = 8.0
 ) -> tuple[bridge.TrainDataLoader, bridge.FullSortEvalDataLoader | None]:
-    """RecBole's train loader over every prefix, and its full-sort loader over `valid` (None without).
+    """Return RecBole's train loader over every prefix, and its full-sort loader over `valid` (None without).
 
-    The target of validation is the one track after the seeds; lists without a seed are left out.
+    The validation target is the track after the seeds. Playlists without a seed are left out.
 
-    - memory_gb: limit for the prefix rows.
+    - memory_gb: memory limit of the prefix rows.
 
-    Raises `InputError` if they need more, if no playlist has two tracks, or if RecBole's masking might not end.
+    Raises `InputError` if the rows exceed the limit, if no playlist has two tracks, or if RecBole's masking might not
+    end.
     """
     if config["transform"] == "mask_itemseq" and train.corpus.n_items <= config["MAX_ITEM_LIST_LENGTH"]:
         raise InputError(
             f"a catalogue of {train.corpus.n_items} tracks must be larger than"
-            f" max_length={config['MAX_ITEM_LIST_LENGTH']}: RecBole draws a track outside the playlist for every masked"
-            " one, and does not end where there is none"
+            f" max_length={config['MAX_ITEM_LIST_LENGTH']}, because RecBole draws a track outside the playlist for each"
+            " mask: reduce max_length"
         )
     rows = int(np.maximum(train.lengths - 1, 0).sum())
     if rows == 0:
-        raise InputError("RecBole needs playlists of at least 2 tracks, and the training split has none")
+        raise InputError(
+            f"none of the {len(train)} training playlists has at least 2 tracks, which RecBole requires: add longer"
+            " playlists"
+        )
     need = rows * row_bytes(config["MAX_ITEM_LIST_LENGTH"]) / 2**30
     if need > memory_gb:
         raise InputError(
-            f"RecBole makes {rows} prefix rows = {need:.1f} GiB of this split, more than memory_gb={memory_gb:g}: "
-            "raise it, lower max_length, or leave the recbole baselines out"
+            f"RecBole's {rows} prefix rows of this split take {need:.1f} GiB, above memory_gb={memory_gb:g}: "
+            "raise memory_gb, reduce max_length, or remove the recbole baselines"
         )
     dataset = PlaylistDataset(config, train)
     train_loader = bridge.TrainDataLoader(config, dataset, None, shuffle=True)

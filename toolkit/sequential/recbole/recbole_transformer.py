@@ -1,4 +1,4 @@
-"""Network over the layers of RecBole's transformers: one stack, or one per stream under late fusion."""
+"""Network over the layers of RecBole's transformers, with a stack for each stream under late fusion."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from toolkit.sequential.recbole import bridge
 
 
 class Stack(nn.Module):
-    """Layers of one more stream, of the same sizes as the network's own and freshly initialised.
+    """Layers of a further stream, with the network's sizes and new initial values.
 
-    - mask: vector [H] at hidden positions, where the network hides any.
+    - mask: vector [H] at hidden positions, if the network hides positions.
     """
 
     def __init__(self, network: RecBoleTransformer) -> None:
@@ -31,9 +31,10 @@ class Stack(nn.Module):
 
 
 class RecBoleTransformer(bridge.SequentialRecommender):
-    """Base of our SASRec and BERT4Rec, before RecBole's class: an item space, and RecBole's layers run flat.
+    """Base class of our SASRec and BERT4Rec, placed before RecBole's class in the bases.
 
-    The layers and their sizes are attributes of RecBole's class.
+    The class adds an item space and the computation of hidden states. The layers and their sizes are attributes of
+    RecBole's class.
     """
 
     causal: ClassVar[bool]
@@ -58,15 +59,15 @@ class RecBoleTransformer(bridge.SequentialRecommender):
 
     @property
     def stacks(self) -> list[Stack | RecBoleTransformer]:
-        """Layers of each stream; the first stream has the network's own."""
+        """Layers of each stream. The first stream uses the network's own layers."""
         return [self, *self.others]
 
     def own_bias(self, parts: Parts) -> nn.Parameter | None:
-        """RecBole's bias of each item, where its model has one and it serves."""
+        """Return RecBole's bias of each item, or None if the model does not use a bias."""
         return None
 
     def start(self, parts: Parts) -> None:
-        """Start matrices by Xavier's rule, where the parts say so; tables of item vectors keep their start."""
+        """Initialise matrices by Xavier's rule if `parts.xavier` is set. Tables of item vectors keep their values."""
         # deltas start at zero: the loaded vectors are the ones in the table
         kept = ("embedding", ".deltas.", *(() if parts.regularises else ("item_table.",)))
         for name, parameter in self.named_parameters() if parts.xavier else ():
@@ -74,13 +75,13 @@ class RecBoleTransformer(bridge.SequentialRecommender):
                 nn.init.xavier_normal_(parameter)
 
     def prepare(self, device: str) -> None:
-        """Pack playlists: PyTorch's kernels are for CUDA only, and for heads of whole groups of 8."""
+        """Use packed playlists on CUDA if the head size is a multiple of 8, as PyTorch's kernels require."""
         self.packs = device.startswith("cuda") and self.hidden_size // self.n_heads % 8 == 0
 
     def encode(
         self, vectors: torch.Tensor, kept: torch.Tensor | None = None, titles: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Last hidden layer, of the one stack or of each stream's: see `toolkit.sequential.network.Network.encode`."""
+        """Return the last hidden layer of all streams. See `toolkit.sequential.network.Network.encode`."""
         packing = Packing.of(kept) if kept is not None and self.packs and self.training else None
         length, keys, added = vectors.shape[1], None, None
         if titles is not None and self.space.title_projection is not None:

@@ -1,8 +1,9 @@
-"""Approximate index over item rows, for a service that continues one playlist after another. Optional, needs faiss.
+"""Approximate index over item rows, for services that continue a playlist at a time. Requires faiss.
 
-An inverted file: k-means cells of the rows, 8 bits per number, the nearest cells searched for each query (Jégou, Douze
-and Schmid, "Product Quantization for Nearest Neighbor Search", 2011, section 4; faiss's IndexIVFScalarQuantizer). Its
-results are scored again in float32: scores are exact, and only tracks can be missed.
+The index is an inverted file with k-means cells of the rows and 8 bits per number. The nearest cells are searched for
+each query (Jégou, Douze and Schmid, "Product Quantization for Nearest Neighbor Search", 2011, section 4; faiss's
+IndexIVFScalarQuantizer). The results are scored again in float32, so scores are exact, but some of the best tracks can
+be missing.
 """
 
 from __future__ import annotations
@@ -21,18 +22,20 @@ BLOCK = 65_536
 
 
 class ApproximateIndex:
-    """Cells of item rows [n, D].
+    """Inverted file over item rows [n, D].
 
-    - probes: cells searched per query, of `cells`; all of them find nearly everything, slowly.
+    - probes: number of cells searched for each query. With all cells nearly every best track is returned, but slowly.
 
-    Building takes seconds for 100,000 items and about a minute for two million, and D bytes of memory per item.
-    Raises `InputError` for no items or probes, `MissingPackage` without faiss.
+    Building takes seconds for 100,000 items and about a minute for two million, and D bytes of memory per item. Raises
+    `InputError` without items or probes, and `MissingPackage` without faiss.
     """
 
     def __init__(self, rows: Rows, items: torch.Tensor, *, probes: int = 16, seed: int = 0) -> None:
         faiss = require("faiss", install=FAISS.install)
         if probes < 1 or not len(items):
-            raise InputError(f"probes={probes} and {len(items)} items must be >= 1")
+            raise InputError(
+                f"probes={probes} and the number of items {len(items)} must be at least 1: raise probes or add items"
+            )
         self.cells = max(1, min(CELLS, len(items) // ROWS_PER_CELL))
         size = min(len(items), 2 * ROWS_PER_CELL * self.cells)
         drawn = np.random.default_rng(seed).choice(len(items), size, replace=False)
@@ -50,7 +53,7 @@ class ApproximateIndex:
     def top_k(
         self, query: torch.Tensor, rows: Rows, seeds: tuple[torch.Tensor, torch.Tensor], k: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Scores and ids [B, k] as `exact_top_k` returns them, but for items outside the cells searched."""
+        """Return scores and ids [B, k] like `exact_top_k`, limited to items in the cells searched."""
         # a few more than k: codes of 8 bits change the order near the end, and seeds are removed
         most = int(torch.bincount(seeds[0], minlength=1).max())
         count = max(k, min(k + k // 4 + most, self.index.ntotal))

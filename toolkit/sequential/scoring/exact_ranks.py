@@ -1,9 +1,9 @@
-"""Exact rank of one item among all, by a matrix product in bfloat16.
+"""Exact rank of an item among all items, by a matrix product in bfloat16.
 
-Most scores are far from the target's, and a rough product shows on which side of it they are. Only those within the
-product's error bound are recomputed in float32: |error| ≤ u · ‖query‖ · ‖item‖ by Cauchy and Schwarz, where u covers
-the rounding of both factors and of the result (Higham, "Accuracy and Stability of Numerical Algorithms", 2002,
-section 3.1).
+Most scores are so far from the target's score that a rough product determines which is higher. Only scores within the
+product's error bound are recomputed in float32. The bound is |error| ≤ u · ‖query‖ · ‖item‖ by the Cauchy-Schwarz
+inequality, where u covers the rounding of both factors and of the result (Higham, "Accuracy and Stability of Numerical
+Algorithms", 2002, section 3.1).
 """
 
 from __future__ import annotations
@@ -36,13 +36,15 @@ def exact_ranks(
     block: int = 16_384,
     compute: torch.dtype = torch.float32,
 ) -> torch.Tensor:
-    """Rank of each query's target among `items`, from 1: int64 [B]; ties go to the smaller id.
+    """Return the rank, from 1, of each query's target among `items`: int64 [B]. Ties are broken by the smaller id.
 
-    - query: float32 [B, D]; a score is ⟨query, row⟩. items: int64 [n], ascending, everything that is ranked.
-    - targets: int64 [B]. seeds: rows int64 [s] and items int64 [s] that are left out, each pair once.
-    - limit: counting stops at this rank; beyond it the result is 0, as for a target that is a seed or not in `items`.
-    - compute: dtype of the rough product. bfloat16 pays where `limit` keeps targets among the best: few scores are near
-      theirs.
+    - query: float32 [B, D]. A score is ⟨query, row⟩.
+    - items: int64 [n], ascending, all ranked items.
+    - targets: int64 [B].
+    - seeds: rows int64 [s] and items int64 [s] to leave out, without repeated pairs.
+    - limit: highest rank that is counted. Beyond it the result is 0, as for a target that is a seed or not in `items`.
+    - compute: dtype of the rough product. bfloat16 is faster if `limit` keeps only targets with high scores, because
+      few scores are close to theirs.
     """
     everyone = torch.arange(len(query), device=query.device)
     own = pair_scores(query, rows(targets), everyone, everyone)
@@ -84,7 +86,7 @@ def _seeds_before(
     own: torch.Tensor,
     seeds: tuple[torch.Tensor, torch.Tensor],
 ) -> torch.Tensor:
-    """Number of seeds ranked before each target, int64 [B]: counted with all other items, they are subtracted."""
+    """Return the number of seeds ranked before each target, int64 [B]."""
     ranked = contained(items, seeds[1])
     owners, left_out = seeds[0][ranked], seeds[1][ranked]
     before = torch.zeros(len(query), dtype=torch.int64, device=query.device)
@@ -96,9 +98,9 @@ def _seeds_before(
 
 
 def pair_scores(query: torch.Tensor, table: torch.Tensor, owners: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-    """Scores float32 [n] of queries `owners` for rows `columns` of `table`, int64 [n] each.
+    """Return scores float32 [n] of the queries `owners` for the rows `columns` of `table`, int64 [n] each.
 
-    Equal rows have equal scores.
+    Identical rows have identical scores.
     """
     size = CACHED if query.device.type == "cpu" else PAIRS
     parts = zip(owners.split(size), columns.split(size), strict=True)
@@ -106,38 +108,41 @@ def pair_scores(query: torch.Tensor, table: torch.Tensor, owners: torch.Tensor, 
 
 
 def precedes(scores: torch.Tensor, ids: torch.Tensor, own: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Whether items `ids` are ranked before the targets, whose scores are `own`: bool [n]."""
+    """Return whether items `ids` are ranked before the targets with scores `own`: bool [n]."""
     return (scores > own) | ((scores == own) & (ids < targets))
 
 
 def contained(ordered: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """Whether each of `values` is in `ordered`, which ascends."""
+    """Return whether each of `values` is in `ordered`, which is sorted in ascending order."""
     if not len(ordered):
         return torch.zeros_like(values, dtype=torch.bool)
     return ordered[torch.searchsorted(ordered, values.contiguous()).clamp(max=len(ordered) - 1)] == values
 
 
 def relative_error(compute: torch.dtype, columns: int) -> float:
-    """Bound on |rough − exact| / (‖query‖ · ‖item‖) by the rounding of the factors, of both sums and of the result."""
+    """Return a bound on |rough − exact| / (‖query‖ · ‖item‖) for the rounding of factors, sums and result."""
     unit = torch.finfo(compute).eps / 2
     inputs = 3 * unit * (1 + unit) if compute != torch.float32 else 0.0
     return 1.01 * (inputs + 2 * columns * torch.finfo(torch.float32).eps)
 
 
 def outwards(bound: torch.Tensor, dtype: torch.dtype, towards: float) -> torch.Tensor:
-    """The bound in the product's dtype, rounded away from what it bounds."""
+    """Return the bound in the product's dtype, rounded so that it remains a bound."""
     return torch.nextafter(bound.to(dtype), torch.tensor(towards, dtype=dtype, device=bound.device))
 
 
 def _row_counts(mask: torch.Tensor) -> torch.Tensor:
-    """True values of each row, int64 [B]."""
+    """Return the number of True values in each row, int64 [B]."""
     if mask.device.type != "cpu":
         return mask.sum(1)
     return torch.from_numpy(row_counts(mask.numpy()))
 
 
 def where(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows and columns of true values; on a CPU NumPy finds a few of them among many ten times as fast as torch."""
+    """Return rows and columns of True values.
+
+    On a CPU NumPy finds a few values among many ten times as fast as torch.
+    """
     if mask.device.type != "cpu":
         rows, columns = mask.nonzero(as_tuple=True)
         return rows, columns
@@ -146,6 +151,6 @@ def where(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def span(ids: torch.Tensor) -> torch.Tensor | slice:
-    """Ascending ids as a slice if no id in between is missing: rows are then read without a copy."""
+    """Return ascending ids as a slice if they are contiguous, so rows are read without a copy."""
     first, last = ids[[0, -1]].tolist()
     return slice(first, last + 1) if last - first == len(ids) - 1 else ids

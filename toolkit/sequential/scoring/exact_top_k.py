@@ -1,8 +1,9 @@
-"""Exact k best items of each query, and ranks within the best, by a matrix product in bfloat16.
+"""Exact top k items of each query, and ranks within the top k, by a matrix product in bfloat16.
 
-A lower bound on each query's k-th best score is known before most items are scored: at first from a sample, then from
-the best items so far. The rough product is compared with that bound less its own error (`exact_ranks`), by the maxima
-of small groups: scores are read once. The few that pass are recomputed in float32, and only those are sorted.
+A lower bound on each query's k-th best score is available before most items are scored. It is computed from a sample
+first, and from the best items so far later. The rough product is compared with that bound minus its own error
+(`exact_ranks`), by the maxima of small groups, so scores are read only once. The few scores that pass are recomputed in
+float32, and only these are sorted.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ SCORES = {"cpu": 2**22, "cuda": 2**28}
 
 
 class Pairs(NamedTuple):
-    """Pairs of a query and an item: scores float32 [p], ids int64 [p], owners int64 [p]."""
+    """Pairs of a query and an item, as scores float32 [p], ids int64 [p] and owners int64 [p]."""
 
     scores: torch.Tensor
     ids: torch.Tensor
@@ -48,16 +49,18 @@ def exact_top_k(
     block: int = 65_536,
     compute: torch.dtype = torch.float32,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The k items with the largest ⟨query, row⟩: scores float32 and ids int64 [B, k], best first.
+    """Return the k items with the largest ⟨query, row⟩: scores float32 and ids int64 [B, k], best first.
 
-    Ties go to the smaller id.
+    Ties are broken by the smaller id.
 
-    - query: float32 [B, D]. items: int64 [n], ascending, everything that is ranked.
-    - seeds: rows int64 [s] and items int64 [s] that are left out, each pair once.
-    - block: most items scored at once. compute: dtype of the rough product.
+    - query: float32 [B, D].
+    - items: int64 [n], ascending, all ranked items.
+    - seeds: rows int64 [s] and items int64 [s] to leave out, without repeated pairs.
+    - block: maximum number of items scored at once.
+    - compute: dtype of the rough product.
 
-    A row with fewer than k items ends in id 0 with score -inf. In memory are about 2k pairs per query, and those that
-    pass in one block.
+    A row with fewer than k items is padded with id 0 and score -inf. Memory holds about 2k pairs per query, and the
+    pairs that pass in a block.
     """
     if not len(query) or not len(items):
         return _filled(_no_pairs(query), len(query), k)
@@ -84,7 +87,7 @@ def _top_k_above(
     k: int,
     block: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The k best as `exact_top_k` returns them, among the items whose scores are not below `floor` [B]."""
+    """Return the k best items like `exact_top_k`, among items with scores of at least `floor` [B]."""
     width = 1 + int(torch.cat([items[-1:], seeds[1]]).max())
     left_out = (seeds[0] * width + seeds[1]).sort().values
     best = _no_pairs(query)
@@ -117,10 +120,10 @@ def exact_top_ranks(
     block: int = 16_384,
     compute: torch.dtype = torch.float32,
 ) -> torch.Tensor:
-    """Rank of each query's target, from 1, as `exact_ranks` returns it: int64 [B], 0 beyond rank `limit`.
+    """Return the rank, from 1, of each query's target like `exact_ranks`: int64 [B], 0 beyond rank `limit`.
 
-    For limits far below the number of items: a target below the bound on the `limit`-th score is discarded at once, and
-    for the others only items that may be ranked before them are recomputed.
+    For limits far below the number of items. A target below the bound on the `limit`-th score is discarded at once. For
+    the other targets only items that may be ranked before them are recomputed.
     """
     everyone = torch.arange(len(query), device=query.device)
     ranks = torch.zeros_like(everyone)
@@ -153,7 +156,7 @@ def exact_top_ranks(
 
 
 class _Product:
-    """Rough scores of queries [B, D] for so few items at once that they stay in the cache until they are read."""
+    """Rough scores of queries [B, D], computed for few items at a time so the scores remain in the cache."""
 
     def __init__(self, query: torch.Tensor, compute: torch.dtype) -> None:
         # items before queries: a tall product is faster than a wide one, and a group of items is adjacent rows
@@ -163,18 +166,18 @@ class _Product:
         self.store = torch.empty(self.step, len(query), dtype=compute, device=query.device)
 
     def margin(self, table: torch.Tensor) -> torch.Tensor:
-        """Bound [B] on the errors of scores of rows [n, D]."""
+        """Return a bound [B] on the errors of scores for rows [n, D]."""
         return self.errors * table.norm(dim=1).max()
 
     def parts(self, table: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Scores [≤ step, B] of the rows one after the other; the next overwrite them."""
+        """Yield scores [≤ step, B] for consecutive rows. Each block overwrites the previous block."""
         for part in table.to(self.compute).split(self.step):
             yield torch.mm(part, self.low, out=self.store[: len(part)])
 
     def at_least(self, table: torch.Tensor, floor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Rows and queries of all exact scores that are not below `floor` [B], and of a few others.
+        """Return rows and queries of all exact scores of at least `floor` [B], and of a few lower scores.
 
-        The rows of a query ascend.
+        The rows of a query are in ascending order.
         """
         bound = outwards(floor - self.margin(table), self.compute, -torch.inf)
         # read as integers, the bits of positive numbers keep their order, and are compared in a fraction of the time
@@ -195,11 +198,11 @@ class _Product:
 def _floors(
     product: _Product, rows: Rows, items: torch.Tensor, counts: torch.Tensor, block: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """A lower bound on the `counts`-th best score of each query, and a higher, likely one: [B] each.
+    """Return a certain lower bound on the `counts`-th best score of each query, and a higher, likely bound: [B] each.
 
     - counts: int64 [B].
 
-    Both are -inf where the sample is too small for a bound.
+    Both bounds are -inf if the sample is too small.
     """
     # The sample is every s-th item, in groups. The c-th largest of the groups' maxima, each less the product's error,
     # is reached by an item of each of c groups: at least c items of the catalogue score as much, so the c-th best score
@@ -233,7 +236,7 @@ def _no_pairs(query: torch.Tensor) -> Pairs:
 
 
 def _best(parts: list[Pairs], k: int) -> Pairs:
-    """The k best of each query, by query and best first; the first of equals."""
+    """Return the k best pairs of each query, sorted by query and score. Ties are broken by order."""
     scores, ids, owners = (torch.cat(each) for each in zip(*parts, strict=True))
     order = scores.sort(descending=True, stable=True).indices
     order = order[owners[order].sort(stable=True).indices]
@@ -242,13 +245,13 @@ def _best(parts: list[Pairs], k: int) -> Pairs:
 
 
 def _nth(owners: torch.Tensor) -> torch.Tensor:
-    """Number of equal owners before each of `owners`, which ascend."""
+    """Return the number of equal owners before each entry of `owners`, which is sorted in ascending order."""
     counts = torch.bincount(owners)
     return torch.arange(len(owners), device=owners.device) - (counts.cumsum(0) - counts)[owners]
 
 
 def _filled(pairs: Pairs, rows: int, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Scores and ids [B, k] of pairs by query and best first, at most k each."""
+    """Return scores and ids [B, k] of pairs that are sorted by query and score, at most k for each query."""
     scores, ids = pairs.scores.new_full((rows, k), -torch.inf), pairs.ids.new_zeros(rows, k)
     column = _nth(pairs.owners)
     scores[pairs.owners, column], ids[pairs.owners, column] = pairs.scores, pairs.ids

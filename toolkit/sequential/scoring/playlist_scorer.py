@@ -1,4 +1,4 @@
-"""Scoring by a fitted network: playlists to states, states to scores, scores to the best tracks and to ranks."""
+"""Scorer of playlists by a fitted network, for scores, top tracks and ranks of targets."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ SEARCHED = 64
 
 
 class PlaylistScorer(Ranker):
-    """Scores and ranks by a network, with the neighbours and titles that go with it.
+    """Scores and rankings by a network with its neighbours and titles.
 
     - model: the network. Call `forget` after every change of its weights.
-    - played: bool [V + 1], tracks with a training placement.
+    - played: bool [V + 1], tracks in training playlists.
     """
 
     model: Network
@@ -45,7 +45,7 @@ class PlaylistScorer(Ranker):
         self._index: ApproximateIndex | None = None
 
     def forget(self) -> None:
-        """Drop the item rows that were computed from the weights; they are recomputed when needed."""
+        """Drop the item rows computed from the weights. They are recomputed when required."""
         self._table = None
 
     @property
@@ -58,7 +58,7 @@ class PlaylistScorer(Ranker):
 
     @property
     def ranks_unplayed(self) -> bool:
-        """Whether tracks without a training placement are ranked: they need content and a shared space.
+        """Whether unplayed tracks are ranked, which requires content and a shared space.
 
         RecBole's models rank every id.
         """
@@ -69,7 +69,7 @@ class PlaylistScorer(Ranker):
         return self._scorer(*self._encode(queries))
 
     def _scorer(self, states: torch.Tensor, matches: torch.Tensor | None, near: sp.csc_matrix | None) -> Scorer:
-        """The scorer of queries that `_encode` has read."""
+        """Return the scorer of queries that `_encode` has read."""
         table, bias, head = self._item_rows(), self._bias(), self.model.space.match
 
         @torch.inference_mode()
@@ -90,17 +90,17 @@ class PlaylistScorer(Ranker):
 
     @property
     def _uses_neighbours(self) -> bool:
-        """Whether scores have a sparse part, which no product with item rows contains."""
+        """Whether scores have a sparse part that no product with item rows contains."""
         return self.neighbours is not None and self.neighbours.weight > 0
 
     @torch.inference_mode()
     def approximate(self, *, probes: int = 16) -> ApproximateIndex:
-        """Build an index that `rank` uses until the next fit: for services. `target_ranks` stays exact.
+        """Build an index that `rank` uses until the next fit, for services. `target_ranks` remains exact.
 
-        Raises `InputError` for a model that uses neighbours, which no index holds; `MissingPackage` without faiss.
+        Raises `InputError` for a model with neighbours, and `MissingPackage` without faiss.
         """
         if self._uses_neighbours:
-            raise InputError("an approximate index cannot hold the scores of neighbours: train with neighbours: 0")
+            raise InputError("an approximate index requires a model without neighbours: train with `neighbours: 0`")
         _, rows, items, _ = self._product(Queries.of([[]]), False)
         self._index = ApproximateIndex(rows, items, probes=probes)
         return self._index
@@ -142,9 +142,9 @@ class PlaylistScorer(Ranker):
     def _product(
         self, queries: Queries, allow_repeats: bool
     ) -> tuple[torch.Tensor, Rows, torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
-        """Queries [B, D] and item rows whose product is the score without neighbours; ids that are ranked, and seeds.
+        """Return queries [B, D] and item rows with scores as their product, the ids of ranked items, and the seeds.
 
-        Seeds are rows int64 [s] and items int64 [s] that are left out.
+        The scores of neighbours are not included. Seeds are rows int64 [s] and items int64 [s] to leave out.
         """
         states, matches, _ = self._encode(queries)
         table, bias, head = self._item_rows(), self._bias(), self.model.space.match
@@ -162,7 +162,7 @@ class PlaylistScorer(Ranker):
         return _beside(states, matches, ones), rows, ids, (owners, left_out)
 
     def _encode(self, queries: Queries) -> tuple[torch.Tensor, torch.Tensor | None, sp.csc_matrix | None]:
-        """States [B, H], match queries [B, D] and scores of neighbours [B, V + 1], block by block."""
+        """Return states [B, H], match queries [B, D] and scores of neighbours [B, V + 1], computed in blocks."""
         self.model.eval()
         objective, head = self.model.objective, self.model.space.match
         states, matches, near = [], [], []
@@ -188,9 +188,9 @@ class PlaylistScorer(Ranker):
         return self.model.space.bias(torch.arange(self.n_items + 1, device=self.device))
 
     def _item_rows(self) -> torch.Tensor:
-        """Rows of the output head for every item that is ranked [V + 1, H].
+        """Return the rows of the output head for every ranked item [V + 1, H].
 
-        They are the weights themselves, or computed once after a fit or load.
+        The rows are the weights themselves, or are computed once after a fit or load.
         """
         space = self.model.space
         if space.table is None and not self.ranks_unplayed and self.spec.head == "tied":
@@ -205,7 +205,7 @@ class PlaylistScorer(Ranker):
         return self._table
 
     def _titles(self, titles: Sequence[str | None]) -> np.ndarray:
-        """Title vectors float32 [n, d], each distinct title encoded once; zero without a title."""
+        """Return title vectors float32 [n, d], zero without a title. Each distinct title is encoded once."""
         assert self.title_encoder is not None
         known = sorted({title for title in titles if title})
         vectors = np.zeros((len(known) + 1, self.title_encoder.dim), np.float32)
@@ -216,5 +216,5 @@ class PlaylistScorer(Ranker):
 
 
 def _beside(*columns: torch.Tensor | None) -> torch.Tensor:
-    """One float32 matrix of the columns that are not None, side by side."""
+    """Concatenate the columns that are not None into a float32 matrix."""
     return torch.cat([each.float() for each in columns if each is not None], 1)

@@ -1,4 +1,4 @@
-"""Training windows and batches straight from flat arrays; no row per prefix, no loop over placements."""
+"""Training windows and batches from flat arrays, without a row per prefix or a loop over playlist entries."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ SORTED = 1 << 20
 class Windows:
     """Spans of a flat array of playlists, each trained on as a whole.
 
-    - starts, lengths: int64 [n], tracks start…start + length − 1, at most `max_length + 1` of them.
-    - scored: int64 [n], the first position whose next track is scored here (earlier ones were in the window before).
+    - starts, lengths: int64 [n], tracks start…start + length − 1, at most `max_length + 1` tracks.
+    - scored: int64 [n], the first position with a target scored in this window. Earlier targets are scored in the
+      previous window.
     - playlists: int64 [n], row of the playlist set.
     """
 
@@ -33,13 +34,13 @@ class Windows:
 def windows(
     offsets: np.ndarray, max_length: int, *, overlap: bool = True, rng: np.random.Generator | None = None
 ) -> Windows:
-    """Cut playlists into windows of max_length inputs; every target is scored once.
+    """Cut playlists into windows of max_length inputs, such that every target is scored once.
 
-    - overlap: the stride is half a window: windows after the first score only targets with at least half a window of
-      context. Otherwise it is a whole window. The last window is moved back to end with the playlist.
-    - rng: longer playlists are cut at positions drawn from it, which gives a target another context in each epoch. With
+    - overlap: whether the stride is half a window. Windows after the first then score only targets with at least half a
+      window of context. Otherwise the stride is a whole window. The last window is moved back to end with the playlist.
+    - rng: generator of random cuts for longer playlists, which give a target a different context in each epoch. With
       overlap the first window is shorter by up to half, and every target has its full context of `max_length` tracks in
-      some epoch; without, nothing is read twice.
+      some epoch. Without overlap, no track is read twice.
     """
     lengths = np.diff(offsets)
     rows = np.flatnonzero(lengths >= 2)
@@ -61,9 +62,9 @@ def windows(
 
 
 def shuffled(items: np.ndarray, offsets: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The same playlists with the tracks of each in a new order.
+    """Return the same playlists with the tracks of each in a random order.
 
-    Working memory is for `SORTED` placements and one playlist.
+    Working memory is bounded by `SORTED` entries and one playlist.
     """
     mixed = np.empty_like(items)
     blocks = np.unique(np.searchsorted(offsets, np.arange(0, len(items) + SORTED, SORTED)).clip(max=len(offsets) - 1))
@@ -76,10 +77,10 @@ def shuffled(items: np.ndarray, offsets: np.ndarray, rng: np.random.Generator) -
 
 @dataclass(frozen=True)
 class Batch:
-    """Windows of like length.
+    """Batch of windows with similar lengths.
 
-    - inputs: int64 [B, T], left-aligned and padded with 0. They hold the whole window, targets included: a causal model
-      reads all but the last track of each row.
+    - inputs: int64 [B, T], left-aligned and padded with 0. A row holds the whole window, including targets. A causal
+      model reads all tracks of a row but the last.
     - lengths, scored, playlists: int64 [B], as in `Windows`.
     """
 
@@ -92,7 +93,7 @@ class Batch:
 def batches(
     train: PlaylistSet, *, max_length: int, tokens: int, shuffle: bool, rng: np.random.Generator, overlap: bool = True
 ) -> Iterator[Batch]:
-    """One epoch in batches of at most `tokens` padded positions, windows of like length together."""
+    """Yield the batches of an epoch, with similar lengths in a batch and at most `tokens` padded positions."""
     if shuffle:
         items, offsets = train.flat()
         items = shuffled(items, offsets, rng)
@@ -108,7 +109,7 @@ def batches(
 
 
 def _buckets(lengths: np.ndarray, tokens: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Indices of windows, batch by batch: sorted by length within large random chunks, batches in random order."""
+    """Return the window indices of each batch, sorted by length within large random chunks, in random batch order."""
     order = rng.permutation(len(lengths))
     chunk = max(1, 50 * tokens // max(1, int(lengths.mean())))
     groups: list[np.ndarray] = []

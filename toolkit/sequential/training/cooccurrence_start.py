@@ -1,7 +1,7 @@
-"""Co-occurrence vectors of items, from which free ids start instead of at random.
+"""Co-occurrence vectors of items as initial values of free ids, in place of random vectors.
 
-They are the truncated singular value decomposition of the playlist-track matrix. Its rows and columns are scaled by
-1/√n: long playlists and popular tracks do not outweigh the rest (products of this matrix are cosine item-kNN).
+The vectors are a truncated singular value decomposition of the playlist-track matrix. Rows and columns are scaled by
+1/√n, which limits the weight of long playlists and popular tracks (products of this matrix are cosine item-kNN).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from toolkit.corpus.splits import PlaylistSet
 
 
 def vectors(train: PlaylistSet, dim: int, *, seed: int) -> np.ndarray:
-    """float32 [V + 1, dim]: inner products approximate cosine co-occurrence; unplayed tracks are zero.
+    """Return float32 [V + 1, dim] with inner products that approximate cosine co-occurrence.
 
-    Fewer than `dim` playlists or tracks leave the last columns zero.
+    Unplayed tracks are zero. With fewer than `dim` playlists or tracks the last columns are zero.
     """
     matrix = train.matrix().astype(np.float64)
     scaled = _inverse_root(matrix.sum(axis=1)) @ matrix @ _inverse_root(matrix.sum(axis=0))

@@ -1,12 +1,12 @@
-"""Several processes that train one model, each on its own playlists of every batch.
+"""Training by several processes, each with its own playlists of every batch.
 
-Every process makes the same batches and works on every N-th playlist of each. Candidates, masks and sampled negatives
-belong to the whole batch and are drawn by all with the same random numbers; gradients are weighted by their number of
-targets and summed. N processes thus take the steps that one would take with the same `batch_tokens`: equal but for the
-order of sums, and for dropout inside the layers, which each process draws for itself.
+Every process builds the same batches and computes every N-th playlist of each batch. Candidates, masks and sampled
+negatives belong to the whole batch and are drawn by all processes with the same random numbers. Gradients are weighted
+by their number of targets and summed. N processes therefore take the same steps as a single process with the same
+`batch_tokens`, up to the order of sums and dropout inside the layers, which each process draws separately.
 
-Work for one process alone (validating, writing, deciding when to stop) is done by the first one. The others sleep until
-they read its result from the store that all processes share.
+The first process alone validates, writes and decides when to stop. The other processes sleep until they read its result
+from a shared store.
 """
 
 from __future__ import annotations
@@ -37,18 +37,20 @@ Decision = TypeVar("Decision")
 
 
 class Lost(SegueError):
-    """Another process of this run is gone."""
+    """Error that another process of this run has ended unexpectedly."""
 
 
 class Ended(SegueError):
-    """The first process has ended."""
+    """Signal that the first process has ended the run."""
 
 
 @dataclass
 class Processes:
-    """This process among those of its run; by default the only one.
+    """This process and the other processes of its run; by default this process only.
 
-    - rank: number of this process. world: number of processes. store: values that all processes read.
+    - rank: number of this process.
+    - world: number of processes.
+    - store: values that all processes read.
     - decided: number of decisions so far.
     """
 
@@ -59,7 +61,7 @@ class Processes:
 
     @property
     def leads(self) -> bool:
-        """Whether this is the process that validates, writes and shows progress."""
+        """Whether this process validates, writes and displays progress."""
         return self.rank == 0
 
     @property
@@ -68,9 +70,10 @@ class Processes:
         return self.store
 
     def own_rows(self, rows: int) -> slice:
-        """Rows of a batch that this process works on; from here on it draws random numbers of its own.
+        """Return the rows of a batch that this process computes, and draw random numbers separately from now on.
 
-        With fewer rows than processes the last ones get the first row, whose targets must not count (`has_rows`).
+        If there are fewer rows than processes, the last processes get the first row, and its targets must not count
+        there (`has_rows`).
         """
         if self.world == 1:
             return slice(None)
@@ -78,15 +81,16 @@ class Processes:
         return slice(self.rank, None, self.world) if self.has_rows(rows) else slice(0, 1)
 
     def has_rows(self, rows: int) -> bool:
-        """Whether this process has rows of its own in a batch of `rows`."""
+        """Return whether this process has its own rows in a batch of `rows`."""
         return self.rank < rows
 
     def mean(self, loss: torch.Tensor, targets: int, grads: list[torch.Tensor]) -> tuple[torch.Tensor, int]:
-        """Mean loss over the targets of all processes, and their number; `grads` become, in place, those of that mean.
+        """Return the mean loss over the targets of all processes, and their number. `grads` are averaged in place.
 
-        - loss: this process's mean over its `targets`.
+        - loss: mean over this process's targets.
+        - targets: number of this process's targets.
 
-        One sum over the processes per call.
+        A call makes one sum over the processes.
         """
         if self.world == 1:
             return loss, targets
@@ -102,7 +106,7 @@ class Processes:
         return flat[-2].clone(), int(total)
 
     def equalise(self, tensors: Iterable[torch.Tensor]) -> None:
-        """Give every process the first one's values."""
+        """Copy the values of the first process to every process."""
         if self.world > 1:
             with _connected():
                 for tensor in tensors:
@@ -110,9 +114,9 @@ class Processes:
                 dist.barrier()
 
     def decide(self, make: Callable[[], Decision]) -> Decision:
-        """The value of `make` in the first process, a JSON value; the others do not call it.
+        """Return the value of `make` in the first process, a JSON value. The other processes do not call `make`.
 
-        Raises `Ended` if the first process has ended instead, `Lost` if it is gone.
+        Raises `Ended` if the first process has ended the run, and `Lost` if it has ended unexpectedly.
         """
         if self.world == 1:
             return make()
@@ -132,21 +136,22 @@ class Processes:
             return json.loads(self._shared.get(key))
 
     def check_device(self, device: str) -> None:
-        """Each process needs a CUDA device of its own. Raises `InputError`."""
+        """Raise `InputError` unless each process has its own CUDA device or runs on the CPU."""
         if self.world == 1 or not device.startswith("cuda"):
             return
         if ":" in device:
             raise InputError(
-                f"device={device} is one device, and {self.world} processes run: use device: auto, cuda or cpu"
+                f"device={device} can be set only with one process, but {self.world} run: set `device` to auto, cuda"
+                " or cpu"
             )
         if local_rank() >= torch.cuda.device_count():
             raise InputError(
-                f"{local_rank() + 1} processes want a CUDA device each, and there are {torch.cuda.device_count()}:"
-                " lower --nproc-per-node"
+                f"{local_rank() + 1} processes require a CUDA device each, but there are {torch.cuda.device_count()}:"
+                " reduce --nproc-per-node"
             )
 
     def end(self, code: int) -> tuple[bool, int]:
-        """End the run with `code`: whether this process is the first to end it, and the exit code of the first."""
+        """End the run. Returns whether this process ended it first, and the exit code of the first to end it."""
         try:
             first = self._shared.compare_set(ENDED, "", f"{code} {self.rank}").decode()
             return first == f"{code} {self.rank}", int(first.split()[0])
@@ -167,22 +172,22 @@ _current = Processes()
 
 
 def current() -> Processes:
-    """This process among those of its run."""
+    """Return this process in its run."""
     return _current
 
 
 def local_rank() -> int:
-    """Number of this process on its machine."""
+    """Return the number of this process on its machine."""
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
 def started() -> int:
-    """How many processes the launcher started; 1 without one."""
+    """Return the number of processes that the launcher started; 1 without a launcher."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def join() -> Processes:
-    """Connect with the other processes, by the environment of `torchrun`. Raises `InputError` if that fails."""
+    """Connect with the other processes by the environment of `torchrun`. Raises `InputError` if that fails."""
     global _current
     cuda = torch.cuda.is_available()
     try:
@@ -193,7 +198,9 @@ def join() -> Processes:
         backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
         dist.init_process_group(backend, store=group, rank=rank, world_size=world, timeout=FOREVER)
     except (RuntimeError, ValueError) as error:
-        raise InputError(f"{started()} processes did not find each other ({error}): start them with torchrun") from None
+        raise InputError(
+            f"{started()} processes could not connect ({error}): start all processes with torchrun"
+        ) from None
     _current = Processes(rank, world, store)
     return _current
 
@@ -204,4 +211,4 @@ def _connected() -> Iterator[None]:
         yield
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0].split("] ")[-1].split(". ")[0]
-        raise Lost(f"another process of this run is gone ({reason}): run the same command to resume") from None
+        raise Lost(f"another process of this run has ended ({reason}): run the same command to resume") from None

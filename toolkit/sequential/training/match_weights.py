@@ -1,4 +1,4 @@
-"""First fit of the match head's weights."""
+"""Separate fit of the match head's weights before all others."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ LEARNING_RATE = 0.1
 
 
 def fit_match_weights(steps: TrainingSteps, seed: int) -> None:
-    """Fit the match weights, and the popularity weight, alone, as the linear model they are.
+    """Fit the match weights and the popularity weight alone, as a linear model.
 
-    Learned together with free ids, they vanish on playlists that the ids have memorised. New tracks, which have no
-    trained id, would then have nothing to be ranked by.
+    If they are learned together with free ids, they vanish on playlists that the ids have memorised. New tracks, which
+    have no trained id, would then have no evidence.
     """
     space = steps.network.space
     seed = derived_seed(seed, "match")

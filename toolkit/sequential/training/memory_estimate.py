@@ -1,4 +1,4 @@
-"""Least memory of a training, estimated before any is allocated: sizes that cannot fit end in an error message."""
+"""Lower bound on the memory of a training, checked before any memory is allocated."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from toolkit.recipe import ModelSpec
 
 
 def parameters(spec: ModelSpec, n_items: int, *, streams: int = 1) -> int:
-    """Least number of parameters of a model without its content; `streams`: of late fusion."""
+    """Return a lower bound on the number of parameters of a model without its content.
+
+    - streams: number of streams under late fusion.
+    """
     return streams * spec.layer_parameters() + n_items * spec.hidden_size * (2 if spec.head == "untied" else 1)
 
 
 def check(spec: ModelSpec, n_items: int, positions: int, free: int, *, streams: int = 1) -> None:
-    """Raise `InputError` if weights, or a step over `positions`, need more than the `free` bytes of the device.
+    """Raise `InputError` if weights, or a step over `positions`, require more than the `free` bytes of the device.
 
-    The bounds are low: a model that passes may still be too large.
+    The bounds are low, so a model that passes may still be too large.
     """
     learned = parameters(spec, n_items, streams=streams)
     # weights, Adam's two moments and the best weights; gradients, unless a step has those of its own tracks alone
@@ -23,7 +26,7 @@ def check(spec: ModelSpec, n_items: int, positions: int, free: int, *, streams: 
         *first, last = (f"{name}={size}" for name, size in spec.sizes().items())
         raise InputError(
             f"{', '.join(first)} and {last} over {n_items:,} tracks are {learned:,} parameters, which take at least"
-            f" {_gb(weights)} in training, and {_gb(free)} are free: use smaller sizes"
+            f" {_gb(weights)} in training, but {_gb(free)} are free: reduce the sizes"
         )
     # numbers that each layer keeps for its gradient, in bfloat16 at best; ids and vectors of the drawn tracks
     of_loss, setting = spec.loss.step_memory(positions, n_items, spec.hidden_size)
@@ -31,8 +34,8 @@ def check(spec: ModelSpec, n_items: int, positions: int, free: int, *, streams: 
     settings = f"batch_tokens={spec.batch_tokens}" + (f" and {setting}" if setting else "")
     if weights + step > free:
         raise InputError(
-            f"a step of {settings} takes at least {_gb(step)} beside {_gb(weights)} of weights, and {_gb(free)} are"
-            " free: lower them"
+            f"a step of {settings} takes at least {_gb(step)} and the weights {_gb(weights)}, but {_gb(free)} are"
+            f" free: reduce {settings.partition('=')[0]}"
         )
 
 

@@ -1,4 +1,4 @@
-"""The two training objectives, over any network: every next track (causal), or hidden tracks (masked)."""
+"""Training objectives for any network, which predict every next track (causal) or hidden tracks (masked)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ ALONE = Processes()
 
 @dataclass(frozen=True)
 class Objective(ABC):
-    """What a training step of `network` predicts, and what is read of a playlist to rank.
+    """Objective of `network`, which defines the targets of a training step and the query of a playlist.
 
-    - linear: score by match and popularity alone, with states of zero. Their weights are fitted so before all others.
-    - last_only: hide the last track of each window alone, as at inference; of the masked objective.
+    - linear: whether to score by match and popularity alone, with states of zero. Their weights are fitted this way
+      before all others.
+    - last_only: whether a masked objective hides only the last track of each window, as at inference.
     """
 
     network: Network
@@ -40,23 +41,28 @@ class Objective(ABC):
         sample: Sample | None = None,
         processes: Processes = ALONE,
     ) -> Step:
-        """Scores and targets of one step, for the rows of this process.
+        """Return scores and targets of a step, for the rows of this process.
 
         - items: windows int64 [B, T], left-aligned, padded with 0.
-        - scored: int64 [B], the first position whose next track is scored in this window.
-        - titles: title vectors [B, d]. sample: draws shared negatives; None scores every trained track.
+        - scored: int64 [B], the first position with a target scored in this window.
+        - titles: title vectors [B, d].
+        - sample: sampler of shared negatives; None scores every trained track.
         """
 
     @abstractmethod
     def query(self, items: torch.Tensor, lengths: torch.Tensor, titles: torch.Tensor | None = None) -> torch.Tensor:
-        """States [B, H] that rank the next track of playlists int64 [B, T], T ≤ `seeds_kept()`, of int64 [B] tracks."""
+        """Return states [B, H] that rank the next track of playlists.
+
+        - items: int64 [B, T], T ≤ `seeds_kept()`.
+        - lengths: int64 [B], number of tracks of each playlist.
+        """
 
     @abstractmethod
     def window(self) -> int:
-        """Targets of a training window."""
+        """Return the number of targets in a training window."""
 
     def seeds_kept(self) -> int:
-        """Number of a playlist's last tracks that `query` reads."""
+        """Return the number of last tracks of a playlist that `query` reads."""
         return self.window()
 
     def _scored(
@@ -67,7 +73,7 @@ class Objective(ABC):
 
 
 class Causal(Objective):
-    """Every next track is predicted from the tracks before it; one pass scores every position."""
+    """Causal objective that predicts every next track from the tracks before it in a single pass."""
 
     def step(
         self,
@@ -98,9 +104,9 @@ class Causal(Objective):
 
 @dataclass(frozen=True)
 class Masked(Objective):
-    """Hidden tracks are predicted from those on both sides, the first track included.
+    """Masked objective that predicts hidden tracks from both sides, including the first track.
 
-    To rank, a hidden track is put after the last one of the playlist.
+    To rank, a hidden track is added after the last track of the playlist.
     """
 
     network: MaskedNetwork
@@ -129,13 +135,13 @@ class Masked(Objective):
         return self.network.encode(vectors, (items > 0) | masked, titles)[masked]
 
     def hide(self, vectors: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:
-        """Item vectors [B, T, H] with the mask's vector at `masked`, bool [B, T]."""
+        """Replace item vectors [B, T, H] by the mask's vector where `masked`, bool [B, T], is True."""
         return torch.where(masked[..., None], self.network.mask().to(vectors.dtype), vectors)
 
     def masks(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Positions to hide, bool [B, T]: each with probability `mask_ratio`, at least one per row.
+        """Return positions to hide, bool [B, T], each with probability `mask_ratio` and at least one per row.
 
-        Under `last_only` the last one alone.
+        Under `last_only` only the last position is hidden.
         """
         last = torch.arange(items.shape[1], device=items.device)[None] == (lengths - 1)[:, None]
         if self.last_only:
@@ -143,7 +149,7 @@ class Masked(Objective):
         return self.hidden((torch.rand(items.shape, device=items.device) < self.network.mask_ratio) & (items > 0), last)
 
     def hidden(self, drawn: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
-        """Positions to hide of those drawn and the last ones, bool [B, T].
+        """Return the positions to hide, bool [B, T], from the drawn positions and the last positions.
 
         A share `mask_ratio` of rows hides the last position alone, as at inference.
         """
@@ -152,11 +158,14 @@ class Masked(Objective):
         return torch.where(drawn.any(1, keepdim=True), drawn, last)
 
     def counted(self, masked: torch.Tensor) -> torch.Tensor:
-        """Hidden positions that enter the loss, bool [B, T]."""
+        """Return the hidden positions that count in the loss, bool [B, T]."""
         return masked
 
     def with_mask(self, items: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Playlists int64 [B, T] with one position more, and the mask after their last track, bool [B, T + 1]."""
+        """Append a position to playlists int64 [B, T] for the mask.
+
+        Returns the playlists, and the mask after the last track of each, bool [B, T + 1].
+        """
         items = F.pad(items, (0, 1))
         return items, torch.arange(items.shape[1], device=items.device)[None] == lengths[:, None]
 

@@ -1,9 +1,9 @@
-"""AdamW that moves only the rows a step has gradients for, where gradients are row-sparse.
+"""AdamW that updates only the rows with gradients in a step, for row-sparse gradients.
 
-A sampled softmax gives gradients to some thousand tracks of millions; dense Adam reads and writes weights, gradients
-and two moments of all of them in each step. Here the moments of other rows stay as they are ("lazy" Adam, as in
-`torch.optim.SparseAdam`, which has no weight decay): momentum does not move a track between the steps that contain it,
-and its weight decays in those steps alone. For dense gradients it is `torch.optim.AdamW`.
+A sampled softmax has gradients for some thousand of millions of tracks, but dense Adam reads and writes weights,
+gradients and two moments of all tracks in each step. Here the moments of other rows do not change ("lazy" Adam, as in
+`torch.optim.SparseAdam`, which has no weight decay). A track without gradients in a step is neither moved by momentum
+nor decayed. For dense gradients the optimizer is identical to `torch.optim.AdamW`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import torch
 
 
 def gradients(parameters: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """Values of all gradients, to be changed in place.
+    """Return the values of all gradients, to be changed in place.
 
-    Row-sparse gradients [V, H] are coalesced, and their values are those of their rows [n, H].
+    Row-sparse gradients [V, H] are coalesced, and the values of their rows [n, H] are returned.
     """
     values = []
     for parameter in parameters:
@@ -30,14 +30,14 @@ def gradients(parameters: Sequence[torch.Tensor]) -> list[torch.Tensor]:
 
 
 def clip(parameters: Sequence[torch.Tensor], largest: float) -> None:
-    """Scale all gradients, row-sparse ones included, to a common norm of at most `largest`."""
+    """Scale all gradients, including row-sparse gradients, to a joint norm of at most `largest`."""
     values = gradients(parameters)
     norm = torch.nn.utils.get_total_norm(values)
     torch._foreach_mul_(values, (largest / (norm + 1e-6)).clamp(max=1.0))
 
 
 class RowAdamW(torch.optim.AdamW):
-    """`torch.optim.AdamW`, but for parameters whose gradients are row-sparse."""
+    """`torch.optim.AdamW` with an update limited to rows with gradients for row-sparse parameters."""
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> Any:

@@ -1,4 +1,4 @@
-"""Training on all positions with early stopping; an epoch is the unit of resumption."""
+"""Trainer of sequential networks with early stopping, which resumes after the last complete epoch."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ OnStep = Callable[[int, int, str], None]
 
 
 class Trainer:
-    """Fits a sequential network to playlists.
+    """Trainer of a sequential network on playlists.
 
-    - titles: float32 [n, d], title vectors of the n playlists of `train`, where the network reads titles.
-    - validate: returns metrics of the network as it is; `spec.select` names the one that decides.
-    - workdir: where checkpoints are kept, so that a killed training resumes.
-    - on_step: called as on_step(done, total, what) after each step, with counts of one epoch.
+    - titles: float32 [n, d], title vectors of the n playlists of `train`, if the network reads titles.
+    - validate: returns metrics of the current network. `spec.select` names the metric that decides.
+    - workdir: folder of checkpoints, from which a killed training resumes.
+    - on_step: called as on_step(done, total, what) after each step, with counts of the epoch.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Trainer:
         self.checkpoint = TrainingCheckpoint(workdir, named)
 
     def run(self) -> Progress:
-        """Train until the last epoch, or until `patience` epochs bring no improvement, and restore the best weights."""
+        """Train until the last epoch or until `patience` epochs bring no improvement, then restore the best weights."""
         progress = self.checkpoint.resume(self.network, self.steps.optimizer, self.average, self.steps.device)
         self._agree(progress)
         if progress.epoch == 0 and self.network.space.match is not None and self.spec.match_weights == "first":
@@ -88,11 +88,14 @@ class Trainer:
         return progress
 
     def _agree(self, progress: Progress) -> None:
-        """Give all processes the first one's weights. Raises `SegueError` if they resume from different checkpoints."""
+        """Copy the weights of the first process to all processes.
+
+        Raises `SegueError` if the processes resume from different checkpoints.
+        """
         if self.processes.decide(lambda: progress.epoch) != progress.epoch:
             raise SegueError(
-                f"the processes of this run see different checkpoints at {self.checkpoint.path}: its folder must be one"
-                " that all share"
+                f"the processes of this run read different checkpoints at {self.checkpoint.path}: set a work folder"
+                " that all processes share"
             )
         self.processes.equalise(checkpoint_tensors.learned(self.network).values())
 
@@ -101,12 +104,12 @@ class Trainer:
             self.average.start()
 
     def _warmup(self) -> int:
-        """Epochs in which content is not fine-tuned yet."""
+        """Number of first epochs without fine-tuning of content."""
         warms_up = self.spec.train == "warmup" and self.network.space.table is not None
         return self.spec.warmup_epochs if warms_up else 0
 
     def _tune(self, progress: Progress) -> None:
-        """Train `tuning_epochs` more from the best weights on the task of inference: the last track alone."""
+        """Train `tuning_epochs` more epochs from the best weights, with only the last track hidden as at inference."""
         if not self.spec.tuning_epochs:
             return
         if not progress.tuned:
@@ -141,16 +144,16 @@ class Trainer:
             self.checkpoint.save(progress, self.network, self.steps.optimizer, self.average)
 
     def _check_weights(self, epoch: int) -> None:
-        """Raise `SegueError` for weights that an epoch's last step made infinite: no loss has seen them."""
+        """Raise `SegueError` for infinite weights after an epoch's last step, which no loss has been computed from."""
         # a norm makes no copy of large tables
         norms = (torch.linalg.vector_norm(weights) for weights in checkpoint_tensors.learned(self.network).values())
         if not all(np.isfinite(float(norm)) for norm in norms):
             raise SegueError(
-                f"weights are no longer finite after epoch {epoch}: lower lr={self.spec.lr}, or set bf16: off"
+                f"weights are not finite after epoch {epoch}: reduce lr={self.spec.lr}, or set `bf16: off`"
             )
 
     def _train(self, seed: int, epoch: int) -> float:
-        """Take the steps of one epoch; the mean loss over its targets."""
+        """Take the steps of an epoch, and return the mean loss over its targets."""
         total, count, done = 0.0, 0, 0
         size, epochs = (
             int(np.maximum(self.steps.train.lengths - 1, 0).sum()),
@@ -166,7 +169,7 @@ class Trainer:
             # one device synchronisation per step is what the progress bar and the check for NaN cost
             value = float(loss)
             if not np.isfinite(value):
-                raise SegueError(f"the loss became {value} in epoch {epoch}: lower lr={self.spec.lr}, or set bf16: off")
+                raise SegueError(f"the loss is {value} in epoch {epoch}: reduce lr={self.spec.lr}, or set `bf16: off`")
             total, count = total + value * targets, count + targets
             # positions new in this window: whatever the windows, an epoch has as many
             done += int((batch.lengths - 1 - batch.scored).sum())

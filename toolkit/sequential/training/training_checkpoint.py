@@ -1,4 +1,4 @@
-"""Checkpoint of a training: the state it resumes from after a kill, and its best weights."""
+"""Checkpoint of a training, with the state to resume from and the best weights."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ log = logging.getLogger(__name__)
 
 
 class TrainingCheckpoint:
-    """Files of one training in a folder.
+    """Checkpoint files of a training in a folder.
 
-    - folder: None keeps the best weights in memory, and nothing else.
-    - identity: hash of everything that the weights depend on. Files of another identity are not read.
+    - folder: None keeps only the best weights, in memory.
+    - identity: hash of everything that the weights depend on. Files with another identity are not read.
     - best: the best weights by name; empty before the first epoch.
     """
 
@@ -52,7 +52,7 @@ class TrainingCheckpoint:
     def resume(
         self, network: Network, optimizer: torch.optim.Optimizer, average: WeightAverage | None, device: str
     ) -> Progress:
-        """Restore the last saved state; an empty progress where there is none of this training."""
+        """Restore the last saved state. Returns an empty progress if there is no state of this training."""
         if self.path is None or not self.path.exists():
             return Progress()
         tensors, info = checkpoint_tensors.read(self.path)
@@ -78,7 +78,7 @@ class TrainingCheckpoint:
         return progress
 
     def keep_best(self, progress: Progress, network: Network) -> None:
-        """Keep the weights as the best: in a file, which is mapped and only read when needed, or in memory."""
+        """Keep the current weights as the best, in a memory-mapped file or in memory."""
         weights = checkpoint_tensors.learned(network)
         if self.path is None:
             self.best = {name: tensor.clone() for name, tensor in weights.items()}
@@ -94,14 +94,15 @@ class TrainingCheckpoint:
 
 
 def _new_training(reason: str) -> Progress:
-    log.info("%s: training begins anew", reason)
+    log.info("%s: training starts from scratch", reason)
     return Progress()
 
 
 def identity(network: Network, train: PlaylistSet, spec: ModelSpec, *, seed: int, titles: torch.Tensor | None) -> str:
-    """Hash of everything that the weights after an epoch depend on.
+    """Return a hash of everything that the weights after an epoch depend on.
 
-    The number of epochs is not part of it: more epochs resume where fewer ended, unless last-track epochs followed.
+    The number of epochs is not part of the hash, so a run with more epochs resumes after the last epoch of a shorter
+    run, unless last-track epochs followed.
     """
     table = network.space.table
     fusion = None if table is None else table.fusion.model_dump(mode="json")

@@ -1,4 +1,4 @@
-"""Progress of a training: epochs done, the best of them, and when to stop."""
+"""Progress of a training, with the epochs done, the best epoch, and the rule for stopping."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from toolkit.recipe import ModelSpec
 
 @dataclass
 class Progress:
-    """Epochs done so far. With the tensors of `TrainingCheckpoint` it is all that a training resumes from.
+    """Epochs done so far, which a training resumes from together with the tensors of `TrainingCheckpoint`.
 
-    - tuned: how many of the epochs hid the last track alone.
-    - best: largest value of the selecting metric, or of minus the loss without validation; best_epoch: its epoch.
-    - curve: one row per epoch, of epoch, loss, seconds and validation metrics.
+    - tuned: number of epochs that hid the last track alone.
+    - best: largest value of the selection metric, or of minus the loss without validation.
+    - best_epoch: epoch of `best`.
+    - curve: a row for each epoch with epoch, loss, seconds and validation metrics.
     """
 
     epoch: int = 0
@@ -23,7 +24,7 @@ class Progress:
     curve: list[dict[str, float]] = field(default_factory=list)
 
     def record(self, row: dict[str, float], select: str) -> bool:
-        """Add the row of the last epoch; whether it is the best so far."""
+        """Add the row of the last epoch, and return whether it is the best so far."""
         self.curve.append(row)
         value = row.get(select, -row["loss"])
         improves = value > self.best
@@ -32,11 +33,11 @@ class Progress:
         return improves
 
     def out_of_patience(self, spec: ModelSpec, warmup: int) -> bool:
-        """Whether `spec.patience` epochs have passed since the best one, and since the first `warmup` ones."""
+        """Return whether `spec.patience` epochs have passed since the best epoch and since the first `warmup` ones."""
         return self.epoch - max(self.best_epoch, warmup) >= spec.patience
 
     def underfit(self, spec: ModelSpec) -> bool:
-        """Whether validation was still improving when the epochs ran out, before or in the last-track epochs."""
+        """Return whether validation was still improving in the last epoch, before or in the last-track epochs."""
         if any(spec.select not in row for row in self.curve):
             return False
         before = [row[spec.select] for row in self.curve][: self.epoch - self.tuned]

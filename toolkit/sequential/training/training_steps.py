@@ -1,4 +1,4 @@
-"""Steps of a training: batches of playlists, their loss, its gradients, and the move of the weights."""
+"""Training steps, which compute loss and gradients of a batch and update the weights."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from toolkit.sequential.training.row_adam import RowAdamW, clip, gradients
 
 
 class TrainingSteps:
-    """Steps of one network over one set of playlists.
+    """Training steps of a network over a set of playlists.
 
-    - titles: float32 [n, d], title vectors of the n playlists of `train`, where the network reads titles.
-    - objective: what a step predicts. optimizer: it moves every weight but those of `held`.
+    - titles: float32 [n, d], title vectors of the n playlists of `train`, if the network reads titles.
+    - objective: defines the targets of a step.
+    - optimizer: updates every weight except those in `held`.
 
-    Raises `InputError` where no playlist has two tracks.
+    Raises `InputError` if no playlist has two tracks.
     """
 
     def __init__(
@@ -37,8 +38,8 @@ class TrainingSteps:
         self.processes = distributed.current()
         if not bool((train.lengths >= 2).any()):
             raise InputError(
-                f"none of {len(train)} training playlists has 2 tracks: a sequential model learns from each track's"
-                " next"
+                f"none of the {len(train)} training playlists has at least 2 tracks, which a sequential model requires:"
+                " add longer playlists"
             )
         if spec.adam == "rows":
             network.space.use_sparse_gradients()
@@ -51,25 +52,25 @@ class TrainingSteps:
 
     @property
     def held(self) -> list[torch.nn.Parameter]:
-        """Weights that are fitted before all others and then stay: those of the match head, unless learned jointly."""
+        """Weights that are fitted before all others and then fixed: those of the match head, unless learned jointly."""
         match = self.network.space.match
         return [] if match is None or self.spec.match_weights == "joint" else [match.weight]
 
     def _groups(self) -> list[dict[str, object]]:
-        """Parameter groups: weight decay on matrices only; norms, biases and match weights are free of it."""
+        """Return parameter groups with weight decay on matrices only, not on norms, biases and match weights."""
         held = {id(weight) for weight in self.held}
         learned = [p for _, p in self.network.named_parameters() if p.requires_grad and id(p) not in held]
         decayed, free = [p for p in learned if p.ndim >= 2], [p for p in learned if p.ndim < 2]
         return [{"params": decayed, "weight_decay": self.spec.weight_decay}, {"params": free, "weight_decay": 0.0}]
 
     def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
-        """Batches of one epoch."""
+        """Yield the batches of an epoch."""
         size, tokens, overlap = self.objective.window(), self.spec.batch_tokens, self.spec.windows == "overlap"
         shuffle = self.spec.shuffle
         return batches(self.train, max_length=size, tokens=tokens, shuffle=shuffle, rng=rng, overlap=overlap)
 
     def scored(self, batch: Batch, objective: Objective | None = None) -> Step:
-        """Scores of a batch, by another objective than the training's where it is given."""
+        """Return the scores of a batch by `objective`, or by the objective of the training if None."""
         items = torch.from_numpy(batch.inputs).to(self.device)
         scored = torch.from_numpy(batch.scored).to(self.device)
         titles = None if self.titles is None else self.titles[torch.from_numpy(batch.playlists).to(self.device)]
@@ -77,7 +78,7 @@ class TrainingSteps:
             return (objective or self.objective).step(items, scored, titles, self.sample, self.processes)
 
     def take(self, batch: Batch) -> tuple[torch.Tensor, int]:
-        """Take one step; its mean loss and number of targets."""
+        """Take a step, and return its mean loss and number of targets."""
         self.optimizer.zero_grad(set_to_none=True)
         # not the network's: gradients of what is held pile up unused
         learned = [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -88,11 +89,15 @@ class TrainingSteps:
         return loss, targets
 
     def backward(self, step: Step, batch: Batch, learned: Sequence[torch.Tensor]) -> tuple[torch.Tensor, int]:
-        """Compute the gradients of `learned` over the batch of all processes; its mean loss and number of targets."""
+        """Compute the gradients of `learned` over the batch, and return its mean loss and number of targets.
+
+        The batch, loss and number of targets are those of all processes.
+        """
         loss = self.criterion(step.scores, step.targets)
         if loss.ndim:
             raise SegueError(
-                f"loss {self.spec.loss.type} returned {tuple(loss.shape)} values: it must return one, their mean"
+                f"loss {self.spec.loss.type!r} returned shape {tuple(loss.shape)} and must return a scalar: return the"
+                " mean of the losses"
             )
         loss.backward()
         targets = len(step.targets) if self.processes.has_rows(len(batch.inputs)) else 0

@@ -1,4 +1,4 @@
-"""Running average of a network's weights."""
+"""Running average of a network's weights over the training steps."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from toolkit.sequential.training import checkpoint_tensors
 
 
 class WeightAverage:
-    """Average of a network's weights over about 1 / `share` steps; the network trains on with its own."""
+    """Average of a network's weights over about 1 / `share` steps, without effect on the training itself."""
 
     def __init__(self, network: Network, share: float) -> None:
         self.network, self.share = network, share
         self.start()
 
     def start(self) -> None:
-        """Begin at the weights as they are."""
+        """Set the average to the current weights."""
         self.tensors = {name: tensor.clone() for name, tensor in checkpoint_tensors.learned(self.network).items()}
 
     def follow(self) -> None:
-        """Move towards the weights after a step."""
+        """Move the average towards the weights after a step."""
         for name, tensor in checkpoint_tensors.learned(self.network).items():
             self.tensors[name].lerp_(tensor, self.share)
 
     @contextmanager
     def swapped(self) -> Iterator[None]:
-        """Give the network its averaged weights for as long as the context lasts."""
+        """Use the averaged weights in the network within a context."""
         self._swap()
         yield
         self._swap()
