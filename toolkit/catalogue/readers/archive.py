@@ -16,7 +16,7 @@ from pydantic import Field as Option
 from toolkit.catalogue.readers.open_files import BROKEN_JSON, existing, opened
 from toolkit.catalogue.readers.reader import FileReader, ReaderParams, shortened
 from toolkit.catalogue.readers.tables.delimited import DelimitedFile
-from toolkit.catalogue.readers.tables.track_columns import TrackColumns, TrackParser, feature_vector
+from toolkit.catalogue.readers.tables.track_columns import TrackColumns, TrackOrigin, TrackParser, feature_vector
 from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
 from toolkit.constants import AUDIO_FEATURES
 from toolkit.errors import InputError
@@ -99,9 +99,8 @@ class ArchiveReader(FileReader):
 
     def _tracks(self, path: Path) -> Iterator[TrackRecord]:
         table, columns = self._columns(path)
-        parser = TrackParser(
-            columns, path.parent, scheme="spotify", kind="track", source="spotify", train_allowed=False, bad=self.bad
-        )
+        origin = TrackOrigin(scheme="spotify", source="spotify", train_allowed=False)
+        parser = TrackParser(columns, path.parent, origin, self.bad, kind="track")
         for line, row in table.rows():
             cells, where = table.mapping(row), table.where(line)
             record = parser.record(cells, where)

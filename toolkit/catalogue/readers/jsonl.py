@@ -22,6 +22,7 @@ from toolkit.catalogue.readers.tables.repeated_tracks import FirstRows
 from toolkit.catalogue.readers.tables.track_columns import (
     NAMES,
     TrackColumns,
+    TrackOrigin,
     TrackParser,
     TrackTable,
     cell_text,
@@ -43,7 +44,7 @@ class JsonTrackTable(TrackTable):
     track: str = "id"
 
 
-class JsonlParams(TrackColumns):
+class JsonlParams(TrackColumns, TrackOrigin):
     """Keys of a playlist's object; `track`, `title` and the like are keys of the objects in its list."""
 
     playlist: str = Option("id", description="the playlist's id: text or a number")
@@ -57,9 +58,7 @@ class JsonlParams(TrackColumns):
         None, description="when the playlist was made or last changed: ISO 8601, or seconds since 1970"
     )
     tracks: JsonTrackTable | None = None
-    scheme: str = Option("local", pattern=r"^[A-Za-z][\w+.-]+$", description="put before ids that have none")
     source: str = "jsonl"
-    train_allowed: bool | None = None
 
 
 class JsonlReader(FileReader):
@@ -79,7 +78,7 @@ class JsonlReader(FileReader):
     def _read(self) -> Iterator[Record]:
         if self.params.tracks is not None:
             yield from self._track_file(self.params.tracks)
-        parser, seen = TrackParser.of(self.params, self.path.parent, self.params, self.bad), set[str]()
+        parser, seen = TrackParser(self.params, self.path.parent, self.params, self.bad), set[str]()
         missing = self._named()
         for where, line in self._objects(self.path):
             missing -= line.keys()
@@ -178,7 +177,7 @@ class JsonlReader(FileReader):
 
     def _track_file(self, columns: TrackTable) -> Iterator[TrackRecord]:
         path = self.path.parent / columns.file
-        parser, first = TrackParser.of(columns, path.parent, self.params, self.bad), FirstRows(self.doubles)
+        parser, first = TrackParser(columns, path.parent, self.params, self.bad), FirstRows(self.doubles)
         missing = set(columns.named_columns())
         for where, line in self._objects(path):
             missing -= line.keys()

@@ -16,10 +16,10 @@ from pydantic import Field as Option
 
 from toolkit.catalogue.readers.ids import qualified
 from toolkit.catalogue.readers.open_files import existing, has_ending
-from toolkit.catalogue.readers.reader import FileReader, ReaderParams, shortened
+from toolkit.catalogue.readers.reader import FileReader, shortened
 from toolkit.catalogue.readers.tables.delimited import DelimitedFile, number_or_nan
 from toolkit.catalogue.readers.tables.playlist_spool import Placement, PlaylistSpool
-from toolkit.catalogue.readers.tables.track_columns import NAMES, TrackColumns, TrackParser
+from toolkit.catalogue.readers.tables.track_columns import NAMES, TrackColumns, TrackOrigin, TrackParser
 from toolkit.catalogue.records import Record, TrackRecord
 from toolkit.errors import DataError, InputError
 from toolkit.timestamps import NO_TIME, TIME_RULE, to_seconds
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _ORDERS = ("position", "timestamp")
 
 
-class RecboleParams(ReaderParams):
+class RecboleParams(TrackOrigin):
     """Names without their types; by default the first two tokens of `.inter`, and `position` or `timestamp`."""
 
     playlist: str | None = None
@@ -39,9 +39,7 @@ class RecboleParams(ReaderParams):
     time: str | None = Option(
         None, description="when each track was added or played, such as `timestamp`: seconds since 1970"
     )
-    scheme: str = Option("local", pattern=r"^[A-Za-z][\w+.-]+$", description="put before ids that have none")
     source: str = "recbole"
-    train_allowed: bool | None = None
 
 
 class RecboleReader(FileReader):
@@ -149,7 +147,7 @@ class RecboleReader(FileReader):
 
     def _items(self, path: Path, track: str) -> Iterator[TrackRecord]:
         table, types, columns = self._described(path, track)
-        parser = TrackParser.of(columns, path.parent, self.params, self.bad)
+        parser = TrackParser(columns, path.parent, self.params, self.bad)
         for line, row in table.rows():
             cells = {
                 name: cell.split() if types[name] == "float_seq" else cell for name, cell in table.mapping(row).items()

@@ -27,7 +27,7 @@ from toolkit.catalogue.readers.reader import FileReader, ReaderParams, shortened
 from toolkit.catalogue.readers.tables.delimited import DelimitedFile, number_or_nan
 from toolkit.catalogue.readers.tables.playlist_spool import Placement, PlaylistSpool
 from toolkit.catalogue.readers.tables.repeated_tracks import FirstRows
-from toolkit.catalogue.readers.tables.track_columns import TrackParser, TrackTable
+from toolkit.catalogue.readers.tables.track_columns import TrackOrigin, TrackParser, TrackTable
 from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
 
 LEAST = 3  # the least number of columns in the file
@@ -41,14 +41,12 @@ class ArtistTable(ReaderParams):
     fields: dict[str, str] = Option({"biography": "biography", "tags": "tags"}, min_length=1)
 
 
-class TripletsParams(ReaderParams):
+class TripletsParams(TrackOrigin):
     delimiter: str = Option("\t", min_length=1, max_length=1)
     encoding: Encoding = "auto"
     tracks: TrackTable | None = None
     artists: ArtistTable | None = None
-    scheme: str = Option("local", pattern=r"^[A-Za-z][\w+.-]+$", description="put before ids that have none")
     source: str = "triplets"
-    train_allowed: bool | None = None
 
 
 class TripletsReader(FileReader):
@@ -151,7 +149,7 @@ class TripletsReader(FileReader):
 
     def _tracks(self, table: TrackTable, artists: dict[str, dict[str, Field]]) -> Iterator[TrackRecord]:
         params, file = self.params, self._track_table(table)
-        parser = TrackParser.of(table, file.path.parent, params, self.bad)
+        parser = TrackParser(table, file.path.parent, params, self.bad)
         waiting = {qualified(artist, params.scheme, "artist"): fields for artist, fields in artists.items()}
         first = FirstRows(self.doubles)
         for line, row in file.rows():

@@ -24,11 +24,11 @@ import pyarrow as pa
 
 from toolkit.catalogue.readers.reader import FileReader, OnError
 from toolkit.catalogue.readers.tables import column_types, table_rows
-from toolkit.catalogue.readers.tables.column_layout import Layout, check_unique_names, described, layout
+from toolkit.catalogue.readers.tables.column_layout import Layout, check_type, check_unique_names, described, layout
 from toolkit.catalogue.readers.tables.delimited import check_column, nearest
 from toolkit.catalogue.readers.tables.placement_columns import PlacementColumns
-from toolkit.catalogue.readers.tables.playlist_spool import Placement, PlaylistSpool
-from toolkit.catalogue.readers.tables.record_blocks import Block, Placements, Tracks, playlist_columns, records
+from toolkit.catalogue.readers.tables.playlist_spool import PlaylistSpool
+from toolkit.catalogue.readers.tables.record_blocks import Block, Tracks, placement_rows, records
 from toolkit.catalogue.readers.tables.repeated_tracks import FirstRows
 from toolkit.catalogue.readers.tables.table_rows import TableRows, Where
 from toolkit.catalogue.readers.tables.track_columns import NAMES, TrackColumns, TrackParser
@@ -46,11 +46,8 @@ C = TypeVar("C", bound=TrackColumns)
 class Part(Protocol):
     """One table: a file, or a frame in memory. path: its name in messages. folder: base of the paths in its cells."""
 
-    @property
-    def path(self) -> Path: ...
-
-    @property
-    def folder(self) -> Path: ...
+    path: Path
+    folder: Path
 
     @property
     def schema(self) -> pa.Schema: ...
@@ -106,7 +103,7 @@ class TableReader(FileReader):
             for part, found in laid:
                 rows = TableRows(found, self.params.scheme, self.bad)
                 for batch, where in _batches(part, found.of_rows, ROWS >> 2):
-                    for placement in _each(rows.flat(batch, where)):
+                    for placement in placement_rows(rows.flat(batch, where)):
                         spool.add(placement)
             yield from spool.playlists()
 
@@ -138,7 +135,7 @@ class TableReader(FileReader):
         return self.columns().model_copy(update={"track": found.track})
 
     def _side_records(self, part: Part, columns: TrackColumns) -> Iterator[TrackRecord]:
-        parser, first = TrackParser.of(columns, part.folder, self.params, self.bad), FirstRows(self.doubles)
+        parser, first = TrackParser(columns, part.folder, self.params, self.bad), FirstRows(self.doubles)
         for batch, where in _batches(part, _side_columns(part, columns), DESCRIBED):
             for row, record in _parsed(parser, batch, np.arange(batch.num_rows), where):
                 yield from first(record, where(row))
@@ -157,7 +154,7 @@ class TableReader(FileReader):
         """Tracks of the placements' table, each at its first row."""
         seen: set[str] = set()
         for part, found in laid if laid[0][1].described else ():
-            parser = TrackParser.of(self._tracks_of(found), part.folder, self.params, self.bad)
+            parser = TrackParser(self._tracks_of(found), part.folder, self.params, self.bad)
             for batch, where in _batches(part, [found.track, *found.described], DESCRIBED):
                 rows = _unseen(batch.column(found.track), where, found.track, seen)
                 for _, record in _parsed(parser, batch, rows, where):
@@ -169,7 +166,7 @@ class TableReader(FileReader):
         seen: set[str] = set()
         for part, found in laid:
             rows = TableRows(found, self.params.scheme, self.bad)
-            parser = TrackParser.of(self._tracks_of(found), part.folder, self.params, self.bad)
+            parser = TrackParser(self._tracks_of(found), part.folder, self.params, self.bad)
             for batch, where in _batches(part, [*found.of_rows, *found.described], DESCRIBED >> 4):
                 opened = rows.lists(batch, where)
                 fresh: dict[int, list[TrackRecord]] = {}
@@ -299,12 +296,8 @@ def _side_columns(part: Part, columns: TrackColumns) -> list[str]:
     """Columns to read of a table of tracks. Raises `InputError` for a missing one, or one of a wrong type."""
     check_unique_names(part.schema.names, part.path)
     check_column(part.path, part.schema.names, "tracks.track", columns.track)
-    kind = part.schema.field(columns.track).type
-    if not column_types.is_plain(kind):
-        raise InputError(
-            f"{part.path}, column {columns.track!r} (option tracks.track) holds {column_types.kind_of(kind)}:"
-            " it must hold texts or whole numbers"
-        )
+    rule = (column_types.is_plain, "texts or whole numbers")
+    check_type(part.path, part.schema, "tracks.track", columns.track, *rule)
     return list(dict.fromkeys([columns.track, *described(columns, part.schema, part.path)]))
 
 
@@ -331,6 +324,10 @@ def _unseen(array: pa.Array, where: Where, name: str, seen: set[str]) -> np.ndar
     return np.array(rows, np.int64)
 
 
+def _location(where: Where, rows: np.ndarray, place: int) -> str:
+    return where(int(rows[place]))
+
+
 def _parsed(
     parser: TrackParser, batch: pa.RecordBatch, rows: np.ndarray, where: Where
 ) -> Iterator[tuple[int, TrackRecord | None]]:
@@ -344,19 +341,3 @@ def _parsed(
         cells[track] = column_types.ids(taken.column(track), None, location, track).to_pylist()
         for place, row in enumerate(chunk.tolist()):
             yield row, parser.record({name: values[place] for name, values in cells.items()}, where(row))
-
-
-def _location(where: Where, rows: np.ndarray, place: int) -> str:
-    return where(int(rows[place]))
-
-
-def _each(block: Placements) -> Iterator[Placement]:
-    """The rows of a block."""
-    n = len(block)
-    positions = [0.0] * n if block.position is None else block.position.tolist()
-    times = [None] * n if block.time is None else block.time.tolist()
-    rows = zip(
-        block.playlist.to_pylist(), block.track.to_pylist(), positions, *playlist_columns(block, n), times, strict=True
-    )
-    for playlist, track, position, title, description, group, split, time in rows:
-        yield Placement(playlist, track, position, title, description, group, split, time=time)

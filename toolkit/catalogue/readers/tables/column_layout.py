@@ -73,9 +73,10 @@ def layout(params: PlacementColumns, schema: pa.Schema, path: Path) -> Layout:
         optional_column(path, header, "time", params.time),
         (
             optional_column(path, header, "playlist_title", params.playlist_title, title),
-            optional_column(path, header, "description", params.description, "description"),
-            optional_column(path, header, "group", params.group, "group"),
-            optional_column(path, header, "split", params.split, "split"),
+            *(
+                optional_column(path, header, option, getattr(params, option), option)
+                for option in ("description", "group", "split")
+            ),
         ),
         described(params, schema, path, only_lists=lists),
     )
@@ -89,14 +90,11 @@ def described(params: TrackColumns, schema: pa.Schema, path: Path, *, only_lists
     params.check(header, path)
     rules: list[tuple[str, str, Callable[[pa.DataType], bool], str]] = []
     for option in NAMES:
-        column = getattr(params, option)
-        rule: Callable[[pa.DataType], bool] = (
-            column_types.is_names if option in ("artist", "artist_id") else column_types.is_plain
-        )
-        if column is None and option in header and (not only_lists or _is_list(schema, option)):
-            rules.append((option, option, rule, "texts or numbers"))
-        elif column is not None:
-            rules.append((option, column, rule, "texts or numbers"))
+        named = getattr(params, option)
+        if named is not None or (option in header and (not only_lists or _is_list(schema, option))):
+            several = option in ("artist", "artist_id")
+            rule = column_types.is_names if several else column_types.is_plain
+            rules.append((option, named or option, rule, "texts or numbers"))
     rules += [
         (f"fields.{name}", column, column_types.is_plain, "texts or numbers") for name, column in params.fields.items()
     ]
@@ -111,55 +109,47 @@ def described(params: TrackColumns, schema: pa.Schema, path: Path, *, only_lists
             for name, column in getattr(params, option).items()
         ]
     for option, column, fits, what in rules:
-        kind = schema.field(column).type
-        if only_lists:
-            kind = _inside(path, option, column, kind)
-        if not fits(kind):
-            raise InputError(
-                f"{path}, column {column!r} (option {option}) holds {column_types.kind_of(kind)}: it must hold {what}"
-            )
+        check_type(path, schema, option, column, fits, what, inside=only_lists)
     return tuple(dict.fromkeys(column for _, column, _, _ in rules))
 
 
 def _check(found: Layout, params: PlacementColumns, schema: pa.Schema, path: Path) -> None:
     """Types of the columns that make up playlists."""
-    per_track = [("track", found.track, column_types.is_plain, "texts or whole numbers")]
+    fits = column_types.is_plain
+    check_type(path, schema, "track", found.track, fits, "texts or whole numbers", inside=found.lists)
     if found.position is not None:
-        per_track.append(("position", found.position, column_types.is_plain, "numbers"))
-    for option, column, rule, what in per_track:
-        kind = schema.field(column).type
-        kind = _inside(path, option, column, kind) if found.lists else kind
-        if not rule(kind):
-            raise InputError(
-                f"{path}, column {column!r} (option {option}) holds {column_types.kind_of(kind)}: it must hold {what}"
-            )
-    per_list = zip(
-        ("playlist", "playlist_title", "description", "group", "split"), (found.playlist, *found.about), strict=True
-    )
-    for option, name in per_list:
-        if name is not None and not column_types.is_plain(schema.field(name).type):
-            shown = column_types.kind_of(schema.field(name).type)
-            raise InputError(f"{path}, column {name!r} (option {option}) holds {shown}: it must hold texts or numbers")
+        check_type(path, schema, "position", found.position, fits, "numbers", inside=found.lists)
+    options = ("playlist", "playlist_title", "description", "group", "split")
+    for option, name in zip(options, (found.playlist, *found.about), strict=True):
+        if name is not None:
+            check_type(path, schema, option, name, fits, "texts or numbers")
     if found.time is not None:
-        kind = column_types.inner(schema.field(found.time).type)
-        kind = kind.value_type if found.lists and column_types.is_list(kind) else kind
-        if not column_types.is_moment(kind):
-            shown = column_types.kind_of(kind)
-            raise InputError(
-                f"{path}, column {found.time!r} (option time) holds {shown}:"
-                " it must hold timestamps, dates, texts or numbers"
-            )
+        inside = found.lists and _is_list(schema, found.time)
+        what = "timestamps, dates, texts or numbers"
+        check_type(path, schema, "time", found.time, column_types.is_moment, what, inside=inside)
 
 
-def _inside(path: Path, option: str, column: str, kind: pa.DataType) -> pa.DataType:
-    """The type of a list's entries. Raises `InputError` for a column without lists."""
-    kind = column_types.inner(kind)
-    if not column_types.is_list(kind):
-        raise InputError(
-            f"{path}, column {column!r} (option {option}) holds {column_types.kind_of(kind)}:"
-            " where tracks are a list a row, it must be one too"
-        )
-    return kind.value_type
+def check_type(
+    path: Path,
+    schema: pa.Schema,
+    option: str,
+    column: str,
+    fits: Callable[[pa.DataType], bool],
+    what: str,
+    *,
+    inside: bool = False,
+) -> None:
+    """Raise `InputError` for a column of a wrong type. inside: whether it holds lists, whose entries must fit."""
+    shown = f"{path}, column {column!r} (option {option}) holds"
+    kind = schema.field(column).type
+    if inside:
+        kind = column_types.inner(kind)
+        if not column_types.is_list(kind):
+            cure = "where tracks are a list a row, it must be one too"
+            raise InputError(f"{shown} {column_types.kind_of(kind)}: {cure}")
+        kind = kind.value_type
+    if not fits(kind):
+        raise InputError(f"{shown} {column_types.kind_of(kind)}: it must hold {what}")
 
 
 def _is_list(schema: pa.Schema, name: str) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field as Option
 
-from toolkit.catalogue.readers.tables.track_columns import TrackColumns
+from toolkit.catalogue.readers.tables.track_columns import TrackColumns, TrackOrigin
 
 
-class PlacementColumns(TrackColumns):
+class PlacementColumns(TrackColumns, TrackOrigin):
     """Columns of the playlists' table; `title` and the like are the track's, `playlist_title` the playlist's."""
 
     playlist: str = "playlist_id"
@@ -21,6 +21,3 @@ class PlacementColumns(TrackColumns):
     description: str | None = None
     group: str | None = None
     split: str | None = None
-    scheme: str = Option("local", pattern=r"^[A-Za-z][\w+.-]+$", description="put before ids that have none")
-    source: str = "table"
-    train_allowed: bool | None = None

@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
+from toolkit.catalogue.readers.tables.playlist_spool import Placement, playlist
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
 from toolkit.timestamps import NO_TIME
 
@@ -96,8 +97,7 @@ ABOUT = ("title", "description", "group", "split")  # columns of a block that de
 def records(blocks: Iterable[Block]) -> Iterator[Record]:
     """Blocks as records, with all placements in memory: tracks with their names, then the playlists of `Placements`."""
     described: dict[tuple[int, str], None] = {}
-    waiting: dict[str, list[tuple[float, str, int]]] = {}
-    about: dict[str, list[str | None]] = {}
+    waiting: dict[str, list[Placement]] = {}
     for block in blocks:
         if isinstance(block, Tracks):
             for row in zip(
@@ -109,13 +109,12 @@ def records(blocks: Iterable[Block]) -> Iterator[Record]:
         elif isinstance(block, Playlists):
             yield from _whole(block)
         else:
-            _wait(block, waiting, about)
-    for playlist, rows in waiting.items():
-        rows.sort(key=lambda row: row[0])
-        timed = rows[0][2] != NO_TIME
-        title, description, group, split = about[playlist]
-        times = [row[2] for row in rows] if timed else None
-        yield PlaylistRecord(playlist, [row[1] for row in rows], title, description, group, split, times=times)
+            for placement in placement_rows(block):
+                waiting.setdefault(placement.playlist, []).append(placement)
+    for rows in waiting.values():
+        ordered = sorted(rows, key=lambda row: row.position)
+        times = [row.time for row in ordered if row.time is not None]
+        yield playlist(rows[0], [row.track for row in ordered], times=times or None)
 
 
 def playlist_columns(block: Placements | Playlists, n: int) -> list[list[str | None]]:
@@ -130,20 +129,18 @@ def _whole(block: Playlists) -> Iterator[PlaylistRecord]:
     rows = zip(
         block.id.to_pylist(), pairwise(block.offsets.tolist()), moments, *playlist_columns(block, n), strict=True
     )
-    for playlist, (start, end), moment, title, description, group, split in rows:
+    for name, (start, end), moment, title, description, group, split in rows:
         own = None if times is None else times[start:end]
-        yield PlaylistRecord(playlist, held[start:end], title, description, group, split, times=own, time=moment)
+        yield PlaylistRecord(name, held[start:end], title, description, group, split, times=own, time=moment)
 
 
-def _wait(
-    block: Placements, waiting: dict[str, list[tuple[float, str, int]]], about: dict[str, list[str | None]]
-) -> None:
+def placement_rows(block: Placements) -> Iterator[Placement]:
+    """The rows of a block, one by one."""
     n = len(block)
     positions = [0.0] * n if block.position is None else block.position.tolist()
-    times = [NO_TIME] * n if block.time is None else block.time.tolist()
+    times = [None] * n if block.time is None else block.time.tolist()
     rows = zip(
-        block.playlist.to_pylist(), block.track.to_pylist(), positions, times, *playlist_columns(block, n), strict=True
+        block.playlist.to_pylist(), block.track.to_pylist(), positions, *playlist_columns(block, n), times, strict=True
     )
-    for playlist, track, position, time, *words in rows:
-        about.setdefault(playlist, words)
-        waiting.setdefault(playlist, []).append((position, track, time))
+    for name, track, position, title, description, group, split, time in rows:
+        yield Placement(name, track, position, title, description, group, split, time=time)

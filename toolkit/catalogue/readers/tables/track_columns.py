@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, Self
+from typing import Literal
 
 from pydantic import Field as Option
 
@@ -20,6 +21,14 @@ Row = Mapping[str, object]
 
 NAMES = ("title", "artist", "artist_id", "album", "album_id", "duration")
 """Options that name a column; also the attributes of a track record."""
+
+
+class TrackOrigin(ReaderParams):
+    """Options of readers whose tracks come from tables: the scheme of ids without one, and the source of values."""
+
+    scheme: str = Option("local", pattern=r"^[A-Za-z][\w+.-]+$", description="put before ids that have none")
+    source: str = "table"
+    train_allowed: bool | None = None
 
 
 class TrackColumns(ReaderParams):
@@ -75,42 +84,18 @@ class TrackTable(TrackColumns):
     file: Path
 
 
-class TrackOrigin(Protocol):
-    """Options of a reader: the scheme of ids without one, and the source of values."""
-
-    @property
-    def scheme(self) -> str: ...
-
-    @property
-    def source(self) -> str: ...
-
-    @property
-    def train_allowed(self) -> bool | None: ...
-
-
+@dataclass(frozen=True)
 class TrackParser:
-    """Parses rows into track records. A bad cell is reported to `bad` and left out if records are skipped."""
+    """Parses rows into track records. A bad cell is reported to `bad` and left out if records are skipped.
 
-    def __init__(
-        self,
-        columns: TrackColumns,
-        folder: Path,
-        *,
-        scheme: str,
-        source: str,
-        train_allowed: bool | None,
-        bad: Bad,
-        kind: str = "",
-    ) -> None:
-        self.columns, self.folder, self.bad = columns, folder, bad
-        self.scheme, self.kind = scheme, kind
-        self.source, self.train_allowed = source, train_allowed
+    - folder: base of the paths in cells. kind: of ids, `scheme:kind:…`; empty for `scheme:…`.
+    """
 
-    @classmethod
-    def of(cls, columns: TrackColumns, folder: Path, origin: TrackOrigin, bad: Bad) -> Self:
-        """A parser with the ids and the source of a reader's options."""
-        ids = {"scheme": origin.scheme, "source": origin.source}
-        return cls(columns, folder, **ids, train_allowed=origin.train_allowed, bad=bad)
+    columns: TrackColumns
+    folder: Path
+    origin: TrackOrigin
+    bad: Bad
+    kind: str = ""
 
     def record(self, row: Row, where: str) -> TrackRecord | None:
         """The track of one row; None if it has no id."""
@@ -121,18 +106,18 @@ class TrackParser:
         if (identifier := cell_text(cell)) is None:
             self.bad(where, f"has no {self.columns.track}")
             return None
-        album_id = self._text(row, "album_id", where)
+        album_id, scheme = self._text(row, "album_id", where), self.origin.scheme
         return TrackRecord(
-            qualified(identifier, self.scheme, self.kind),
+            qualified(identifier, scheme, self.kind),
             self._text(row, "title", where),
             tuple(self._names(row, "artist", where)),
-            tuple(qualified(name, self.scheme, "artist") for name in self._names(row, "artist_id", where)),
+            tuple(qualified(name, scheme, "artist") for name in self._names(row, "artist_id", where)),
             self._text(row, "album", where),
-            album_id and qualified(album_id, self.scheme, "album"),
+            album_id and qualified(album_id, scheme, "album"),
             self._duration(row, where),
-            dict(self._fields(row, where)),
-            self.source,
-            self.train_allowed,
+            self._fields(row, where),
+            self.origin.source,
+            self.origin.train_allowed,
         )
 
     def _text(self, row: Row, option: str, where: str) -> str | None:
@@ -165,22 +150,20 @@ class TrackParser:
             return None
         return number / 1000 if number is not None and self.columns.duration_unit == "ms" else number
 
-    def _fields(self, row: Row, where: str) -> Iterator[tuple[str, Field]]:
-        for name, column in self.columns.fields.items():
-            if (text := self._cell(row, column, where)) is not None:
-                yield name, self._field(text)
-        for name, columns in self.columns.vectors().items():
-            if (vector := feature_vector(row, columns, where, self.bad)) is not None:
-                yield name, self._field(vector)
-        for name, column in self.columns.images.items():
-            if (data := self._image(row, column, where)) is not None:
-                yield name, self._field(data)
-        for name, column in self.columns.audio.items():
-            if (sound := self._content(row, column, where)) is not None:
-                yield name, self._field(sound)
-
-    def _field(self, value: FieldValue) -> Field:
-        return Field(value, self.source, train_allowed=self.train_allowed)
+    def _fields(self, row: Row, where: str) -> dict[str, Field]:
+        columns = self.columns
+        values: dict[str, FieldValue | None] = {
+            **{name: self._cell(row, column, where) for name, column in columns.fields.items()},
+            **{name: feature_vector(row, several, where, self.bad) for name, several in columns.vectors().items()},
+            **{name: self._image(row, column, where) for name, column in columns.images.items()},
+            **{name: self._content(row, column, where) for name, column in columns.audio.items()},
+        }
+        origin = self.origin
+        return {
+            name: Field(value, origin.source, train_allowed=origin.train_allowed)
+            for name, value in values.items()
+            if value is not None
+        }
 
     def _file(self, name: str | None, where: str) -> Path | None:
         if name is None:
