@@ -1,4 +1,4 @@
-"""Libraries, settings without long waits, and a PostgreSQL server for the tests of collecting."""
+"""Fixtures for the collector tests, with libraries, settings with short waits and a PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TRACKS = 40
 
 @pytest.fixture(scope="session", autouse=True)
 def no_key_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """After the last test of this folder, no file in the temporary folders contains a key that the tests used."""
+    """Assert after the last test in this folder that no temporary file contains a key."""
     yield
     from tests.servers import genius, lastfm, spotify
 
@@ -38,7 +38,7 @@ def no_key_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Waits of seconds instead of minutes."""
+    """Return settings with waits of seconds instead of minutes."""
     return Settings(
         "tests@example.org",
         2.0,
@@ -50,7 +50,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def library(tmp_path: Path) -> Iterator[Catalogue]:
-    """40 tracks of 4 albums of 2 artists."""
+    """Yield a library with 40 tracks on 4 albums by 2 artists."""
     with open_library(tmp_path / "library", new=True) as catalogue:
         fill(catalogue, TRACKS)
         yield catalogue
@@ -61,7 +61,7 @@ Run = Callable[..., dict[str, Summary]]
 
 @pytest.fixture
 def run(library: Catalogue, settings: Settings) -> Run:
-    """run((Facts, server.url), …): collect once into the library; returns summaries by source."""
+    """Return a function that collects once into the library, as in `run((Facts, server.url))`."""
 
     def once(
         *requests: tuple[type[Facts], str],
@@ -86,7 +86,7 @@ tags = tests.servers.facts:Tags
 
 @pytest.fixture
 def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A plug-in package whose sources are found by entry point, in this process and in those it starts."""
+    """Install a plug-in package with sources for this process and for subprocesses."""
     info = tmp_path / "site" / "facts_plugin-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: facts-plugin\nVersion: 1.0\n")
@@ -101,7 +101,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
-    """URL of an empty database."""
+    """Yield the URL of an empty database."""
     if given := os.environ.get("SEGUE_TEST_POSTGRESQL"):
         yield given
         return

@@ -1,4 +1,4 @@
-"""`segue collect` and `segue library` as a user types them, in this process, with sources of a plug-in."""
+"""Tests of the commands `segue collect` and `segue library` with plug-in sources."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def collect(place: str, source: str, url: str, *more: str) -> Any:
     return segue("collect", "--library", place, "--source", source, "--param", f"base_url={url}", *more)
 
 
-def test_collect_status_coverage_terms_and_parquet_export(place: str, tmp_path: Path) -> None:
+def test_library_commands_show_and_export_collected_fields(place: str, tmp_path: Path) -> None:
     with FactsServer() as server:
         dry = collect(place, "facts", server.url, "--dry-run", "--param", "per_second=2")
         assert (dry.exit_code, server.log) == (0, [])
@@ -57,7 +57,7 @@ def test_collect_status_coverage_terms_and_parquet_export(place: str, tmp_path: 
     assert about["sources"][0]["terms"]["licence"] == "CC0-1.0" and about["sources"][0]["n"] == 40
 
 
-def test_csv_export_has_terms_in_a_metadata_file(place: str, tmp_path: Path) -> None:
+def test_csv_export_writes_terms_to_a_metadata_file(place: str, tmp_path: Path) -> None:
     with FactsServer() as server:
         for source in ("ids", "tags", "faces"):
             collect(place, source, server.url)
@@ -82,7 +82,7 @@ def files(folder: Path) -> dict[Path, bytes]:
 
 
 def forecast(*words: str) -> list[tuple[str, int, str]]:
-    """Source, requests and time of each line."""
+    """Return source, requests and time of each line of a dry run."""
     done = segue("collect", "--dry-run", *words)
     assert done.exit_code == 0, done.stderr
     lines = [
@@ -92,10 +92,8 @@ def forecast(*words: str) -> list[tuple[str, int, str]]:
     return [(line[1], int(line[2].replace(",", "")), line[3]) for line in lines if line]
 
 
-def test_dry_run_counts_all_requests_of_each_answer(
-    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """40 tracks, 4 albums, 2 artists, two searches each, and covers under two ids; without a key or contact."""
+def test_dry_run_counts_all_requests_per_answer(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forecast a library with 40 tracks, 4 albums and 2 artists, without a key or contact."""
     monkeypatch.delenv("GENIUS_ACCESS_TOKEN", raising=False)
     monkeypatch.delenv("SEGUE_CONTACT")
     before = files(tmp_path)
@@ -122,7 +120,7 @@ def test_dry_run_counts_all_requests_of_each_answer(
         assert not catalogue.has(LEDGER)
 
 
-def test_dry_run_counts_open_entries_and_statuses_to_request_again(place: str) -> None:
+def test_dry_run_counts_open_and_repeated_entries(place: str) -> None:
     with FactsServer() as server:
         url = ["--param", f"base_url={server.url}"]
         collect(place, "facts", server.url)
@@ -149,7 +147,7 @@ def test_dry_run_of_a_recipe_prints_additions_and_writes_nothing(
         assert files(tmp_path) == before
 
 
-def test_status_of_a_library_without_collected_fields(place: str) -> None:
+def test_status_of_an_empty_library_suggests_segue_collect(place: str) -> None:
     assert segue("library", "status", "--library", place).stdout.startswith(
         "nothing has been collected yet: run `segue collect`"
     )
@@ -168,7 +166,7 @@ def test_ledger_of_an_open_library_sends_no_queries(place: str) -> None:
         assert seen == []
 
 
-def test_again_requests_entries_of_a_status_again(place: str) -> None:
+def test_option_again_repeats_requests_with_the_status(place: str) -> None:
     from tests.servers import faults
 
     with FactsServer(faults=lambda number, request: faults.status(500) if number == 0 else None) as server:
@@ -181,7 +179,7 @@ def test_again_requests_entries_of_a_status_again(place: str) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["collect"], "nothing to collect: give a recipe, or --library DIR and --source NAME"),
+        (["collect"], "collecting requires a recipe or a source: pass RECIPE, or --library DIR and --source NAME"),
         (["collect", "--library", "nowhere", "--source", "facts"], "nowhere holds no library"),
         (["collect", "--library", "{place}", "--source", "facs"], "did you mean 'facts'?"),
         (["collect", "--library", "{place}", "--source", "facts", "--field", "word"], "did you mean 'words'?"),
@@ -212,12 +210,12 @@ def test_again_requests_entries_of_a_status_again(place: str) -> None:
         ),
     ],
 )
-def test_wrong_options_are_reported_in_one_line(words: list[str], message: str, place: str) -> None:
+def test_invalid_options_error_is_one_line(words: list[str], message: str, place: str) -> None:
     done = segue(*(word.format(place=place) for word in words))
     assert done.exit_code == 2 and message in done.stderr and done.stderr.count("\n") == 1, done.stderr
 
 
-def test_missing_contact_is_an_error(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_contact_raises(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SEGUE_CONTACT")
     done = segue("collect", "--library", place, "--source", "facts")
     assert done.exit_code == 2 and "export SEGUE_CONTACT=" in done.stderr
@@ -231,7 +229,7 @@ def test_missing_contact_is_an_error(place: str, monkeypatch: pytest.MonkeyPatch
         ("{source: lrclib, params: {per_second: 99}}", "must be <= 10"),
     ],
 )
-def test_missing_contact_or_key_is_reported_before_data_is_read(
+def test_missing_contact_or_key_raises_before_data_is_read(
     source: str, message: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SEGUE_CONTACT")
@@ -263,14 +261,14 @@ baselines: [popularity]
         ("sources: [{source: facts, params: {per_second: true}}]", "must be a number"),
     ],
 )
-def test_wrong_collect_section_is_refused_by_validate(line: str, message: str, place: str, tmp_path: Path) -> None:
+def test_validate_rejects_an_invalid_collect_section(line: str, message: str, place: str, tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(RECIPE.format(library=tmp_path / "new", line=line))
     done = segue("validate", str(tmp_path / "r.yaml"))
     assert done.exit_code == 2 and message in done.stderr and done.stderr.count("\n") == 1, done.stderr
     assert not (tmp_path / "new").exists()
 
 
-def test_collect_with_a_recipe_fills_the_library_from_its_data(
+def test_collect_with_a_recipe_adds_tracks_in_the_recipe_data(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""The demo catalogue, collected from services over sockets, equals the original, and models train on it."""
+"""Tests of collecting the demo catalogue from loopback services."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def collected(tmp_path_factory, tiny_cache):
-    """The run directory and library of the recipe, with fewer tracks, a smaller model and the services' own ports."""
+    """Return run directory and library of the demo recipe with fewer tracks and a smaller model."""
     folder = tmp_path_factory.mktemp("collect-demo")
     recipe = YAML(typ="safe").load(ROOT / "recipes" / "collect_demo.yaml")
     recipe["data"]["options"] = {**SMALL, "fields": []}

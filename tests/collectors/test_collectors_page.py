@@ -1,4 +1,4 @@
-"""The source in docs/collectors.md passes the contract and stays short."""
+"""Tests of the example source in `docs/collectors.md`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class MoodServer(Server):
         return Reply({"songs": songs if "hallelujah" in request.query["title"].lower() else []})
 
 
-def test_source_of_the_docs_page_passes_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_source_in_collectors_md_passes_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
     (code,) = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
     assert len(code.strip().splitlines()) <= 40
     module = ModuleType("docs_collectors")
@@ -43,7 +43,7 @@ def test_source_of_the_docs_page_passes_the_contract(monkeypatch: pytest.MonkeyP
             assert isinstance(module.Moods(module.MoodParams(base_url=server.url)).collect(live, client), Ambiguous)
 
 
-def test_recipe_of_the_docs_page_is_valid() -> None:
+def test_recipe_in_collectors_md_is_valid() -> None:
     from ruamel.yaml import YAML
 
     (block,) = re.findall(r"^```yaml\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)

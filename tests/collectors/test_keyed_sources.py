@@ -1,4 +1,4 @@
-"""Sources with keys under the engine: a library collected from loopback servers, without keys in any file."""
+"""Tests of the engine with sources that require keys."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def outcomes(library: Catalogue, field: str) -> list[str]:
     return sorted(row.status for row in ledger(library) if row.field == field)
 
 
-def test_field_refused_by_spotify_stops_and_other_fields_continue(library, tmp_path):
+def test_field_rejected_by_spotify_stops_and_other_fields_continue(library, tmp_path):
     with SpotifyServer(TRACKS) as server:
         (summary,) = engine(library, tmp_path, [(spotify(server), ["audio_features", "isrc", "cover"])]).run()
         requests = [entry.target for entry in server.log if entry.target.startswith("/v1/audio-features")]
@@ -111,7 +111,7 @@ def test_expired_spotify_token_is_renewed_during_a_run(library, tmp_path):
     assert summary.counts["found"] == 24 and summary.left == 0 and 6 <= tokens <= 16
 
 
-def test_lastfm_requests_each_artist_once_and_stops_at_its_storage_limit(library, tmp_path, monkeypatch):
+def test_lastfm_requests_each_artist_once_up_to_the_storage_limit(library, tmp_path, monkeypatch):
     assert Lastfm.terms.storage_bytes == 100_000_000
     monkeypatch.setattr(Lastfm, "terms", dataclasses.replace(Lastfm.terms, storage_bytes=600))
     with LastfmServer(BIOGRAPHIES) as server:
@@ -125,7 +125,7 @@ def test_lastfm_requests_each_artist_once_and_stops_at_its_storage_limit(library
 
 
 def test_keys_are_not_written_to_library_log_or_errors(library, tmp_path, capfd):
-    """All files and output of a run with every kind of fault are searched for every key, token and secret."""
+    """Search all files and output of a run with every kind of fault for keys, tokens and secrets."""
     log = tmp_path / "log" / "debug.log"
     log.parent.mkdir()
     handler = logging.FileHandler(log, encoding="utf-8")

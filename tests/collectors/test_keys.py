@@ -1,4 +1,4 @@
-"""Sources of keys, and their removal from texts."""
+"""Tests of finding keys and of removing keys from texts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collectors.keys import Keys, Scrubber
 from toolkit.errors import InputError
 
 
-def test_keys_come_from_environment_then_file_then_keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_are_read_from_environment_then_file_then_keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "keys").write_text("A_KEY=of-the-file\nB_KEY=${HOME}-as-it-is\n")
     ring = ModuleType("keyring")
     ring.errors = SimpleNamespace(KeyringError=RuntimeError)  # type: ignore[attr-defined]
@@ -29,7 +29,7 @@ def test_keys_come_from_environment_then_file_then_keyring(tmp_path: Path, monke
         keys.of("x", ["A_KEY", "D_KEY", "E_KEY"])
 
 
-def test_env_file_inside_a_repository_is_refused(tmp_path: Path) -> None:
+def test_env_file_inside_a_repository_raises(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / ".env").write_text("A_KEY=x\n")

@@ -1,4 +1,4 @@
-"""Normalised names, scores and verdicts."""
+"""Tests of normalising names, scoring candidates and verdicts."""
 
 from __future__ import annotations
 
@@ -45,11 +45,13 @@ REQUEST = Request("track", "t", title="Creep", artists=("Radiohead", "Guest"), d
         ("", "", None, "absent"),
     ],
 )
-def test_verdict_of_a_candidate(title: str, artist: str, duration: float | None, message: str) -> None:
+def test_verdict_depends_on_title_artist_and_duration(
+    title: str, artist: str, duration: float | None, message: str
+) -> None:
     assert verdict(score(REQUEST, Candidate(title, (artist,), duration))) == message
 
 
-def test_nearest_distinguishes_parts_and_prefers_the_first_of_equals() -> None:
+def test_nearest_distinguishes_parts_and_breaks_ties_by_order() -> None:
     requests = Request("track", "t", title="Part 1", artists=("A",))
     candidates = [Candidate("Part 2", ("A",)), Candidate("Part 1", ("A",)), Candidate("Part 1", ("A",))]
     best = nearest(requests, candidates, lambda candidate: candidate)
@@ -59,6 +61,6 @@ def test_nearest_distinguishes_parts_and_prefers_the_first_of_equals() -> None:
     assert verdict(score(requests, candidates[0])) == "ambiguous"
 
 
-def test_artists_are_scored_by_name_only() -> None:
+def test_artists_are_scored_only_by_name() -> None:
     assert score(Request("artist", "a", artists=("Beyoncé",)), Candidate(artists=("BEYONCE",))) == 1.0
     assert score(Request("artist", "a"), Candidate(artists=("Beyoncé",))) == 0.0

@@ -1,4 +1,4 @@
-"""The contract's suite: a correct source passes, and each kind of wrong source fails with its own message."""
+"""Tests of the contract checks for sources."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def url() -> Iterator[str]:
         yield server.url
 
 
-def test_correct_source_passes(url: str) -> None:
+def test_correct_source_passes_the_contract(url: str) -> None:
     answer = check_source(Facts, {"base_url": url}, known=KNOWN, unknown=UNKNOWN)
     assert answer.values == {"words": "les mots de local:1, ça va — كلمات 1"}  # type: ignore[union-attr]
 
 
 class Swallows(Facts):
-    """Takes a refusal for an absence."""
+    """Source that returns absence after a rejected request."""
 
     def collect(self, request: Request, http: Http) -> Answer:
         try:
@@ -37,7 +37,7 @@ class Swallows(Facts):
 
 
 class Crashes(Facts):
-    """Trusts the form of the JSON."""
+    """Source that does not check the JSON structure."""
 
     def collect(self, request: Request, http: Http) -> Answer:
         reply = http.get(f"{self.params.base_url}/words/{request.id}")
@@ -45,7 +45,7 @@ class Crashes(Facts):
 
 
 class Talks(Facts):
-    """Gives a field that was not requested."""
+    """Source that returns a field that was not requested."""
 
     def collect(self, request: Request, http: Http) -> Answer:
         answer = super().collect(request, http)
@@ -53,14 +53,14 @@ class Talks(Facts):
 
 
 class Finds(Facts):
-    """Finds everything."""
+    """Source that returns a match for every request."""
 
     def collect(self, request: Request, http: Http) -> Answer:
         return Found({"words": "la"}, 1.0, b"la")
 
 
 class Greedy(Facts):
-    """Sends more requests than it declares."""
+    """Source that sends more requests than declared."""
 
     def collect(self, request: Request, http: Http) -> Answer:
         super().collect(request, http)
@@ -68,7 +68,7 @@ class Greedy(Facts):
 
 
 class Leaks(Facts):
-    """Puts its key into the payload."""
+    """Source that stores the key in the payload."""
 
     optional_keys = ("FACTS_KEY",)
 
@@ -78,14 +78,14 @@ class Leaks(Facts):
 
 
 class Plain(Facts):
-    """Sends without encryption."""
+    """Source that sends the key without encryption."""
 
     class Params(FactsParams):
         base_url: str = "http://facts.invalid"
 
 
 class Nowhere(Facts):
-    """Declares a host that no parameter holds."""
+    """Source that declares a host without a parameter for the URL."""
 
     hosts: ClassVar[tuple[Host, ...]] = (Host("url"),)
 
@@ -103,6 +103,6 @@ class Nowhere(Facts):
         (Nowhere, "must be a parameter"),
     ],
 )
-def test_wrong_source_fails_with_its_message(cls: type[Facts], message: str, url: str) -> None:
+def test_broken_source_fails_with_the_matching_message(cls: type[Facts], message: str, url: str) -> None:
     with pytest.raises(AssertionError, match=message):
         check_source(cls, {"base_url": url}, known=KNOWN, unknown=UNKNOWN, keys={"FACTS_KEY": "sesame-4711"})

@@ -1,4 +1,4 @@
-"""docs/sources.md lists every source with the declarations of its class."""
+"""Tests that `docs/sources.md` agrees with the declarations of all sources."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ TRAINING = {True: "Train: yes", False: "Train: no.", None: "Train: not stated"}
 KEYLESS = {point.name: point for point in entry_points(group="segue.collectors") if point.name in SECTIONS}
 
 
-def test_sources_of_the_first_table_have_sections():
+def test_each_source_in_the_table_has_a_section():
     listed = re.findall(r"\(#([a-z0-9-]+)\)", PAGE.split("## ")[0])
     assert sorted(listed) == sorted(set(listed) & set(SECTIONS)) and len(listed) >= 12
 
 
 @pytest.mark.parametrize("name", sorted(KEYLESS))
-def test_section_matches_the_declarations_of_its_source(name):
+def test_section_agrees_with_the_source_declarations(name):
     source, text = KEYLESS[name].load(), " ".join(SECTIONS[name].split())
     assert all(f"`{field}`" in text for field in source.fields)
     parameters = set(source.Params.model_fields) - {"per_second"}

@@ -1,4 +1,4 @@
-"""Processes that share one library, that are interrupted, and that are killed."""
+"""Tests of several collecting processes with one library, with interrupts and kills."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def at_work(library: Catalogue) -> list[str]:
 
 
 def test_two_processes_request_each_entity_once(place: str) -> None:
-    """Each entity is requested once, the host's limit holds over both, and both find some."""
+    """Check requests per entity, the common rate limit, and that both processes contribute."""
     with FactsServer() as server:
         both = [start(place, server.url, "--param", "per_second=30") for _ in range(2)]
         done = [ended(process) for process in both]
@@ -112,7 +112,7 @@ def test_claims_of_a_killed_process_are_released_by_the_next_run(place: str) -> 
     assert len(twice) <= 8  # those under way
 
 
-def test_status_of_a_process_on_another_machine_follows_its_lease(place: str) -> None:
+def test_status_of_a_remote_process_depends_on_the_lease(place: str) -> None:
     with open_library(place) as library:
         ledger = Ledger(library, "far/1")
         ledger.plan("facts", "words", "track")
@@ -124,10 +124,10 @@ def test_status_of_a_process_on_another_machine_follows_its_lease(place: str) ->
 
 
 @pytest.mark.postgresql
-def test_postgresql_library_equals_sqlite_library(
+def test_postgresql_and_sqlite_libraries_are_identical(
     tmp_path: Path, plugin: None, postgresql: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two processes on PostgreSQL, all five sources, against one on SQLite: the same outcomes and values."""
+    """Compare two processes on PostgreSQL with one process on SQLite, over all five sources."""
     from collectors.engine.ledger import METADATA
     from tests.servers.facts import SOURCES, state
     from toolkit.catalogue import database_schema

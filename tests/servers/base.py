@@ -1,4 +1,4 @@
-"""A loopback HTTP server that answers in a source's wire format, keeps a log, and fails by schedule.
+"""Loopback HTTP server that answers like a web service, keeps a log and fails by schedule.
 
 class Lyrics(Server):
     def reply(self, request: ReceivedRequest) -> Reply:
@@ -23,7 +23,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 @dataclass(frozen=True)
 class ReceivedRequest:
-    """A received request. path, query: decoded, with the last value of a repeated key. headers: names in lower case."""
+    """Received request with decoded path, the last value of each query key, and lower-case header names."""
 
     method: str
     path: str
@@ -40,7 +40,7 @@ class ReceivedRequest:
 
 @dataclass
 class Reply:
-    """An answer. body: bytes, text, or a value that is encoded as JSON."""
+    """HTTP reply with a body of bytes, text or a value that is encoded as JSON."""
 
     body: Any = b""
     status: int = 200
@@ -58,10 +58,12 @@ NOT_FOUND = Reply({"error": "not found"}, 404)
 
 @dataclass
 class Logged:
-    """A request, logged as it comes: whoever has its answer finds it in the log.
+    """Logged request, which is in the log before the reply is sent.
 
-    time: of arrival, as `time.time()`. target: path and query as sent. fault: its name where one was injected.
-    done: whether the answer was sent to its end.
+    - `time`: time of arrival, as `time.time()`.
+    - `target`: path and query as sent.
+    - `fault`: name of the injected fault, or empty.
+    - `done`: whether the reply was sent completely.
     """
 
     time: float
@@ -81,7 +83,7 @@ Schedule = Mapping[int, Fault] | Callable[[int, ReceivedRequest], Fault | None]
 
 
 class Server:
-    """Runs inside `with`. Subclasses answer in `reply`, which several threads call at once."""
+    """Server that runs inside `with`; subclasses implement `reply`, which must be thread-safe."""
 
     def __init__(self, *, faults: Schedule | None = None, port: int = 0) -> None:
         self.faults: Schedule = faults or {}
@@ -116,7 +118,7 @@ class Server:
         self._thread.join()
 
     def fault(self, request: ReceivedRequest) -> Fault | None:
-        """The fault for the request that just came."""
+        """Return the fault for the current request."""
         with self._lock:
             number = self._asked
             self._asked += 1
@@ -127,12 +129,12 @@ class Server:
             self.log.append(entry)
 
     def succeeded(self) -> Counter[str]:
-        """Number of complete answers without a fault, by `METHOD target`."""
+        """Return the number of complete answers without a fault by `METHOD target`."""
         with self._lock:
             return Counter(f"{entry.method} {entry.target}" for entry in self.log if entry.done and not entry.fault)
 
     def most_in(self, seconds: float) -> int:
-        """Most requests that came in any window of so many seconds, faults included."""
+        """Return the maximum number of requests, with faults, in any window of `seconds`."""
         with self._lock:
             times = sorted(entry.time for entry in self.log)
         most = start = 0
@@ -183,7 +185,7 @@ class Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def send(self, reply: Reply, body: bytes | None = None, *, length: int | None = None) -> int:
-        """Send a reply. body: instead of its own. length: a wrong `Content-Length`."""
+        """Send a reply, optionally with another `body` or a wrong `Content-Length`."""
         data = reply.encoded() if body is None else body
         self.send_response_only(reply.status)
         self.send_header("Content-Type", reply.type)
@@ -196,4 +198,4 @@ class Handler(BaseHTTPRequestHandler):
         return reply.status
 
     def log_message(self, *_: Any) -> None:
-        """The log is `Server.log`."""
+        """Write nothing, because requests are logged in `Server.log`."""

@@ -1,7 +1,6 @@
-"""The Cover Art Archive (https://musicbrainz.org/doc/Cover_Art_Archive/API) and the archive that its redirects lead to.
+"""Cover Art Archive (https://musicbrainz.org/doc/Cover_Art_Archive/API) with redirects to the Internet Archive.
 
-`/release/{mbid}/front-500` answers 307 to `archive.org`, which answers 302 to one of its machines, which has the
-picture.
+`/release/{mbid}/front-500` redirects (307) to `archive.org`, which redirects (302) to a machine with the image.
 """
 
 from __future__ import annotations
@@ -20,9 +19,10 @@ def page(status: int, title: str, text: str) -> Reply:
 
 
 class CoverArtServer(Server):
-    """releases, groups: pictures by MBID.
+    """Server of covers by MBID of a release or release group.
 
-    machine: URL of the archive's machine; default: this server.
+    - `releases`, `groups`: images by MBID.
+    - `machine`: URL of the final redirect target, by default this server.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Deezer's API (https://developers.deezer.com/api): errors with status 200, previews and covers from other hosts."""
+"""Deezer API (https://developers.deezer.com/api), which reports errors with status 200."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ QUOTA = (4, "Exception", "Quota limit exceeded")
 
 
 class DeezerServer(Server):
-    """sound: the bytes of every preview."""
+    """Server of tracks and albums; `sound` is the content of every preview."""
 
     def __init__(self, tracks: Sequence[Track], *, sound: bytes | None = None, faults: Schedule | None = None) -> None:
         super().__init__(faults=faults)

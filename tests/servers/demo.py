@@ -1,8 +1,8 @@
-"""Services with the demo catalogue: ids, tags, lyrics, covers and biographies, and a table of audio features.
+"""Loopback services with ids, tags, lyrics, covers and biographies for the demo catalogue.
 
-    python -m tests.servers.demo        # then, elsewhere: segue run recipes/collect_demo.yaml
+    python -m tests.servers.demo        # in another shell: segue run recipes/collect_demo.yaml
 
-They listen on this machine only, each on a port of its own from 8790 on, and end with Ctrl-C.
+The services use the loopback ports from 8790 on and stop on Ctrl-C.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FEATURES = Path("runs") / "collect-demo" / "audio_features.csv"
 
 @dataclass(frozen=True)
 class Services:
-    """Running servers, and the parameters with which sources use them."""
+    """Running servers and the parameters for sources that use them."""
 
     musicbrainz: MusicBrainzServer
     lrclib: LrclibServer
@@ -42,7 +42,7 @@ class Services:
     wikimedia: WikimediaServer
 
     def params(self) -> dict[str, dict[str, Any]]:
-        """Parameters by source."""
+        """Return the parameters by source."""
         at = {"url": self.musicbrainz.url}
         return {
             "musicbrainz": at,
@@ -57,9 +57,11 @@ class Services:
 def services(
     params: DemoParams | None = None, *, features: Path, port: int = 0, faults: Schedule | None = None
 ) -> Iterator[Services]:
-    """Servers of one demo catalogue.
+    """Yield running servers for one demo catalogue.
 
-    features: where the table is written. port: of the first; 0 for any that are free. faults: of each.
+    - `features`: path of the table of audio features to write.
+    - `port`: port of the first server, or 0 for free ports.
+    - `faults`: faults of each server.
     """
     demo = Demo(params)
     demo.write_features(features)
@@ -74,7 +76,7 @@ def services(
 
 
 class Demo:
-    """The demo catalogue in the form of the services."""
+    """Demo catalogue in the data structures of the services."""
 
     def __init__(self, params: DemoParams | None = None) -> None:
         reader = DemoReader(params=params)

@@ -1,4 +1,4 @@
-"""A made-up API, sources that use it, and a catalogue, for tests of the engine."""
+"""Fictional API with sources and a catalogue for the engine tests."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from toolkit.catalogue.store import Catalogue
 
 
 class FactsServer(Server):
-    """Facts by number. Every tenth track and eighth artist is unknown (404), every seventh track's words are ambiguous.
+    """Server of facts under `/words/<track>`, `/face/<album>`, `/life/<artist>`, `/id/<track>` and `/tags/<id>`.
 
-    `/words/<track>`, `/face/<album>`, `/life/<artist>`, `/id/<track>`, `/tags/<id>`.
+    Every tenth track and every eighth artist are unknown (404). The words of every seventh track are ambiguous.
     """
 
     def reply(self, request: ReceivedRequest) -> Reply:
@@ -52,7 +52,7 @@ class FactsServer(Server):
 
 
 def serve() -> None:
-    """Run a server in its own process: print its URL, and the times of its requests when standard input ends."""
+    """Run a server in this process, print the URL, and print the request times when standard input ends."""
     with FactsServer() as server:
         server.keep_headers = False
         print(server.url, flush=True)
@@ -74,7 +74,7 @@ class FactsParams(SourceParams):
 
 
 class Facts(Source):
-    """Words of tracks."""
+    """Source of words by track."""
 
     name: ClassVar[str] = "facts"
     page = "https://facts.invalid/docs"
@@ -96,7 +96,7 @@ class Facts(Source):
 
 
 class Faces(Facts):
-    """Pictures of albums."""
+    """Source of covers by album."""
 
     name = "faces"
     fields: ClassVar[Mapping[str, Entity]] = {"cover": "album"}
@@ -107,7 +107,7 @@ class Faces(Facts):
 
 
 class Lives(Facts):
-    """Biographies of artists."""
+    """Source of biographies by artist."""
 
     name = "lives"
     fields: ClassVar[Mapping[str, Entity]] = {"biography": "artist"}
@@ -120,7 +120,7 @@ class Lives(Facts):
 
 
 class Ids(Facts):
-    """Ids of tracks."""
+    """Source of ids by track."""
 
     name = "ids"
     fields: ClassVar[Mapping[str, Entity]] = {"mbid": "track"}
@@ -131,7 +131,7 @@ class Ids(Facts):
 
 
 class Tags(Facts):
-    """Tags and moods of tracks by id, in one answer."""
+    """Source of tags and moods by track id."""
 
     name = "tags"
     fields: ClassVar[Mapping[str, Entity]] = {"tags": "track", "mood": "track"}
@@ -160,7 +160,7 @@ def text_of(body: Any, name: str) -> str:
 
 
 def fill(catalogue: Catalogue, tracks: int) -> None:
-    """Tracks `local:0`…, ten an album, two albums an artist."""
+    """Add tracks `local:0`, `local:1`, …, with ten tracks per album and two albums per artist."""
     catalogue.add(
         TrackRecord(
             f"local:{n}",
@@ -176,7 +176,7 @@ def fill(catalogue: Catalogue, tracks: int) -> None:
 
 
 def collect_all(section: dict[str, Any]) -> None:
-    """One collecting process, from the settings of a recipe's `collect` section."""
+    """Run one collecting process with the settings of a recipe section `collect`."""
     from collectors.collect import collect, parse
     from collectors.library import open_library
     from toolkit.progress import Reporter
@@ -187,7 +187,7 @@ def collect_all(section: dict[str, Any]) -> None:
 
 
 def state(path: Path | str, blobs: Path | None = None) -> str:
-    """The outcomes and values of a library as text, to compare libraries."""
+    """Return outcomes and values of a library as text for comparisons."""
     from sqlalchemy import select
 
     from collectors.engine.ledger import APART, LEDGER

@@ -1,4 +1,4 @@
-"""Faults for servers. Each sends something other than the right reply and returns the status that it sent."""
+"""Faults for servers, as functions that send a wrong reply and return the status."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def _named(name: str, fault: Fault) -> Fault:
 
 
 def status(code: int, *, body: str = "", type: str = "text/plain", headers: dict[str, str] | None = None) -> Fault:
-    """A status with a body of its own: 500, 502, 503, 403…"""
+    """Return a fault that sends a status such as 403 or 500."""
     return _named(
         f"status {code}", lambda handler, _: handler.send(Reply(body or f"{code}", code, type, dict(headers or {})))
     )
 
 
 def too_many(retry_after: str | None = None) -> Fault:
-    """429; retry_after: the header as it is sent, malformed or not."""
+    """Return a fault that sends status 429 with an optional `Retry-After` header."""
     headers = {} if retry_after is None else {"Retry-After": retry_after}
     return _named(
         f"too many {retry_after}",
@@ -36,12 +36,12 @@ def too_many(retry_after: str | None = None) -> Fault:
 
 
 def expired(handler: Handler, _: Reply) -> int:
-    """401, as for a token that ran out."""
+    """Send status 401, as for an expired token."""
     return handler.send(Reply({"error": {"status": 401, "message": "The access token expired"}}, 401))
 
 
 def hang(handler: Handler, _: Reply) -> int:
-    """No answer until the client has gone or the server stops."""
+    """Send nothing until the client disconnects or the server stops."""
     handler.close_connection = True
     handler.connection.settimeout(0.1)
     while not handler.server.owner.stopping.is_set():
@@ -56,7 +56,7 @@ def hang(handler: Handler, _: Reply) -> int:
 
 
 def reset(handler: Handler, reply: Reply) -> int:
-    """Half of the body, then a TCP reset."""
+    """Send half of the body and then a TCP reset."""
     data = reply.encoded()
     handler.send(reply, data[: len(data) // 2], length=len(data))
     handler.wfile.flush()
@@ -67,37 +67,37 @@ def reset(handler: Handler, reply: Reply) -> int:
 
 
 def short(handler: Handler, reply: Reply) -> int:
-    """Fewer bytes than `Content-Length`, then an orderly end."""
+    """Send fewer bytes than `Content-Length` and close the connection."""
     data = reply.encoded()
     handler.close_connection = True
     return handler.send(reply, data[: len(data) // 2], length=len(data))
 
 
 def truncated(handler: Handler, reply: Reply) -> int:
-    """JSON cut in the middle, of the right length for HTTP."""
+    """Send truncated JSON with a correct `Content-Length`."""
     data = reply.encoded()
     return handler.send(reply, data[: max(1, len(data) // 2)])
 
 
 def wrong_json(handler: Handler, _: Reply) -> int:
-    """Whole JSON of another shape."""
+    """Send valid JSON with a wrong structure."""
     return handler.send(Reply([None, 0, "unexpected"]))
 
 
 def page(handler: Handler, _: Reply) -> int:
-    """HTML with status 200 instead of data."""
+    """Send an HTML page with status 200."""
     return handler.send(
         Reply("<html><body><p>We are doing maintenance.</p></body></html>", type="text/html; charset=utf-8")
     )
 
 
 def captcha(handler: Handler, _: Reply) -> int:
-    """A block page with status 200."""
+    """Send a captcha page with status 200."""
     return handler.send(Reply(CAPTCHA, type="text/html; charset=utf-8"))
 
 
 def forbidden_captcha(handler: Handler, _: Reply) -> int:
-    """The same with status 403, as such pages mostly come."""
+    """Send a captcha page with status 403."""
     return handler.send(Reply(CAPTCHA, 403, "text/html; charset=utf-8"))
 
 
@@ -106,7 +106,7 @@ def redirect(to: str, code: int = 302) -> Fault:
 
 
 def gzip_bomb(megabytes: int = 200) -> Fault:
-    """A body of zeros, compressed to a thousandth."""
+    """Return a fault that sends zeros, compressed by a factor of about 1000."""
 
     packed = gzip.compress(b" " * (megabytes << 20), 1)
 
@@ -117,7 +117,7 @@ def gzip_bomb(megabytes: int = 200) -> Fault:
 
 
 def huge(megabytes: int = 200) -> Fault:
-    """A body of that length, sent by the megabyte while the client reads."""
+    """Return a fault that sends a body of `length` bytes in chunks of a megabyte."""
 
     def fault(handler: Handler, reply: Reply) -> int:
         handler.close_connection = True

@@ -1,4 +1,4 @@
-"""Genius: the API (https://docs.genius.com) under `/api`, the site's song pages elsewhere, pictures under `/images`."""
+"""Genius API (https://docs.genius.com) under `/api`, with song pages and images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def as_json(value: Any, status: int = 200) -> Reply:
 
 
 def page(lines: Sequence[str], *, title: str = "Song") -> bytes:
-    """A song's page: heading, lines with an annotation's link in the first, verses apart."""
+    """Return a song page with a heading, verses and an annotation link in the first line."""
     first, *rest = [html.escape(line) for line in lines]
     body = (
         f'<div class="LyricsHeader__Container">12 Contributors{title} Lyrics</div><a href="/1"><span>{first}</span></a>'
@@ -37,7 +37,7 @@ def answered(body: bytes, status: int = 200) -> Reply:
 
 
 class GeniusServer(Server):
-    """walled: whether song pages are captchas. covers: titles with an image; None for all."""
+    """Server of songs, with captchas as song pages if `walled`, and images for the titles in `covers` or for all."""
 
     def __init__(
         self,

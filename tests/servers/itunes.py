@@ -1,4 +1,4 @@
-"""Apple's iTunes Search API (https://performance-partners.apple.com/search-api): songs and albums by words."""
+"""Apple iTunes Search API (https://performance-partners.apple.com/search-api)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def as_json(value: Any) -> Reply:
 
 
 class ItunesServer(Server):
-    """sound: the bytes of every preview."""
+    """Server of songs and albums; `sound` is the content of every preview."""
 
     def __init__(self, tracks: Sequence[Track], *, sound: bytes | None = None, faults: Schedule | None = None) -> None:
         super().__init__(faults=faults)

@@ -1,4 +1,4 @@
-"""Last.fm's web services 2.0 (https://www.last.fm/api) in XML, as pylast posts to them."""
+"""Last.fm web services 2.0 (https://www.last.fm/api) with replies in XML."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STATUS = {6: 400, 10: 403, 26: 403, 29: 429, 8: 500, 11: 503, 16: 503}
 
 @dataclass(frozen=True)
 class Artist:
-    """An artist. biography: may be empty. tags: names and weights, 0…100."""
+    """Artist with a biography, which may be empty, and tags as (name, weight from 0 to 100)."""
 
     name: str
     mbid: str = ""
@@ -37,7 +37,7 @@ def error(code: int, message: str, **headers: str) -> Reply:
 
 
 class LastfmServer(Server):
-    """Serves artists, each with one track, `Sea Above`. corrected: names that the service maps to another artist."""
+    """Server of artists with one track each, `Sea Above`; `corrected` maps names to other artists."""
 
     def __init__(
         self, artists: Sequence[Artist], *, corrected: Mapping[str, str] | None = None, faults: Schedule | None = None

@@ -1,4 +1,4 @@
-"""ListenBrainz playlists: listings by user, JSPF by id.
+"""ListenBrainz API for playlists by user and by id.
 
 https://listenbrainz.readthedocs.io/en/latest/users/api/playlist.html
 """
@@ -18,7 +18,7 @@ ON_TRACK, ON_PLAYLIST = "https://musicbrainz.org/doc/jspf#track", "https://music
 
 @dataclass(frozen=True)
 class Made:
-    """A playlist of a user. tracks: recordings, or whole JSPF tracks."""
+    """User playlist with recordings or JSPF tracks."""
 
     user: str
     title: str
@@ -32,7 +32,7 @@ class Made:
 
 
 class ListenBrainzServer(Server):
-    """Playlists, at most `most` a page, and a window of `window` requests."""
+    """Server of playlists with at most `most` per page and `window` requests per rate window."""
 
     def __init__(self, playlists: Sequence[Made], *, most: int = 2, window: int = 30, **options: Any) -> None:
         super().__init__(**options)
@@ -65,7 +65,7 @@ class ListenBrainzServer(Server):
 
 
 def playlist_json(playlist: Made, *, tracks: bool) -> dict[str, Any]:
-    """A playlist as JSPF. tracks: include its tracks, as outside of listings."""
+    """Return a playlist as JSPF, with the tracks unless `tracks` is false."""
     return {
         "annotation": playlist.annotation,
         "creator": playlist.user,

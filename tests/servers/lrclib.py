@@ -1,4 +1,4 @@
-"""LRCLIB (https://lrclib.net/docs): one song by its signature, or a search of at most twenty."""
+"""LRCLIB API (https://lrclib.net/docs) with lookups by signature and searches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST = 20
 
 @dataclass(frozen=True)
 class Song:
-    """A song. duration: in seconds. plain: None for an instrumental or a song with timed lyrics only."""
+    """Song with a duration in seconds; `plain` is None for instrumentals and songs with only timed lyrics."""
 
     title: str
     artist: str
@@ -27,7 +27,7 @@ class Song:
 
 
 class LrclibServer(Server):
-    """Serves songs."""
+    """Server of songs with lyrics."""
 
     def __init__(self, songs: Sequence[Song], **options: Any) -> None:
         super().__init__(**options)
@@ -75,12 +75,12 @@ def song_json(number: int, song: Song) -> dict[str, Any]:
 
 
 def _signature(*names: str) -> tuple[str, ...]:
-    """Names as the service compares them."""
+    """Return normalised names for comparison."""
     return tuple(" ".join(words(name)) for name in names)
 
 
 def _sought(song: Song, query: Mapping[str, str]) -> bool:
-    """Whether every requested word occurs: `q` anywhere, the others each in its own place."""
+    """Return whether the song contains all words of the query, with `q` matching any attribute."""
     places = {"track_name": song.title, "artist_name": song.artist, "album_name": song.album or ""}
     places["q"] = " ".join(places.values())
     terms = [(name, query[name]) for name in places if query.get(name)]

@@ -1,4 +1,4 @@
-"""Made-up artists, releases and recordings of the test servers, with ids that never change."""
+"""Fictional artists, releases and recordings with fixed ids."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from dataclasses import dataclass, field
 
 
 def mbid(*name: str) -> str:
-    """An id of MusicBrainz's form, the same for the same name."""
+    """Return a MusicBrainz id derived from the name."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, "/".join(name)))
 
 
 def words(text: str) -> list[str]:
-    """The words of a text as in a search index: lower case, without accents."""
+    """Return the words of a text in lower case without accents."""
     bare = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     return re.findall(r"\w+", bare.casefold())
 
 
 @dataclass(frozen=True)
 class Artist:
-    """genres, tags: name and votes; a genre is a tag too."""
+    """Artist with genres and tags as (name, votes); a genre is also a tag."""
 
     name: str
     mbid: str = ""
@@ -54,7 +54,7 @@ class Release:
 
 @dataclass(frozen=True)
 class Recording:
-    """length: in milliseconds, None if unknown."""
+    """Recording with a length in milliseconds, or None if unknown."""
 
     title: str
     artists: tuple[Artist, ...]

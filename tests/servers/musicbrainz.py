@@ -1,8 +1,8 @@
-"""The MusicBrainz web service in JSON (https://musicbrainz.org/doc/MusicBrainz_API): recordings by id, ISRC and search.
+"""MusicBrainz web service (https://musicbrainz.org/doc/MusicBrainz_API) for recordings in JSON.
 
-Lookups name what they add in `inc`; an ISRC's recordings come without releases whatever `inc` says, a search's with
-them and without tags. A lookup holds at most 25 releases. Without `fmt=json` the answer is XML; a caller without a name
-is turned away.
+Lookups by id and ISRC list additional data in `inc`, but lookups by ISRC never return releases. Searches return
+releases without tags. A lookup returns at most 25 releases. Requests without `fmt=json` are answered in XML, and
+requests without a user agent are rejected.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ def as_json(value: Any, status: int = 200, **headers: str) -> Reply:
 
 
 def busy() -> Reply:
-    """The answer while the whole service is busy."""
+    """Return the reply of an overloaded service."""
     body = {"error": "The MusicBrainz web server is currently busy. Please try again later."}
     return as_json(body, 503, **{"Retry-After": "0", "X-RateLimit-Zone": "global", "X-RateLimit-Limit": "15"})
 
 
 def exceeded() -> Reply:
-    """The answer to a caller over its rate limit."""
+    """Return the reply to a client over the rate limit."""
     body = {
         "error": "Your requests are exceeding the allowable rate limit. Please see http://wiki.musicbrainz.org/XMLWebService."
     }
@@ -41,7 +41,7 @@ def exceeded() -> Reply:
 
 
 class MusicBrainzServer(Server):
-    """Serves recordings."""
+    """Server of recordings."""
 
     def __init__(self, recordings: Sequence[Recording], **options: Any) -> None:
         super().__init__(**options)
@@ -105,7 +105,7 @@ def failed(status: int, error: str) -> Reply:
 
 
 class Index:
-    """Words of recordings by the names that queries give them."""
+    """Index of recordings by the words in each search field."""
 
     def __init__(self, recordings: Sequence[Recording]) -> None:
         self.entries = [(recording, _indexed(recording)) for recording in recordings]
@@ -116,7 +116,7 @@ class Index:
                     self.places.setdefault((name, word), set()).add(place)
 
     def search(self, query: str) -> list[tuple[Recording, int]]:
-        """Recordings with scores of 1 to 100, best first: the share of the words that occur, over all clauses."""
+        """Return recordings with scores from 1 to 100, the share of matching words, in descending order."""
         found = re.findall(r'(\w+):(?:\(((?:\\.|[^()\\])*)\)|"((?:\\.|[^"\\])*)"|(\S+))', query)
         clauses = [(name, set(words(re.sub(r"\\(.)", r"\1", next(filter(None, texts), ""))))) for name, *texts in found]
         each = [set[int]().union(*(self.places.get((name, word), ()) for word in wanted)) for name, wanted in clauses]
@@ -146,7 +146,7 @@ def _indexed(recording: Recording) -> dict[str, set[str]]:
 
 
 def looked_up(recording: Recording, added: set[str]) -> dict[str, Any]:
-    """A recording in a lookup's answer."""
+    """Return a recording as in lookup replies."""
     body: dict[str, Any] = {
         "id": recording.id,
         "title": recording.title,
@@ -165,7 +165,7 @@ def looked_up(recording: Recording, added: set[str]) -> dict[str, Any]:
 
 
 def hit(recording: Recording, score: int) -> dict[str, Any]:
-    """A recording in a search's answer, without an unknown length."""
+    """Return a recording as in search replies, where an unknown length is omitted."""
     body: dict[str, Any] = {"id": recording.id, "score": score, "title": recording.title, "video": None}
     if recording.length is not None:
         body["length"] = recording.length
@@ -202,7 +202,7 @@ def _release(release: Release) -> dict[str, Any]:
 
 
 def votes(tagged: Artist | Recording, added: set[str]) -> dict[str, Any]:
-    """Genres and tags with their votes; every genre is a tag too."""
+    """Return genres or tags with votes; every genre is also a tag."""
     body: dict[str, Any] = {}
     if "genres" in added:
         body["genres"] = [

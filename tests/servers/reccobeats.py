@@ -1,4 +1,4 @@
-"""ReccoBeats (https://reccobeats.com/docs): audio features of up to forty known tracks by Spotify ids."""
+"""ReccoBeats API (https://reccobeats.com/docs) with audio features by Spotify id, up to forty per request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.servers.tracks import Track
 
 
 class ReccobeatsServer(Server):
-    """Tracks that have features."""
+    """Server of tracks with audio features."""
 
     def __init__(self, tracks: Sequence[Track], *, faults: Schedule | None = None) -> None:
         super().__init__(faults=faults)

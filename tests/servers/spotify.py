@@ -1,7 +1,7 @@
-"""Spotify's Web API, as apps in development mode see it since February 2026.
+"""Spotify Web API for apps in development mode, as of February 2026.
 
-https://developer.spotify.com/documentation/web-api: single tracks and albums, a search of at most ten results, the
-user's own playlists, and audio features for old apps only.
+The server returns single tracks and albums, at most ten search results, playlists of the user, and audio features
+for old apps only. See https://developer.spotify.com/documentation/web-api.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ def error(status: int, message: str, **headers: str) -> Reply:
 
 
 class SpotifyServer(Server):
-    """accounts.spotify.com, api.spotify.com and i.scdn.co in one.
+    """Server for accounts.spotify.com, api.spotify.com and i.scdn.co.
 
-    old_app: whether audio features are given. lives: requests that a token is good for, None for all. relinked: what a
-    track's id is answered with instead. playlists: the user's own, by id, title and tracks.
+    - `old_app`: whether audio features are available.
+    - `lives`: number of requests until a token expires, or None.
+    - `playlists`: playlists of the user as {id: (title, tracks)}.
+    - `relinked`: tracks that are returned instead, by requested id.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Made-up tracks of the test servers of shops and lyrics sites, with ids that never change."""
+"""Fictional tracks with fixed ids for the servers of shops and lyrics sites."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 def base62(*name: str) -> str:
-    """An id of Spotify's form, the same for the same name."""
+    """Return a Spotify id derived from the name."""
     number, digits = int.from_bytes(hashlib.sha256("/".join(name).encode()).digest()[:16]), ""
     for _ in range(22):
         number, place = divmod(number, 62)
@@ -25,13 +25,13 @@ def base62(*name: str) -> str:
 
 
 def number(*name: str) -> int:
-    """An id of Deezer's, Apple's or Genius's form."""
+    """Return a numeric id, as used by Deezer, Apple and Genius."""
     return int.from_bytes(hashlib.sha256("/".join(name).encode()).digest()[:4])
 
 
 @dataclass(frozen=True)
 class Track:
-    """features: the eleven numbers by name, where a service has them. lyrics: by line, None where a site has none."""
+    """Track with audio features by name and lyrics by line, or None where they are missing."""
 
     title: str
     artist: str
@@ -80,7 +80,7 @@ FEATURES: dict[str, float] = {
 
 @lru_cache(maxsize=4)
 def wave(hertz: float = 440.0, seconds: float = 3.0) -> bytes:
-    """A tone as a WAV file."""
+    """Return a tone as a WAV file."""
     import soundfile
 
     file = io.BytesIO()
@@ -92,7 +92,7 @@ def wave(hertz: float = 440.0, seconds: float = 3.0) -> bytes:
 
 @lru_cache(maxsize=8)
 def jpeg(shade: int = 90, side: int = 64) -> bytes:
-    """A cover of one colour."""
+    """Return a single-colour cover as a JPEG file."""
     from PIL import Image
 
     file = io.BytesIO()
@@ -101,7 +101,7 @@ def jpeg(shade: int = 90, side: int = 64) -> bytes:
 
 
 def found(tracks: Any, wanted: str) -> list[Track]:
-    """Those whose title and artist together have every word of a search."""
+    """Return tracks that contain all words of the search in title or artist."""
     return [
         track for track in tracks if set(words(wanted)) <= set(words(f"{track.title} {track.artist} {track.album}"))
     ]

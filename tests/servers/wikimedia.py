@@ -1,7 +1,7 @@
-"""The Action API of Wikidata and Wikipedia (https://www.mediawiki.org/wiki/API:Main_page) on one server.
+"""Action API of Wikidata and Wikipedia (https://www.mediawiki.org/wiki/API:Main_page) on one server.
 
-`/wikidata/w/api.php` searches items by statement and gives their articles, `/wikipedia/w/api.php` gives the
-beginnings of articles. An error of the API has status 200, its code in the body and in a header.
+`/wikidata/w/api.php` searches items by statement and returns article titles. `/wikipedia/w/api.php` returns article
+extracts. API errors have status 200 and an error code in the body and in a header.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ MOST_TITLES, MOST_EXTRACTS = 50, 20
 
 @dataclass(frozen=True)
 class Article:
-    """An article.
+    """Wikipedia article.
 
-    extract: paragraphs, the first is the introduction. description: the short one. redirects: other titles.
+    - `extract`: paragraphs, starting with the introduction.
+    - `description`: short description.
+    - `redirects`: other titles that redirect to the article.
     """
 
     title: str
@@ -34,7 +36,7 @@ class Article:
 
 @dataclass(frozen=True)
 class Item:
-    """mbid: MusicBrainz' id of the artist (P434). article: title in the Wikipedia of `site`."""
+    """Wikidata item with the MusicBrainz id of an artist (P434) and the article title in `site`."""
 
     id: str
     mbid: str | None = None
@@ -43,7 +45,7 @@ class Item:
 
 
 class WikimediaServer(Server):
-    """Serves items and articles."""
+    """Server of Wikidata items and Wikipedia articles."""
 
     def __init__(self, articles: Sequence[Article], items: Sequence[Item] = (), **options: Any) -> None:
         super().__init__(**options)
@@ -135,7 +137,7 @@ def failed(code: str, info: str) -> Reply:
 
 
 def lagged(seconds: int = 5) -> Reply:
-    """The database lags: with `maxlag`, the API reports that with status 200."""
+    """Return the reply to a request with `maxlag` while the database lags, which has status 200."""
     reply = failed("maxlag", f"Waiting for 10.64.0.1: {seconds + 1} seconds lagged.")
     reply.headers |= {"Retry-After": str(seconds), "X-Database-Lag": str(seconds + 1)}
     return reply

@@ -1,4 +1,4 @@
-"""One run with correct answers, faults, refusals and limits, over real sockets, servers and databases."""
+"""Tests of the collection engine with loopback servers and real databases."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class RecordingReporter(Reporter):
         self.counts[what.partition(",")[0]] = (done, total)
 
 
-def test_answers_are_counted_by_outcome_and_not_requested_again(run: Run, library: Catalogue) -> None:
+def test_outcomes_are_counted_and_not_requested_again(run: Run, library: Catalogue) -> None:
     with FactsServer() as server:
         reporter = RecordingReporter()
         done = run((Facts, server.url), (Faces, server.url), (Lives, server.url), reporter=reporter)
@@ -61,7 +61,7 @@ def test_answers_are_counted_by_outcome_and_not_requested_again(run: Run, librar
     assert library.provenance("words") == [{"field": "words", "source": "facts", "train_allowed": True, "n": 31}]
 
 
-def test_ambiguous_values_are_kept_apart_from_fields(run: Run, library: Catalogue) -> None:
+def test_ambiguous_values_are_stored_separately_from_fields(run: Run, library: Catalogue) -> None:
     with FactsServer() as server:
         run((Facts, server.url))
     present, _ = library.field_values("words", [f"local:{n}" for n in (5, 6, 9)])
@@ -98,8 +98,8 @@ EVERY = {
 }
 
 
-def test_catalogue_after_every_kind_of_fault_equals_a_run_without(run: Run, tmp_path: Path) -> None:
-    """Each kind once, but the last one, which redirects to the page of another song."""
+def test_catalogue_after_faults_equals_a_run_without_faults(run: Run, tmp_path: Path) -> None:
+    """Inject each kind of fault once, except the redirect to another song."""
     place = tmp_path / "library" / "catalogue.sqlite"
     with FactsServer(faults={number: fault for number, fault in EVERY.items() if number < len(EVERY) - 1}) as server:
         done = run((Facts, server.url))
@@ -113,8 +113,8 @@ def test_catalogue_after_every_kind_of_fault_equals_a_run_without(run: Run, tmp_
     assert state(place) == faulty and done["facts"].counts == {"found": 31, "absent": 4, "ambiguous": 5}
 
 
-def test_block_pages_stop_their_source_and_count_as_blocked(run: Run, library: Catalogue) -> None:
-    """Twenty in a row stop that source with one message; the other source continues."""
+def test_block_pages_stop_the_source_and_count_as_blocked(run: Run, library: Catalogue) -> None:
+    """Send twenty block pages in a row, which must stop only the source that receives them."""
     always = lambda number, request: faults.captcha  # noqa: E731
     with FactsServer(faults=always) as walled, FactsServer() as open_:
         reporter = RecordingReporter()
@@ -127,7 +127,7 @@ def test_block_pages_stop_their_source_and_count_as_blocked(run: Run, library: C
 
 
 class Forbidden(Facts):
-    """Is blocked for good."""
+    """Source that raises `Blocked` permanently."""
 
     name = "forbidden"
 
@@ -140,7 +140,7 @@ class Forbidden(Facts):
             ) from None
 
 
-def test_refusal_for_good_stops_the_field_at_once(run: Run) -> None:
+def test_permanent_block_stops_the_field_immediately(run: Run) -> None:
     with FactsServer(faults=lambda number, request: faults.status(403)) as server:
         done = run((Forbidden, server.url))
         assert len(server.log) <= 8
@@ -148,7 +148,7 @@ def test_refusal_for_good_stops_the_field_at_once(run: Run) -> None:
 
 
 @pytest.mark.parametrize("after", ["1000", "99999999999999999999", "Fri, 31 Dec 2150 23:59:59 GMT"])
-def test_long_retry_after_stops_the_source_and_is_remembered(after: str, run: Run, library: Catalogue) -> None:
+def test_long_retry_after_stops_the_source_and_is_stored(after: str, run: Run, library: Catalogue) -> None:
     with FactsServer(faults={3: faults.too_many(after)}) as server:
         started = time.monotonic()
         done = run((Facts, server.url))
@@ -161,7 +161,7 @@ def test_long_retry_after_stops_the_source_and_is_remembered(after: str, run: Ru
     assert 900 < until <= 7 * 86_400  # nobody waits for centuries
 
 
-def test_all_threads_wait_for_a_short_retry_after(run: Run) -> None:
+def test_all_threads_wait_after_a_short_retry_after(run: Run) -> None:
     with FactsServer(faults={0: faults.too_many("1")}) as server:
         done = run((Facts, server.url))
         times = sorted(entry.time for entry in server.log)
@@ -171,7 +171,7 @@ def test_all_threads_wait_for_a_short_retry_after(run: Run) -> None:
 
 
 class Limited(Facts):
-    """Twelve requests in any half second."""
+    """Source with a limit of twelve requests in any half second."""
 
     name = "limited"
 
@@ -181,8 +181,8 @@ class Limited(Facts):
         self.hosts = (type(host)(host.url, (Rate(12, 0.5),), 4),)  # type: ignore[misc]
 
 
-def test_requests_stay_within_the_rate_of_a_host(run: Run, settings: Settings, library: Catalogue) -> None:
-    """Over two sources of one host, and over a second run that begins in the first one's window."""
+def test_request_rate_of_a_host_is_within_the_limit(run: Run, settings: Settings, library: Catalogue) -> None:
+    """Check the limit over two sources with the same host and over two consecutive runs."""
     with FactsServer() as server:
         run((Limited, server.url), (Faces, server.url))
         Ledger(library).reopen("limited", ["words"], ["found"])
@@ -191,7 +191,7 @@ def test_requests_stay_within_the_rate_of_a_host(run: Run, settings: Settings, l
         assert server.most_in(0.5) <= 12
 
 
-def test_source_that_needs_an_id_waits_for_the_source_of_ids(run: Run, library: Catalogue) -> None:
+def test_source_that_requires_ids_waits_for_the_id_source(run: Run, library: Catalogue) -> None:
     with FactsServer() as server:
         alone = run((Tags, server.url))
         assert (alone["tags"].left, len(server.log)) == (40, 0)
@@ -202,10 +202,10 @@ def test_source_that_needs_an_id_waits_for_the_source_of_ids(run: Run, library: 
 
 
 @pytest.mark.parametrize(("owner", "moment"), [(Ledger, "requests"), (WorkFeed, "_awaited"), (Ledger, "release")])
-def test_id_found_by_another_run_in_between_is_used(
+def test_ids_found_by_a_concurrent_run_are_used(
     owner: type, moment: str, library: Catalogue, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another run finds every id just after this one read ids, or open entries of ids, or just before it waits."""
+    """Let a concurrent run store all ids at one of three moments of this run."""
     patient = replace(settings, patience=60.0)
 
     def engine(*classes: type[Facts]) -> Engine:
@@ -232,14 +232,14 @@ def test_id_found_by_another_run_in_between_is_used(
     assert took < 20.0  # half of its patience, had it slept
 
 
-def test_source_waits_for_an_id_that_is_blocked_at_first(run: Run) -> None:
+def test_source_waits_for_an_id_that_is_temporarily_blocked(run: Run) -> None:
     with FactsServer(faults=lambda number, request: faults.captcha if number in range(3, 9) else None) as server:
         done = run((Ids, server.url), (Tags, server.url))
     assert (done["ids"].left, done["tags"].left) == (0, 0)
 
 
 class Broken(Facts):
-    """Raises an exception of its own."""
+    """Source that raises an unexpected exception."""
 
     name = "broken"
 
@@ -248,7 +248,7 @@ class Broken(Facts):
 
 
 class Unusable(Facts):
-    """Cannot be used."""
+    """Source that raises `InputError`."""
 
     name = "unusable"
 
@@ -256,7 +256,7 @@ class Unusable(Facts):
         raise InputError(f"the key {self.secrets['FACTS_KEY']} is of another account: make one")
 
 
-def test_exception_in_a_source_stops_only_that_source(run: Run) -> None:
+def test_exception_in_a_source_stops_only_this_source(run: Run) -> None:
     with FactsServer() as server:
         done = run((Broken, server.url), (Unusable, server.url), (Lives, server.url), keys={"FACTS_KEY": "sesame-4711"})
     assert "a fault of the source, KeyError" in (done["broken"].stopped or "") and done["broken"].left == 40
@@ -265,7 +265,7 @@ def test_exception_in_a_source_stops_only_that_source(run: Run) -> None:
 
 
 class Keyed(Facts):
-    """Sends a key, and raises a trouble that quotes it."""
+    """Source that sends a key and raises an error with the key in the message."""
 
     name = "keyed"
 
@@ -274,7 +274,7 @@ class Keyed(Facts):
         raise Blocked(f"GET /?key={self.secrets['FACTS_KEY']}&id=1 was refused")
 
 
-def test_keys_are_scrubbed_from_files_and_output(
+def test_keys_are_removed_from_files_and_output(
     run: Run, library: Catalogue, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     secret = "s3sam/öpen 4711"
@@ -291,13 +291,13 @@ def test_keys_are_scrubbed_from_files_and_output(
 
 
 class Small(Facts):
-    """May be kept up to 200 bytes, for a day."""
+    """Source whose values may be stored up to 200 bytes and for a day."""
 
     name = "small"
     terms = Terms(None, "CC0-1.0", "https://facts.invalid/terms", storage_bytes=200, storage_days=1)
 
 
-def test_storage_terms_limit_size_and_age_of_values(run: Run, library: Catalogue) -> None:
+def test_storage_terms_limit_value_size_and_age(run: Run, library: Catalogue) -> None:
     with FactsServer() as server:
         done = run((Small, server.url))
     assert "as much is kept" in (done["small"].stopped or "")
@@ -317,7 +317,7 @@ def test_storage_terms_limit_size_and_age_of_values(run: Run, library: Catalogue
 
 
 class Hostile(FactsServer):
-    """Sends hostile values."""
+    """Server that sends hostile values."""
 
     def reply(self, request: ReceivedRequest) -> Reply:
         if request.path.startswith("/face/"):
@@ -326,7 +326,7 @@ class Hostile(FactsServer):
         return strange if request.path.endswith(":1") else super().reply(request)
 
 
-def test_hostile_values_are_refused_or_cleaned(run: Run, library: Catalogue, tmp_path: Path) -> None:
+def test_hostile_values_are_rejected_or_cleaned(run: Run, library: Catalogue, tmp_path: Path) -> None:
     before = {path for path in tmp_path.rglob("*") if "library" not in path.parts}
     with Hostile() as server:
         done = run((Facts, server.url), (Faces, server.url))

@@ -1,4 +1,4 @@
-"""The HTTP client: limits, refusals and redirects, also through a `requests` session."""
+"""Tests of the HTTP client and of the adapter for `requests` sessions."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def by_session(client: Any, url: str) -> Any:
         (faults.redirect("file:///etc/passwd"), Transient),
     ],
 )
-def test_http_faults_raise_the_right_trouble(ask: Callable[..., Any], fault: Any, kind: type[Trouble]) -> None:
+def test_each_http_fault_raises_the_matching_trouble(ask: Callable[..., Any], fault: Any, kind: type[Trouble]) -> None:
     with Echo(faults={0: fault}) as server, http() as client:
         with pytest.raises(Trouble) as caught:
             ask(client, f"{server.url}/a?key=sesame")
@@ -53,7 +53,7 @@ def test_http_faults_raise_the_right_trouble(ask: Callable[..., Any], fault: Any
         assert ask(client, f"{server.url}/é?q=ü")["path"] == "/é"
 
 
-def test_gzip_bomb_is_refused_without_unpacking_it() -> None:
+def test_gzip_bomb_raises_without_being_decompressed() -> None:
     with Echo(faults={0: faults.gzip_bomb(200)}) as server, http() as client:
         tracemalloc.start()
         with pytest.raises(Transient, match="more than 1 MB"):
@@ -80,7 +80,7 @@ def test_authorization_is_not_sent_to_another_host_on_redirect() -> None:
 @pytest.mark.parametrize(
     "to", ["http://127.0.0.1/x", "https://169.254.169.254/meta", "https://db.internal/", "http://api.example.org/"]
 )
-def test_redirect_to_an_internal_or_unencrypted_host_is_refused(to: str) -> None:
+def test_redirect_to_an_internal_or_unencrypted_host_raises(to: str) -> None:
     with pytest.raises(Transient):
         check_redirect("https://api.example.org/a", to)
     check_redirect("https://api.example.org/a", "https://cdn.example.net/a")
@@ -101,18 +101,18 @@ def test_redirect_to_an_internal_or_unencrypted_host_is_refused(to: str) -> None
         ("Thu, 99 Foo", None),
     ],
 )
-def test_retry_after_reads_seconds_and_dates(value: str | None, seconds: float | None) -> None:
+def test_retry_after_accepts_seconds_and_dates(value: str | None, seconds: float | None) -> None:
     assert retry_after(value, now=100.0) == seconds
 
 
-def test_503_with_retry_after_is_rate_limited_and_404_is_an_answer() -> None:
+def test_503_with_retry_after_raises_rate_limited_and_404_does_not_raise() -> None:
     with pytest.raises(RateLimited):
         check_status(503, {"retry-after": "3"}, "x")
     check_status(404, {}, "x")
     assert without_query("https://u:p@API.example.org:8/a?key=1#f") == "api.example.org:8/a"
 
 
-def test_contact_must_be_an_address_or_url() -> None:
+def test_contact_that_is_not_an_address_or_url_raises() -> None:
     assert user_agent("me@example.org").endswith(" (me@example.org)")
     for contact in ("", "me", "me@example.org\r\nX: y", "mé@example.org"):
         with pytest.raises(InputError):

@@ -1,4 +1,4 @@
-"""Waits of a run: for room on the disk, for the network, for a service."""
+"""Tests of waiting for disk space, for the network and for a service."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from toolkit.progress import Reporter
 Run = Callable[..., Any]
 
 
-def test_run_waits_for_room_on_a_full_disk(run: Run, library: Catalogue) -> None:
-    """The database refuses to grow, as on a full disk. Once there is room, the result that did not fit is stored."""
+def test_run_waits_for_space_on_a_full_disk(run: Run, library: Catalogue) -> None:
+    """Limit the size of the database, as a full disk does, until the run reports that it waits."""
     from sqlalchemy import event
 
     limit = {"pages": 0}
@@ -45,14 +45,14 @@ def test_run_waits_for_room_on_a_full_disk(run: Run, library: Catalogue) -> None
     assert len(notes) == 1 and "the disk is full, waiting for room" in notes[0]
 
 
-def test_run_waits_for_the_network_to_come_back(run: Run) -> None:
+def test_run_waits_until_the_network_returns(run: Run) -> None:
     held = socket.socket()  # bound, not listening: refuses, and no other test gets the port
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     held.bind(("127.0.0.1", 0))
     port = held.getsockname()[1]
 
     class Late(Reporter):
-        """Starts the server when the run has been without one for a while, and every thread refused."""
+        """Reporter that starts the server after every thread has failed to connect."""
 
         server: FactsServer | None = None
         calls = 0
@@ -69,7 +69,7 @@ def test_run_waits_for_the_network_to_come_back(run: Run) -> None:
     late.server.__exit__()
 
 
-def test_source_stops_without_a_network(run: Run, library: Catalogue) -> None:
+def test_source_stops_if_the_network_does_not_return(run: Run, library: Catalogue) -> None:
     with FactsServer() as gone:
         url = gone.url
     done = run((Facts, url))
@@ -78,7 +78,7 @@ def test_source_stops_without_a_network(run: Run, library: Catalogue) -> None:
         assert connection.exec_driver_sql("SELECT max(attempts) FROM collected").scalar_one() == 0
 
 
-def test_unreachable_host_is_reported_as_unreachable_not_as_paused(library: Catalogue, settings: Settings) -> None:
+def test_unreachable_host_is_not_reported_as_paused(library: Catalogue, settings: Settings) -> None:
     with FactsServer() as gone:
         url = gone.url
     # shorter than the first pause after a request that nobody took

@@ -1,4 +1,4 @@
-"""A small run of `benchmarks/soak.py`: after kills and faults, the catalogue equals that of a run without them."""
+"""Test of a small `benchmarks/soak.py` run with kills and faults."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 
-def test_catalogue_after_kills_and_faults_equals_a_run_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_catalogue_after_kills_and_faults_equals_an_undisturbed_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = Path(__file__).parents[3] / "benchmarks" / "soak.py"
     spec = importlib.util.spec_from_file_location("soak", place)
     assert spec and spec.loader

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of sources: a client without limits, on loopback."""
+"""Fixtures for the source tests, with an HTTP client without limits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 @pytest.fixture
 def received(server: Any) -> list[ReceivedRequest]:
-    """The requests that the test's `server` receives, in order. Replaces the faults of the server."""
+    """Return a list of the requests that `server` receives; replaces the faults of the server."""
     requests: list[ReceivedRequest] = []
     server.faults = lambda number, request: requests.append(request)
     return requests

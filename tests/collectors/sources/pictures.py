@@ -1,4 +1,4 @@
-"""Small pictures for the tests."""
+"""Small images for the tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def picture(colour: str = "teal", form: str = "JPEG", size: tuple[int, int] = (1
 
 
 def bomb() -> bytes:
-    """A PNG of some kilobytes whose header says 20,000 by 20,000 pixels."""
+    """Return a PNG of some kilobytes with a header for 20,000 by 20,000 pixels."""
     file = io.BytesIO()
     Image.new("1", (20_000, 20_000)).save(file, "PNG")
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""Every source without a key passes the contract, with servers or files in its format."""
+"""Tests that every source without a key passes the contract checks."""
 
 from __future__ import annotations
 

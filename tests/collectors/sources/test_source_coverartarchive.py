@@ -1,4 +1,4 @@
-"""The Cover Art Archive: redirects, releases and groups, broken pictures, ids that are paths."""
+"""Tests of the source `coverartarchive`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_front_cover_is_fetched_through_redirects(source, received, http):
     assert received[0].path == f"/release/{RELEASE}/front-500" and received[1].path.endswith("_thumb500.jpg")
 
 
-def test_release_without_a_cover_gets_the_cover_of_its_group(source, http):
+def test_release_without_a_cover_gets_the_release_group_cover(source, http):
     assert source.collect(album(OTHER, GROUP), http).values == {"cover": picture("navy", "PNG")}
     assert source.collect(album(None, GROUP), http).values == {"cover": picture("navy", "PNG")}
     assert isinstance(source.collect(album(OTHER, OTHER), http), Absent)
@@ -50,7 +50,7 @@ def test_id_that_is_not_an_mbid_is_not_requested(source, received, http):
 
 
 @pytest.mark.parametrize(("release", "message"), [(BROKEN, "damaged"), (BOMB, "pixels")])
-def test_damaged_cover_is_transient(source, http, release, message):
+def test_damaged_cover_raises_transient(source, http, release, message):
     with pytest.raises(Transient, match=message):
         source.collect(album(release), http)
 
@@ -59,13 +59,13 @@ def test_damaged_cover_is_transient(source, http, release, message):
     ("fault", "trouble"),
     [(faults.captcha, Blocked), (faults.wrong_type("application/json"), Transient), (faults.short, Transient)],
 )
-def test_cover_of_another_type_raises_a_trouble(source, server, http, fault, trouble):
+def test_cover_with_a_wrong_content_type_raises(source, server, http, fault, trouble):
     server.faults = lambda number, request: fault if request.path.startswith("/items") else None
     with pytest.raises(trouble):
         source.collect(album(RELEASE), http)
 
 
-def test_redirects_to_other_schemes_and_loops_are_refused(source, server, http):
+def test_redirect_loop_or_other_scheme_raises(source, server, http):
     server.faults = lambda number, request: faults.redirect("file:///etc/passwd")
     with pytest.raises(Trouble, match="not followed"):
         source.collect(album(RELEASE), http)

@@ -1,4 +1,4 @@
-"""The musiXmatch and MSD-A files: lookups by id, MusicBrainz id and name, and errors for malformed files."""
+"""Tests of the sources `musixmatch` and `msd-a`, which read dataset files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TRAABJV128F1460C49<SEP>فيروز<SEP>نسم علينا الهوى<SEP>1234567<S
 
 @pytest.fixture
 def http():
-    """A client with limits of its own, so that a pause in one test does not delay another."""
+    """Return a client with separate limits for each test."""
     with unlimited() as client:
         yield client
 
@@ -57,7 +57,7 @@ def lyrics(track: str = "local:1", title: str | None = None, artist: str | None 
     return Request("track", track, ("lyrics",), title=title, artists=(artist,) if artist else ())
 
 
-def test_words_are_repeated_by_their_counts_by_id_and_name(words, http, tmp_path):
+def test_lyrics_repeat_words_by_count(words, http, tmp_path):
     source = Musixmatch(Musixmatch.Params(**words))
     with source.opened(tmp_path):
         by_id = source.collect(lyrics("msd:TRAAAAV128F421A322"), http)
@@ -88,7 +88,7 @@ def test_musixmatch_and_msd_a_pass_the_contract(words, msd_a):
         ("# nothing\n", "has no list of words"),
     ],
 )
-def test_malformed_musixmatch_line_is_an_error_with_its_number(tmp_path, text, message):
+def test_malformed_musixmatch_line_raises_with_line_number(tmp_path, text, message):
     path = tmp_path / "mxm.txt"
     path.write_text(text)
     with (
@@ -129,7 +129,7 @@ def artist(key: str = "m:1", *, name: str | None = None, mbid: str | None = None
     )
 
 
-def test_artists_are_found_by_id_mbid_and_unique_name(msd_a, http, tmp_path):
+def test_artists_are_found_by_id_mbid_or_unique_name(msd_a, http, tmp_path):
     source = MsdA(MsdA.Params(**msd_a))
     with source.opened(tmp_path):
         answers = [
@@ -167,7 +167,7 @@ def test_biographies_are_read_from_folder_and_archive(http, tmp_path):
         ("artists", "AR1<SEP>Mira\n", ":1 must be `artist id<SEP>mbid<SEP>track id<SEP>name`"),
     ],
 )
-def test_malformed_msd_a_line_is_an_error_with_its_number(msd_a, tmp_path, name, text, message):
+def test_malformed_msd_a_line_raises_with_line_number(msd_a, tmp_path, name, text, message):
     path = tmp_path / "table"
     path.write_text(text)
     with pytest.raises(DataError, match=message), MsdA(MsdA.Params(**msd_a | {name: path})).opened(tmp_path / "index"):

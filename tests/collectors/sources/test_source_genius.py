@@ -1,4 +1,4 @@
-"""Genius by lyricsgenius over sockets: lyrics, art, instrumentals and captchas."""
+"""Tests of the source `genius` with lyricsgenius and a loopback server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ALL = (SEA, QUIET, SOON, LIVE, ARABIC)
 
 @pytest.fixture
 def http():
-    """A client with limits of its own, so that a pause in one test does not delay another."""
+    """Return a client with separate limits for each test."""
     with unlimited() as client:
         yield client
 
@@ -52,7 +52,7 @@ def test_genius_passes_the_contract():
             )
 
 
-def test_lyrics_are_the_text_of_the_page_without_other_words(http):
+def test_lyrics_contain_only_the_song_text_of_the_page(http):
     with GeniusServer(ALL) as server:
         plain = source(server).collect(request("Sea Above"), http)
         arabic = source(server).collect(request(ARABIC.title, artist=ARABIC.artist), http)
@@ -61,7 +61,7 @@ def test_lyrics_are_the_text_of_the_page_without_other_words(http):
     assert [entry.target.split("?")[0] for entry in server.log[:2]] == ["/api/search", f"/song-{SEA.number}-lyrics"]
 
 
-def test_instrumental_is_decided_by_the_api_only(http):
+def test_instrumental_is_decided_only_by_the_api(http):
     with GeniusServer(ALL) as server:
         assert source(server).collect(request("Quiet Water"), http).note == "instrumental"
         assert source(server).collect(request("Not Out Yet"), http).note == "lyrics are unreleased"
@@ -80,7 +80,7 @@ WALLS = {
 
 @pytest.mark.parametrize("body", WALLS.values(), ids=WALLS)
 @pytest.mark.parametrize("status", [200, 403])
-def test_page_without_lyrics_of_a_song_with_lyrics_is_blocked(http, body, status):
+def test_page_without_expected_lyrics_raises_blocked(http, body, status):
     def wall(handler, _):
         return handler.send(answered(body, status))
 
@@ -118,7 +118,7 @@ def test_song_art_is_fetched_and_placeholders_are_absent(http):
         (1, faults.gzip_bomb(20), Exception),
     ],
 )
-def test_faults_pass_through_lyricsgenius_as_troubles(http, place, fault, trouble):
+def test_faults_raise_troubles_through_lyricsgenius(http, place, fault, trouble):
     with GeniusServer(ALL, faults={place: fault}) as server, pytest.raises(trouble) as raised:
         source(server).collect(request("Sea Above"), http)
     assert len(server.log) == place + 1
@@ -128,7 +128,7 @@ def test_faults_pass_through_lyricsgenius_as_troubles(http, place, fault, troubl
         assert "more than 16 MB" in str(raised.value)
 
 
-def test_refused_token_is_an_error_that_does_not_show_it(http, caplog):
+def test_rejected_token_raises_without_showing_the_token(http, caplog):
     caplog.set_level(logging.DEBUG)
     with GeniusServer(ALL) as server:
         wrong = Genius(source(server).params, keys={"GENIUS_ACCESS_TOKEN": "wrong-token-value"})
@@ -138,8 +138,8 @@ def test_refused_token_is_an_error_that_does_not_show_it(http, caplog):
     assert not [secret for secret in ("wrong-token-value", TOKEN) if secret in caplog.text + str(error.value)]
 
 
-def test_song_url_is_requested_from_genius_only(http):
-    """Only the path of the URL in the search result is used."""
+def test_song_url_is_requested_only_from_genius(http):
+    """Check that only the path of the URL in a search result is used."""
     with GeniusServer(ALL) as server:
         server.song_json = lambda track, right=server.song_json: (
             right(track) | {"url": "https://evil.example/steal", "path": "/steal"}

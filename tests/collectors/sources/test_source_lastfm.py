@@ -1,4 +1,4 @@
-"""Last.fm by pylast over sockets: biographies, tags, namesakes, and XML that declares entities."""
+"""Tests of the source `lastfm` with pylast and a loopback server."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ ALL = (MIRA, TWINS, ARABIC, SILENT)
 
 @pytest.fixture
 def http():
-    """A client with limits of its own, so that a pause in one test does not delay another."""
+    """Return a client with separate limits for each test."""
     with unlimited() as client:
         yield client
 
 
 @pytest.fixture
 def collect(http, tmp_path: Path):
-    """collect(server, request) with the right key, or another."""
+    """Return a function `collect(server, request)` with the correct key or another key."""
 
     def collect(server: LastfmServer, request: Request, key: str = KEY):
         source = Lastfm(Lastfm.Params(url=server.url), keys={"LASTFM_API_KEY": key})
@@ -84,7 +84,7 @@ def test_unknown_mbid_falls_back_to_the_name(collect):
     assert len(server.log) == 2
 
 
-def test_unknown_artist_is_absent_and_article_about_namesakes_ambiguous(collect):
+def test_unknown_artist_is_absent_and_shared_name_is_ambiguous(collect):
     with LastfmServer(ALL, corrected={"Mira Oz": "Mira Oss", "Zork": "Mira Oss"}) as server:
         assert isinstance(collect(server, about("Nobody at All")), Absent)
         assert collect(server, about("Nobody Wrote")).note == "no biography"
@@ -97,7 +97,7 @@ def test_unknown_artist_is_absent_and_article_about_namesakes_ambiguous(collect)
     )
 
 
-def test_tags_are_those_with_the_highest_weights(collect):
+def test_only_tags_with_the_highest_weights_are_returned(collect):
     track = Request("track", "t:1", ("tags",), title="Sea Above", artists=("Mira Oss",))
     with LastfmServer(ALL) as server:
         assert collect(server, about("Mira Oss", "artist_tags")).values == {"artist_tags": "folk, seen live, odd  even"}
@@ -135,7 +135,7 @@ def test_lastfm_error_codes_raise_troubles(collect, code, trouble):
         (faults.gzip_bomb(20), Trouble, "more than 4 MB"),
     ],
 )
-def test_faults_pass_through_pylast_as_troubles(collect, fault, trouble, message):
+def test_faults_raise_troubles_through_pylast(collect, fault, trouble, message):
     with LastfmServer(ALL, faults={0: fault}) as server, pytest.raises(trouble, match=message) as raised:
         collect(server, about("Mira Oss"))
     assert len(server.log) == 1
@@ -149,7 +149,7 @@ ENTITIES = (
 )
 
 
-def test_xml_with_entities_is_refused(collect):
+def test_xml_with_entity_declarations_raises(collect):
     def fault(handler, _):
         return handler.send(Reply(ENTITIES, 200, "text/xml"))
 
@@ -157,7 +157,7 @@ def test_xml_with_entities_is_refused(collect):
         collect(server, about("Mira Oss"))
 
 
-def test_key_is_sent_in_the_body_only_and_not_logged(collect, caplog, capsys):
+def test_key_is_sent_only_in_the_body_and_not_logged(collect, caplog, capsys):
     caplog.set_level(logging.DEBUG)
     with LastfmServer(ALL) as server:
         collect(server, about("Mira Oss"))
@@ -168,7 +168,7 @@ def test_key_is_sent_in_the_body_only_and_not_logged(collect, caplog, capsys):
     assert server.log[0].headers["user-agent"].startswith("segue-checks (") and server.log[0].target == "/2.0/"
 
 
-def test_tags_with_weights_that_are_not_numbers_are_left_out(collect):
+def test_tags_with_non_numeric_weights_are_dropped(collect):
     def fault(handler, _):
         return handler.send(
             as_xml('<toptags artist="Mira Oss"><tag><name>folk</name><count>lots</count></tag></toptags>')

@@ -1,4 +1,4 @@
-"""Playlists of ListenBrainz: paging, resuming, and the files for the JSPF reader."""
+"""Tests of downloading ListenBrainz playlists as JSPF files."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_existing_playlists_are_not_fetched_again(server, received, tmp_path):
     assert fetch(server, tmp_path, "mira ôss ☂", "other") == 1
 
 
-def test_unknown_users_and_playlists_are_errors(server, tmp_path):
+def test_unknown_user_or_playlist_raises(server, tmp_path):
     with pytest.raises(InputError, match="no user 'nobody'"):
         fetch(server, tmp_path, "nobody")
     for hidden in (LISTS[2].id, "../user/other/playlists"):
@@ -75,7 +75,7 @@ def test_unknown_users_and_playlists_are_errors(server, tmp_path):
             fetch(server, tmp_path, playlists=(hidden,))
 
 
-def test_faults_are_retried_and_a_refusal_is_an_error(server, tmp_path):
+def test_faults_are_retried_and_a_rejected_request_raises(server, tmp_path):
     server.faults = {0: faults.too_many("0"), 1: faults.truncated, 3: faults.status(502), 4: faults.reset}
     assert fetch(server, tmp_path, "other") == 1
     server.faults = lambda number, request: faults.forbidden_captcha
@@ -86,7 +86,7 @@ def test_faults_are_retried_and_a_refusal_is_an_error(server, tmp_path):
         fetch(server, tmp_path, "other")
 
 
-def test_playlists_command_writes_files(server, tmp_path):
+def test_listenbrainz_command_writes_jspf_files(server, tmp_path):
     out = tmp_path / "lists"
     given = ["playlists", "listenbrainz", "--user", "other", "--out", str(out), "--url", server.url]
     done = segue(*given, "--contact", "tests@example.org")

@@ -1,4 +1,4 @@
-"""Folders: audio files and images are found by id, tags or name, and nothing outside the folder is found."""
+"""Tests of the sources that read audio files and covers from folders."""
 
 from __future__ import annotations
 
@@ -97,12 +97,12 @@ def test_files_outside_the_folder_are_not_found(previews, http, request_):
     assert isinstance(previews.collect(request_, http), Absent)
 
 
-def test_other_duration_is_ambiguous(previews, http):
+def test_audio_file_with_another_duration_is_ambiguous(previews, http):
     answer = previews.collect(track(title="Two Boats", artist="Mira Oss", seconds=9.0), http)
     assert isinstance(answer, Ambiguous) and answer.score < 0.85 and answer.note == "a.flac: Mira Oss - Two Boats"
 
 
-def test_missing_folder_is_an_error(tmp_path):
+def test_missing_folder_raises(tmp_path):
     with (
         pytest.raises(InputError, match="not a folder"),
         LocalCovers(LocalCovers.Params(folder=tmp_path / "none")).opened(tmp_path),
@@ -110,7 +110,7 @@ def test_missing_folder_is_an_error(tmp_path):
         pass
 
 
-def test_local_features_equal_those_of_the_encoder(music, http, tmp_path):
+def test_local_features_equal_encoder_features(music, http, tmp_path):
     source = LocalFeatures(AudioFolder.Params(folder=music, tags=False))
     with source.opened(tmp_path):
         values = source.collect(track("local:4iV5W9uYEdYUVa79Axb7Rh.wav"), http).values["audio_features"]
@@ -177,7 +177,7 @@ def test_damaged_images_and_path_ids_are_absent(covers, http, request_, note):
     assert isinstance(answer, Absent) and answer.note.startswith(note)
 
 
-def test_embedded_covers_are_found_by_tags(music, http, tmp_path):
+def test_embedded_cover_is_found_by_tags(music, http, tmp_path):
     from mutagen.flac import FLAC, Picture
 
     file, back, front = FLAC(music / "a.flac"), Picture(), Picture()

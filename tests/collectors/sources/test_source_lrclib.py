@@ -1,4 +1,4 @@
-"""LRCLIB: by signature, then by search; instrumentals, other songs, and faults."""
+"""Tests of the source `lrclib`, which looks up a signature and then searches."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ def song(title: str, duration: float | None, *, artist: str = "Mira Oss", album:
     return Request("track", "t", ("lyrics",), title=title, artists=(artist,), album=album, duration_s=duration)
 
 
-def test_exact_signature_is_requested_first(source, received, http):
+def test_signature_is_requested_before_a_search(source, received, http):
     assert source.collect(song("Sea Above", 200.4), http).values == {"lyrics": WORDS}
     expected = {"track_name": "Sea Above", "artist_name": "Mira Oss", "album_name": "Low Quay", "duration": "200"}
     assert [(request.path, request.query) for request in received] == [("/api/get", expected)]
 
 
-def test_other_or_missing_album_is_searched_by_name(source, received, http):
+def test_song_with_another_or_missing_album_is_searched_by_name(source, received, http):
     assert source.collect(song("Sea Above", 394.0, album="Best Of"), http).values == {"lyrics": "the long one"}
     assert source.collect(song("Sea Above", None, album=None), http).values == {"lyrics": WORDS}
     assert [request.path for request in received] == ["/api/get", "/api/search", "/api/search"]
 
 
 @pytest.mark.parametrize(("title", "seconds", "note"), [("Hum", 120, "instrumental"), ("Marked", 90, "instrumental")])
-def test_instrumental_is_absent(source, http, title, seconds, note):
+def test_lyrics_of_an_instrumental_are_absent(source, http, title, seconds, note):
     answer = source.collect(song(title, seconds), http)
     assert isinstance(answer, Absent) and answer.note == note
 
@@ -60,7 +60,7 @@ def test_blank_lyrics_are_absent(source, http):
     assert source.collect(song("Hollow", 130), http).note == "listed without lyrics"
 
 
-def test_times_are_removed_from_synced_lyrics(source, http):
+def test_timestamps_are_removed_from_synced_lyrics(source, http):
     assert source.collect(song("Timed", 60, album=None), http).values == {"lyrics": "First line\n\nTwice sung"}
 
 
@@ -69,7 +69,7 @@ def test_right_to_left_titles_are_found(source, http):
     assert found.values == {"lyrics": "תנו לשמש לעלות"}
 
 
-def test_other_recording_is_ambiguous_and_unknown_song_absent(source, http):
+def test_other_recording_is_ambiguous_and_unknown_song_is_absent(source, http):
     near = source.collect(song("Sea Above", 213, album=None), http)
     assert isinstance(near, Ambiguous) and near.values == {"lyrics": WORDS} and near.note == "Mira Oss - Sea Above"
     assert source.collect(song("Nowhere", 200), http).note == ""
@@ -103,7 +103,7 @@ def test_answer_about_another_song_is_absent(source, server, http):
         (faults.reset, Transient),
     ],
 )
-def test_faults_raise_troubles_not_absence(source, server, http, fault, trouble):
+def test_fault_raises_trouble_instead_of_absence(source, server, http, fault, trouble):
     server.faults = lambda number, request: fault
     with pytest.raises(trouble):
         source.collect(song("Sea Above", 201), http)

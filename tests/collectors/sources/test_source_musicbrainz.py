@@ -1,4 +1,4 @@
-"""MusicBrainz: lookups by id, ISRC and name, tags, and the dump, which gives the same answers."""
+"""Tests of the sources `musicbrainz`, `musicbrainz-tags` and `musicbrainz-dump`."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def sea(**more) -> Request:
     return Request("track", "t:1", ("mbid",), **about | more)
 
 
-def test_isrc_gives_recording_artist_and_album_ids_in_one_request(source, received, http):
+def test_isrc_lookup_gives_all_ids_in_one_request(source, received, http):
     answer = source.collect(sea(ids={"isrc": "gb-abc-01-00001"}), http)
     assert isinstance(answer, Found) and answer.values == {"mbid": SEA.id} and answer.score == 1
     assert set(answer.others) == {
@@ -78,14 +78,14 @@ def test_isrc_gives_recording_artist_and_album_ids_in_one_request(source, receiv
     assert received[0].headers["user-agent"].endswith("(tests@example.org)")
 
 
-def test_duration_album_and_official_release_decide_between_equal_names(source, http):
+def test_equal_names_are_ranked_by_duration_album_and_official_release(source, http):
     assert source.collect(sea(), http).values == {"mbid": SEA.id}
     assert source.collect(sea(duration_s=396.0), http).values == {"mbid": LONG.id}
     live_first = [LIVE, LONG, SEA]
     assert best_answer(sea(duration_s=None, album=None), as_api_recordings(live_first), b"").values == {"mbid": LONG.id}
 
 
-def test_artist_and_album_ids_are_given_only_where_names_agree(source, http):
+def test_artist_and_album_ids_require_equal_names(source, http):
     answer = source.collect(sea(album="Another Record"), http)
     assert [other.field for other in answer.others] == ["mbid"]
     both = Request(
@@ -100,7 +100,7 @@ def test_artist_and_album_ids_are_given_only_where_names_agree(source, http):
     assert source.collect(both, http).others == (Other("artist", "m:1", "mbid", MIRA.id),)
 
 
-def test_known_mbid_is_looked_up(source, received, http):
+def test_known_mbid_is_looked_up_directly(source, received, http):
     answer = source.collect(sea(ids={"mbid": SEA.id}), http)
     assert isinstance(answer, Found) and len(answer.others) == 3
     assert (
@@ -110,7 +110,7 @@ def test_known_mbid_is_looked_up(source, received, http):
     assert isinstance(source.collect(sea(ids={"mbid": MIRA.id}), http), Absent)
 
 
-def test_mbid_of_another_song_is_ambiguous_and_isrc_of_another_falls_back_to_the_name(source, http):
+def test_wrong_mbid_is_ambiguous_and_wrong_isrc_falls_back_to_the_name(source, http):
     answer = source.collect(sea(ids={"mbid": WRONG.id}), http)
     assert isinstance(answer, Ambiguous) and answer.score < 0.5 and "Something Else" in answer.note
     assert source.collect(sea(ids={"isrc": "GBABC0100002"}), http).values == {"mbid": SEA.id}
@@ -131,14 +131,14 @@ def test_lucene_operators_in_a_title_are_escaped(source, http):
     assert lucene("Rock AND (Roll) OR: +1") == r"rock and \(roll\) or\: \+1"
 
 
-def test_similar_title_is_ambiguous_and_unknown_title_absent(source, http):
+def test_similar_title_is_ambiguous_and_unknown_title_is_absent(source, http):
     near = source.collect(sea(title="Sea Above (Remix)"), http)
     assert isinstance(near, Ambiguous) and 0.5 <= near.score < 0.85 and near.values == {"mbid": SEA.id}
     assert isinstance(source.collect(sea(title="Zzz", artists=("Qqq",)), http), Absent)
     assert source.collect(Request("track", "t", ("mbid",)), http) == Absent("no title to search by")
 
 
-def test_undocumented_json_is_transient_and_503_is_rate_limited(server, source, http):
+def test_undocumented_json_raises_transient_and_503_rate_limited(server, source, http):
     server.faults = {
         0: faults.wrong_json,
         1: faults.truncated,
@@ -168,7 +168,7 @@ def test_tags_of_a_recording_fall_back_to_its_artists(server, http):
     assert tags(server, kinds="genres", votes=4).collect(request, http).values == {"tags": "harbour folk"}
 
 
-def test_artist_tags_and_unknown_ids(server, received, http):
+def test_artist_tags_require_votes_and_a_known_id(server, received, http):
     request = Request("artist", "m:1", ("artist_tags",), {"mbid": MIRA.id})
     assert tags(server, votes=3).collect(request, http).values == {"artist_tags": "harbour folk, folk"}
     assert tags(server).collect(Request("artist", "m:2", ("artist_tags",), {"mbid": TWIN.id}), http).note == "no tags"
@@ -181,7 +181,7 @@ def test_artist_tags_and_unknown_ids(server, received, http):
 
 @pytest.fixture(scope="module")
 def dump(tmp_path_factory) -> Path:
-    """The recordings as the dump has them: a document a line, in a compressed archive, one of the lines damaged."""
+    """Return the path of a compressed dump with one recording per line and one damaged line."""
     folder = tmp_path_factory.mktemp("dump")
     added = {"artist-credits", "isrcs", "genres", "tags"}
     lines = [json.dumps(looked_up(recording, added), ensure_ascii=False) for recording in ALL]
@@ -191,7 +191,7 @@ def dump(tmp_path_factory) -> Path:
     return folder / "recording.tar.xz"
 
 
-def test_dump_gives_the_answers_of_the_service(dump, source, http, tmp_path):
+def test_dump_answers_equal_web_service_answers(dump, source, http, tmp_path):
     local = MusicBrainzDump(MusicBrainzDump.Params(path=dump))
     requests = [
         sea(ids={"isrc": "GBABC0100001"}),
@@ -211,7 +211,7 @@ def test_dump_gives_the_answers_of_the_service(dump, source, http, tmp_path):
     assert found[0].others == (Other("artist", "m:1", "mbid", MIRA.id),)
 
 
-def test_dump_is_indexed_once(dump, tmp_path, monkeypatch, http):
+def test_dump_is_indexed_only_once(dump, tmp_path, monkeypatch, http):
     source = MusicBrainzDump(MusicBrainzDump.Params(path=dump))
     with source.opened(tmp_path):
         pass

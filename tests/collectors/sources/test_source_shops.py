@@ -1,4 +1,4 @@
-"""Deezer, iTunes and ReccoBeats over sockets: covers, features of previews, audio features."""
+"""Tests of the sources `deezer`, `itunes` and `reccobeats` with loopback servers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NO_ALBUM = Request("album", "a:2", ("cover",), title="Unheard of", artists=("Nob
 
 @pytest.fixture
 def http():
-    """A client with limits of its own, so that a pause in one test does not delay another."""
+    """Return a client with separate limits for each test."""
     with unlimited() as client:
         yield client
 
@@ -65,7 +65,7 @@ def test_deezer_and_itunes_pass_the_contract(cls, server):
 
 
 @pytest.mark.parametrize("name", ["deezer", "itunes"])
-def test_field_audio_is_collected_only_by_choice(name):
+def test_field_audio_is_collected_only_on_request(name):
     _, usual, _ = resolve(SourceSpec(source=name))
     _, named, _ = resolve(SourceSpec(source=name, fields=["audio"]))
     assert usual == ["cover", "audio_features", "cqt"] and named == ["audio"]
@@ -80,7 +80,7 @@ def test_reccobeats_passes_the_contract():
 
 
 @pytest.mark.parametrize(("make", "server"), [(deezer, DeezerServer), (itunes, ItunesServer)])
-def test_preview_gives_audio_features_and_cqt_and_audio_only_by_choice(make, server, http):
+def test_preview_gives_features_and_cqt_but_audio_only_on_request(make, server, http):
     with server(ALL) as running:
         source = make(running)
         answer = source.collect(track(SEA, "audio_features", "cqt"), http)
@@ -100,7 +100,7 @@ def test_preview_gives_audio_features_and_cqt_and_audio_only_by_choice(make, ser
     assert isinstance(none, Absent) and none.note == "no preview"
 
 
-def test_preview_without_audio_is_transient_and_aac_names_the_missing_package(http, monkeypatch):
+def test_preview_without_audio_raises_transient_and_aac_names_the_missing_package(http, monkeypatch):
     with (
         DeezerServer(ALL, sound=b"no audio at all") as server,
         pytest.raises(Transient, match="no audio that can be read"),
@@ -126,7 +126,7 @@ def test_aac_preview_gives_audio_features(http):
         assert {int(column.argmax()) for column in np.asarray(picture).T[10:-10]} == {95 - 45}
 
 
-def test_deezer_looks_up_isrc_then_name(http):
+def test_deezer_looks_up_isrc_before_name(http):
     with DeezerServer(ALL) as server:
         source = deezer(server)
         source.collect(track(SEA, "audio", ids={"isrc": SEA.isrc}), http)
@@ -168,7 +168,7 @@ def test_faults_of_deezer_and_itunes_raise_troubles(make, server, place, fault, 
         make(running).collect(SEA_ALBUM, http)
 
 
-def test_preview_that_is_too_long_and_damaged_cover_are_refused(http):
+def test_too_long_preview_and_damaged_cover_raise(http):
     with DeezerServer(ALL, faults={1: faults.huge(20)}) as server, pytest.raises(Exception, match="more than 8 MB"):
         deezer(server).collect(track(SEA, "audio"), http)
 
@@ -182,7 +182,7 @@ def test_preview_that_is_too_long_and_damaged_cover_are_refused(http):
         deezer(server).collect(SEA_ALBUM, http)
 
 
-def test_reccobeats_refuses_incomplete_rows_and_other_tracks(http):
+def test_reccobeats_rejects_incomplete_rows_and_other_tracks(http):
     def wrong(handler: Handler, _: Reply) -> int:
         return handler.send(
             Reply({"content": [{**FEATURES, "href": "https://open.spotify.com/track/another", "isrc": "X"}]})

@@ -1,4 +1,4 @@
-"""Spotify by spotipy over sockets: ids, covers, audio features of old apps, the user's playlists, and hidden keys."""
+"""Tests of the source `spotify` with spotipy and a loopback server."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ KEYS = {"SPOTIFY_CLIENT_ID": ID, "SPOTIFY_CLIENT_SECRET": SECRET}
 
 @pytest.fixture
 def http():
-    """A client with limits of its own, so that a pause in one test does not delay another."""
+    """Return a client with separate limits for each test."""
     with unlimited() as client:
         yield client
 
@@ -64,7 +64,7 @@ def test_spotify_passes_the_contract():
         )
 
 
-def test_track_is_found_by_id_isrc_and_name(http):
+def test_track_is_found_by_id_isrc_or_name(http):
     with SpotifyServer(ALL) as server:
         spotify = source(server)
         by_id = spotify.collect(request(SEA, "isrc", ids={"spotify": SEA.spotify}), http)
@@ -84,12 +84,12 @@ def test_track_is_found_by_id_isrc_and_name(http):
 
 
 @pytest.mark.parametrize("track", [ARABIC, QUOTED], ids=["right to left", "quotes and punctuation"])
-def test_names_in_every_script_are_found(http, track):
+def test_names_in_all_scripts_are_found(http, track):
     with SpotifyServer(ALL) as server:
         assert source(server).collect(request(track), http).values == {"spotify": track.spotify}
 
 
-def test_unknown_track_is_absent_and_other_version_ambiguous(http):
+def test_unknown_track_is_absent_and_other_version_is_ambiguous(http):
     with SpotifyServer([LIVE]) as server:
         spotify = source(server)
         assert isinstance(spotify.collect(request(SEA, ids={"spotify": SEA.spotify}), http), Absent)
@@ -100,7 +100,7 @@ def test_unknown_track_is_absent_and_other_version_ambiguous(http):
     assert isinstance(doubtful, Ambiguous) and doubtful.values == {"spotify": LIVE.spotify} and "Live" in doubtful.note
 
 
-def test_other_track_is_refused_unless_linked_from_the_requested_one(http):
+def test_other_track_is_rejected_unless_relinked(http):
     with SpotifyServer(ALL) as server:
         spotify = source(server)
         server.relinked[SEA.spotify] = LIVE
@@ -114,7 +114,7 @@ def _wrong_song(handler: Handler, _: Reply) -> int:
     return handler.send(Reply(handler.server.owner.track_json(LIVE)))
 
 
-def test_cover_is_the_smallest_that_is_large_enough(http):
+def test_smallest_sufficient_cover_is_selected(http):
     album = Request("album", "a:1", ("cover",), title="Low Quay", artists=("Mira Oss",))
     with SpotifyServer(ALL) as server:
         spotify = source(server, cover=250)
@@ -127,7 +127,7 @@ def test_cover_is_the_smallest_that_is_large_enough(http):
     assert images == [f"/image/{SEA.album_id}-300"] * 2
 
 
-def test_audio_features_for_old_apps_and_block_for_new_ones(http):
+def test_audio_features_raise_blocked_for_new_apps(http):
     features = request(SEA, "audio_features", ids={"spotify": SEA.spotify})
     with SpotifyServer(ALL, old_app=True) as server:
         assert source(server).collect(features, http).values == {
@@ -154,7 +154,7 @@ def test_expired_token_is_renewed_once(http):
     assert refusal.value.status == 401 and len(server.tokens) == 2
 
 
-def test_refused_keys_are_named_but_not_shown(http, capsys, caplog):
+def test_rejected_keys_are_named_but_not_shown(http, capsys, caplog):
     caplog.set_level(logging.DEBUG)
     with SpotifyServer(ALL) as server:
         wrong = Spotify(source(server).params, keys=KEYS | {"SPOTIFY_CLIENT_SECRET": "wrong-secret-value"})
@@ -180,7 +180,7 @@ def test_refused_keys_are_named_but_not_shown(http, capsys, caplog):
         (faults.short, Transient, None),
     ],
 )
-def test_faults_pass_through_spotipy_as_troubles(http, fault, trouble, status):
+def test_faults_raise_troubles_through_spotipy(http, fault, trouble, status):
     with SpotifyServer(ALL, faults={1: fault}) as server, pytest.raises(trouble) as raised:
         source(server).collect(request(SEA), http)
     assert len(server.log) == 2  # the token and one question: spotipy does not try again by itself
@@ -190,7 +190,7 @@ def test_faults_pass_through_spotipy_as_troubles(http, fault, trouble, status):
         assert raised.value.retry_after == 7.0
 
 
-def test_playlists_are_the_users_own_complete_and_in_order(http):
+def test_user_playlists_are_complete_and_in_order(http):
     many = [Track(f"Song {n}", "Mira Oss") for n in range(120)]
     mine = {"6hhjQTJWnPH8jcDJQJJq5V": ("Morning", many), "0000000000000000000000": ("Empty", [])}
     with SpotifyServer(ALL, playlists=mine) as server:

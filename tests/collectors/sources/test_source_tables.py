@@ -1,4 +1,4 @@
-"""Features by id from tables and dumps: the same numbers from every format, and none for incomplete rows."""
+"""Tests of the sources that read audio features from tables and dumps."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_csv_tsv_and_parquet_tables_give_the_same_vectors(table, http, tmp_path)
     assert (source.terms.train_allowed, source.terms.licence, FeatureTable.terms.train_allowed) == (True, "CC0", None)
 
 
-def test_table_by_isrc_with_chosen_columns(tmp_path, http):
+def test_feature_table_is_read_by_isrc_with_selected_columns(tmp_path, http):
     path = tmp_path / "t.csv"
     path.write_text("isrc,tempo,energy\ngb-abc-01-00001,120,0.5\nGBABC0100002,90,\n")
     source = FeatureTable(FeatureTable.Params(path=path, key="isrc", ids="isrc", columns=["energy", "tempo"]))
@@ -71,7 +71,7 @@ def test_table_by_isrc_with_chosen_columns(tmp_path, http):
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_missing_column_is_an_error_that_names_it(tmp_path, ending):
+def test_missing_feature_column_raises_with_the_column(tmp_path, ending):
     path = tmp_path / f"t.{ending}"
     columns = {"track_id": ["a"], "temp": [1.0]}
     if ending == "parquet":
@@ -83,7 +83,7 @@ def test_missing_column_is_an_error_that_names_it(tmp_path, ending):
     assert not list((tmp_path / "index").glob("*.sqlite"))
 
 
-def test_file_that_is_not_a_table_is_an_error(tmp_path):
+def test_file_that_is_not_a_table_raises(tmp_path):
     for name, data in (("t.parquet", b"no parquet at all"), ("t.csv", b'track_id,tempo\na,"1\nb')):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(DataError):
@@ -123,7 +123,7 @@ LOW = {
 
 
 def packed(path: Path, documents: dict[str, dict]) -> Path:
-    """A tar archive, compressed according to its name."""
+    """Write a tar archive, compressed according to the file name."""
     plain = io.BytesIO()
     with tarfile.open(fileobj=plain, mode="w") as archive:
         for name, document in documents.items():
@@ -163,7 +163,7 @@ def test_acousticbrainz_dump_gives_features_by_mbid(tmp_path, http, form):
     assert all(path.is_relative_to(tmp_path / "index") for path in made)
 
 
-def test_missing_or_truncated_dump_is_an_error(tmp_path):
+def test_missing_or_truncated_dump_raises(tmp_path):
     with pytest.raises(ValidationError, match="name a dump"):
         AcousticBrainz.Params()
     dump = packed(tmp_path / "low.tar.zst", LOW)

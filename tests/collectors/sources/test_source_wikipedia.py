@@ -1,4 +1,4 @@
-"""Wikipedia: lookups through Wikidata by MusicBrainz id, or by name, with namesakes."""
+"""Tests of the source `wikipedia`, which finds articles through Wikidata or by name."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_article_is_found_by_name_without_ids(source, http):
 @pytest.mark.parametrize(
     ("name", "begins"), [("Boston", "Boston is an American"), ("Fairuz", "فيروز"), ("Nameless", "Nameless is")]
 )
-def test_musician_of_the_name_is_chosen_among_articles(source, http, name, begins):
+def test_musician_is_selected_among_articles_with_the_same_name(source, http, name, begins):
     assert source.collect(artist(name), http).values["biography"].startswith(begins)
 
 
@@ -104,7 +104,7 @@ def test_disambiguation_page_is_not_a_biography(source, http):
 
 
 @pytest.mark.parametrize("name", ["Granite", "Anthem"])
-def test_article_about_something_else_is_absent(source, http, name):
+def test_article_about_another_subject_is_absent(source, http, name):
     assert source.collect(artist(name), http).note == "the article of that name is about something else"
 
 
@@ -113,13 +113,13 @@ def test_missing_article_is_absent(source, http):
     assert source.collect(artist("Hollow"), http).note == ""
 
 
-def test_part_whole_fetches_the_whole_article(server, http):
+def test_part_whole_returns_the_whole_article(server, http):
     whole = of(server, part="whole")
     for received in (artist("Mira Oss", mbid=MIRA), artist("Mira Oss")):
         assert whole.collect(received, http).values["biography"].endswith("== Life ==\nShe sings.")
 
 
-def test_language_selects_the_wiki(server, http, received):
+def test_language_sets_the_wiki(server, http, received):
     source = of(server, language="zh-yue")
     assert source.collect(artist("Mira Oss", mbid=MIRA), http).note == "Q7 has no article in zh_yuewiki"
     assert Wikipedia.Params(language="fr").wikipedia == "https://fr.wikipedia.org"
