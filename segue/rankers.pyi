@@ -1,4 +1,4 @@
-"""Types of the classes that `segue.rankers` makes. Written by `python -m segue.type_stubs`; do not edit."""
+"""Types of the classes in `segue.rankers`, written by `python -m segue.type_stubs`. Do not edit."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -106,7 +106,7 @@ class AttributeKNN(RankerModel):
     ) -> None: ...
 
 class BERT4Rec(SequentialModel):
-    """A bidirectional transformer over ids and content, trained to predict masked tracks (RecBole's BERT4Rec)."""
+    """Bidirectional transformer over ids and content, trained to predict masked tracks (RecBole's BERT4Rec)."""
 
     def __init__(
         self,
@@ -246,7 +246,7 @@ class EASE(RankerModel):
     ) -> None: ...
 
 class FactorUpperBound(RankerModel):
-    """Ranks tracks by factors of the whole corpus, including hidden tracks: an oracle."""
+    """Ranks tracks by factors of the whole corpus, including hidden tracks, as an oracle."""
 
     def __init__(
         self,
@@ -299,7 +299,7 @@ class Forest(RankerModel):
     ) -> None: ...
 
 class GRU4Rec(SequentialModel):
-    """A gated recurrent network over ids and content, trained to predict every next track (RecBole's GRU4Rec)."""
+    """Gated recurrent network over ids and content, trained to predict every next track (RecBole's GRU4Rec)."""
 
     def __init__(
         self,
@@ -377,7 +377,7 @@ class GenrePopularity(RankerModel):
     ) -> None: ...
 
 class HSTU(SequentialModel):
-    """Hierarchical sequential transduction units (HSTU): gated attention without softmax."""
+    """Hierarchical sequential transduction units (HSTU), gated attention without softmax."""
 
     def __init__(
         self,
@@ -552,7 +552,7 @@ class LateFusion(RankerModel):
     ) -> None: ...
 
 class LiGR(SequentialModel):
-    """The transformer of eSASRec: pre-norm blocks with gated residuals (LiGR) and a SwiGLU feed-forward layer."""
+    """Transformer of eSASRec, pre-norm blocks with gated residuals (LiGR) and a SwiGLU feed-forward layer."""
 
     def __init__(
         self,
@@ -671,7 +671,7 @@ class PMF(RankerModel):
     ) -> None: ...
 
 class Popularity(RankerModel):
-    """Ranks tracks by the number of training playlists that contain them, whatever the seeds are."""
+    """Ranks tracks by the number of training playlists that contain them, independently of the seeds."""
 
     def __init__(
         self,
@@ -695,7 +695,7 @@ class PredictedFactors(RankerModel):
     ) -> None: ...
 
 class PredictedForAll(RankerModel):
-    """Ranks all tracks, including played ones, by predicted factors."""
+    """Ranks all tracks, including played tracks, by predicted factors."""
 
     def __init__(
         self,
@@ -708,7 +708,7 @@ class PredictedForAll(RankerModel):
     ) -> None: ...
 
 class RandomFactors(RankerModel):
-    """Ranks tracks without placements by random factors, drawn with the random seed."""
+    """Ranks unplayed tracks by random factors, drawn with the random seed."""
 
     def __init__(
         self,
@@ -746,7 +746,7 @@ class Ridge(RankerModel):
     ) -> None: ...
 
 class SASRec(SequentialModel):
-    """A causal transformer over ids and content, trained to predict every next track (RecBole's SASRec)."""
+    """Causal transformer over ids and content, trained to predict every next track (RecBole's SASRec)."""
 
     def __init__(
         self,
@@ -852,7 +852,7 @@ class SessionKNN(RankerModel):
     ) -> None: ...
 
 class StockBERT4Rec(RankerModel):
-    """Ranks tracks by RecBole's BERT4Rec as it ships, which drops the earliest seed."""
+    """Ranks tracks by RecBole's unmodified BERT4Rec, which drops the earliest seed."""
 
     def __init__(
         self,
@@ -876,7 +876,7 @@ class StockBERT4Rec(RankerModel):
     ) -> None: ...
 
 class StockGRU4Rec(RankerModel):
-    """Ranks tracks by RecBole's GRU4Rec as it ships."""
+    """Ranks tracks by RecBole's unmodified GRU4Rec."""
 
     def __init__(
         self,
@@ -898,7 +898,7 @@ class StockGRU4Rec(RankerModel):
     ) -> None: ...
 
 class StockSASRec(RankerModel):
-    """Ranks tracks by RecBole's SASRec as it ships."""
+    """Ranks tracks by RecBole's unmodified SASRec."""
 
     def __init__(
         self,
@@ -952,7 +952,7 @@ class TitleMix(RankerModel):
     ) -> None: ...
 
 class TotalPopularity(RankerModel):
-    """Ranks tracks by their plays in the whole corpus, including hidden ones: an oracle."""
+    """Ranks tracks by their plays in the whole corpus, including hidden plays, as an oracle."""
 
     def __init__(
         self,
@@ -1039,7 +1039,7 @@ class TwoTower(RankerModel):
     ) -> None: ...
 
 class UpperBound(RankerModel):
-    """Ranks tracks by their true probability of being hidden, known only for the demo catalogue: an oracle."""
+    """Ranks tracks by their true probability of being hidden, as an oracle for the demo catalogue."""
 
     def __init__(
         self,

@@ -1,1 +1,1 @@
-"""Rankers of the papers, and the networks and the mathematics that they share."""
+"""Rankers of the papers, with shared networks and computations."""

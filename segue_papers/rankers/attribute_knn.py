@@ -1,7 +1,7 @@
-"""Item-attribute kNN: tracks or artists that share tags with what the user played.
+"""Item-attribute kNN, a ranking of tracks or artists by tags shared with the user's plays.
 
-TAGS-ITEMKNN of Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", table of artists.
-It is ItemAttributeKNN of MyMediaLite (Gantner et al. 2011): cosine of sets of attributes, 80 neighbours.
+TAGS-ITEMKNN of Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", table of artists,
+which is ItemAttributeKNN of MyMediaLite (Gantner et al. 2011): cosine of sets of attributes, 80 neighbours.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ class AttributeKNNParams(BaselineParams):
 class AttributeKNN(Baseline):
     """Ranks tracks that share attributes, such as tags, with the seeds.
 
-    Score of track i: the sum over the seeds s among its nearest training tracks of |A_s ∩ A_i| / sqrt(|A_s| |A_i|).
+    Score of track i: the sum of |A_s ∩ A_i| / sqrt(|A_s| |A_i|) over the seeds s among the nearest training tracks of
+    i.
 
-    A_i are the attributes of i: the non-zero columns of its one modality. A `tfidf` of tags with `dim: 0` has one
+    A_i are the attributes of i, the non-zero columns of its only modality. A `tfidf` of tags with `dim: 0` has one
     column per tag. A track cannot be ranked (-inf) if none of its neighbours is a seed.
     """
 

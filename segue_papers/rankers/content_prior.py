@@ -1,12 +1,13 @@
-"""Matrix factorisation with a prior of items that is predicted from content: the mathematics.
+"""Solver of a matrix factorisation with item priors predicted from content.
 
 Source: Liang, Zhan and Ellis, "Content-aware collaborative music recommendation using pre-trained neural networks",
-2015, section 3: θ_u normal about zero, β_i about W h_i with h the last hidden layer of a network that predicts tags, W
-normal about zero, and weighted squared errors of implicit feedback with the confidence c of Hu, Koren and Volinsky
-2008. Point estimates are computed in turn, in closed form, as in the paper. A track without plays has W h_i alone.
+2015, section 3: θ_u is normal about zero and β_i about W h_i, with h the last hidden layer of a network that predicts
+tags. W is normal about zero, and the squared errors of implicit feedback are weighted by the confidence c of Hu, Koren
+and Volinsky 2008. Point estimates are computed in turn, in closed form, as in the paper. A track without plays has the
+factors W h_i.
 
-Differences from the paper: confidence is 1 + α log(1 + r / ε) as in the other rankers, where the paper has two
-constants. A constant column is added to h, so W predicts the mean too.
+Differences from the paper: the confidence is 1 + α log(1 + r / ε) as in the other rankers, where the paper has two
+constants. A constant column is added to h, so W also predicts the mean.
 """
 
 from __future__ import annotations
@@ -32,14 +33,15 @@ def fit_content_prior(
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return items β float64 [V + 1, k], those without plays at their prior, and W [d + 1, k].
+    """Return items β float64 [V + 1, k], with unplayed items at their prior, and W [d + 1, k].
 
-    - confidence: c of what was played, [n, V + 1].
+    - confidence: c of the played tracks, [n, V + 1].
     - content: h, float [V + 1, d].
-    - present: tracks with content, bool [V + 1]. Others have zero as their prior.
+    - present: tracks with content, bool [V + 1]. Other tracks have zero as their prior.
     - k: number of factors.
     - user_ridge, item_ridge, content_ridge: weights of |θ_u|², |β_i − W h_i|² and |W|².
-    - iterations, seed: steps over users, items and W; seed of the first items.
+    - iterations: steps over users, items and W.
+    - seed: seed of the first items.
     - progress: called with the iterations done and all iterations.
     """
     h = np.concatenate([content, np.ones((len(content), 1))], axis=1) * present[:, None]

@@ -1,15 +1,15 @@
-"""The content-user embedding model: vectors of users and of audio in one space, trained together on who plays what.
+"""Content-user embedding model, with vectors of users and audio in one space, trained on plays.
 
-Source: Lee, Lee, Park, Park and Nam, "Deep content-user embedding model for music recommendation", 2018: a user's
-vector is a look-up and a dense layer, a track's the output of a one-dimensional convolutional network over 3 s of
-log-mel spectrogram and a dense layer. Their score is the cosine. Max-margin loss with margin .2 over 20 tracks that the
-user did not play, Nesterov's momentum, a rate that falls by 1e-6 a step. `id-item` is its variant with a look-up of
-tracks, which can rank only those of training.
+Source: Lee, Lee, Park, Park and Nam, "Deep content-user embedding model for music recommendation", 2018. A user's
+vector is a look-up followed by a dense layer. A track's vector is the output of a one-dimensional convolutional network
+over 3 s of log-mel spectrogram, followed by a dense layer. The score is the cosine. The loss is max-margin with margin
+.2 over 20 tracks that the user did not play, trained with Nesterov momentum and a learning rate that decays by 1e-6 a
+step. `id-item` is the variant with a look-up of tracks, which can rank only training tracks.
 
-Differences from the paper: the 20 negatives are drawn once for a step, not for each pair, so the network reads 20 more
-tracks a step, not 20 times as many. A negative that the user of a pair did play does not count for the pair. When all
-tracks are ranked, the vectors of a clip's windows are averaged. A playlist that is not in training, which the paper
-does not have, is the mean of its tracks' vectors.
+Differences from the paper: the 20 negatives are drawn once for a step, not for each pair, so a step reads 20 additional
+tracks and not 20 times as many. A negative that the user of a pair did play does not count for the pair. When all
+tracks are ranked, the vectors of a clip's windows are averaged. A playlist outside training, which the paper does not
+have, is represented by the mean of its tracks' vectors.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ BLOCK_WINDOWS = 256
 class IdItemParams(BaselineParams):
     """Parameters of both towers and their training.
 
-    - width: size of users' and tracks' vectors.
-    - margin, negatives: of the loss; negatives are drawn for each step.
+    - width: dimension of user and track vectors.
+    - margin, negatives: settings of the loss. Negatives are drawn for each step.
     - lr, decay: the rate at step s is lr / (1 + decay · s).
-    - epochs, batch: passes over the training placements, and pairs in a step.
+    - epochs, batch: passes over the training plays, and pairs in a step.
     """
 
     width: int = Field(256, ge=1)
@@ -63,7 +63,7 @@ class IdItemParams(BaselineParams):
 class ContentUserParams(IdItemParams):
     """Parameters of the network over audio.
 
-    - filters, kernel, pool: of the convolutions, as in `mel-cnn-1d`.
+    - filters, kernel, pool: settings of the convolutions, as in `mel-cnn-1d`.
     """
 
     filters: list[Annotated[int, Field(ge=1)]] = Field([128, 128, 128, 128, 256], min_length=1)
@@ -74,10 +74,10 @@ class ContentUserParams(IdItemParams):
 class IdItem(Baseline):
     """Ranks played tracks by the cosine between learned vectors of users and tracks.
 
-    Both are looked up. A track without a training placement cannot be ranked.
+    Both vectors are looked up. Unplayed tracks cannot be ranked.
 
-    State: users float32 [n, d] of the training playlists, rows int64 [n], their rows in the corpus, items float32
-    [V + 1, d], ranked bool [V + 1]. All vectors have length 1.
+    State: users float32 [n, d] of the training playlists, rows int64 [n], their rows in the corpus, items float32 [V +
+    1, d], ranked bool [V + 1]. All vectors have unit norm.
     """
 
     name = "id-item"
@@ -90,7 +90,10 @@ class IdItem(Baseline):
         return self._state_of(data, network, known, 4096)
 
     def _trained(self, data: TrainingData, known: np.ndarray, items: Callable[[], LookUp | Sounds]) -> Pairs:
-        """Return the network, trained on the placements of `known` tracks. `items` creates the tower of tracks."""
+        """Return the network, trained on the plays of `known` tracks.
+
+        - items: creates the tower of tracks.
+        """
         from segue_papers.rankers.content_user_network import Pairs
         from toolkit.encoders.contract.content_hash import combined
         from toolkit.encoders.learning.train_network import Schedule, train
@@ -123,14 +126,17 @@ class IdItem(Baseline):
         return network
 
     def _state_of(self, data: TrainingData, network: Pairs, ranked: np.ndarray, block: int) -> State:
-        """Embed all users and the tracks `ranked` bool [V + 1], `block` tracks at a time."""
+        """Return the fitted state, with vectors of all users and of the tracks `ranked` bool [V + 1].
+
+        - block: number of tracks embedded at a time.
+        """
         items, ids = np.zeros((data.n_items + 1, self.params.width), np.float32), np.flatnonzero(ranked)
         items[ids] = _embedded(network.items, ids, block)
         users = _embedded(network.users, np.arange(len(data.train)), 4096)
         return {"users": users, "rows": np.asarray(data.train.rows, np.int64), "items": items, "ranked": ranked}
 
     def users(self, queries: Queries) -> tuple[np.ndarray, np.ndarray]:
-        """Return vectors float32 [B, d] of the queries' users, and which users have one, bool [B]."""
+        """Return vectors float32 [B, d] of the queries' users, and which users have a vector, bool [B]."""
         state = self.state
         seeds = queries.matrix(self.n_items)
         seeds.data *= state["ranked"][seeds.indices]
@@ -151,7 +157,7 @@ class IdItem(Baseline):
 class ContentUser(IdItem):
     """Ranks tracks by the cosine between a user's vector and a vector computed from the track's audio.
 
-    All tracks with audio are ranked, played or not. Needs one modality, made by the encoder `log-mel`.
+    All tracks with audio are ranked, played or not. The ranker requires one modality, from the encoder `log-mel`.
     """
 
     name = "content-user"
@@ -196,7 +202,7 @@ def _spectrogram(modalities: dict[str, Modality]) -> tuple[Modality, tuple[int, 
 
 
 def _embedded(tower: LookUp | Sounds, ids: np.ndarray, block: int) -> np.ndarray:
-    """Return vectors of length 1 of all `ids`, float32 [n, d]."""
+    """Return vectors with unit norm for all `ids`, float32 [n, d]."""
     import torch
 
     tower.eval()

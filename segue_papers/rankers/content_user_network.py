@@ -1,4 +1,4 @@
-"""The towers of the content-user embedding model and its loss.
+"""Towers and loss of the content-user embedding model.
 
 Lee et al. 2018, "Deep content-user embedding model for music recommendation".
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class LookUp(nn.Module):
-    """A look-up and a dense layer, from ids to vectors of length 1."""
+    """Look-up and dense layer that map ids to vectors with unit norm."""
 
     def __init__(self, count: int, width: int) -> None:
         super().__init__()
@@ -36,11 +36,11 @@ class LookUp(nn.Module):
 
 
 class Sounds(nn.Module):
-    """Convolutions over spectrograms, from ids of tracks to vectors of length 1.
+    """Convolutions over spectrograms that map track ids to vectors with unit norm.
 
-    - table: spectrograms float32 [V + 1, windows, bands, frames], which stay in main memory.
-    - filters, kernel, pool: of the convolutions.
-    - width: size of the vectors.
+    - table: spectrograms float32 [V + 1, windows, bands, frames], kept in main memory.
+    - filters, kernel, pool: settings of the convolutions.
+    - width: dimension of the vectors.
     """
 
     def __init__(self, table: np.ndarray, filters: Sequence[int], *, kernel: int, pool: int, width: int) -> None:
@@ -51,17 +51,17 @@ class Sounds(nn.Module):
         self.dense = nn.Linear(filters[-1], width)
 
     def forward(self, ids: Tensor, drawn: Tensor) -> Tensor:
-        """Return the vectors of one window of each track: float32 [n, width].
+        """Return a vector for one window of each track: float32 [n, width].
 
         - ids: int64 [n].
-        - drawn: numbers in 0…1 that select the window of each track, float32 [n].
+        - drawn: random numbers in 0…1 that select the window of each track, float32 [n].
         """
         window = (drawn * self.sounds.shape[1]).long().clamp_max(self.sounds.shape[1] - 1)
         spectrograms = self.sounds[ids.cpu().numpy(), window.cpu().numpy()]
         return nn.functional.normalize(self._vectors(spectrograms), dim=1)
 
     def whole(self, ids: Tensor) -> Tensor:
-        """Return the mean over all windows of tracks int64 [n], scaled to length 1: float32 [n, width]."""
+        """Return the mean over all windows of tracks int64 [n], scaled to unit norm: float32 [n, width]."""
         windows = self.sounds[ids.numpy()]
         vectors = self._vectors(windows.reshape(-1, *windows.shape[2:])).reshape(len(ids), windows.shape[1], -1)
         return nn.functional.normalize(nn.functional.normalize(vectors, dim=2).mean(dim=1), dim=1)
@@ -73,12 +73,12 @@ class Sounds(nn.Module):
 
 
 class Pairs(TrainableNetwork):
-    """The towers of users and tracks, with the max-margin loss over pairs that were played.
+    """Towers of users and tracks with the max-margin loss over played pairs.
 
     - items: the tower of tracks.
-    - played: sparse float32 [n, V + 1]. Pair p is its p-th stored entry.
-    - margin, negatives: of the loss.
-    - width: size of the vectors.
+    - played: sparse float32 [n, V + 1]. Pair p is the p-th stored entry.
+    - margin, negatives: settings of the loss.
+    - width: dimension of the vectors.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Pairs(TrainableNetwork):
         self.latent = 1 + 2 * negatives
 
     def pairs(self, places: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Return users and tracks int64 [b] of the pairs `places`."""
+        """Return users and tracks int64 [b] of the pairs with indices `places`."""
         return torch.from_numpy(self.owners[places]), torch.from_numpy(self.played.indices[places].astype(np.int64))
 
     def losses(self, inputs: tuple[Tensor, ...], noise: Tensor, *, beta: float) -> dict[str, Tensor]:
@@ -112,13 +112,13 @@ class Pairs(TrainableNetwork):
         return {"loss": margin_loss(right, others, unplayed, self.margin)}
 
     def _drawn(self, chances: Tensor) -> Tensor:
-        """Return training tracks, all with the same probability: int64 [negatives]."""
+        """Return training tracks drawn uniformly: int64 [negatives]."""
         index = (chances.double() * len(self.candidates)).long().clamp_max(len(self.candidates) - 1)
         return torch.from_numpy(self.candidates[index.numpy()])
 
 
 def margin_loss(positive: Tensor, negative: Tensor, counts: Tensor, margin: float) -> Tensor:
-    """Return the mean over pairs of Σ max(0, margin − positive + negative) over the negatives that count.
+    """Return the mean over pairs of Σ max(0, margin − positive + negative), summed over counted negatives.
 
     - positive: scores [b].
     - negative: scores [b, negatives].

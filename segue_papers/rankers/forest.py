@@ -1,9 +1,9 @@
 """Random forest regression from one modality to factors.
 
-TEXT-RF of Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", table of artists: the
-terms of biographies, by scikit-learn. The paper does not state settings. Ours are 100 trees, a third of
-the columns tried at each split, and leaves of at least two tracks (scikit-learn tries all columns by default, which is
-three times the work). The forest itself is not saved, only its predictions for all tracks.
+TEXT-RF of Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", table of artists, which
+regresses from the terms of biographies, computed by scikit-learn. The paper does not state settings. Here the forest
+has 100 trees, tries a third of the columns at each split, and has at least two tracks in a leaf (scikit-learn tries all
+columns by default, which takes three times as long). Only the predictions for all tracks are saved, not the forest.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class ForestParams(FactorParams):
     """Parameters of the forest.
 
     - trees: number of trees.
-    - max_depth: of a tree; None for no limit.
-    - columns: share of the columns that are tried at each split.
-    - leaf: tracks in a leaf, at least.
+    - max_depth: maximum depth of a tree; None for no limit.
+    - columns: share of the columns tried at each split.
+    - leaf: minimum number of tracks in a leaf.
     """
 
     trees: int = Field(100, ge=1)

@@ -1,14 +1,15 @@
-"""A hierarchical linear model of taste over content, with and without factors of items: the mathematics.
+"""Solver of a hierarchical linear model of taste over content, with and without item factors.
 
-Source: Wang and Wang, "Improving content-based and hybrid music recommendation using deep learning", 2014:
-r_uv = β_u·x_v + γ_u·y_v, r 1 for what a user played, else 0, β_u normal about a common taste μ (their hierarchical
-linear model over features x of a deep belief network), γ_u and y_v normal about zero (probabilistic matrix
-factorisation: Salakhutdinov and Mnih 2007). Without y it is their content-based model, without x plain PMF.
+Source: Wang and Wang, "Improving content-based and hybrid music recommendation using deep learning", 2014: r_uv =
+β_u·x_v + γ_u·y_v, where r is 1 for played tracks and 0 otherwise. β_u is normal about a common taste μ (their
+hierarchical linear model over features x from a deep belief network), and γ_u and y_v are normal about zero
+(probabilistic matrix factorisation: Salakhutdinov and Mnih 2007). Without y the model is their content-based model,
+without x plain PMF.
 
 Differences from the paper: the paper draws some of the zeros. Here all training tracks that a user did not play are
-used, with the weight that they would have on average: together `negatives` times the user's plays. Users, items and μ
-are solved in turn, in closed form, not by stochastic steps: the network that computes x was trained without users and
-stays fixed.
+used, with their average weight in the paper: `negatives` times the user's plays in total. Users, items and μ are solved
+in turn in closed form and not by stochastic steps, because the network that computes x was trained without users and is
+fixed.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ BLOCK = 2**17
 class Weights:
     """Weights of the terms of the objective.
 
-    - ridge: of |β − μ|².
-    - factor_ridge: of |γ|² and |y|².
-    - negatives: total weight of the tracks that a user did not play, divided by that of their plays.
+    - ridge: weight of |β − μ|².
+    - factor_ridge: weight of |γ|² and |y|².
+    - negatives: total weight of a user's unplayed tracks, divided by the weight of the user's plays.
     """
 
     ridge: float
@@ -41,12 +42,12 @@ class Weights:
 
 @dataclass(frozen=True)
 class Taste:
-    """The fitted model. A score is a user's row times an item's.
+    """Fitted model, in which a score is the product of a user's row and an item's row.
 
     - items: the columns of x and y, float64 [V + 1, d + k].
     - prior: the prior of users, μ and zeros, float64 [d + k].
 
-    y is scaled so that the ridge of users is `Weights.ridge` for all columns.
+    y is scaled so that the ridge of users is `Weights.ridge` in all columns.
     """
 
     items: np.ndarray
@@ -91,7 +92,7 @@ def fit_taste(
 
 
 def fold_in(plays: sp.csr_matrix, taste: Taste, known: np.ndarray, weights: Weights) -> np.ndarray:
-    """Return users float64 [B, d + k] by their plays [B, V + 1]: the best fit with fixed items."""
+    """Return users float64 [B, d + k] from their plays [B, V + 1], as the best fit with fixed items."""
     played = _played(plays, known)
     return solve_rows(
         taste.items,
@@ -119,7 +120,7 @@ def error(plays: sp.csr_matrix, taste: Taste, known: np.ndarray, weights: Weight
 
 
 def _played(plays: sp.csr_matrix, known: np.ndarray) -> sp.csr_matrix:
-    """Return the plays of known tracks, as ones."""
+    """Return the plays of known tracks as ones."""
     ones = known[plays.indices].astype(np.float64)
     played = sp.csr_matrix((ones, plays.indices, plays.indptr), plays.shape, copy=True)
     played.eliminate_zeros()
@@ -133,7 +134,7 @@ def _absent(played: sp.csr_matrix, known: np.ndarray, weights: Weights) -> np.nd
 
 
 def _first_taste(played: sp.csr_matrix, content: np.ndarray, known: np.ndarray, weights: Weights) -> np.ndarray:
-    """Return the first μ: the same β for all users."""
+    """Return the initial μ, with the same β for all users."""
     played = _played(played, known)
     counts = np.asarray(played.sum(axis=0)).ravel()
     absent = _absent(played, known, weights)
@@ -150,7 +151,7 @@ def _first_taste(played: sp.csr_matrix, content: np.ndarray, known: np.ndarray, 
 def _item_factors(
     played: sp.csr_matrix, users: np.ndarray, content: np.ndarray, known: np.ndarray, weights: Weights, scale: float
 ) -> np.ndarray:
-    """Return y, float64 [V + 1, k], fitted to what content does not explain. Rows of unknown tracks are zero."""
+    """Return y, float64 [V + 1, k], fitted to the residual of content. Rows of unknown tracks are zero."""
     played = _played(played, known)
     absent, width = _absent(played, known, weights), content.shape[1]
     beta, gamma = users[:, :width], users[:, width:] / scale
@@ -170,7 +171,7 @@ def _item_factors(
 
 
 def _scores(pairs: sp.csr_matrix, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return left_r · right_c of each stored pair: float64 [nnz]."""
+    """Return left_r · right_c for each stored pair: float64 [nnz]."""
     rows, out = np.repeat(np.arange(pairs.shape[0]), np.diff(pairs.indptr)), np.zeros(pairs.nnz)
     for start in range(0, pairs.nnz, BLOCK):
         part = slice(start, start + BLOCK)

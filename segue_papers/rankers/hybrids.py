@@ -1,11 +1,11 @@
-"""Hybrid rankers: a hierarchical linear model of content with and without factors, and content as the prior of factors.
+"""Hybrid rankers of content and factors: hierarchical linear models, and factors with a prior from content.
 
 `hierarchical-linear`, `hierarchical-hybrid` and `pmf` are the three models of Wang and Wang, "Improving content-based
 and hybrid music recommendation using deep learning", 2014 (see `segue_papers.rankers.hierarchical`), over any modality.
-Over `spectrogram-dbn` the first is their HLDBN. `content-prior` is that of Liang, Zhan and Ellis, "Content-aware
+Over `spectrogram-dbn` the first is their HLDBN. `content-prior` is the model of Liang, Zhan and Ellis, "Content-aware
 collaborative music recommendation using pre-trained neural networks", 2015 (see `segue_papers.rankers.content_prior`),
-over `mfcc-tags`. All users are folded in by their seeds, which for a training user gives the result of training. Scores
-are estimates of 0 and 1, so RMSE can be computed.
+over `mfcc-tags`. All users are folded in from their seeds, which for a training user equals the result of training.
+Scores are estimates of 0 and 1, so RMSE can be computed.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from toolkit.recipe import FactorSpec
 
 
 class FoldedRanker(Baseline):
-    """Scores tracks by products with users that are folded in by their seeds.
+    """Base class of rankers that fold users in from their seeds and score tracks by products of factors.
 
-    State: items float32 [V + 1, k], known bool [V + 1] (placements in training), ranked bool [V + 1], and what folding
-    in needs. For a user without a training track among the seeds no track can be ranked.
+    State: items float32 [V + 1, k], known bool [V + 1] (tracks in training playlists), ranked bool [V + 1], and the
+    arrays for folding in. For a user without a training track among the seeds no track can be ranked.
     """
 
     @abstractmethod
     def folded(self, plays: sp.csr_matrix) -> np.ndarray:
-        """Return users float64 [B, k] by their plays [B, V + 1]."""
+        """Return users float64 [B, k] from their plays [B, V + 1]."""
 
     def scorer(self, queries: Queries) -> Scorer:
         plays = queries.plays_matrix(self.n_items)
@@ -64,7 +64,8 @@ class LinearParams(BaselineParams):
 class HybridParams(LinearParams):
     """Parameters of the factors that are added to the content.
 
-    - k, factor_ridge: number of factors, and their ridge.
+    - k: number of factors.
+    - factor_ridge: ridge of the factors.
     """
 
     k: int = Field(50, ge=1)
@@ -97,7 +98,11 @@ class HierarchicalLinear(FoldedRanker):
         return {"items": taste.items.astype(np.float32), "prior": taste.prior, "known": trained, "ranked": ranked}
 
     def _content(self, data: TrainingData, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the columns of all modalities and a constant, float64 [V + 1, d], and who has any, bool [V + 1]."""
+        """Return the content of tracks.
+
+        Returns the columns of all modalities and a constant, float64 [V + 1, d], and which tracks have content, bool [V
+        + 1].
+        """
         check_content(self.name, data)
         columns, present = concatenated_columns(data.modalities, known)
         return np.concatenate([columns, np.ones((len(columns), 1))], axis=1), present
@@ -135,9 +140,10 @@ class PMF(HierarchicalHybrid):
 class ContentPriorParams(BaselineParams):
     """Parameters of the factorisation.
 
-    - factors: number of factors and confidence; default: those of the run.
-    - user_ridge, item_ridge, content_ridge: of users about zero, of tracks about the prediction from content, and of
-      the weights of that prediction.
+    - factors: number of factors and confidence; default: the settings of the run.
+    - user_ridge: ridge of users about zero.
+    - item_ridge: ridge of tracks about the prediction from content.
+    - content_ridge: ridge of the weights of that prediction.
     - iterations: steps over users, tracks and weights.
     """
 

@@ -1,9 +1,9 @@
-"""One network over the inputs of several modalities, trained together.
+"""Joint network over the inputs of several modalities.
 
 MM of Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", table of tracks: the
-convolutions of `cqt-cnn` over a track's spectrogram and the dense layers of `tfidf-mlp` over its artist's terms,
-concatenated, and a linear layer to the factors. The spectrogram is a modality of the encoder `cqt`, the terms are one
-of `tfidf-semantic` or `tfidf` with `dim: 0`.
+convolutions of `cqt-cnn` over a track's spectrogram and the dense layers of `tfidf-mlp` over the artist's terms,
+concatenated, with a linear layer to the factors. The spectrogram is a modality from the encoder `cqt`, and the terms
+are a modality from `tfidf-semantic`, or from `tfidf` with `dim: 0`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 class JointNetworkParams(NetworkParams):
     """Parameters of the network.
 
-    - spectrogram, bins: name of the modality that is a spectrogram, and its number of bins.
-    - filters, kernel, pool: of the convolutions over the spectrogram, see `cqt-cnn`.
+    - spectrogram: name of the spectrogram modality.
+    - bins: number of frequency bins of the spectrogram.
+    - filters, kernel, pool: settings of the convolutions over the spectrogram, see `cqt-cnn`.
     - hidden: units of the dense layers over each other modality.
-    - dropout: of the concatenated outputs, in training.
+    - dropout: dropout of the concatenated outputs in training.
     """
 
     dropout: float = Field(0.5, ge=0, lt=1)
@@ -43,7 +44,8 @@ class JointNetworkParams(NetworkParams):
 class JointNetwork(NetworkRanker):
     """Ranks new tracks by factors that one network predicts from a spectrogram and other modalities.
 
-    Convolutions read the spectrogram, and dense layers each of the other modalities. A missing modality adds nothing.
+    Convolutions read the spectrogram, and dense layers read each of the other modalities. A missing modality
+    contributes zeros.
     """
 
     name = "joint-network"
@@ -71,7 +73,10 @@ class JointNetwork(NetworkRanker):
         return Branches([modality.dim for modality in modalities.values()], branches), total
 
     def _frames_left(self, modality: Modality) -> int:
-        """Return the frames after all layers. Raises `InputError` if it is not a spectrogram, or too short."""
+        """Return the number of frames after all layers.
+
+        Raises `InputError` unless the modality is a spectrogram with enough frames.
+        """
         params = self.params
         frames, over = divmod(modality.dim, params.bins)
         left = frames_left(frames, params.filters, params.kernel, params.pool)

@@ -1,9 +1,9 @@
-"""Late fusion: embeddings of several modalities, each from its own network, are concatenated to predict factors.
+"""Late fusion of embeddings from a network for each modality, concatenated to predict factors.
 
-Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", table of tracks.
-MM-LF-LIN: embeddings scaled to length 1, concatenated, dropout 0.7, a linear layer. MM-LF-H1 (`hidden: 512`): batch
-normalisation and a dense layer of 512 with ReLU for each modality, concatenated, dropout 0.7, a linear layer. With one
-modality MM-LF-LIN is SEM-EMB and TAGS-EMB.
+Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", table of tracks. MM-LF-LIN:
+embeddings scaled to unit norm, concatenated, dropout 0.7, a linear layer. MM-LF-H1 (`hidden: 512`): batch normalisation
+and a dense layer of 512 with ReLU for each modality, concatenated, dropout 0.7, a linear layer. With one modality
+MM-LF-LIN is SEM-EMB and TAGS-EMB.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class LateFusionParams(NetworkParams):
     """Parameters of the network.
 
-    - hidden: units of a dense layer for each modality before they are concatenated; None for no such layer.
+    - hidden: units of a dense layer for each modality before concatenation; None for no such layer.
     """
 
     hidden: int | None = Field(None, ge=1)
@@ -31,7 +31,7 @@ class LateFusionParams(NetworkParams):
 class LateFusion(NetworkRanker):
     """Ranks new tracks by factors that a linear layer predicts from the embeddings of all modalities.
 
-    A missing modality adds nothing.
+    A missing modality contributes zeros.
     """
 
     name = "late-fusion"

@@ -1,10 +1,10 @@
-"""Metric learning to rank: a Mahalanobis distance under which a query's relevant rows are the nearest.
+"""Metric learning to rank, a Mahalanobis distance under which a query's relevant rows are the nearest.
 
-Source: McFee and Lanckriet, "Metric learning to rank", 2010, which van den Oord et al. 2013, section 5.2, compare with:
-a structural SVM over rankings with the trace of W as its penalty, here for the ranking loss AUC. Its most violated
-ranking swaps each relevant row with each other row that is not farther by the margin (their section 3.2.1), and is
-found by sorting. The objective is convex. The paper minimises it by cutting planes with projected subgradients inside.
-Here projected subgradients of the whole objective are used, so no program has to be solved between them.
+Source: McFee and Lanckriet, "Metric learning to rank", 2010, used for comparison in van den Oord et al. 2013, section
+5.2. It is a structural SVM over rankings with the trace of W as its penalty, here for the ranking loss AUC. The most
+violated ranking swaps each relevant row with each other row that is not farther by the margin (section 3.2.1), and is
+computed by sorting. The objective is convex. The paper minimises it by cutting planes with projected subgradients
+inside. Here projected subgradients of the whole objective are used, so no program has to be solved between them.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def learn_metric(
 ) -> np.ndarray:
     """Return the positive semi-definite metric W that minimises `objective`, float64 [d, d].
 
-    - rows: float [n, d], each of which is a query among the others.
-    - relevant: which rows should be near which query, bool [n, n]. Queries without any are not used.
+    - rows: float [n, d]. Each row is a query among the other rows.
+    - relevant: rows that should be near each query, bool [n, n]. Queries without relevant rows are not used.
     - c: weight of the loss, added to the trace of W.
-    - steps: of the descent, whose best point is returned.
+    - steps: steps of the descent. The best point is returned.
     - progress: called with the steps done and all steps.
     """
     rows = np.asarray(rows, np.float64)
@@ -55,10 +55,10 @@ def learn_metric(
 
 
 def objective(w: np.ndarray, rows: np.ndarray, relevant: sp.csr_matrix, *, c: float) -> tuple[float, np.ndarray]:
-    """Return value and a subgradient [d, d] of tr W + c · mean over queries of the loss of the most violated ranking.
+    """Return value and a subgradient [d, d] of tr W + c · the mean loss of the most violated rankings.
 
-    For a query q with relevant i and other j that loss is the mean over pairs of max(0, 1 − 2 (|q − j|² − |q − i|²)),
-    with lengths under W.
+    The mean is over queries. For a query q with relevant rows i and other rows j the loss is the mean over pairs of
+    max(0, 1 − 2 (|q − j|² − |q − i|²)), with lengths under W.
     """
     queries = np.flatnonzero(np.diff(relevant.indptr))
     value, slope = float(np.trace(w)), np.eye(len(w))
@@ -71,7 +71,10 @@ def objective(w: np.ndarray, rows: np.ndarray, relevant: sp.csr_matrix, *, c: fl
 
 
 def _violated(w: np.ndarray, rows: np.ndarray, queries: np.ndarray, near: np.ndarray) -> tuple[float, np.ndarray]:
-    """Return the sum of the losses of a block of queries and its subgradient. `near` is `relevant`, bool [b, n]."""
+    """Return the summed losses of a block of queries, and their subgradient.
+
+    - near: rows of `relevant`, bool [b, n].
+    """
     centres = rows[queries]
     lengths = np.einsum("nd,nd->n", rows @ w, rows)
     distances = lengths[queries][:, None] + lengths[None, :] - 2 * centres @ w @ rows.T
@@ -88,7 +91,7 @@ def _violated(w: np.ndarray, rows: np.ndarray, queries: np.ndarray, near: np.nda
 
 
 def _pairs(near: np.ndarray, far: np.ndarray) -> tuple[float, tuple[np.ndarray, np.ndarray]]:
-    """Return the mean loss of one query's pairs, and its derivatives by the distances of near and far rows."""
+    """Return the mean loss of a query's pairs, and its derivatives by the distances of near and far rows."""
     if not len(near) or not len(far):
         return 0.0, (np.zeros(len(near)), np.zeros(len(far)))
     share = 2 / (len(near) * len(far))

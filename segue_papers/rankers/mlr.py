@@ -1,10 +1,9 @@
-"""`mlr`: tracks near what a user played, by a distance that is learned from who plays what.
+"""Ranker `mlr`, which ranks tracks near a user's plays by a distance learned from plays.
 
 Source: van den Oord, Dieleman and Schrauwen, "Deep content-based music recommendation", 2013, section 5.2, over bags of
 words of audio; McFee and Lanckriet 2010 (`segue_papers.rankers.metric_learning`). The relevant tracks of a track are
-those whose factors are nearest by cosine, as McFee, Barrington and Lanckriet 2012 take them from collaborative
-filtering. The papers do not state how a distance ranks tracks for a user. Here it is the distance to the mean of what
-they played.
+the nearest by the cosine of factors, as in McFee, Barrington and Lanckriet 2012. The papers do not state how a distance
+ranks tracks for a user. Here it is the distance to the mean of the user's tracks.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ LEAST = 3
 class MLRParams(FactorParams):
     """Parameters of the metric.
 
-    - nearest: relevant tracks of each track.
+    - nearest: number of relevant tracks of each track.
     - c: weight of the loss, added to the trace.
-    - tracks: training tracks that the metric is learned from, at most.
-    - steps: of the descent.
+    - tracks: maximum number of training tracks for learning the metric.
+    - steps: steps of the descent.
     """
 
     nearest: int = Field(10, ge=1)
@@ -90,7 +89,7 @@ class MLR(Baseline):
 
 
 def nearest(factors: Factors, tracks: np.ndarray, count: int) -> sp.csr_matrix:
-    """Return the `count` nearest others of each track by the cosine of their factors: bool [n, n] among `tracks`."""
+    """Return the `count` nearest other tracks of each track by the cosine of factors: bool [n, n] among `tracks`."""
     rows = factors.items[tracks]
     rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     near = np.empty((len(rows), count), np.int64)

@@ -1,4 +1,4 @@
-"""Networks over several modalities, with one branch for each.
+"""Networks over several modalities, with a branch for each.
 
 Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation".
 """
@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 
 class Branches(nn.Module):
-    """Concatenates the outputs of one branch for each modality. Reads the columns of all, [n, sum of widths].
+    """Concatenated outputs of a branch for each modality, from the columns of all modalities [n, sum of widths].
 
-    A row of a modality that is all zeros is missing. The output of its branch is zero.
+    A row of a modality with only zeros is missing. The output of its branch is zero.
     """
 
     def __init__(self, widths: Sequence[int], branches: Sequence[nn.Module]) -> None:
@@ -31,21 +31,21 @@ class Branches(nn.Module):
 
 
 class UnitBranch(nn.Module):
-    """Scales rows to length 1."""
+    """Branch that scales rows to unit norm."""
 
     def forward(self, rows: Tensor) -> Tensor:
         return nn.functional.normalize(rows, dim=1)
 
 
 class DenseBranch(nn.Sequential):
-    """Batch normalisation, a dense layer and ReLU."""
+    """Branch with batch normalisation, a dense layer and ReLU."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__(nn.BatchNorm1d(width), nn.Linear(width, hidden), nn.ReLU())
 
 
 class ConvolutionBranch(nn.Module):
-    """Convolutions over spectrograms [n, bins, frames], which it reads flat, [n, bins · frames]."""
+    """Branch with convolutions over spectrograms [n, bins, frames], read as flat rows [n, bins · frames]."""
 
     def __init__(self, convolutions: nn.Module, bins: int) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""Rows of a factorisation in closed form: the least squares of each row against fixed factors, with its own prior.
+"""Closed-form least squares for the rows of a factorisation, with fixed factors and a prior for each row.
 
-Shared by the rankers of Wang and Wang 2014 and of Liang, Zhan and Ellis 2015. Source: Hu, Koren and Volinsky 2008,
+Used by the rankers of Wang and Wang 2014 and of Liang, Zhan and Ellis 2015. Source: Hu, Koren and Volinsky 2008,
 section 4 (the sum over all pairs by the product of the fixed factors with themselves).
 """
 
@@ -35,7 +35,7 @@ def solve_rows(
     - fixed: f, float [m, k].
     - targets: t of the stored pairs, sparse [n, m]. The targets of other pairs are 0.
     - weights: w of the stored pairs, in their order; default: 1.
-    - rows_weight, columns_weight: b is the product of both, [n] or one number, and [m]; default: 0 and 1.
+    - rows_weight, columns_weight: factors of b, [n] or a number (default: 0), and [m] (default: 1).
     - prior, added: [n, k] or [k]; default: 0.
     """
     fixed = np.asarray(fixed, np.float64)
@@ -66,9 +66,9 @@ def _table(values: np.ndarray | None, rows: int, width: int) -> np.ndarray:
 
 
 def _blocks(indptr: np.ndarray, width: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield rows with about the same number of stored pairs.
+    """Yield blocks of rows with similar numbers of stored pairs.
 
-    Each block is the rows int64 [r], their entries int64 [r, most], and which of these exist, bool [r, most].
+    A block is the rows int64 [r], their entries int64 [r, most], and which entries exist, bool [r, most].
     """
     lengths = np.diff(indptr)
     order = np.argsort(lengths, kind="stable")

@@ -1,1 +1,1 @@
-"""Simple and stock rankers to be compared with."""
+"""Simple rankers and stock models for comparison."""

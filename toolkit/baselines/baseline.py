@@ -1,4 +1,4 @@
-"""What every baseline shares: checked parameters, and a fitted state of named arrays."""
+"""Base class of baselines, with checked parameters and a fitted state of named arrays."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class BaselineParams(Parameters):
 
 
 class Baseline(Ranker):
-    """A ranker whose whole fitted state is a dictionary of arrays.
+    """Base class of rankers with a fitted state that is a dictionary of arrays.
 
     Subclasses set `Params` and `capabilities` and define `learn` and `scorer`.
 
-    - params: the fields of `Params` as keywords. Raises `InputError` for a wrong one.
+    - params: the fields of `Params` as keywords. Raises `InputError` for an invalid field or value.
     """
 
     Params: ClassVar[type[Parameters]] = BaselineParams
@@ -54,7 +54,7 @@ class Baseline(Ranker):
 
     @property
     def state(self) -> State:
-        """The fitted arrays. Raises `SegueError` before `fit` or `load`."""
+        """Fitted arrays. Raises `SegueError` before `fit` or `load`."""
         if self._state is None:
             raise SegueError(f"{self.name} is not fitted: call `fit` or `load` first")
         return self._state
@@ -70,9 +70,9 @@ class Baseline(Ranker):
 
     @classmethod
     def load(cls, directory: Path, *, device: str = "cpu") -> Self:
-        """Return the baseline that `save` wrote. Its arrays stay in main memory on any device.
+        """Return the baseline that `save` wrote. Its arrays are in main memory on any device.
 
-        Raises `RunDirectoryError` if files are missing, damaged or of another ranker.
+        Raises `RunDirectoryError` if files are missing or damaged, or were written by another ranker.
         """
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
@@ -95,4 +95,7 @@ class Baseline(Ranker):
         return ranker
 
     def restore(self, directory: Path, *, device: str) -> None:
-        """Read what `save` wrote besides parameters and arrays. `load` reports what is missing or damaged."""
+        """Read the files that `save` wrote in addition to parameters and arrays.
+
+        `load` raises errors about missing or damaged files.
+        """

@@ -22,11 +22,11 @@ Examples = tuple[np.ndarray, np.ndarray, np.ndarray]
 def training_examples(
     valid: HeldOut, blocks: Callable[[], Iterator[Candidates]], width: int, *, max_rows: int, seed: int
 ) -> Examples:
-    """Return all hidden and some other candidates of the validation playlists.
+    """Return the candidates of the validation playlists to train on, all hidden ones and a sample of the others.
 
     - blocks: the candidates of all playlists, in order.
     - width: V + 1.
-    - max_rows: about how many candidates are kept, evenly over playlists.
+    - max_rows: approximate number of candidates to keep, spread evenly over playlists.
 
     Returns features float32 [n, f], whether each candidate is hidden, uint8 [n], and the number of kept candidates of
     each playlist, int64 [B].
@@ -48,9 +48,9 @@ def training_examples(
 def boost_folds(examples: Examples, fold_of: np.ndarray, params: TwoStageParams, *, seed: int) -> list[str]:
     """Return the trees of each fold as LightGBM's text, trained on the other folds.
 
-    All folds have the same number of trees, the one that is best on average on the fold that was left out.
+    All folds have the same number of trees, the number that is best on average on the left-out folds.
 
-    - examples: as `training_examples` returns them.
+    - examples: as returned by `training_examples`.
     - fold_of: fold of each playlist, int64 [B].
     """
     import lightgbm
@@ -87,9 +87,9 @@ def boost_folds(examples: Examples, fold_of: np.ndarray, params: TwoStageParams,
 
 
 def assign_folds(groups: np.ndarray, n: int, seed: int) -> np.ndarray:
-    """Return a fold 0…n − 1 for each list: int64 [n lists].
+    """Return a fold 0…n − 1 for each playlist: int64 [n playlists].
 
-    The folds are of about the same size, and all lists of a group are in the same fold.
+    The folds have similar sizes, and all playlists of a group are in the same fold.
     """
     names, index, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     n = min(n, len(names))

@@ -1,7 +1,7 @@
-"""Candidates of several rankers and their features: the table that gradient boosting reads.
+"""Candidates of several rankers with their features, as a table for gradient boosting.
 
-All features of a candidate depend on its own playlist alone. They are rounded, so that the rounding errors of scores,
-which depend on the other queries of a block, cannot cross a tree's threshold.
+All features of a candidate depend on its own playlist alone. They are rounded, because scores have rounding errors that
+depend on the other queries of a block and could cross a tree's threshold.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ STEPS = 4096.0
 
 @dataclass(frozen=True)
 class Content:
-    """What is known of the tracks besides their scores.
+    """Known properties of tracks in addition to their scores.
 
     - plays: number of training playlists, float32 [V + 1].
     - labels: zeros and ones [V + 1, L] by kind.
-    - vectors: rows of length one, float32 [V + 1, d] by modality, zero if missing.
+    - vectors: rows with unit norm, float32 [V + 1, d] by modality, zero if missing.
     """
 
     plays: np.ndarray
@@ -40,7 +40,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Tracks that may come next.
+    """Candidate tracks of queries.
 
     - row: query, int64 [n], ascending.
     - item: int64 [n], ascending for each query.
@@ -65,7 +65,7 @@ def feature_names(systems: Mapping[str, Ranker], content: Content) -> list[str]:
 def candidate_blocks(
     systems: Mapping[str, Ranker], content: Content, queries: Queries, *, n: int
 ) -> Iterator[Candidates]:
-    """Yield the union of the n best tracks of each system for each query, for a block of queries at a time.
+    """Yield the union of each system's n best tracks for each query, in blocks of queries.
 
     `Candidates.row` counts over all queries.
     """
@@ -109,9 +109,9 @@ def _scaled(scores: np.ndarray, row: np.ndarray, n: int) -> np.ndarray:
 
 
 def _log_ranks(scaled: np.ndarray, row: np.ndarray) -> np.ndarray:
-    """Return log(1 + rank) of each candidate by one system, ranks from 0, NaN if it is not ranked.
+    """Return log(1 + rank) of each candidate for a system, with ranks from 0 and NaN if not ranked.
 
-    Candidates with equal scores have the same rank, the best of theirs.
+    Candidates with equal scores have the same rank, the best of their ranks.
     """
     order = np.lexsort((-scaled, row))  # NaN last
     sorted_row, sorted_score = row[order], scaled[order]
@@ -127,7 +127,7 @@ def _log_ranks(scaled: np.ndarray, row: np.ndarray) -> np.ndarray:
 
 
 def _shared_labels(seeds: sp.csr_matrix, labels: sp.csr_matrix, row: np.ndarray, item: np.ndarray) -> list[np.ndarray]:
-    """Return the cosine of a candidate's labels with the seeds' sum, and the mean over seeds of shared labels."""
+    """Return the cosine of a candidate's labels with the seeds' summed labels, and the mean number of shared labels."""
     profile, own = label_profile(seeds, labels), unit_rows(labels)
     cosine = np.asarray(profile[row].multiply(own[item]).sum(axis=1)).ravel()
     counted = (seeds @ labels).tocsr()[row].multiply(labels[item]).sum(axis=1)
@@ -138,9 +138,9 @@ def _shared_labels(seeds: sp.csr_matrix, labels: sp.csr_matrix, row: np.ndarray,
 def _cosines(
     queries: Queries, seeds: sp.csr_matrix, vectors: np.ndarray, row: np.ndarray, item: np.ndarray
 ) -> list[np.ndarray]:
-    """Return the cosine of a candidate with the seeds' mean, and the highest with one seed.
+    """Return a candidate's cosine with the mean of the seeds, and its highest cosine with a single seed.
 
-    NaN if the candidate or all seeds lack the modality.
+    NaN if the candidate or all seeds do not have the modality.
     """
     present = np.asarray(vectors.any(axis=1))
     mean = np.asarray(seeds @ vectors)

@@ -1,4 +1,4 @@
-"""Content centroid: tracks whose content is near the seeds' mean content, played or not."""
+"""Content centroid, a ranking by similarity to the mean content of the seeds, for played and unplayed tracks."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ class ContentCentroidParams(BaselineParams):
 class ContentCentroid(Baseline):
     """Ranks tracks by how close their content is to the mean content of the seeds.
 
-    Score of a track: cosine between it and the mean of the seeds' unit vectors, averaged over modalities.
+    Score of a track: cosine between its vector and the mean of the seeds' vectors with unit norm, averaged over
+    modalities.
 
-    A modality counts if both the track and a seed have it; seeds without it are left out of its mean. A track that
-    shares no modality with the seeds cannot be ranked (-inf).
+    A modality counts if both the track and a seed have it. Seeds without the modality are left out of the mean. A track
+    that shares no modality with the seeds cannot be ranked (-inf).
 
-    State: for each modality, vectors float32 [V + 1, d] of length one and present bool [V + 1].
+    State: for each modality, vectors float32 [V + 1, d] with unit norm and present bool [V + 1].
     """
 
     name = "content-centroid"
@@ -69,7 +70,7 @@ class ContentCentroid(Baseline):
 
 
 def unit_vectors(modality: Modality) -> tuple[np.ndarray, np.ndarray]:
-    """Return the vectors scaled to length one, float32 [V + 1, d], and which tracks have one, bool [V + 1].
+    """Return the vectors scaled to unit norm, float32 [V + 1, d], and which tracks have a vector, bool [V + 1].
 
     Rows of tracks without the modality are zero.
     """

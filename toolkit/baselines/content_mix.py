@@ -1,6 +1,6 @@
-"""Content mix: item-kNN, genre and artist added up, with weights chosen on the validation playlists.
+"""Content mix, a weighted sum of item-kNN, genre and artist scores with weights chosen on validation.
 
-Content helps where most of the hidden tracks were never played. A two-stage ranker learns such a mix from examples.
+Content helps if most hidden tracks are unplayed. A two-stage ranker learns such a mix from examples.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ class ContentMix(Baseline):
 
     Score of a track: mean cosine co-occurrence with the seeds + g times genre cosine + a times artist cosine.
 
-    Weights that are not set are those with the best Recall@50 + Recall@500 on validation, the smaller of equals. A kind
-    of label that the catalogue does not have is left out. Tracks without evidence cannot be ranked (-inf).
+    Weights that are not set are those with the best Recall@50 + Recall@500 on validation. Ties are broken by the
+    smaller weights. Kinds of labels that the catalogue does not have are left out. Tracks without evidence cannot be
+    ranked (-inf).
     """
 
     name = "content-mix"
@@ -70,7 +71,7 @@ class ContentMix(Baseline):
 
     @property
     def weights(self) -> dict[str, float]:
-        """The weight of each kind of label."""
+        """Weight of each kind of label."""
         return {kind: float(self.state[f"weight.{kind}"][0]) for kind in KINDS if f"weight.{kind}" in self.state}
 
     def scorer(self, queries: Queries) -> Scorer:
@@ -87,7 +88,7 @@ class ContentMix(Baseline):
 
 
 class _Parts:
-    """The summands of a score: mean co-occurrence with the seeds, and the cosine of each kind of label."""
+    """Summands of a score, the mean co-occurrence with the seeds and the cosine for each kind of label."""
 
     def __init__(self, state: State, kinds: list[str], seeds: sp.csr_matrix) -> None:
         self.similar = unpacked(state, "similar")
@@ -106,7 +107,7 @@ def _best_weights(
 ) -> tuple[float, ...]:
     """Return the weights with the best Recall@50 + Recall@500 on validation.
 
-    By Recall@50 alone a few playlists cannot tell most weights apart.
+    Recall@50 alone does not distinguish most weights on a few playlists.
     """
     sample = sample_evenly(valid, max(50, MOST_SCORES // (n_items + 1)))
     tried = list(product(*choices))

@@ -1,8 +1,8 @@
-"""EASE: the closed-form linear item model.
+"""EASE, the closed-form linear item model.
 
-Steck 2019, "Embarrassingly shallow autoencoders for sparse data", equation 8;
-λ = 200 is its setting for the Million Song Dataset (section 4). The dual form is the Woodbury identity. The
-low-rank form is the same with the first singular vectors of the playlists alone.
+Steck 2019, "Embarrassingly shallow autoencoders for sparse data", equation 8; λ = 200 is its setting for the Million
+Song Dataset (section 4). The dual form follows from the Woodbury identity. The low-rank form replaces the playlists by
+their first singular vectors.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class EASE(Baseline):
     Score of track j: the sum over seeds i of B[i, j], with B = I - P / diag(P) and P = (XᵀX + λI)⁻¹.
 
     X is the matrix of training playlists. If there are fewer playlists than played tracks, P is kept in its dual form
-    (I - Xᵀ(XXᵀ + λI)⁻¹X) / λ and B is never formed. If both are too many for `max_size`, X is replaced by its best
-    approximation of rank `rank`, the one form that is not exact. Tracks without a training placement cannot be ranked
-    (-inf), nor can any track if no seed has one.
+    (I - Xᵀ(XXᵀ + λI)⁻¹X) / λ and B is never computed. If both numbers exceed `max_size`, X is replaced by its best
+    approximation of rank `rank`, the only form that is not exact. Unplayed tracks cannot be ranked (-inf). If all seeds
+    are unplayed, no track can be ranked.
     """
 
     name = "ease"
@@ -70,7 +70,7 @@ class EASE(Baseline):
 
     @property
     def form(self) -> str:
-        """The form of the fitted state: primal, dual or low-rank."""
+        """Form of the fitted state: primal, dual or low-rank."""
         return "low-rank" if "factor" in self.state else "dual" if "kernel" in self.state else "primal"
 
     def scorer(self, queries: Queries) -> Scorer:
@@ -80,7 +80,7 @@ class EASE(Baseline):
 
 
 def _low_rank(plays: sp.csr_matrix, regularisation: float, rank: int, seed: int) -> State:
-    """Return F of P = (I - FFᵀ) / λ, float32 [V + 1, r]: the right singular vectors, each times s / sqrt(s² + λ)."""
+    """Return F with P = (I - FFᵀ) / λ, float32 [V + 1, r]: the right singular vectors times s / sqrt(s² + λ)."""
     from scipy.sparse.linalg import svds
 
     rank = min(rank, min(plays.shape) - 1)
@@ -98,7 +98,7 @@ def _low_rank_scorer(state: State, seeds: sp.csr_matrix) -> Scorer:
 
 
 def _dual(plays: sp.csr_matrix, regularisation: float) -> State:
-    """Return the inverse kernel K = (XXᵀ + λI)⁻¹ float32 [P, P], and 1 - xⱼᵀ K xⱼ, λ times P's diagonal, [V + 1]."""
+    """Return the inverse kernel K = (XXᵀ + λI)⁻¹ float32 [P, P], and 1 - xⱼᵀ K xⱼ [V + 1], λ times P's diagonal."""
     kernel = _inverse((plays @ plays.T).toarray(), regularisation)
     rows = by_item(plays)
     rest = np.ones(plays.shape[1])
@@ -125,9 +125,10 @@ def _rest_scorer(
     known: np.ndarray,
     played: np.ndarray,
 ) -> Scorer:
-    """Score by B[i, j] = (Qᵢⱼ - [i = j] Qⱼⱼ) / (1 - Qⱼⱼ), where P = (I - Q) / λ, so that B's diagonal is zero.
+    """Return a scorer by B[i, j] = (Qᵢⱼ - [i = j] Qⱼⱼ) / (1 - Qⱼⱼ), where P = (I - Q) / λ, so B's diagonal is zero.
 
     - products: sums of Qᵢⱼ over the seeds i: items int [n] -> float32 [B, n].
+    - seeds: seeds of each query, [B, V + 1].
     - rest: 1 - Qⱼⱼ, float32 [V + 1].
     - known: queries with a played seed, bool [B].
     - played: bool [V + 1].
@@ -143,7 +144,7 @@ def _rest_scorer(
 
 
 def _primal(plays: sp.csr_matrix, played: np.ndarray, regularisation: float) -> State:
-    """Return B over the played tracks alone, float32 [m, m], and each track's row in it, -1 for none."""
+    """Return B over the played tracks alone, float32 [m, m], and each track's row in B, -1 for unplayed tracks."""
     columns = plays.tocsc()[:, played]
     weights = _inverse((columns.T @ columns).toarray(), regularisation)
     weights /= -np.diag(weights).copy()[None, :]

@@ -1,7 +1,7 @@
-"""Item-kNN: tracks that share playlists with the seeds.
+"""Item-kNN, a ranking of tracks that share playlists with the seeds.
 
-Sarwar et al. 2001, "Item-based collaborative filtering", section 3.1.1; Deshpande
-and Karypis 2004, "Item-based top-N recommendation algorithms", section 4.
+Sarwar et al. 2001, "Item-based collaborative filtering", section 3.1.1; Deshpande and Karypis 2004, "Item-based top-N
+recommendation algorithms", section 4.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class ItemKNN(Baseline):
 
     Score of track i: the sum over seeds s of |P_s ∩ P_i| / (sqrt(|P_s| |P_i|) + shrink).
 
-    P_i are the training playlists that contain i. A track that shares none with a seed cannot be ranked (-inf). With
-    `neighbours`, each seed adds to the scores of only that many tracks, those most similar to it.
+    P_i are the training playlists that contain i. A track that shares no playlist with a seed cannot be ranked (-inf).
+    With `neighbours`, each seed contributes only to the scores of that number of tracks, its most similar ones.
 
-    State: the similarities, one entry per pair that is kept. `fit` raises `InputError` if there are more than
+    State: the similarities, with an entry for each kept pair. `fit` raises `InputError` if there are more than
     `max_entries`.
     """
 

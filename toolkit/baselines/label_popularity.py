@@ -1,7 +1,7 @@
 """Popular tracks that share labels with the seeds: `artist-popularity` and `genre-popularity`.
 
-Bonnin and Jannach 2014, "Automated generation of music playlists: Survey and
-experiments", section 4.3 ("same artists - greatest hits"): tracks of the seeds' artists, the most played first.
+Bonnin and Jannach 2014, "Automated generation of music playlists: Survey and experiments", section 4.3 ("same artists -
+greatest hits"), ranks the tracks of the seeds' artists by plays.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class LabelPopularity(Baseline):
 
     Score of a track: cosine between its labels and the seeds' summed labels, times (training playlists + 1) ** power.
 
-    Seeds without a label do not count. A track that shares no label with a seed cannot be
-    ranked (-inf). A track that was never played can.
+    Seeds without a label do not count. A track that shares no label with a seed cannot be ranked (-inf). Unplayed
+    tracks can be ranked.
     """
 
     Params = LabelPopularityParams

@@ -1,8 +1,8 @@
-"""Markov chain: which track follows the last one, backed off to how often tracks are played at all.
+"""Markov chain over successive tracks, with back-off to the frequency of tracks.
 
 Interpolated absolute discounting: Ney, Essen and Kneser 1994, "On structuring probabilistic dependences in stochastic
-language modelling"; Chen and Goodman 1999, "An empirical study of smoothing techniques for language modeling",
-section 2.6. As the chain over songs of McFee and Lanckriet 2011, "The natural language of playlists", section 3.
+language modelling"; Chen and Goodman 1999, "An empirical study of smoothing techniques for language modeling", section
+2.6. Compare the chain over songs in McFee and Lanckriet 2011, "The natural language of playlists", section 3.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Markov(Baseline):
     track followed in training.
 
     c(i, j) counts how often j comes right after i, n(i) is the number of different tracks that follow i, and P(j) is
-    j's share of the placements. Without such a seed the score is P(j). Tracks without a training placement cannot be
-    ranked (-inf).
+    the share of j in all entries of training playlists. If no seed was followed by a track, the score is P(j). Unplayed
+    tracks cannot be ranked (-inf).
     """
 
     name = "markov"

@@ -1,4 +1,4 @@
-"""Popularity: the tracks that most playlists hold, whatever the seeds are."""
+"""Popularity, a ranking of tracks by the number of playlists that contain them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from toolkit.ranker import Capabilities, Scorer, TrainingData
 
 
 class Popularity(Baseline):
-    """Ranks tracks by the number of training playlists that contain them, whatever the seeds are."""
+    """Ranks tracks by the number of training playlists that contain them, independently of the seeds."""
 
     name = "popularity"
     capabilities = Capabilities(deterministic=True)
@@ -25,10 +25,10 @@ class Popularity(Baseline):
 
 
 class TotalPopularity(Baseline):
-    """Ranks tracks by their plays in the whole corpus, including hidden ones: an oracle.
+    """Ranks tracks by their plays in the whole corpus, including hidden plays, as an oracle.
 
-    Source: Lee et al., "Deep content-user embedding model for music recommendation", 2018, which ranks tracks without
-    plays in training by their plays in the test feedback, to show how good popularity alone would be.
+    Source: Lee et al., "Deep content-user embedding model for music recommendation", 2018. The paper ranks tracks
+    without plays in training by their plays in the test feedback, as a bound on what popularity alone can reach.
 
     State: plays float32 [V + 1]. A track that is in no playlist of the corpus is not ranked (-inf).
     """

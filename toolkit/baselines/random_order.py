@@ -1,4 +1,4 @@
-"""Random: an arbitrary but fixed order for each query, the floor of every table."""
+"""Random order of tracks that is fixed for each query, the lower bound in result tables."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class RandomParams(BaselineParams):
 class RandomOrder(Baseline):
     """Ranks tracks in a random order that is fixed for each query.
 
-    Scores are in [0, 1), by a hash of the random seed, the seeds of the query and the item. They do not depend on
-    blocks, batches or processes.
+    Scores are in [0, 1), computed by a hash of the random seed, the seeds of the query and the item. They do not depend
+    on blocks, batches or processes.
     """
 
     name = "random"
@@ -51,7 +51,7 @@ def _key(seed: int, seeds: np.ndarray) -> int:
 
 
 def _mix(values: np.ndarray) -> np.ndarray:
-    """Mix the bits of uint64 by SplitMix64's finaliser (Steele, Lea and Flood 2014). It wraps modulo 2**64."""
+    """Mix the bits of uint64 values, modulo 2**64, by SplitMix64's finaliser (Steele, Lea and Flood 2014)."""
     values = values + np.uint64(0x9E3779B97F4A7C15)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -1,4 +1,4 @@
-"""Sparse arithmetic of the baselines. Nothing here is ever V x V and dense."""
+"""Sparse arithmetic of the baselines, without dense V x V matrices."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def product_scorer(weights: sp.csr_matrix, rows: sp.csr_matrix, scale: np.ndarra
 
     - weights: positive, [B, m].
     - rows: positive, [V + 1, m].
-    - scale: multiplies the scores of each item, float32 [V + 1].
+    - scale: factor of the scores of each item, float32 [V + 1].
 
     An item that shares no entry with a query has no evidence and cannot be ranked (-inf).
     """
@@ -25,7 +25,7 @@ def product_scorer(weights: sp.csr_matrix, rows: sp.csr_matrix, scale: np.ndarra
 def column_scorer(scores: sp.csc_matrix, scale: np.ndarray | None = None) -> Scorer:
     """Return a scorer that looks up stored scores [B, V + 1]. Pairs that are not stored cannot be ranked (-inf).
 
-    - scale: multiplies the scores of each item, float32 [V + 1].
+    - scale: factor of the scores of each item, float32 [V + 1].
     """
     return lambda items: _ranked(scores[:, items].toarray(), None if scale is None else scale[items])
 
@@ -36,7 +36,7 @@ def _ranked(products: np.ndarray, scale: np.ndarray | None) -> np.ndarray:
 
 
 def minus_inf_for_zero(scores: np.ndarray) -> np.ndarray:
-    """Replace zeros, in place, by -inf: what has no evidence cannot be ranked."""
+    """Replace zeros, in place, by -inf, because items without evidence cannot be ranked."""
     scores[scores == 0] = -np.inf
     return scores
 
@@ -55,7 +55,7 @@ def packed(matrix: sp.csr_matrix, prefix: str) -> dict[str, np.ndarray]:
 
 
 def unpacked(state: dict[str, np.ndarray], prefix: str) -> sp.csr_matrix:
-    """Return the CSR matrix that `packed` took apart. It shares the arrays."""
+    """Return the CSR matrix that `packed` converted to arrays, without a copy."""
     parts = (state[f"{prefix}.data"], state[f"{prefix}.indices"], state[f"{prefix}.indptr"])
     shape = state[f"{prefix}.shape"]
     return sp.csr_matrix(parts, (int(shape[0]), int(shape[1])))

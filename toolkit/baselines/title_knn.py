@@ -1,4 +1,4 @@
-"""Title-kNN: training playlists with similar titles vote for their tracks. It can continue a playlist without tracks.
+"""Title-kNN, a vote of training playlists with similar titles, which can continue a playlist without tracks.
 
 Source: the title models of Zamani et al. 2019, "An analysis of approaches taken in the ACM RecSys Challenge 2018",
 section 4.3. `title-mix` adds the votes to a neighbour baseline of the seeds, with a weight chosen on validation.
@@ -44,8 +44,8 @@ class TitleKNNParams(BaselineParams):
 class TitleKNN(Baseline):
     """Ranks the tracks of training playlists with similar titles.
 
-    Score of track i: Σ over the nearest titles t of cosine(title, t)^sharpness · (number of training playlists called t
-    that contain i).
+    Score of track i: Σ over the nearest titles t of cosine(title, t)^sharpness · (number of training playlists with
+    title t that contain i).
 
     Titles that differ only in case are the same title. For a query without a title, or with a title unlike all others,
     no track can be ranked (-inf).
@@ -96,7 +96,7 @@ class TitleKNN(Baseline):
         return top_per_row(cosines, self.params.neighbours)
 
     def _vectors(self, titles: Sequence[str]) -> sp.csr_matrix:
-        """Return vectors of length 1: float64 [n, d]."""
+        """Return title vectors with unit norm: float64 [n, d]."""
         if isinstance(self.title_encoder, CharNgramsEncoder):
             return self.title_encoder.terms(titles)
         rows = self.title_encoder.transform(list(titles)).astype(np.float64)
@@ -120,9 +120,8 @@ class TitleMixParams(TitleKNNParams):
 class TitleMix(TitleKNN):
     """Ranks tracks by the neighbours of the seeds and by similar titles, with a weight chosen on validation.
 
-    The scores of both are scaled to a sum of one for each query.
-
-    Without seeds only the title counts, and without a title only the seeds.
+    For each query the scores by seeds and by title are scaled to a sum of one. Without seeds only the title counts, and
+    without a title only the seeds.
     """
 
     name = "title-mix"
@@ -140,7 +139,10 @@ class TitleMix(TitleKNN):
         return self
 
     def _best_weight(self, data: TrainingData) -> float:
-        """Return the weight with the best NDCG@50 on validation, the smallest of equals; 0.2 without validation."""
+        """Return the weight with the best NDCG@50 on validation, or 0.2 without validation.
+
+        Ties are broken by the smaller weight.
+        """
         if not data.valid:
             return 0.2
         from toolkit.evaluation.metrics import hits, ndcg_at

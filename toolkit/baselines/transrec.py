@@ -1,9 +1,9 @@
-"""TransRec: tracks as points, a playlist as a step from one to the next.
+"""TransRec, a model with a point for each track and a translation from each track to the next.
 
-He, Kang and McAuley 2017, "Translation-based recommendation", RecSys, section 3: p(j | u, i) grows with
-β_j - |γ_i + t + t_u - γ_j|², learned by sequential Bayesian personalised ranking, vectors within the unit ball.
-`transrec` has a vector t_u of its own for each training playlist, and can use it under `leave_last_out`.
-`transrec-global` has only the global translation t.
+He, Kang and McAuley 2017, "Translation-based recommendation", RecSys, section 3: p(j | u, i) grows with β_j - |γ_i + t
++ t_u - γ_j|², learned by sequential Bayesian personalised ranking, with vectors in the unit ball. `transrec` also has a
+vector t_u for each training playlist, which can be used under `leave_last_out`. `transrec-global` has only the global
+translation t.
 """
 
 from __future__ import annotations
@@ -48,8 +48,7 @@ class TransRecGlobal(Baseline):
 
     Score of track j after the last seed i that has a vector: β_j - |γ_i + t - γ_j|².
 
-    Tracks without a training placement have no vector and cannot be ranked (-inf). No track can be ranked if no seed
-    has one.
+    Unplayed tracks have no vector and cannot be ranked (-inf). If all seeds are unplayed, no track can be ranked.
 
     State: points float32 [V + 1, d], biases [V + 1], translation [d], played bool [V + 1].
     """
@@ -91,7 +90,7 @@ class TransRec(TransRecGlobal):
 
     A query that is not a training playlist has only the global translation.
 
-    State: also own float32 [n, d] and rows int64 [n], ascending, the rows of the corpus that they belong to.
+    State: also own float32 [n, d] and rows int64 [n], the corpus rows of these vectors in ascending order.
     """
 
     name = "transrec"
@@ -115,7 +114,7 @@ class TransRec(TransRecGlobal):
 
 
 class _TransRecTraining:
-    """One training: the parameters, the optimiser, and all pairs of neighbouring tracks.
+    """Training of TransRec, with its parameters, optimiser and all pairs of successive tracks.
 
     `pairs` is int64 [3, n]: playlist, track and next track of each pair.
     """
@@ -143,7 +142,7 @@ class _TransRecTraining:
         self.order, self.rows = order, np.asarray(data.train.rows, np.int64)[order]
 
     def run(self, valid: HeldOut | None) -> State:
-        """Train for all epochs, or until Recall@50 on validation stops rising. Returns the best state."""
+        """Train for all epochs, or until Recall@50 on validation stops rising, and return the best state."""
         best, highest, waited = self.state(), -1.0, 0
         for epoch in range(1, self.params.epochs + 1):
             self._epoch()
@@ -185,7 +184,7 @@ class _TransRecTraining:
             self.points.div_(self.points.norm(dim=1, keepdim=True).clamp(min=1.0))
 
     def state(self) -> State:
-        """Return a copy of the state of the ranker."""
+        """Return a copy of the ranker's state."""
         learned = {"points": self.points, "biases": self.biases, "translation": self.translation}
         state = {name: value.detach().cpu().numpy().copy() for name, value in learned.items()}
         state["played"] = self.counts > 0

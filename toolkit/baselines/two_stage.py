@@ -1,4 +1,4 @@
-"""Two stages: the candidates of all other systems, ranked again by trees that were trained on the validation playlists.
+"""Two-stage ranker that re-ranks candidates of other systems with trees trained on the validation playlists.
 
 Volkovs et al. 2018, "Two-stage model for automatic playlist continuation at scale" (winners of the RecSys Challenge
 2018), section 3.2.
@@ -60,7 +60,7 @@ class TwoStage(Baseline):
     with those of systems that did not learn from it. Features: score and rank by every system, labels and modalities
     shared with the seeds, plays, number of seeds (`candidates.feature_names`).
 
-    State: the trees' text by fold, rows and folds of the validation playlists, int64, and the tracks' content.
+    State: the text of the trees by fold, rows and folds of the validation playlists, int64, and the content of tracks.
     """
 
     name = "two-stage"
@@ -122,7 +122,7 @@ class TwoStage(Baseline):
 
     @property
     def content(self) -> Content:
-        """The content of tracks that the features are computed from."""
+        """Content of tracks from which the features are computed."""
         if self._content is None:
             kinds = [kind for kind in self.capabilities.labels if f"labels.{kind}.indptr" in self.state]
             labels = {kind: unpacked(self.state, f"labels.{kind}") for kind in kinds}
@@ -135,7 +135,7 @@ class TwoStage(Baseline):
 
     @property
     def boosters(self) -> list[lightgbm.Booster]:
-        """The trees of each fold."""
+        """Trees of each fold."""
         import lightgbm
 
         if not self._boosters:
@@ -146,7 +146,7 @@ class TwoStage(Baseline):
         return self._boosters
 
     def importance(self) -> dict[str, float]:
-        """Return the share of each feature in the gain of all trees, the largest first."""
+        """Return the share of each feature in the gain of all trees, in descending order."""
         gains = np.sum([booster.feature_importance("gain") for booster in self.boosters], axis=0)
         shares = gains / max(float(gains.sum()), 1e-12)
         named = dict(zip(feature_names(self.systems, self.content), shares.tolist(), strict=True))
@@ -159,7 +159,7 @@ class TwoStage(Baseline):
         return column_scorer(sp.csc_matrix((score.astype(np.float32), (row.astype(int), item.astype(int))), shape))
 
     def _scores(self, block: Candidates, queries: Queries) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return row, item and score of each candidate. A score is never 0, which stands for no score."""
+        """Return row, item and score of each candidate. A score is never 0, because 0 represents a missing score."""
         fold = self._fold_of(queries)[block.row]
         scores = np.zeros(len(block.row))
         for number, booster in enumerate(self.boosters):
@@ -170,7 +170,7 @@ class TwoStage(Baseline):
         return block.row, block.item, np.where(scores == 0, 1e-12, scores)
 
     def _fold_of(self, queries: Queries) -> np.ndarray:
-        """Return the fold of each query that is a validation playlist, -1 for the others: int64 [B]."""
+        """Return the fold of each query that is a validation playlist, -1 for other queries: int64 [B]."""
         if queries.rows is None or not len(queries):
             return np.full(len(queries), -1, np.int64)
         valid = self.state["valid"]
@@ -179,7 +179,7 @@ class TwoStage(Baseline):
         return np.where(valid[order][at] == queries.rows, self.state["fold"][order][at], -1)
 
     def save(self, directory: Path) -> None:
-        """Also save the systems whose candidates it ranks, each in a folder of its own."""
+        """Write the ranker, and each system that supplies candidates in a separate folder."""
         super().save(directory)
         entries = [
             {"name": name, "ranker": entry_name(ranker), "folder": str(folder)}

@@ -1,4 +1,4 @@
-"""Recall on validation playlists, for baselines that choose weights or stop by it."""
+"""Recall on validation playlists, for baselines that choose weights or stop training by it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from toolkit.ranker import Ranker
 
 
 def hidden_matrix(part: HeldOut) -> sp.csr_matrix:
-    """Return which tracks each playlist hides: float32 [B, V + 1] of zeros and ones."""
+    """Return the hidden tracks of each playlist: float32 [B, V + 1] of zeros and ones."""
     tracks, offsets = part.hidden()
     return sp.csr_matrix((np.ones(len(tracks), np.float32), tracks, offsets), (len(part), part.corpus.n_items + 1))
 
@@ -18,8 +18,8 @@ def hidden_matrix(part: HeldOut) -> sp.csr_matrix:
 def recalls(top: np.ndarray, hidden: sp.csr_matrix) -> np.ndarray:
     """Return the Recall@k of each playlist, over min(k, hidden): float64 [B].
 
-    - top: ids int [B, k], each listed once, 0 for none.
-    - hidden: as `hidden_matrix` returns it.
+    - top: ids int [B, k] without repetition, padded with 0.
+    - hidden: as returned by `hidden_matrix`.
     """
     rows = np.repeat(np.arange(len(top)), top.shape[1])
     hits = np.asarray(hidden[rows, top.ravel()]).reshape(top.shape).sum(axis=1)

@@ -1,1 +1,1 @@
-"""Ranking tracks and artists that nobody has played, by what they are."""
+"""Rankers of unplayed tracks and artists by content."""

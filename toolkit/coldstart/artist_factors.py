@@ -1,7 +1,7 @@
-"""Factors of artists in a corpus of tracks: the feedback of an artist is the sum over their tracks.
+"""Factors of artists in a corpus of tracks, from the summed feedback of each artist's tracks.
 
 Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", artist factors. An artist is a
-name of the corpus. A track of two artists therefore has a third artist, the two together.
+name in the corpus. A track by two artists therefore has a third artist, with both names.
 """
 
 from __future__ import annotations
@@ -34,9 +34,12 @@ class ArtistPlays(PlaylistSet):
 
 
 def of_tracks(store: FactorStore, spec: FactorSpec) -> np.ndarray:
-    """Return the factors of each track's artist, from the placements of `store`: float32 [V + 1, k].
+    """Return the factors of each track's artist: float32 [V + 1, k].
 
-    They are zero for artists without a placement. Raises `InputError` if no track has an artist.
+    - store: factor store of the training split.
+    - spec: settings of the factorisation.
+
+    Factors are zero for artists in no training playlist. Raises `InputError` if no track has an artist.
     """
     artists = store.train.corpus.artists
     if (artists < 0).all():

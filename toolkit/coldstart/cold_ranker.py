@@ -1,4 +1,4 @@
-"""What cold-start rankers share: factors of users by their plays, factors of tracks by their content, and scores."""
+"""Base class of cold-start rankers, with factors of users from plays and factors of tracks from content."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class FactorParams(BaselineParams):
 
 
 class ColdRanker(Baseline):
-    """Scores tracks by the product of a user's factors and a track's.
+    """Base class of rankers that score tracks by the product of user factors and track factors.
 
-    A user's factors are the fold-in of the seeds. A track's are its own if training has placements of it, else what the
-    subclass predicts from content. A track with neither cannot be ranked (-inf), nor can any track for a user without a
-    seed that has factors.
+    The factors of a user are the fold-in of the seeds. The factors of a track are fitted if the track is in a training
+    playlist, and otherwise predicted from content by the subclass. A track with neither cannot be ranked (-inf). For a
+    user without a seed that has factors, no track can be ranked.
 
-    State: items float32 [V + 1, k], known bool [V + 1] (placements in training), ranked bool [V + 1], and the settings
-    of the factorisation as JSON, uint8.
+    State: items float32 [V + 1, k], known bool [V + 1] (tracks in training playlists), ranked bool [V + 1], and the
+    settings of the factorisation as JSON, uint8.
     """
 
     Params: ClassVar[type[Parameters]] = FactorParams
@@ -46,7 +46,7 @@ class ColdRanker(Baseline):
 
     @abstractmethod
     def predict(self, data: TrainingData, factors: Factors) -> tuple[np.ndarray, np.ndarray]:
-        """Predict factors from `data.modalities`, learned from the tracks with `factors.known`.
+        """Predict factors from `data.modalities`, trained on the tracks in `factors.known`.
 
         Returns float32 [V + 1, k], and which tracks have a prediction, bool [V + 1]. Rows of other tracks are not used.
         """
@@ -60,7 +60,9 @@ class ColdRanker(Baseline):
         return self.assembled(factors, vectors, present)
 
     def assembled(self, factors: Factors, vectors: np.ndarray, present: np.ndarray) -> State:
-        """Return the fitted state of predicted vectors [V + 1, k]. Raises `InputError` if k is not the factors'."""
+        """Return the fitted state for predicted vectors [V + 1, k]. Raises `InputError` if their k is not that of
+        `factors`.
+        """
         if vectors.shape != factors.items.shape:
             raise InputError(
                 f"{self.name}: predicted vectors have {vectors.shape[1]} dimensions and must have k={factors.k}:"
@@ -73,14 +75,14 @@ class ColdRanker(Baseline):
         return {"items": items.astype(np.float32), "known": factors.known, "ranked": ranked, "spec": spec}
 
     def users(self, queries: Queries) -> tuple[np.ndarray, np.ndarray]:
-        """Return factors float32 [B, k] of the queries' users, and which users have any, bool [B]."""
+        """Return factors float32 [B, k] of the queries' users, and which users have factors, bool [B]."""
         if self._fold_in is None:
             spec = FactorSpec.model_validate_json(self.state["spec"].tobytes())
             self._fold_in = FoldIn(self.state["items"], self.state["known"], spec)
         return self._fold_in(queries.plays_matrix(self.n_items))
 
     def scored(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the factors by which tracks are scored, float32 [V + 1, k], and which are ranked, bool [V + 1]."""
+        """Return the factors used to score tracks, float32 [V + 1, k], and which tracks are ranked, bool [V + 1]."""
         return self.state["items"], self.state["ranked"]
 
     def scorer(self, queries: Queries) -> Scorer:
@@ -94,7 +96,7 @@ def check_content(name: str, data: TrainingData) -> None:
 
 
 def single_modality(name: str, modalities: dict[str, Modality]) -> Modality:
-    """Return the only modality. Raises `InputError` if there is another number of them."""
+    """Return the only modality. Raises `InputError` unless there is exactly one."""
     if len(modalities) != 1:
         raise InputError(
             f"{name} requires exactly 1 modality, but {len(modalities)} are set: set `modalities: […]` to a single name"
@@ -103,7 +105,7 @@ def single_modality(name: str, modalities: dict[str, Modality]) -> Modality:
 
 
 def factors_of(data: TrainingData, spec: FactorSpec | None) -> Factors:
-    """Return factors of the training split by the settings `spec`; None for those of the run."""
+    """Return the factors of the training split with the settings `spec`; None for the settings of the run."""
     store = data.factors or FactorStore(data.train, seed=data.seed, device=data.device)
     return store(spec)
 
@@ -111,7 +113,7 @@ def factors_of(data: TrainingData, spec: FactorSpec | None) -> Factors:
 def factor_scorer(users: np.ndarray, known: np.ndarray, items: np.ndarray, ranked: np.ndarray) -> Scorer:
     """Return a scorer by users [B, k] · items [V + 1, k].
 
-    - known: users with factors, bool [B]. For others no track can be ranked (-inf).
-    - ranked: items with factors, bool [V + 1]. Others cannot be ranked (-inf).
+    - known: users with factors, bool [B]. For other users no track can be ranked (-inf).
+    - ranked: items with factors, bool [V + 1]. Other items cannot be ranked (-inf).
     """
     return lambda ids: minus_inf_outside(np.asarray(users @ items[ids].T, np.float32), known, ranked[ids])

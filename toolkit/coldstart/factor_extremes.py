@@ -1,4 +1,4 @@
-"""The artists with the lowest and highest values of a factor, to see what it stands for.
+"""Artists with the lowest and highest values of a factor, which show the meaning of the factor.
 
 Source: van den Oord, Dieleman and Schrauwen, "Deep content-based music recommendation", 2013, appendix.
 """
@@ -11,11 +11,11 @@ import numpy as np
 def factor_ends(
     vectors: np.ndarray, owners: np.ndarray, *, factors: int, count: int
 ) -> list[tuple[int, np.ndarray, np.ndarray]]:
-    """Return the factors along which owners differ most, each with its `count` lowest and highest owners.
+    """Return the factors in which owners differ most, each with its `count` lowest and highest owners.
 
     - vectors: float [n, k], factors of tracks.
-    - owners: int [n], the owner of each row, such as its artist, 0…A − 1. An owner has the mean of their rows.
-    - factors: how many factors are returned.
+    - owners: int [n], the owner of each row, such as its artist, 0…A − 1. An owner has the mean of the rows.
+    - factors: number of factors to return.
 
     The lowest and the highest owner come first.
     """

@@ -1,10 +1,10 @@
-"""Weighted matrix factorisation of feedback, and its closed form for new users.
+"""Weighted matrix factorisation of feedback, with a closed form for new users.
 
-Source: Hu, Koren and Volinsky 2008, "Collaborative filtering for implicit feedback datasets": minimise
-Σ c_ui (p_ui − x_u · y_i)² + λ (Σ |x_u|² + Σ |y_i|²) over all users and items, where p is 1 for what was played, else 0.
-The confidence c = 1 + α log(1 + r / ε) of r plays is that of van den Oord, Dieleman and Schrauwen 2013, "Deep
-content-based music recommendation", section 3. Alternating least squares by `implicit` (MIT), whose matrix holds c
-itself where r > 0, not c − 1.
+Source: Hu, Koren and Volinsky 2008, "Collaborative filtering for implicit feedback datasets": minimise Σ c_ui (p_ui −
+x_u · y_i)² + λ (Σ |x_u|² + Σ |y_i|²) over all users and items, where p is 1 for played items and 0 otherwise. The
+confidence c = 1 + α log(1 + r / ε) for r plays is taken from van den Oord, Dieleman and Schrauwen 2013, "Deep
+content-based music recommendation", section 3. Alternating least squares are computed by `implicit` (MIT), whose matrix
+contains c where r > 0, not c − 1.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ class Factors:
 
 
 class FoldIn:
-    """Computes the factors of any user, exactly: x_u = (Yᵀ C_u Y + λ I)⁻¹ Yᵀ C_u p_u with fixed factors Y of items.
+    """Exact factors of any user with fixed item factors Y: x_u = (Yᵀ C_u Y + λ I)⁻¹ Yᵀ C_u p_u.
 
     - items: float32 [V + 1, k].
-    - known: rows of `items` that are used, bool [V + 1].
+    - known: rows of `items` to use, bool [V + 1].
     """
 
     def __init__(self, items: np.ndarray, known: np.ndarray, spec: FactorSpec) -> None:
@@ -70,7 +70,7 @@ class FoldIn:
         self._model.item_factors = np.where(known[:, None], items, np.float32(0))
 
     def __call__(self, plays: sp.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
-        """Return factors float32 [B, k] of users by their plays [B, V + 1], and who has any, bool [B]."""
+        """Return factors float32 [B, k] of users from their plays [B, V + 1], and which users have any, bool [B]."""
         plays = sp.csr_matrix(plays, dtype=np.float32, copy=True)
         plays.data *= self._known[plays.indices]
         confidence = confidence_of(plays, self._spec)
@@ -82,7 +82,7 @@ class FoldIn:
 def factorise(
     plays: sp.csr_matrix, spec: FactorSpec, *, seed: int = 0, device: str = "cpu", progress: Progress | None = None
 ) -> Factors:
-    """Factorise plays [n, V + 1]. Column 0 is padding.
+    """Return the factors of plays [n, V + 1], where column 0 is padding.
 
     - device: the device of the run. `spec.device` takes precedence.
     - progress: called with the iterations done, all iterations, and `factorise`.
@@ -120,7 +120,10 @@ def confidence_of(plays: sp.csr_matrix, spec: FactorSpec) -> sp.csr_matrix:
 
 
 def _one_thread() -> AbstractContextManager[object]:
-    """Keep BLAS to one thread, because `implicit` starts threads of its own. Raises `MissingPackage`."""
+    """Return a context that limits BLAS to one thread, because `implicit` starts its own threads.
+
+    Raises `MissingPackage`.
+    """
     limits: AbstractContextManager[object] = require("threadpoolctl", install=IMPLICIT.install).threadpool_limits(
         1, "blas"
     )
@@ -161,10 +164,10 @@ def _cpu_model(spec: FactorSpec, k: int, *, seed: int) -> AlternatingLeastSquare
 
 @dataclass
 class FactorStore:
-    """Computes the factors of one training split once for all systems of a run.
+    """Store of the factors of a training split, computed once for all systems of a run.
 
-    - spec: the settings of the run. A system may call the store with others.
-    - cache: folder in which factors are kept under a hash of the split and the settings; None to keep them in memory.
+    - spec: the settings of the run. A system may request factors with other settings.
+    - cache: folder for factors, stored under a hash of the split and the settings; None keeps them in memory.
     """
 
     train: PlaylistSet
@@ -176,7 +179,7 @@ class FactorStore:
     _held: tuple[FactorSpec, Factors] | None = None
 
     def __call__(self, spec: FactorSpec | None = None) -> Factors:
-        """Return the factors of the training split by `spec`; None for the settings of the run."""
+        """Return the factors of the training split with the settings `spec`; None for the settings of the run."""
         spec = spec or self.spec
         if self._held is None or self._held[0] != spec:
             self._held = spec, self._cached(spec)

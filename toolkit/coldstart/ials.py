@@ -1,7 +1,7 @@
-"""iALS: implicit matrix factorisation as a ranker of played tracks.
+"""iALS, implicit matrix factorisation as a ranker of played tracks.
 
-Hu, Koren and Volinsky 2008, "Collaborative filtering for implicit feedback datasets". When tuned well it is a strong
-baseline: Rendle, Krichene, Zhang and Koren 2022, "Revisiting the performance of iALS on item recommendation
+Hu, Koren and Volinsky 2008, "Collaborative filtering for implicit feedback datasets". With tuned settings it is a
+strong baseline: Rendle, Krichene, Zhang and Koren 2022, "Revisiting the performance of iALS on item recommendation
 benchmarks".
 """
 
@@ -27,8 +27,8 @@ class IALSParams(BaselineParams):
 class IALS(ColdRanker):
     """Ranks tracks by implicit matrix factorisation (iALS).
 
-    Score of a track: its factors times those of the seeds, folded in exactly. Tracks without a training placement are
-    not ranked.
+    Score of a track: its factors times the factors of the seeds, which are folded in exactly. Unplayed tracks are not
+    ranked.
     """
 
     name = "ials"

@@ -1,4 +1,4 @@
-"""Mean factors of a new track's artist or genres. Rankers that learn from content should beat them."""
+"""Mean factors of a new track's artist or genres, as a baseline for rankers that learn from content."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from toolkit.ranker import TrainingData
 
 
 class LabelMean(ColdRanker):
-    """Ranks new tracks by the mean factors of their labels.
+    """Base class of rankers of new tracks by the mean factors of their labels.
 
-    A track's factors are the mean over its labels of their centroids. The centroid of a label is the mean of the
-    factors of the training tracks that have it.
-
-    Labels that no training track has are left out. A track without other labels has no factors.
+    The factors of a track are the mean of its labels' centroids. The centroid of a label is the mean of the factors of
+    the training tracks with that label. Labels without training tracks are left out. A track without other labels has
+    no factors.
     """
 
     label: ClassVar[str]

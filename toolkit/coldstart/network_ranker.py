@@ -1,4 +1,4 @@
-"""Rankers by a network that predicts factors: what they share, and `mlp`, which has dense layers alone."""
+"""Rankers by a network that predicts factors: the shared base class, and `mlp` with dense layers only."""
 
 from __future__ import annotations
 
@@ -30,9 +30,11 @@ BLOCK = 1024
 class NetworkParams(FactorParams):
     """Parameters of the training.
 
-    - epochs, batch, lr: passes over the tracks, tracks in a step, learning rate.
-    - dropout: of the input of the last layer, in training.
-    - loss: `cosine`, of factors of length 1, or `squared`.
+    - epochs: passes over the tracks.
+    - batch: tracks in a step.
+    - lr: learning rate.
+    - dropout: dropout before the last layer in training.
+    - loss: `cosine`, on factors with unit norm, or `squared`.
     """
 
     epochs: int = Field(20, ge=1)
@@ -43,17 +45,18 @@ class NetworkParams(FactorParams):
 
 
 class NetworkRanker(ColdRanker):
-    """Predicts factors by a trunk and a linear layer, trained by Adam, by default on the cosine (Oramas et al. 2017).
+    """Base class of rankers that predict factors by a trunk and a linear layer.
 
-    A missing modality is an input of zeros. The network is trained on tracks with placements that have any modality,
-    and predicts for all tracks that have any.
+    The network is trained by Adam, by default on the cosine (Oramas et al. 2017). A missing modality is an input of
+    zeros. The network is trained on tracks in training playlists that have any modality, and predicts for all tracks
+    that have any.
     """
 
     Params: ClassVar[type[Parameters]] = NetworkParams
 
     @abstractmethod
     def _trunk(self, modalities: dict[str, Modality]) -> tuple[nn.Module, int]:
-        """Return an untrained network (n, sum of the modalities' sizes) -> (n, width), and the width.
+        """Return an untrained network (n, sum of the modalities' dimensions) -> (n, width), and the width.
 
         Its weights are drawn from torch's generator.
         """
@@ -98,7 +101,7 @@ class NetworkRanker(ColdRanker):
         return vectors, present
 
     def _identity(self, data: TrainingData, factors: Factors) -> str:
-        """Return a hash of what is learned, so that training resumes only its own checkpoints."""
+        """Return a hash of the training data and settings, which prevents resuming from other checkpoints."""
         arrays = [factors.items, *(modality.matrix for modality in data.modalities.values())]
         about = json.dumps([self.name, self.params.model_dump(mode="json"), list(data.modalities)]).encode()
         return combined(about, *(np.ascontiguousarray(array).data.cast("B") for array in arrays))
@@ -129,7 +132,8 @@ class MLPParams(NetworkParams):
 class MLP(NetworkRanker):
     """Ranks new tracks by factors that a small network predicts from all modalities.
 
-    Dense layers with ReLU over the columns of `concatenated_columns`. A missing modality is replaced by its mean.
+    The network has dense layers with ReLU over the columns of `concatenated_columns`. A missing modality is replaced by
+    its mean.
     """
 
     name = "mlp"

@@ -14,7 +14,7 @@ from toolkit.ranker import TrainingData
 class PredictedFactors(ColdRanker):
     """Ranks new tracks by factors that a supervised encoder predicted.
 
-    The prediction is its only modality.
+    The ranker requires the prediction as its only modality.
     """
 
     name = "predicted-factors"
@@ -30,11 +30,11 @@ class PredictedFactors(ColdRanker):
 
 
 class PredictedForAll(PredictedFactors):
-    """Ranks all tracks, including played ones, by predicted factors.
+    """Ranks all tracks, including played tracks, by predicted factors.
 
-    Source: WMF + regression of Lee et al., "Deep content-user embedding model for music recommendation", 2018, on
-    tracks with plays. For tracks without plays it is the same as `predicted-factors`. Users are folded in by the
-    tracks' own factors.
+    Source: WMF + regression in Lee et al., "Deep content-user embedding model for music recommendation", 2018, on
+    played tracks. For unplayed tracks the ranking is the same as `predicted-factors`. Users are folded in by the fitted
+    factors of the tracks.
 
     State: also predicted float32 [V + 1, k] and has_prediction bool [V + 1]. A track without a prediction is not ranked
     (-inf).

@@ -1,7 +1,7 @@
-"""Lower and upper bound of cold-start rankers: random factors, and factors of the test feedback itself.
+"""Lower and upper bound for cold-start rankers, by random factors and by factors of the test feedback.
 
-RANDOM and UPPER-BOUND of Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation",
-section 4, and of van den Oord et al. 2013, section 5.2.
+RANDOM and UPPER-BOUND of Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", section
+4, and of van den Oord et al. 2013, section 5.2.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from toolkit.ranker import TrainingData
 
 
 class RandomFactors(ColdRanker):
-    """Ranks tracks without placements by random factors, drawn with the random seed."""
+    """Ranks unplayed tracks by random factors, drawn with the random seed."""
 
     name = "random-factors"
     capabilities = replace(COLD_START, content="none", cold_tracks=False)
@@ -30,11 +30,11 @@ class RandomFactors(ColdRanker):
 
 
 class FactorUpperBound(ColdRanker):
-    """Ranks tracks by factors of the whole corpus, including hidden tracks: an oracle.
+    """Ranks tracks by factors of the whole corpus, including hidden tracks, as an oracle.
 
-    A perfect prediction of factors would be as good.
+    The ranking is that of a perfect prediction of factors.
 
-    State: also users float32 [P, k] of the corpus's playlists. A query that is not one of them is folded in.
+    State: also users float32 [P, k], the factors of the corpus's playlists. Other queries are folded in.
     """
 
     name = "factor-upper-bound"

@@ -1,4 +1,4 @@
-"""Ridge regression from the columns of all modalities to factors. The penalty is chosen on validation."""
+"""Ridge regression from the columns of all modalities to factors, with a penalty chosen on validation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ CHOSEN_ON = 2000
 class RidgeParams(FactorParams):
     """Parameters of the penalty.
 
-    - penalties: shares of the number of training tracks. Of several, the one with the best validation NDCG is used.
+    - penalties: candidate penalties as shares of the number of training tracks. The penalty with the best validation
+      NDCG is used.
     - select_k: cutoff of that NDCG.
     """
 
@@ -35,10 +36,8 @@ class RidgeParams(FactorParams):
 class Ridge(ColdRanker):
     """Ranks new tracks by factors that a ridge regression predicts from all modalities.
 
-    The weights are (XᵀX + λ n I)⁻¹ XᵀY, of centred columns X, see `concatenated_columns`, and centred factors Y of the
-    n tracks that have both.
-
-    Without a validation split the middle penalty is used.
+    The weights are (XᵀX + λ n I)⁻¹ XᵀY, with centred columns X (see `concatenated_columns`) and centred factors Y of
+    the n tracks that have both. Without a validation split the middle penalty is used.
     """
 
     name = "ridge"

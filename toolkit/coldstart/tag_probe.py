@@ -1,12 +1,13 @@
-"""Tag prediction from vectors of tracks: how well a simple classifier predicts tags, by the AUC of each tag.
+"""Tag prediction from track vectors by a simple classifier, measured by the AUC of each tag.
 
 Sources: van den Oord, Dieleman and Schrauwen, "Deep content-based music recommendation", 2013, section 5.4: logistic
-regression on factors and on bags of words for the 50 commonest tags, ten folds, AUC averaged over tags. Lee et al.,
-"Deep content-user embedding model for music recommendation", 2018: a network of two layers over vectors, 70 % of the
-tracks for training, 10 % for early stopping, 20 % for the test.
+regression on factors and on bags of words for the 50 most frequent tags, ten folds, AUC averaged over tags. Lee et al.,
+"Deep content-user embedding model for music recommendation", 2018: a network of two layers over vectors, with 70 % of
+the tracks for training, 10 % for early stopping and 20 % for the test.
 
-Differences from the papers: the penalty of the regression, which no paper states, is the same for all tags, of columns
-with standard deviation one. A fold whose tracks all have a tag, or all lack it, is left out of the tag's mean.
+Differences from the papers: the penalty of the regression, which neither paper states, is the same for all tags, with
+columns scaled to a standard deviation of one. A fold with only positive or only negative tracks for a tag is left out
+of the tag's mean.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ HIDDEN, EPOCHS, PATIENCE, BATCH, RATE = 256, 200, 10, 128, 1e-3
 class TagScores:
     """Results of a tag prediction.
 
-    - auc: of each tag, the mean over folds, float64 [t]; NaN if no fold can measure it.
-    - tested: number of tracks whose tags were predicted.
+    - auc: float64 [t], the mean over folds for each tag; NaN if no fold can measure the tag.
+    - tested: number of tracks with predicted tags.
     """
 
     auc: np.ndarray
@@ -39,12 +40,12 @@ class TagScores:
 
     @property
     def mean(self) -> float:
-        """Mean over tags, NaN if none can be measured."""
+        """Mean over tags; NaN if no tag can be measured."""
         return float(np.nanmean(self.auc)) if np.isfinite(self.auc).any() else float("nan")
 
 
 def predict_tags(vectors: np.ndarray, tags: np.ndarray, *, method: Method, seed: int) -> TagScores:
-    """Predict the tags of held-out tracks from those of other tracks.
+    """Predict the tags of held-out tracks from the tags of other tracks.
 
     - vectors: float [n, d].
     - tags: zeros and ones [n, t].
@@ -73,7 +74,10 @@ def predict_tags(vectors: np.ndarray, tags: np.ndarray, *, method: Method, seed:
 
 
 def areas(scores: np.ndarray, tags: np.ndarray) -> np.ndarray:
-    """Return the area under the ROC curve of each column: float64 [t]. Ties count half; NaN if all rows are alike."""
+    """Return the area under the ROC curve of each column: float64 [t].
+
+    Ties count half. The area is NaN if all rows of a column are identical.
+    """
     from scipy.stats import rankdata
 
     ranks = rankdata(scores, axis=0)

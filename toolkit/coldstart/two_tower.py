@@ -1,9 +1,9 @@
-"""Two towers: one network for the tracks that a user played, one for the content of candidates, trained by contrast.
+"""Two-tower ranker with a network for the tracks of a user and a network for the content of candidates.
 
-Like Yi et al. 2019, "Sampling-bias-corrected neural modeling for large corpus item recommendations": the other tracks
-of a batch are the negatives, and the log of its share of the placements is subtracted from the logit of each track. A
-user is the mean over their tracks. A played track is its content and its factors, a candidate its content alone, so
-that candidates with and without placements are comparable.
+As in Yi et al. 2019, "Sampling-bias-corrected neural modeling for large corpus item recommendations", the other tracks
+of a batch are the negatives, and the log of a track's share of all plays is subtracted from its logit. A user is the
+mean of the played tracks. A played track is represented by content and factors, a candidate by content alone, so played
+and unplayed candidates are comparable.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from toolkit.seeds import derived_seed, seeded_weights
 class TwoTowerParams(FactorParams):
     """Parameters of the towers and their training.
 
-    - dim: size of both towers' outputs, which have length 1.
-    - hidden: units of each layer before.
-    - temperature: divides the cosines.
-    - seeds: tracks of a list that are drawn to represent its user in training.
-    - batch: pairs of a list and its hidden track in a step.
+    - dim: dimension of both outputs, which have unit norm.
+    - hidden: units of each preceding layer.
+    - temperature: divisor of the cosines.
+    - seeds: tracks drawn from a playlist to represent its user in training.
+    - batch: pairs of a playlist and a hidden track in a step.
     """
 
     dim: int = Field(64, ge=1)
@@ -55,8 +55,8 @@ class TwoTowerParams(FactorParams):
 class TwoTower(Baseline):
     """Ranks tracks by the cosine between vectors of users and tracks, from two networks over content and factors.
 
-    Score: cosine of the user's vector and the track's. It is -inf for a track without content and for a user without a
-    known track.
+    Score: cosine of the user's vector and the track's vector, or -inf for a track without content and for a user
+    without a known track.
 
     State: items and queries float32 [V + 1, dim], ranked and heard bool [V + 1]: the tracks with such a vector.
     """
@@ -79,7 +79,7 @@ class TwoTower(Baseline):
     def _towers(
         self, data: TrainingData, content: np.ndarray, known: np.ndarray, ranked: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Train both towers. Returns vectors of candidates and of played tracks, float32 [V + 1, dim] each."""
+        """Train both towers, and return vectors of candidates and of played tracks, float32 [V + 1, dim] each."""
         import torch
 
         from toolkit.coldstart.two_tower_network import Towers

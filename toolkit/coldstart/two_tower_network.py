@@ -1,4 +1,4 @@
-"""The network of `two-tower`."""
+"""Network of the ranker `two-tower`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ BLOCK = 4096
 
 
 class Towers(TrainableNetwork):
-    """The towers of candidates and of played tracks.
+    """Towers of candidates and of played tracks.
 
     - content: inputs of candidates, float32 [V + 1, D].
     - known: inputs of played tracks, float32 [V + 1, D'].
-    - tracks: the tracks of all lists, one list after the other, int [placements].
+    - tracks: the tracks of all playlists, playlist by playlist, int [entries].
     - hidden, dim: units of the hidden layers and of the output.
-    - seeds: tracks of a list that are drawn to represent its user.
-    - temperature: divides the cosines.
+    - seeds: tracks drawn from a playlist to represent its user.
+    - temperature: divisor of the cosines.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Towers(TrainableNetwork):
     def losses(self, inputs: tuple[Tensor, ...], noise: Tensor, *, beta: float) -> dict[str, Tensor]:
         """Return the cross-entropy of each target among the targets of the batch.
 
-        - inputs: start and length of each list in `tracks`, and the position of its target there, int64 [b] each.
+        - inputs: start and length of each playlist in `tracks`, and the position of its target there, int64 [b] each.
         """
         starts, lengths, positions = inputs
         targets = self._of("tracks")[positions]
@@ -76,7 +76,7 @@ class Towers(TrainableNetwork):
 
     @torch.inference_mode()
     def all_tracks(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return vectors of all tracks as candidates, of length 1, and as played tracks: float32 [V + 1, dim] each."""
+        """Return vectors of all tracks as candidates (unit norm) and as played tracks: float32 [V + 1, dim] each."""
         items = torch.cat(
             [nn.functional.normalize(self.item(part), dim=1) for part in self._of("content").split(BLOCK)]
         )

@@ -1,7 +1,7 @@
-"""Session-kNN: the tracks of the training playlists that are most similar to the query.
+"""Session-kNN, a ranking by the training playlists most similar to the query.
 
-Jannach and Ludewig 2017, "When recurrent neural networks meet the neighborhood
-for session-based recommendation", section 3.2; cosine over sets of tracks.
+Jannach and Ludewig 2017, "When recurrent neural networks meet the neighborhood for session-based recommendation",
+section 3.2; cosine over sets of tracks.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ class SessionKNN(Baseline):
 
     Score of track i: the sum of cosine(query, p) over the query's nearest training playlists p that contain i.
 
-    Of equally similar playlists the earlier one is used. A track that is in none of the nearest ones cannot be ranked
-    (-inf).
+    Ties between playlists are broken by order. A track that is in no nearest playlist cannot be ranked (-inf).
     """
 
     name = "session-knn"
@@ -46,7 +45,7 @@ class SessionKNN(Baseline):
         return product_scorer(self._neighbours(queries.matrix(self.n_items), plays), plays)
 
     def _neighbours(self, shown: sp.csr_matrix, plays: sp.csr_matrix) -> sp.csr_matrix:
-        """Return cosines with the nearest playlists: float64 [B, P], at most `neighbours` stored in a row."""
+        """Return cosines with the nearest playlists: float64 [B, P], with at most `neighbours` stored in a row."""
         lengths = np.bincount(plays.indices, minlength=plays.shape[1])
         step = max(1, BLOCK_ENTRIES // max(1, plays.shape[1]))
         parts = [_cosines(shown[start : start + step], plays, lengths) for start in range(0, shown.shape[0], step)]
@@ -55,7 +54,7 @@ class SessionKNN(Baseline):
 
 
 def _cosines(shown: sp.csr_matrix, plays: sp.csr_matrix, lengths: np.ndarray) -> sp.csr_matrix:
-    """Return |q ∩ p| / sqrt(|q| |p|) of each query and each playlist that shares a track with it."""
+    """Return |q ∩ p| / sqrt(|q| |p|) for each query and each playlist that shares a track with it."""
     shared = (shown @ plays).tocsr()
     own = np.repeat(np.diff(shown.indptr), np.diff(shared.indptr))
     values = shared.data / np.sqrt(own * lengths[shared.indices].astype(np.float64))

@@ -1,4 +1,4 @@
-"""What VSKNN, STAN and VSTAN share: similar training playlists vote for their tracks, with weights by position.
+"""Base class of VSKNN, STAN and VSTAN, in which similar training playlists vote for their tracks.
 
 Each seed that a query shares with a training playlist adds to their similarity, by its position in the query. The
 tracks of the most similar playlists are scored by their distance to the last shared seed.
@@ -26,15 +26,14 @@ BLOCK_ENTRIES = 4_000_000
 
 @dataclass(frozen=True)
 class SharedSeeds:
-    """Seeds that queries share with training playlists, one entry each.
+    """Seeds that queries share with training playlists, with an entry for each shared seed.
 
-    Entries are in order of query and playlist. The last seed of the query that a playlist shares is the last of its
-    entries. All arrays are [m].
+    Entries are sorted by query, playlist and position in the query. All arrays are [m].
 
     - row: query.
     - playlist: training playlist.
-    - back: how many seeds follow it in the query, from 0.
-    - position: its position in the training playlist, from 1.
+    - back: number of seeds that follow in the query, from 0.
+    - position: position in the training playlist, from 1.
     - length: number of seeds of the query.
     """
 
@@ -46,14 +45,14 @@ class SharedSeeds:
 
 
 class SessionNeighbours(Baseline):
-    """Scores a track by the sum over the nearest playlists n that hold it of similarity · trust · decay · idf.
+    """Base class of rankers that sum similarity · trust · decay · idf over the nearest playlists with a track.
 
-    Subclasses define the summand of a shared seed (`counts`), the similarity of their sum (`similar`), the weight of a
+    Subclasses define the summand of a shared seed (`counts`), the similarity from the sum (`similar`), the weight of a
     neighbour by its last shared seed (`trust`) and the decay of its tracks with the distance from that seed (`reach`).
 
-    Of equally similar playlists the earlier one is used. A track that no neighbour holds cannot be ranked (-inf).
+    Ties between playlists are broken by order. A track that is in no neighbour cannot be ranked (-inf).
 
-    State: plays, tracks by playlists, the position of each placement in its playlist from 1; idf float32 [V + 1].
+    State: plays, tracks by playlists, with the position of each track in its playlist from 1; idf float32 [V + 1].
     """
 
     def learn(self, data: TrainingData) -> State:
@@ -72,19 +71,19 @@ class SessionNeighbours(Baseline):
 
     @abstractmethod
     def counts(self, shared: SharedSeeds) -> np.ndarray:
-        """Return what each shared seed adds to the similarity: float64 [m]."""
+        """Return the summand of each shared seed in the similarity: float64 [m]."""
 
     @abstractmethod
     def similar(self, sums: np.ndarray, query: np.ndarray, playlist: np.ndarray) -> np.ndarray:
-        """Return the similarity of pairs, from the sums of `counts` and the lengths of both: float64 [p]."""
+        """Return the similarity of pairs, from the sums of `counts` and the lengths of both playlists: float64 [p]."""
 
     def trust(self, back: np.ndarray) -> np.ndarray | float:
-        """Return the weight of a neighbour by the number of seeds that follow the last shared one: [p]."""
+        """Return the weight of a neighbour by the number of seeds that follow the last shared seed: [p]."""
         return 1.0
 
     @property
     def reach(self) -> float | None:
-        """The distance in tracks from the last shared seed over which weights fall to 1/e; None if they do not fall."""
+        """Distance in tracks from the last shared seed at which weights fall to 1/e; None for no decay."""
         return None
 
     def scorer(self, queries: Queries) -> Scorer:
@@ -95,7 +94,7 @@ class SessionNeighbours(Baseline):
         return column_scorer(whole, self.state["idf"])
 
     def _scores(self, queries: Queries, plays: sp.csr_matrix, of_playlist: sp.csr_matrix) -> Iterator[sp.csr_matrix]:
-        """Yield the scores of all tracks that neighbours hold, float32 [b, V + 1], for a few queries at a time."""
+        """Yield the scores of all tracks in neighbours, float32 [b, V + 1], for a few queries at a time."""
         shared = shared_seeds(queries, plays)
         key = shared.row * plays.shape[1] + shared.playlist
         pairs, first = np.unique(key, return_index=True)
@@ -120,8 +119,8 @@ class SessionNeighbours(Baseline):
     def _summed(self, weights: sp.csr_matrix, position: np.ndarray, of_playlist: sp.csr_matrix) -> sp.csr_matrix:
         """Sum the votes of neighbours for tracks: [b, V + 1].
 
-        - weights: of neighbours, [b, P].
-        - position: of the last shared seed in each stored neighbour, [entries].
+        - weights: weights of neighbours, [b, P].
+        - position: position of the last shared seed in each stored neighbour, [entries].
         """
         entry, at = _entries_of_rows(of_playlist, weights.indices)
         values = weights.data[entry]
@@ -134,7 +133,10 @@ class SessionNeighbours(Baseline):
 
 
 def shared_seeds(queries: Queries, plays: sp.csr_matrix) -> SharedSeeds:
-    """Find the queries' seeds in the training playlists `plays` [V + 1, P]. A repeated seed counts where it is last."""
+    """Return the queries' seeds in the training playlists `plays` [V + 1, P].
+
+    A repeated seed counts at its last position.
+    """
     lengths = queries.lengths
     rows = np.repeat(np.arange(len(queries)), lengths)
     back = np.repeat(queries.offsets[1:], lengths) - 1 - np.arange(len(queries.seeds))
@@ -147,7 +149,7 @@ def shared_seeds(queries: Queries, plays: sp.csr_matrix) -> SharedSeeds:
 
 
 def _blocks(queries: Queries, plays: sp.csr_matrix) -> Iterator[Queries]:
-    """Cut the queries into blocks with a bounded number of shared seeds."""
+    """Yield blocks of queries with a bounded number of shared seeds."""
     playlists = np.append(np.diff(plays.indptr)[queries.seeds], 0)
     costs = np.zeros(0)
     if len(queries):
@@ -161,7 +163,7 @@ def _last_occurrences(keys: np.ndarray) -> np.ndarray:
 
 
 def _entries_of_rows(matrix: sp.csr_matrix, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the stored entries of some rows, one row after the other: index into `rows` and into `matrix.data`."""
+    """Return the stored entries of some rows, row by row, as an index into `rows` and into `matrix.data`."""
     sizes = np.diff(matrix.indptr)[rows]
     entry = np.repeat(np.arange(len(rows)), sizes)
     return entry, np.arange(len(entry)) - (np.cumsum(sizes) - sizes)[entry] + matrix.indptr[rows][entry]

@@ -1,4 +1,4 @@
-"""STAN and VSTAN: session-kNN with decays by position.
+"""STAN and VSTAN, session-kNN with decays by position.
 
 STAN: Garg et al. 2019, "Sequence and time aware neighborhood for session-based recommendations", SIGIR, section 3.
 VSTAN: Ludewig, Mauro, Latifi and Jannach 2021, "Empirical analysis of session-based recommendation algorithms", UMUAI
@@ -30,9 +30,9 @@ class STAN(SessionNeighbours):
     """Ranks the tracks of similar training playlists; early seeds, and tracks far from a shared seed, count less.
 
     Similarity: Σ exp(-back / λ1) over shared seeds, divided by sqrt(|q| |n|), where `back` is the number of seeds that
-    follow. A neighbour's tracks count exp(-distance / λ3), by their distance from the last shared seed.
+    follow. The weight of a neighbour's tracks is exp(-distance / λ3), with the distance from the last shared seed.
 
-    λ2, the decay with a neighbour's age, is left out: training playlists have no common clock.
+    λ2, the decay with a neighbour's age, is left out, because training playlists have no common clock.
     """
 
     name = "stan"
@@ -64,7 +64,8 @@ class VSTANParams(STANParams):
 class VSTAN(STAN):
     """Ranks tracks as STAN does; neighbours that share a late seed, and rare tracks, count more.
 
-    STAN's scores, times exp(-back / `latest`) of the last seed that a neighbour shares, and times the track's idf.
+    The score is STAN's score times exp(-back / `latest`) for the last seed that a neighbour shares, times the track's
+    idf.
     """
 
     name = "vstan"

@@ -1,4 +1,4 @@
-"""VSKNN: session-kNN that gives later seeds more weight.
+"""VSKNN, session-kNN with larger weights for later seeds.
 
 Ludewig and Jannach 2018, "Evaluation of session-based recommendation algorithms", UMUAI 28, section 3.2.2 (V-SKNN).
 """
@@ -30,8 +30,8 @@ class VSKNN(SessionNeighbours):
 
     Similarity: the sum of the shared seeds' weights, divided by the square root of the playlist's length.
 
-    The published method does not divide by the length, which favours long playlists. The sessions of shops are all
-    short.
+    The published method does not divide by the length, which favours long playlists. The shop sessions of the paper are
+    all short.
     """
 
     name = "vsknn"

@@ -1,7 +1,7 @@
-"""RecBole's GRU4Rec as it ships, under RecBole's own trainer.
+"""RecBole's unmodified GRU4Rec, trained by RecBole's own trainer.
 
-Hidasi et al. 2016, "Session-based recommendations with recurrent neural networks", with the data augmentation of Tan
-et al. 2016, "Improved recurrent neural networks for session-based recommendations", and full cross-entropy.
+Hidasi et al. 2016, "Session-based recommendations with recurrent neural networks", with the data augmentation of Tan et
+al. 2016, "Improved recurrent neural networks for session-based recommendations", and full cross-entropy.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class GRU4RecParams(StockTraining):
-    """RecBole's defaults."""
+    """Settings of GRU4Rec, with RecBole's defaults."""
 
     embedding_size: int = Field(64, ge=1)
     hidden_size: int = Field(128, ge=1)
@@ -30,7 +30,7 @@ class GRU4RecParams(StockTraining):
 
 
 class StockGRU4Rec(StockRanker):
-    """Ranks tracks by RecBole's GRU4Rec as it ships.
+    """Ranks tracks by RecBole's unmodified GRU4Rec.
 
     A GRU reads the last seeds. Its last state, projected to the size of the embeddings, is compared with the embedding
     of every track.

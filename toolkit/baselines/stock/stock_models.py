@@ -1,15 +1,13 @@
-"""RecBole's SASRec and BERT4Rec as they ship, trained by RecBole's own trainer: the reference of the other models.
+"""RecBole's unmodified SASRec and BERT4Rec, trained by RecBole's own trainer, as a reference for other models.
 
-Zhao et al., "RecBole", CIKM 2021 (version 1.2.1, MIT). Its defaults are kept: 300
-epochs at most, batches of 2048 prefix rows, early stopping on MRR@10 of the
-next track. Tracks without a training placement stay in its softmax as
-negatives. They are ranked by their random initial vector, which training
-pushes away: kept as it ships. Rankers of one base with the same `workdir`
-train once.
+Zhao et al., "RecBole", CIKM 2021 (version 1.2.1, MIT). RecBole's defaults are kept: 300 epochs at most, batches of 2048
+prefix rows, and early stopping on MRR@10 of the next track. Unplayed tracks remain in the softmax as negatives. They
+are ranked by their random initial vector, which training pushes away, as in RecBole. Rankers with the same base model
+and `workdir` are trained once.
 
-`recbole-bert4rec-fixed` is the same trained model, queried correctly. RecBole
-drops a playlist's earliest track even if there is room for it, so all
-playlists with one seed have the same ranking. Here only a full window shifts.
+`recbole-bert4rec-fixed` is the same trained model, queried correctly. RecBole drops the earliest track of every
+playlist, so all playlists with one seed have the same ranking. The fixed ranker drops it only if the playlist exceeds
+the window.
 """
 
 from __future__ import annotations
@@ -51,7 +49,7 @@ SCORES_HELD = 4
 
 
 class StockTraining(BaselineParams):
-    """Settings of a stock model's training."""
+    """Training settings of a stock model."""
 
     epochs: int = Field(300, ge=1)
     stopping_step: int = Field(10, ge=0, description="validations without improvement before it stops")
@@ -66,7 +64,7 @@ class StockTraining(BaselineParams):
     )
 
     def settings(self) -> dict[str, object]:
-        """Return the settings by RecBole's names."""
+        """Return the settings with RecBole's names."""
         return {
             "epochs": self.epochs,
             "stopping_step": self.stopping_step,
@@ -77,7 +75,7 @@ class StockTraining(BaselineParams):
 
 
 class StockParams(StockTraining):
-    """Settings of a stock transformer. None keeps RecBole's default of that model."""
+    """Settings of a stock transformer. None keeps the model's default in RecBole."""
 
     hidden_size: int = Field(64, ge=2)
     layers: int = Field(2, ge=1)
@@ -99,9 +97,9 @@ class StockParams(StockTraining):
 
 
 class StockRanker(Baseline):
-    """A model of RecBole under RecBole's own trainer. The fitted state is its state_dict.
+    """Base class of RecBole's models under RecBole's own trainer, with the model's state_dict as fitted state.
 
-    `curve` has loss, validation (MRR@10 of the next track) and seconds of each epoch.
+    `curve` has loss, validation (MRR@10 of the next track) and seconds for each epoch.
     """
 
     capabilities = Capabilities(kind="neural")
@@ -122,10 +120,10 @@ class StockRanker(Baseline):
         self._built: SequentialRecommender | None = None
 
     def fit(self, data: TrainingData) -> Self:
-        """Train, or resume from the checkpoint in `data.workdir` if it is of the same parameters, seed and data.
+        """Train, or resume from a checkpoint in `data.workdir` with the same parameters, seed and data.
 
-        Raises `InputError` if the split has no pair of tracks, if its prefix
-        rows need more memory than `memory_gb`, or a step more than is free.
+        Raises `InputError` if no playlist has two tracks, if the prefix rows require more memory than `memory_gb`, or
+        if a step requires more than the free memory.
         """
         self._device, self._built = devices.device(data.device), None
         return super().fit(data)
@@ -194,7 +192,7 @@ class StockRanker(Baseline):
         return self._built
 
     def scorer(self, queries: Queries) -> Scorer:
-        """Score by the model's state after the last `max_length` seeds; -inf for queries that it cannot read."""
+        """Return a scorer by the model's state after the last `max_length` seeds; -inf for unreadable queries."""
         import torch
 
         weight, bias = self.model.item_embedding.weight.detach(), getattr(self.model, "output_bias", None)
@@ -231,11 +229,11 @@ class StockRanker(Baseline):
 
     @property
     def _targets(self) -> int:
-        """Targets of a row, each of which is scored against the whole catalogue."""
+        """Number of targets of a row, each scored against the whole catalogue."""
         return 1
 
     def memory_problem(self, train: PlaylistSet, device: str) -> str:
-        """See `Ranker.memory_problem`. It is a lower bound, by the scores of one step."""
+        """Return a message if a step exceeds the free memory, by a lower bound. See `Ranker.memory_problem`."""
         n_items = train.corpus.n_items
         rows = min(self.params.train_batch_size, int(np.maximum(train.lengths - 1, 0).sum()))
         need, free = SCORES_HELD * 4 * rows * self._targets * n_items, free_memory(device)
@@ -249,7 +247,7 @@ class StockRanker(Baseline):
 
     @abstractmethod
     def _states(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Return hidden states as the model's own `full_sort_predict` does: [B, T], [B] -> [B, H]."""
+        """Return hidden states like the model's own `full_sort_predict`: [B, T], [B] -> [B, H]."""
 
     def save(self, directory: Path) -> None:
         super().save(directory)
@@ -264,7 +262,7 @@ class StockRanker(Baseline):
 
 
 class StockSASRec(StockRanker):
-    """Ranks tracks by RecBole's SASRec as it ships.
+    """Ranks tracks by RecBole's unmodified SASRec.
 
     Kang and McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018.
     """
@@ -278,7 +276,7 @@ class StockSASRec(StockRanker):
 
 
 class StockBERT4Rec(StockRanker):
-    """Ranks tracks by RecBole's BERT4Rec as it ships, which drops the earliest seed.
+    """Ranks tracks by RecBole's unmodified BERT4Rec, which drops the earliest seed.
 
     Sun et al., "BERT4Rec", CIKM 2019.
     """
@@ -307,9 +305,8 @@ class StockBERT4Rec(StockRanker):
 class FixedBERT4Rec(StockBERT4Rec):
     """Ranks tracks by RecBole's BERT4Rec, queried with every seed that fits.
 
-    The mask comes after the last seed.
-
-    If `recbole-bert4rec` is fitted with the same parameters in the same run, its model is used and not trained again.
+    The mask comes after the last seed. If `recbole-bert4rec` is fitted with the same parameters in the same run, its
+    model is reused without further training.
     """
 
     name = "recbole-bert4rec-fixed"

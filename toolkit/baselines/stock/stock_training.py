@@ -1,4 +1,4 @@
-"""RecBole's own trainer with its steps and its early stopping, and with our checkpoints and a time limit."""
+"""RecBole's own trainer with its steps and early stopping, and with our checkpoints and a time limit."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ log = logging.getLogger(__name__)
 
 
 class _TimeIsUp(Exception):
-    """Leaves RecBole's loop between two steps."""
+    """Signal that ends RecBole's loop between two steps."""
 
 
 class _MaskedBatches:
-    """The batches of an epoch without those that have nothing to predict.
+    """Batches of an epoch that have at least one target.
 
-    RecBole's BERT4Rec does not count a mask at position 0. If a batch has no
-    other one (a few short rows at the end of an epoch), its loss is 0 / 0 and its trainer stops.
+    RecBole's BERT4Rec does not count a mask at position 0. A batch without other masks, such as a few short rows at the
+    end of an epoch, has the loss 0 / 0 and stops RecBole's trainer.
     """
 
     def __init__(self, batches: bridge.TrainDataLoader) -> None:
@@ -42,12 +42,12 @@ class _MaskedBatches:
 
 
 class StockTrainer(bridge.Trainer):
-    """RecBole's trainer for one model and one split.
+    """RecBole's trainer for a model and a split.
 
     - identity: hash of parameters, seed and data. A checkpoint with another hash is not read.
-    - path: checkpoint, written after every epoch and read if it exists. A fit that was killed and resumed ends with the
-      same weights as one that was not.
-    - max_seconds: no step starts later by `clock`. Seconds before a resume count.
+    - path: checkpoint, written after every epoch and read if it exists. A killed and resumed fit ends with the same
+      weights as an uninterrupted fit.
+    - max_seconds: limit by `clock` after which no step starts. Seconds before a resume count.
     - on_step: called after each step with the steps done, all steps, and the epoch.
     """
 
@@ -71,7 +71,7 @@ class StockTrainer(bridge.Trainer):
         self.finished = False
 
     def run(self, train: bridge.TrainDataLoader, valid: bridge.FullSortEvalDataLoader | None) -> None:
-        """Train as RecBole does. The model then has the best weights."""
+        """Train as RecBole does, then restore the best weights."""
         self._spent = 0.0
         self._resume(train)
         self._begin = self.clock()
@@ -94,7 +94,7 @@ class StockTrainer(bridge.Trainer):
 
     @property
     def underfit(self) -> bool:
-        """Whether training was cut short, or the last epoch was the best."""
+        """Whether training was cut short or the last epoch was the best."""
         return self.time_is_up or bool(self.best_valid_result and self.cur_step == 0)
 
     def _train_epoch(
@@ -130,7 +130,10 @@ class StockTrainer(bridge.Trainer):
         self._write(epoch)
 
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **_: object) -> None:
-        """Keep the weights. RecBole calls this when validation improves, and after every epoch without validation."""
+        """Keep the weights.
+
+        RecBole calls this method when validation improves, or after every epoch without validation.
+        """
         self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
         if "valid" not in self.curve[-1] and self.best_valid_score in (float("inf"), float("-inf")):
             self._write(epoch)
@@ -184,7 +187,7 @@ class StockTrainer(bridge.Trainer):
 
 
 def _random_state(shuffling: torch.Generator) -> dict[str, torch.Tensor]:
-    """Return the state of each generator of training: torch's (dropout), Python's (masks), the loader's (order)."""
+    """Return the states of torch's generator (dropout), Python's (masks) and the loader's (order)."""
     state = {
         "torch": torch.get_rng_state(),
         "python": torch.tensor(random.getstate()[1]),
