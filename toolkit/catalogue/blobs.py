@@ -6,9 +6,10 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, overload
+from typing import overload
 
 from toolkit.errors import InputError, SegueError
 
@@ -58,7 +59,7 @@ class BlobStore:
                 key = hashlib.file_digest(file, "sha256").hexdigest()
                 if key not in self:
                     file.seek(0)
-                    self._write(key, _chunks(file))
+                    self._write(key, iter(lambda: file.read(_CHUNK), b""))
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
         return key
@@ -84,17 +85,12 @@ class BlobStore:
             raise
 
 
-def _chunks(file: IO[bytes]) -> Iterator[bytes]:
-    while chunk := file.read(_CHUNK):
-        yield chunk
-
-
+@dataclass(frozen=True, eq=False)
 class BlobValues(Sequence[bytes]):
     """Contents of many blobs, each read when it is indexed: tens of thousands of covers do not fill the memory."""
 
-    def __init__(self, store: BlobStore, keys: Sequence[str]) -> None:
-        self.store = store
-        self.keys = keys
+    store: BlobStore
+    keys: Sequence[str]
 
     def __len__(self) -> int:
         return len(self.keys)

@@ -211,13 +211,14 @@ def best_values(
         if owner in chosen and (owner not in best or merit > best[owner][0]):
             best[owner] = (merit, kind, value, allowed)
     return {
-        owner: SourcedValue(kind, _decoded(kind, value), merit[2], allowed)
+        owner: SourcedValue(
+            kind,
+            np.array(msgspec.json.decode(value), dtype=np.float32) if kind == "vector" else value,
+            merit[2],
+            allowed,
+        )
         for owner, (merit, kind, value, allowed) in best.items()
     }
-
-
-def _decoded(kind: str, value: str) -> str | np.ndarray:
-    return np.array(msgspec.json.decode(value), dtype=np.float32) if kind == "vector" else value
 
 
 def fetch(connection: Connection, query: Select[Any], column: ColumnElement[str], ids: Sequence[str]) -> Iterator[Any]:

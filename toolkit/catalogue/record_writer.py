@@ -60,7 +60,8 @@ def prepare(records: Iterable[Record], put: PutBlob) -> RowBatch:
     batch, now = RowBatch(), time.time()
     for record in records:
         if isinstance(record, PlaylistRecord):
-            batch.tables[PLAYLISTS][record.id] = _playlist_row(record)
+            own = {name: getattr(record, name) for name in ("id", "title", "description", "group", "split")}
+            batch.tables[PLAYLISTS][record.id] = {**own, "length": len(record.tracks)}
         else:
             _add_track(batch, record, put, now)
     return batch
@@ -87,17 +88,6 @@ def write(connection: Connection, batch: RowBatch) -> None:
         connection.execute(insert(TRACK_ARTISTS), rows)
     for table, values in batch.tables.items():
         upsert(connection, table, list(values.values()), merge=table in (TRACKS, ARTISTS, ALBUMS))
-
-
-def _playlist_row(record: PlaylistRecord) -> Row:
-    return {
-        "id": record.id,
-        "title": record.title,
-        "description": record.description,
-        "group": record.group,
-        "split": record.split,
-        "length": len(record.tracks),
-    }
 
 
 def _add_track(batch: RowBatch, record: TrackRecord, put: PutBlob, now: float) -> None:

@@ -82,14 +82,13 @@ class JsonlReader(FileReader):
         missing = self._named()
         for where, line in self._objects(self.path):
             missing -= line.keys()
-            tracks = self._tracks(line, where, parser)
-            if tracks is None:
-                continue
+            playlist, tracks = self._playlist(line, where, parser) or (None, [])
             for track in tracks:
-                if isinstance(track, TrackRecord) and track.id not in seen:
+                if track.id not in seen:
                     seen.add(track.id)
                     yield track
-            yield self._playlist(line, [track.id if isinstance(track, TrackRecord) else track for track in tracks])
+            if playlist is not None:
+                yield playlist
         if missing:
             raise _missing_key(self.path, missing, "the reader's options")
 
@@ -134,29 +133,21 @@ class JsonlReader(FileReader):
         options = {"playlist_title", "description", "group", "split", "time"} & self.params.model_fields_set
         return {getattr(self.params, option) for option in options} - {None}
 
-    def _playlist(self, line: Line, tracks: list[str]) -> PlaylistRecord:
+    def _playlist(self, line: Line, where: str, parser: TrackParser) -> tuple[PlaylistRecord, list[TrackRecord]] | None:
+        """A playlist, and those of its tracks that the line describes; None for a line that is not a playlist."""
         params = self.params
-        keys = params.playlist_title, params.description, params.group, params.split
-        title, description, group, split = (cell_text(line.get(key)) for key in keys)
-        time = cell_text(line.get(params.time)) if params.time is not None else None
-        when = NO_TIME if time is None else to_seconds(time)
-        assert when is not None  # `_tracks` has read it
-        return PlaylistRecord(
-            cell_text(line[params.playlist]) or "", tracks, title, description, group, split, time=when
-        )
-
-    def _tracks(self, line: Line, where: str, parser: TrackParser) -> list[TrackRecord | str] | None:
-        """Ids and descriptions; None for a line that is not a playlist."""
-        params = self.params
-        for key in (params.playlist, params.playlist_title, params.description, params.group, params.split):
+        keys = params.playlist, params.playlist_title, params.description, params.group, params.split
+        for key in keys:
             if (fault := text_fault(line.get(key))) is not None:
                 self.bad(where, f"{key!r}{fault}")
                 return None
         time = cell_text(line.get(params.time)) if params.time is not None else None
-        if time is not None and to_seconds(time) is None:
+        if (when := NO_TIME if time is None else to_seconds(time)) is None:
             self.bad(where, f"{params.time!r}={shortened(time)} {TIME_RULE}")
             return None
-        if cell_text(line.get(key := params.playlist)) is None:
+        name, title, description, group, split = (cell_text(line.get(key)) for key in keys)
+        if name is None:
+            key = params.playlist
             missing = f"has no {key!r} (option playlist): {nearest(key, list(line))}"
             self.bad(where, f"has an empty {key!r}" if key in line else missing)
             return None
@@ -164,8 +155,10 @@ class JsonlReader(FileReader):
         if not isinstance(listed, list):
             self.bad(where, f"{params.items!r} must be a list of tracks (option items)")
             return None
-        tracks = [self._track(item, f"{where}, track {index}", parser) for index, item in enumerate(listed)]
-        return [track for track in tracks if track is not None]
+        read = [self._track(item, f"{where}, track {index}", parser) for index, item in enumerate(listed)]
+        ids = [track if isinstance(track, str) else track.id for track in read if track is not None]
+        described = [track for track in read if isinstance(track, TrackRecord)]
+        return PlaylistRecord(name, ids, title, description, group, split, time=when), described
 
     def _track(self, item: object, where: str, parser: TrackParser) -> TrackRecord | str | None:
         if isinstance(item, dict):

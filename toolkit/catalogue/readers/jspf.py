@@ -56,7 +56,7 @@ class JspfReader(SharedPlaylistReader):
         return Sheet(tracks, playlist.title, playlist.annotation, playlist.date)
 
     def _entry(self, track: _Track, where: str) -> Entry:
-        about = (track.title, track.creator, track.album, track.duration)
+        about = (track.title, track.creator, track.album, track.duration / 1000 if track.duration else None)
         return Entry(_listed(track.identifier), _listed(track.location), *about, self._time(track.extension, where))
 
     def _time(self, extension: object, where: str) -> int:

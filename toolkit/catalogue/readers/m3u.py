@@ -8,38 +8,24 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.catalogue.readers.ids import by_location, local_path, recognised
-from toolkit.catalogue.readers.open_files import files_of, has_ending, is_file, read_bytes
-from toolkit.catalogue.readers.reader import FileReader, ReaderParams
-from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
+from toolkit.catalogue.readers.ids import local_path
+from toolkit.catalogue.readers.open_files import has_ending, is_file, read_bytes
+from toolkit.catalogue.readers.shared_playlist import Entry, SharedPlaylistParams, SharedPlaylistReader, Sheet
+from toolkit.catalogue.records import Field
 
-ENDINGS = (".m3u", ".m3u8")
 _EXTINF = re.compile(r"\s*(-?\d+(?:\.\d+)?)[^,]*(?:,(.*))?")
 
 
-class M3uParams(ReaderParams):
+class M3uParams(SharedPlaylistParams):
     """audio: copy the audio files into the catalogue's blobs, as field `audio`."""
 
     audio: bool = False
     source: str = "m3u"
-    train_allowed: bool | None = None
 
 
-@dataclass
-class _About:
-    """Directives since the last entry. `album` is kept until the next `#EXTALB`."""
-
-    duration: float | None = None
-    title: str | None = None
-    artist: str | None = None
-    album: str | None = None
-
-
-class M3uReader(FileReader):
+class M3uReader(SharedPlaylistReader):
     """Reads M3U and M3U8 files with one playlist per file.
 
     A playlist's id is the path of its file, relative to the path that is read.
@@ -48,37 +34,32 @@ class M3uReader(FileReader):
     name = "m3u"
     Params = M3uParams
     params: M3uParams
-
-    @classmethod
-    def recognises(cls, path: Path) -> bool:
-        return has_ending(path, ".m3u", ".m3u8") or (path.is_dir() and any(path.rglob("*.m3u*")))
-
-    def check_source(self) -> None:
-        files_of(self.path, *ENDINGS)
+    endings = (".m3u", ".m3u8")
 
     def fields_offered(self) -> set[str]:
-        return {"title", "artist", "album", "duration", *(["audio"] if self.params.audio else [])}
+        return super().fields_offered() | ({"audio"} if self.params.audio else set())
 
-    def _read(self) -> Iterator[Record]:
-        root = self.path if self.path.is_dir() else self.path.parent
-        seen: set[str] = set()
-        for file in files_of(self.path, *ENDINGS):
-            text = self._text(file)
-            if text is None:
-                continue
-            title, tracks = file.stem, []
-            for entry in self._entries(text, file, root):
-                if isinstance(entry, str):
-                    title = entry
-                    continue
-                tracks.append(entry.id)
-                if entry.id not in seen:
-                    seen.add(entry.id)
-                    yield entry
-            if tracks:
-                yield PlaylistRecord(file.relative_to(root).as_posix(), tracks, title)
-            else:
-                self.bad(str(file), "lists no track")
+    def parse(self, file: Path) -> Sheet | None:
+        text = self._text(file)
+        if text is None:
+            return None
+        sheet, about = Sheet([]), Entry()  # directives since the last entry
+        for number, line in enumerate(text.splitlines(), start=1):
+            line = line.strip()
+            if line.upper().startswith("#PLAYLIST:"):
+                sheet.title = line[10:].strip()
+            elif line.startswith("#"):
+                self._directive(line, about, f"{file}, line {number}")
+            elif line:
+                sheet.tracks.append(_entry(line, about))
+                about = Entry(album=about.album)  # kept until the next #EXTALB
+        return sheet
+
+    def fields_of(self, entry: Entry, file: Path) -> dict[str, Field]:
+        params, written = self.params, local_path(entry.locations[0])
+        if not params.audio or written is None or not is_file(file.parent / written):
+            return {}
+        return {"audio": Field(file.parent / written, params.source, train_allowed=params.train_allowed)}
 
     def _text(self, file: Path) -> str | None:
         data = read_bytes(file)
@@ -94,24 +75,11 @@ class M3uReader(FileReader):
             return None
         return text
 
-    def _entries(self, text: str, file: Path, root: Path) -> Iterator[TrackRecord | str]:
-        """Tracks in order, and the title of the playlist if the file has one."""
-        about = _About()
-        for number, line in enumerate(text.splitlines(), start=1):
-            line = line.strip()
-            if line.upper().startswith("#PLAYLIST:"):
-                yield line[10:].strip() or file.stem
-            elif line.startswith("#"):
-                self._directive(line, about, f"{file}, line {number}")
-            elif line:
-                yield self._track(line, about, file, root)
-                about = _About(album=about.album)
-
-    def _directive(self, line: str, about: _About, where: str) -> None:
+    def _directive(self, line: str, about: Entry, where: str) -> None:
         key, _, value = line.partition(":")
         value = value.strip()
         if key.upper() == "#EXTART":
-            about.artist = value or None
+            about.creator = value or None
         elif key.upper() == "#EXTALB":
             about.album = value or None
         elif key.upper() == "#EXTINF":
@@ -122,24 +90,11 @@ class M3uReader(FileReader):
             about.duration = float(match[1]) if float(match[1]) > 0 else None  # -1 means unknown
             about.title = (match[2] or "").strip() or None
 
-    def _track(self, line: str, about: _About, file: Path, root: Path) -> TrackRecord:
-        artist, title = about.artist, about.title
-        before, dash, after = (title or "").partition(" - ")
-        if dash and (artist is None or before.casefold() == artist.casefold()):
-            artist, title = artist or before, after
-        params, fields = self.params, {}
-        written = local_path(line)
-        if params.audio and written is not None and is_file(file.parent / written):
-            fields["audio"] = Field(file.parent / written, params.source, train_allowed=params.train_allowed)
-        return TrackRecord(
-            recognised(line) or by_location(line, file, root),
-            title,
-            (artist,) if artist else (),
-            (),
-            about.album,
-            None,
-            about.duration,
-            fields,
-            source=params.source,
-            train_allowed=params.train_allowed,
-        )
+
+def _entry(line: str, about: Entry) -> Entry:
+    """A track at the location `line`, with its artist split from its title."""
+    artist, title = about.creator, about.title
+    before, dash, after = (title or "").partition(" - ")
+    if dash and (artist is None or before.casefold() == artist.casefold()):
+        artist, title = artist or before, after
+    return Entry([], [line], title, artist, about.album, about.duration)

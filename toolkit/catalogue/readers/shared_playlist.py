@@ -1,4 +1,7 @@
-"""The common part of XSPF and JSPF: the same elements, as XML and as JSON (https://www.xspf.org/spec)."""
+"""The common part of readers with one playlist per file: XSPF and JSPF, which have the same elements, and M3U.
+
+Elements: https://www.xspf.org/spec.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,13 @@ from pathlib import Path
 from toolkit.catalogue.readers.ids import by_location, by_name, recognised
 from toolkit.catalogue.readers.open_files import files_of, has_ending
 from toolkit.catalogue.readers.reader import FileReader, ReaderParams, shortened
-from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
+from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
 from toolkit.timestamps import NO_TIME, TIME_RULE, to_seconds
 
 
 @dataclass
 class Entry:
-    """One track element. duration: in milliseconds. time: when it was added."""
+    """One track element. duration: in seconds. time: when it was added."""
 
     identifiers: list[str] = field(default_factory=list)
     locations: list[str] = field(default_factory=list)
@@ -55,7 +58,7 @@ class SharedPlaylistReader(FileReader):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        return has_ending(path, *cls.endings) or (path.is_dir() and any(path.rglob(f"*{cls.endings[0]}")))
+        return has_ending(path, *cls.endings) or (path.is_dir() and any(path.rglob(f"*{cls.endings[0]}*")))
 
     def check_source(self) -> None:
         files_of(self.path, *self.endings)
@@ -66,6 +69,10 @@ class SharedPlaylistReader(FileReader):
     @abstractmethod
     def parse(self, file: Path) -> Sheet | None:
         """The playlist of a file; None if it was reported as bad."""
+
+    def fields_of(self, entry: Entry, file: Path) -> dict[str, Field]:
+        """Fields of a track beyond its names and duration. The default is none."""
+        return {}
 
     def _read(self) -> Iterator[Record]:
         root = self.path if self.path.is_dir() else self.path.parent
@@ -111,7 +118,8 @@ class SharedPlaylistReader(FileReader):
             (),
             entry.album,
             None,
-            entry.duration / 1000 if entry.duration else None,
+            entry.duration or None,
+            self.fields_of(entry, file),
             source=self.params.source or self.name,
             train_allowed=self.params.train_allowed,
         )

@@ -64,7 +64,7 @@ class XspfReader(SharedPlaylistReader):
         if text is not None and not (text.isdecimal() and math.isfinite(float(text))):
             self.bad(where, f"duration {shortened(text)} must be a whole number of milliseconds")
             return None
-        return float(text) if text else None
+        return float(text) / 1000 if text else None
 
 
 def _texts(element: ET.Element, name: str) -> list[str]:

@@ -215,12 +215,11 @@ def times(array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     if pa.types.is_dictionary(array.type):
         array = decoded(array)
     missing = np.asarray(array.is_null(nan_is_null=True).to_numpy(zero_copy_only=False), bool)
+    bad = np.zeros(len(array), bool)
     if pa.types.is_timestamp(array.type):
         found = _ints(array) // _UNITS[array.type.unit]
-        bad = np.zeros(len(array), bool)
     elif pa.types.is_date(array.type):
         found = _ints(array.cast(pa.date32())) * _DAY
-        bad = np.zeros(len(array), bool)
     elif is_number(array.type):
         values = numbers(array)
         found = np.floor(np.where(missing, 0, values)).astype(np.int64)

@@ -141,16 +141,9 @@ def nearest(name: str, known: list[str]) -> str:
 
 def _fault(error: csv.Error) -> str:
     """The parser's message, without its advice to programmers."""
-    text = str(error)
-    return (
-        "has a carriage return (CR) inside a cell without quotes: end lines with LF or CRLF"
-        if "new-line" in text
-        else text
-    )
+    carriage_return = "has a carriage return (CR) inside a cell without quotes: end lines with LF or CRLF"
+    return carriage_return if "new-line" in str(error) else str(error)
 
 
 def _delimiter(header: str) -> str:
-    for delimiter in ("\t", ";"):
-        if delimiter in header and "," not in header:
-            return delimiter
-    return ","
+    return next((mark for mark in ("\t", ";") if mark in header and "," not in header), ",")
