@@ -14,7 +14,7 @@ from toolkit.ranker import Capabilities, Scorer, TrainingData
 
 
 class ContentCentroidParams(BaselineParams):
-    modalities: list[str] | None = Field(None, min_length=1, description="default: all there are")
+    modalities: list[str] | None = Field(None, min_length=1, description="default: all modalities")
 
 
 class ContentCentroid(Baseline):

@@ -33,10 +33,10 @@ BLOCK_ENTRIES = 2**22
 
 
 class ContentMixParams(BaselineParams):
-    neighbours: int | None = Field(None, ge=1, description="of item-kNN, per track; default: all")
-    shrink: float = Field(0.0, ge=0, description="of item-kNN")
-    genre: float | None = Field(None, ge=0, description="weight; default: chosen on validation")
-    artist: float | None = Field(None, ge=0, description="weight; default: chosen on validation")
+    neighbours: int | None = Field(None, ge=1, description="neighbours of each track in item-kNN; default: all")
+    shrink: float = Field(0.0, ge=0, description="shrinkage of item-kNN")
+    genre: float | None = Field(None, ge=0, description="weight of the genre cosine; default: chosen on validation")
+    artist: float | None = Field(None, ge=0, description="weight of the artist cosine; default: chosen on validation")
 
 
 class ContentMix(Baseline):

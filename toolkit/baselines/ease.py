@@ -27,14 +27,14 @@ BLOCK_ENTRIES = 8_000_000
 class EASEParams(BaselineParams):
     regularisation: float = Field(200.0, gt=0, description="λ of the ridge regression")
     form: Literal["auto", "primal", "dual", "low-rank"] = Field(
-        "auto", description="auto: the exact form with the smaller matrix, low-rank where that is larger than max_size"
+        "auto", description="auto: the exact form with the smaller matrix, or low-rank if that matrix exceeds max_size"
     )
     max_size: int = Field(
         12_000,
         ge=1,
-        description="largest matrix that is inverted; 12,000 is 1.2 GB in double precision, three times over",
+        description="largest matrix to invert; 12,000 takes three matrices of 1.2 GB in double precision",
     )
-    rank: int = Field(256, ge=1, description="singular vectors of the low-rank form")
+    rank: int = Field(256, ge=1, description="number of singular vectors in the low-rank form")
 
 
 class EASE(Baseline):

@@ -21,7 +21,7 @@ class ItemKNNParams(BaselineParams):
     neighbours: int | None = Field(
         None, ge=1, description="neighbours kept per track; default: all that share a playlist"
     )
-    shrink: float = Field(0.0, ge=0, description="added to the denominator, against chance agreement of rare tracks")
+    shrink: float = Field(0.0, ge=0, description="added to the denominator, to reduce the similarity of rare tracks")
     max_entries: int = Field(200_000_000, ge=1, description="bound on similarities kept: 8 bytes each")
 
 

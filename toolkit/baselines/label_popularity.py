@@ -19,8 +19,10 @@ from toolkit.ranker import Capabilities, Scorer, TrainingData
 
 
 class LabelPopularityParams(BaselineParams):
-    power: float = Field(0.5, ge=0, le=2, description="of a track's training playlists + 1: 0 ignores popularity")
-    idf: bool = Field(False, description="rare labels count for more")
+    power: float = Field(
+        0.5, ge=0, le=2, description="exponent of a track's training playlists + 1; 0 ignores popularity"
+    )
+    idf: bool = Field(False, description="increase the weight of rare labels")
 
 
 class LabelPopularity(Baseline):

@@ -18,9 +18,7 @@ from toolkit.ranker import Scorer, TrainingData
 
 
 class MarkovParams(BaselineParams):
-    discount: float = Field(
-        0.75, gt=0, lt=1, description="taken from every count of a pair and given to the single tracks"
-    )
+    discount: float = Field(0.75, gt=0, lt=1, description="discount moved from every pair count to the single tracks")
 
 
 class Markov(Baseline):

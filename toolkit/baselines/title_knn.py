@@ -38,7 +38,7 @@ WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 class TitleKNNParams(BaselineParams):
     encoder: Literal["char-ngrams", "sentence-bert"] = "char-ngrams"
     neighbours: int = Field(100, ge=1, description="distinct training titles that vote for a query")
-    sharpness: float = Field(3.0, gt=0, description="power of the cosine in a vote")
+    sharpness: float = Field(3.0, gt=0, description="exponent of the cosine in a vote")
 
 
 class TitleKNN(Baseline):
@@ -111,9 +111,9 @@ class TitleKNN(Baseline):
 
 
 class TitleMixParams(TitleKNNParams):
-    of: Literal["session-knn", "item-knn"] = Field("session-knn", description="what ranks by the seeds")
+    of: Literal["session-knn", "item-knn"] = Field("session-knn", description="ranker by the seeds")
     weight: float | None = Field(
-        None, ge=0, description="of the title, next to the seeds' of 1; default: chosen on validation by NDCG@50"
+        None, ge=0, description="weight of the title, with 1 for the seeds; default: chosen on validation by NDCG@50"
     )
 
 

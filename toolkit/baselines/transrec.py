@@ -32,14 +32,12 @@ VALIDATED = 1000
 
 class TransRecParams(BaselineParams):
     dim: int = Field(64, ge=1)
-    regularisation: float = Field(
-        0.01, ge=0, description="of the squared lengths of biases and of the playlists' own vectors"
-    )
+    regularisation: float = Field(0.01, ge=0, description="weight of the squared norms of biases and playlist vectors")
     learning_rate: float = Field(0.01, gt=0)
-    batch: int = Field(4096, ge=1, description="pairs of neighbouring tracks in a step")
+    batch: int = Field(4096, ge=1, description="pairs of successive tracks in a step")
     epochs: int = Field(60, ge=1)
     patience: int = Field(
-        3, ge=1, description="validations, one every four epochs, without improvement before it stops"
+        3, ge=1, description="validations (one every four epochs) without improvement before training stops"
     )
 
 

@@ -37,17 +37,17 @@ UNUSED = ("random",)
 
 class TwoStageParams(BaselineParams):
     systems: list[str] | None = Field(
-        None, min_length=1, description="whose candidates; default: every other system of the run"
+        None, min_length=1, description="systems that supply candidates; default: every other system of the run"
     )
-    candidates: int = Field(400, ge=1, description="taken from each system for a playlist")
+    candidates: int = Field(400, ge=1, description="number of candidates from each system for a playlist")
     objective: Literal["lambdarank", "binary"] = "lambdarank"
-    rounds: int = Field(400, ge=1, description="trees at most; how many is chosen by cross-fitting")
-    patience: int = Field(40, ge=1, description="trees without improvement before it stops")
+    rounds: int = Field(400, ge=1, description="maximum number of trees; the number is chosen by cross-fitting")
+    patience: int = Field(40, ge=1, description="trees without improvement before training stops")
     learning_rate: float = Field(0.05, gt=0)
     leaves: int = Field(15, ge=2)
-    min_leaf: int = Field(100, ge=1, description="candidates in a leaf")
-    folds: int = Field(4, ge=2, description="of the validation playlists; versions of one stay together")
-    max_rows: int = Field(400_000, ge=1000, description="candidates that it learns from; of more, wrong ones are drawn")
+    min_leaf: int = Field(100, ge=1, description="minimum number of candidates in a leaf")
+    folds: int = Field(4, ge=2, description="folds of validation playlists; versions of a playlist share a fold")
+    max_rows: int = Field(400_000, ge=1000, description="maximum number of training candidates; wrong ones are sampled")
 
 
 class TwoStage(Baseline):

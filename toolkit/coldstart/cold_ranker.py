@@ -25,7 +25,7 @@ COLD_START = Capabilities(content="required", cold_tracks=True, kind="cold-start
 
 
 class FactorParams(BaselineParams):
-    factors: FactorSpec | None = Field(None, description="of the factorisation it learns from; default: the run's")
+    factors: FactorSpec | None = Field(None, description="settings of the fitted factorisation; default: the run's")
 
 
 class ColdRanker(Baseline):
@@ -60,8 +60,9 @@ class ColdRanker(Baseline):
         return self.assembled(factors, vectors, present)
 
     def assembled(self, factors: Factors, vectors: np.ndarray, present: np.ndarray) -> State:
-        """Return the fitted state for predicted vectors [V + 1, k]. Raises `InputError` if their k is not that of
-        `factors`.
+        """Return the fitted state for predicted vectors [V + 1, k].
+
+        Raises `InputError` unless their shape is that of the fitted factors.
         """
         if vectors.shape != factors.items.shape:
             raise InputError(

@@ -18,9 +18,11 @@ from toolkit.recipe import FactorSpec
 
 
 class IALSParams(BaselineParams):
-    k: int = Field(128, ge=1, le=4096, description="factors")
-    weight: float = Field(10.0, gt=0, description="of the squared error of a played track, added to 1, that of others")
-    regularisation: float = Field(10.0, gt=0, description="λ of the squared lengths of playlists and tracks")
+    k: int = Field(128, ge=1, le=4096, description="number of factors")
+    weight: float = Field(
+        10.0, gt=0, description="weight of a played track's squared error, added to 1, the weight of other tracks"
+    )
+    regularisation: float = Field(10.0, gt=0, description="λ of the squared norms of playlists and tracks")
     iterations: int = Field(15, ge=1)
 
 

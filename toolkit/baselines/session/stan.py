@@ -17,12 +17,12 @@ from toolkit.baselines.session.session_neighbours import SessionNeighbours, Shar
 class STANParams(BaselineParams):
     neighbours: int = Field(200, ge=1, description="training playlists that vote for a query")
     position: float | None = Field(
-        50.0, gt=0, description="λ1: seeds over which a seed's weight falls to 1/e; null: all count alike"
+        50.0, gt=0, description="λ1: number of seeds over which a seed's weight falls to 1/e; null: equal weights"
     )
     nearby: float | None = Field(
         50.0,
         gt=0,
-        description="λ3: tracks from the last shared seed over which weights fall to 1/e; null: all alike",
+        description="λ3: distance from the last shared seed at which weights fall to 1/e; null: equal weights",
     )
 
 
@@ -56,9 +56,9 @@ class VSTANParams(STANParams):
     latest: float | None = Field(
         50.0,
         gt=0,
-        description="seeds after the last shared one over which a neighbour's weight falls to 1/e; null: not at all",
+        description="seeds after the last shared seed over which a neighbour's weight falls to 1/e; null: equal",
     )
-    idf: bool = Field(True, description="tracks of few playlists count for more")
+    idf: bool = Field(True, description="increase the weight of tracks in few playlists")
 
 
 class VSTAN(STAN):

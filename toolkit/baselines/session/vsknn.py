@@ -17,12 +17,12 @@ from toolkit.baselines.session.session_neighbours import SessionNeighbours, Shar
 class VSKNNParams(BaselineParams):
     neighbours: int = Field(200, ge=1, description="training playlists that vote for a query")
     weighting: Literal["same", "linear", "quadratic"] = Field(
-        "linear", description="of a seed by its place in the query: 1, i/n, (i/n)²"
+        "linear", description="weight of a seed by its position in the query: 1, i/n, (i/n)²"
     )
     decay: Literal["same", "reciprocal"] = Field(
-        "same", description="of a neighbour by the last seed it shares: 1, or one over its rank from the query's end"
+        "same", description="weight of a neighbour by its last shared seed: 1, or 1 over that seed's rank from the end"
     )
-    idf: bool = Field(True, description="tracks of few playlists count for more")
+    idf: bool = Field(True, description="increase the weight of tracks in few playlists")
 
 
 class VSKNN(SessionNeighbours):

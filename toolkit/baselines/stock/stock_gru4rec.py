@@ -22,7 +22,7 @@ class GRU4RecParams(StockTraining):
     embedding_size: int = Field(64, ge=1)
     hidden_size: int = Field(128, ge=1)
     layers: int = Field(1, ge=1)
-    dropout: float = Field(0.3, ge=0, lt=1, description="of the embeddings")
+    dropout: float = Field(0.3, ge=0, lt=1, description="dropout of the embeddings")
 
     def settings(self) -> dict[str, object]:
         named = {"embedding_size": self.embedding_size, "hidden_size": self.hidden_size, "num_layers": self.layers}

@@ -52,15 +52,15 @@ class StockTraining(BaselineParams):
     """Training settings of a stock model."""
 
     epochs: int = Field(300, ge=1)
-    stopping_step: int = Field(10, ge=0, description="validations without improvement before it stops")
+    stopping_step: int = Field(10, ge=0, description="validations without improvement before training stops")
     train_batch_size: int = Field(2048, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     max_length: int = Field(50, ge=2)
     max_seconds: float | None = Field(
-        None, gt=0, description="no step starts later; the result is then marked underfit"
+        None, gt=0, description="time limit for starting a step; the result is then marked underfit"
     )
     memory_gb: float = Field(
-        8.0, gt=0, description="limit for RecBole's prefix rows, 628 bytes a placement at length 50"
+        8.0, gt=0, description="memory limit of RecBole's prefix rows, 628 bytes per entry at length 50"
     )
 
     def settings(self) -> dict[str, object]:

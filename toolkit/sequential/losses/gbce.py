@@ -21,7 +21,7 @@ class GBCE(Loss):
 
     type: str = "gbce"
     samples: ClassVar[bool] = True
-    negatives: int = Field(4096, ge=1, description="tracks drawn each step as wrong answers")
+    negatives: int = Field(4096, ge=1, description="number of negative tracks drawn in each step")
     t: float = Field(0.75, ge=0, le=1, description="calibration: 0 is plain binary cross-entropy, 1 fully corrected")
 
     def mean(self, scores: Scores, targets: torch.Tensor, training: Training) -> torch.Tensor:

@@ -23,14 +23,14 @@ class Sampled(Loss):
 
     type: str = "sampled"
     samples: ClassVar[bool] = True
-    negatives: int = Field(4096, ge=1, description="tracks drawn each step as wrong answers")
+    negatives: int = Field(4096, ge=1, description="number of negative tracks drawn in each step")
     negatives_from: Literal["uniform", "popularity"] = Field(
-        "uniform", description="whether tracks are drawn alike or in proportion to their training placements"
+        "uniform", description="whether tracks are drawn uniformly or in proportion to their training plays"
     )
     batch_negatives: bool = Field(
-        True, description="the batch's own tracks are wrong answers too: good with few drawn ones, some times slower"
+        True, description="use the batch's tracks as negatives too; useful with few negatives, several times slower"
     )
-    log_q: bool = Field(True, description="correct logits by each track's chance of being in the sample")
+    log_q: bool = Field(True, description="correct logits by each track's probability of being in the sample")
 
     def mean(self, scores: Scores, targets: torch.Tensor, training: Training) -> torch.Tensor:
         from toolkit.sequential.losses import softmax_cross_entropy

@@ -24,11 +24,11 @@ class BERT4Rec(RecBoleSpec, MaskedSpec):
     type: str = "bert4rec"
     initialisation: Literal["auto", "identity", "xavier", "recbole"] = Field(
         "auto",
-        description="of the transformer's matrices: Xavier's; identity, that and the path from tracks to masks open;"
-        " RecBole's; auto: identity, or recbole where strict",
+        description="initial matrices: Xavier's rule; identity, which adds identity matrices from tracks to masks;"
+        " RecBole's; auto: identity, or recbole if strict",
     )
     strict_recbole: bool = Field(
-        False, description="with the faults of RecBole's, for comparison: its masks, softmax and lost seed"
+        False, description="reproduce RecBole's faults for comparison: its masks, softmax and lost seed"
     )
 
     @model_validator(mode="after")

@@ -20,7 +20,7 @@ class GRU4Rec(ModelSpec):
     requires: ClassVar[tuple[Package, ...]] = (RECBOLE,)
     layers: int = Field(1, ge=1)
     inner_size: int | None = Field(
-        None, ge=1, description="of the recurrent state; default: twice `hidden_size`, RecBole's ratio"
+        None, ge=1, description="size of the recurrent state; default: twice `hidden_size`, RecBole's ratio"
     )
 
     @property

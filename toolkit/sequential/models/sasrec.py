@@ -19,7 +19,7 @@ class SASRec(RecBoleSpec):
 
     type: str = "sasrec"
     initialisation: Literal["auto", "xavier", "recbole"] = Field(
-        "auto", description="of the transformer's matrices: Xavier's, or RecBole's; auto: xavier"
+        "auto", description="initial matrices of the transformer: Xavier's rule or RecBole's; auto: xavier"
     )
 
     @property
