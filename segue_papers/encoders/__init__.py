@@ -1,1 +1,1 @@
-"""Encoders of the papers: of texts and of audio."""
+"""Text and audio encoders from the papers."""

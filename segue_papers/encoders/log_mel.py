@@ -1,8 +1,8 @@
-"""`log-mel`: windows of a clip's log-mel spectrogram, for rankers that train a network of their own on them.
+"""`log-mel`: windows of the log-mel spectrogram of a clip, for rankers that train their own network.
 
-Source: Lee, Lee, Park, Park and Nam, "Deep content-user embedding model for music recommendation", 2018: 128 mel bands
-of 3 s. It is the spectrogram of `mel-cnn-1d`. One window of the default size takes 66 kB a track. No pretrained
-weights.
+Source: Lee, Lee, Park, Park and Nam, "Deep content-user embedding model for music recommendation", 2018, with 128 mel
+bands over 3 s. The spectrogram is identical to `mel-cnn-1d`. A window of the default size takes 66 kB per track. No
+pretrained weights.
 """
 
 from __future__ import annotations
@@ -19,20 +19,22 @@ from toolkit.packages import LIBROSA, Package
 
 
 class LogMelParams(SpectrogramParams):
-    """windows: number of windows of a clip, evenly spread over it; in a short clip they overlap.
+    """Parameters of `log-mel`.
 
-    A clip of less than one window fails.
+    - windows: number of evenly spaced windows in a clip. Windows of a short clip overlap.
+
+    A clip shorter than one window counts as unreadable.
     """
 
     windows: int = Field(3, ge=1)
 
     def shape(self) -> tuple[int, int, int]:
-        """Windows, bands and frames: the shape of the array that a vector is."""
+        """Return windows, bands and frames, the shape of a vector as an array."""
         return self.windows, self.bands, self.frames()
 
 
 class LogMelEncoder(AudioEncoder):
-    """Computes the log-mel spectrograms of windows of an audio clip, for rankers that train a network on them.
+    """Audio encoder with log-mel spectrograms of windows of a clip, for rankers that train their own network.
 
     Takes n files and returns float32 [n, windows · bands · frames].
     """
@@ -50,7 +52,7 @@ class LogMelEncoder(AudioEncoder):
         return windows * bands * frames
 
     def transform(self, inputs: Audio, *, progress: Progress | None = None) -> np.ndarray:
-        """n files -> float32 [n, d]; NaN for a file that cannot be read or is shorter than one window."""
+        """Return float32 [n, d] for n files, with NaN for files that are unreadable or shorter than one window."""
         out, (windows, _, frames) = self._nan_rows(inputs), self.params.shape()
         for index, samples in self._clips(inputs, progress, self.name):
             table = log_mel(samples, self.params)

@@ -1,11 +1,12 @@
-"""`mel-cnn`: a convolutional network over 3 s windows of a log-mel spectrogram, averaged over the clip.
+"""`mel-cnn`: convolutional network over 3 s windows of a log-mel spectrogram, averaged over the clip.
 
-Source: van den Oord, Dieleman and Schrauwen, "Deep content-based music recommendation", 2013, its networks:
-log-compressed mel spectrograms of 128 bands, 22,050 Hz, windows of 1,024 samples every 512, 3 s at a time, ReLU and
-max-pooling, squared error of the factors of a track, mean of the predictions over the windows of a clip. The paper
-gives no sizes, and found that dropout does not help. The sizes here are our own: four convolutions over time (width 4)
-of 256, 256, 512 and 512 filters, each with ReLU and pooling by 2, then the mean and the maximum over the remaining
-frames, and a fully connected layer of 512. The bands are normalised first. No pretrained weights.
+Source: networks of van den Oord, Dieleman and Schrauwen, "Deep content-based music recommendation", 2013. The input is
+a log-compressed mel spectrogram with 128 bands (22,050 Hz, frames of 1,024 samples every 512) in windows of 3 s. The
+network has ReLU and max-pooling, is trained with the squared error of the track factors, and averages predictions over
+the windows of a clip. The paper gives no sizes and reports that dropout does not help. The sizes here are our own, with
+four convolutions over time (width 4) with 256, 256, 512 and 512 filters, each with ReLU and pooling by 2, then the mean
+and the maximum over the remaining frames, and a dense layer with 512 units. The bands are normalised first. No
+pretrained weights.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
 class MelCnnParams(MelParams):
     """Parameters of the network.
 
-    - filters: number of filters of each convolution.
+    - filters: number of filters in each convolution.
     - kernel: width of a filter in frames.
-    - pool: frames that max-pooling joins after each convolution.
+    - pool: max-pooling size in frames, after each convolution.
     - hidden: size of the embedding.
     """
 
@@ -38,10 +39,10 @@ class MelCnnParams(MelParams):
 
 
 class MelCnnEncoder(MelEncoder):
-    """Encodes audio with a convolutional network over windows of a log-mel spectrogram, averaged over the clip.
+    """Audio encoder with a convolutional network over windows of a log-mel spectrogram, averaged over the clip.
 
-    Takes n files. Returns float32 [n, t], or [n, hidden] for `output: embedding`. Both are means over the windows of a
-    clip.
+    Takes n files and returns float32 [n, t], or [n, hidden] for `output: embedding`, both as means over the windows of
+    a clip.
     """
 
     name: ClassVar[str] = "mel-cnn"

@@ -1,10 +1,10 @@
 """`mel-cnn-1d`: five one-dimensional convolutions over 3 s of a log-mel spectrogram.
 
-Source: Lee, Lee, Park, Park and Nam, "Deep content-user embedding model for music recommendation", 2018, the audio
-model: a mel spectrogram of 128 bands through five convolutions over time, each with batch normalisation, ReLU and
-max-pooling. Filters (128, 128, 128, 128, 256), their width (3) and the pooling (3; the last layer averages over the
-remaining frames) are parameters. The paper trains it together with the embeddings of users; here it predicts targets,
-factors or labels. No pretrained weights.
+Source: audio model of Lee, Lee, Park, Park and Nam, "Deep content-user embedding model for music recommendation", 2018.
+A mel spectrogram with 128 bands passes through five convolutions over time, each with batch normalisation, ReLU and
+max-pooling. The numbers of filters (128, 128, 128, 128, 256), their width (3) and the pooling (3; the last layer
+averages over the remaining frames) are parameters. The paper trains the network together with user embeddings. Here the
+network predicts targets, either factors or labels. No pretrained weights.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 class MelCnn1dParams(MelParams):
     """Parameters of the network.
 
-    - filters: number of filters of each convolution; the last is the size of the embedding.
+    - filters: number of filters in each convolution. The last number is the size of the embedding.
     - kernel: width of a filter in frames, odd.
-    - pool: frames that max-pooling joins, after every convolution but the last.
+    - pool: max-pooling size in frames, after every convolution but the last.
     """
 
     filters: list[Annotated[int, Field(ge=1)]] = Field([128, 128, 128, 128, 256], min_length=1)
@@ -35,20 +35,22 @@ class MelCnn1dParams(MelParams):
     pool: int = Field(3, ge=1)
 
     def frames_left(self) -> int:
-        """Number of frames in the last convolution; convolutions do not change it."""
+        """Return the number of frames in the last convolution. Convolutions do not change the number of frames."""
         return self.frames() // self.pool ** (len(self.filters) - 1)
 
     @model_validator(mode="after")
     def _odd(self) -> Self:
         if self.kernel % 2 == 0:
-            raise ValueError(f"kernel={self.kernel} must be odd: it is centred on its frame")
+            raise ValueError(
+                f"kernel={self.kernel} must be odd because filters are centred on a frame: set kernel to an odd number"
+            )
         return self
 
 
 class MelCnn1dEncoder(MelEncoder):
-    """Encodes audio with five one-dimensional convolutions over windows of a log-mel spectrogram.
+    """Audio encoder with five one-dimensional convolutions over windows of a log-mel spectrogram.
 
-    Takes n files. Returns float32 [n, 256], the mean over the windows of a clip, or [n, t] for `output: prediction`.
+    Takes n files and returns float32 [n, 256], the mean over the windows of a clip, or [n, t] for `output: prediction`.
     """
 
     name: ClassVar[str] = "mel-cnn-1d"
@@ -65,7 +67,7 @@ class MelCnn1dEncoder(MelEncoder):
 
 
 def mel_trunk(bands: int, filters: Sequence[int], *, kernel: int, pool: int) -> nn.Module:
-    """The convolutions, and the mean over the remaining frames: (n, bands, frames) -> (n, filters[-1])."""
+    """Return the convolutions and the mean over the remaining frames, [n, bands, frames] -> [n, filters[-1]]."""
     from torch import nn
 
     layers: list[nn.Module] = [nn.BatchNorm1d(bands)]

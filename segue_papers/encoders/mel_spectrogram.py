@@ -1,4 +1,4 @@
-"""Log-mel spectrograms cut into windows, and the base class of the two networks over them."""
+"""Windows of log-mel spectrograms, and the base class for the two networks over them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from toolkit.encoders.audio.audio_network import AudioNetworkEncoder, AudioNetwo
 class SpectrogramParams(AudioParams):
     """Parameters of a log-mel spectrogram.
 
-    - window: seconds of one window.
+    - window: length of a window in seconds.
     - bands: number of mel bands.
-    - fft, hop: samples of a frame, and samples between frames.
-    - compression: c of log(1 + c · magnitude).
+    - fft, hop: number of samples in a frame, and number of samples between frames.
+    - compression: factor c in log(1 + c · magnitude).
     """
 
     window: float = Field(3.0, gt=0, le=600)
@@ -27,14 +27,14 @@ class SpectrogramParams(AudioParams):
     compression: float = Field(10.0, gt=0)
 
     def frames(self) -> int:
-        """Number of frames of one window."""
+        """Return the number of frames in a window."""
         return round(self.window * self.rate) // self.hop
 
 
 class MelParams(SpectrogramParams, AudioNetworkParams):
-    """Parameters of a network over windows.
+    """Parameters of a network over windows of a spectrogram.
 
-    A clip is cut into as many windows as fit; a shorter one is followed by silence.
+    A clip is cut into whole windows. A shorter clip is padded with silence.
     """
 
     filters: list[Annotated[int, Field(ge=1)]] = Field([1], min_length=1)
@@ -42,7 +42,7 @@ class MelParams(SpectrogramParams, AudioNetworkParams):
     pool: int = Field(2, ge=1)
 
     def frames_left(self) -> int:
-        """Number of frames of a window after the last convolution and pooling."""
+        """Return the number of frames of a window after the last convolution and pooling."""
         frames = self.frames()
         for _ in self.filters:
             frames = (frames - self.kernel + 1) // self.pool
@@ -52,14 +52,14 @@ class MelParams(SpectrogramParams, AudioNetworkParams):
     def _fits(self) -> Self:
         if self.frames_left() < 1:
             raise ValueError(
-                f"{len(self.filters)} layers of kernel={self.kernel} and pool={self.pool} leave nothing of "
-                f"{self.frames()} frames"
+                f"{len(self.filters)} layers with kernel={self.kernel} and pool={self.pool} must leave at least 1 of "
+                f"{self.frames()} frames: reduce kernel, pool or the number of layers"
             )
         return self
 
 
 class MelEncoder(AudioNetworkEncoder):
-    """A network over windows of a log-mel spectrogram."""
+    """Base class for networks over windows of a log-mel spectrogram."""
 
     params: MelParams
 
@@ -72,7 +72,7 @@ class MelEncoder(AudioNetworkEncoder):
 
 
 def log_mel(samples: np.ndarray, params: SpectrogramParams) -> np.ndarray:
-    """log(1 + c · x) of the mel spectrogram of magnitudes, by librosa: float32 [bands, frames]."""
+    """Return log(1 + c · x) of the mel spectrogram, computed by librosa, float32 [bands, frames]."""
     import librosa
 
     padded = np.pad(samples, (0, max(0, params.fft - len(samples))))
@@ -89,9 +89,9 @@ def log_mel(samples: np.ndarray, params: SpectrogramParams) -> np.ndarray:
 
 
 def mel_windows(samples: np.ndarray, params: MelParams) -> np.ndarray:
-    """The whole windows of a clip, float32 [windows, bands, frames].
+    """Return the whole windows of a clip, float32 [windows, bands, frames].
 
-    A clip of less than one window is followed by silence.
+    A clip shorter than one window is padded with silence.
     """
     table, frames = log_mel(samples, params), params.frames()
     count = max(1, len(samples) // (frames * params.hop))

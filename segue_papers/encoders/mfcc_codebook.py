@@ -1,4 +1,4 @@
-"""MFCC frames and a codebook of them: base class of the two encoders that count quantised frames."""
+"""Base class for the two encoders that count quantised MFCC frames with a codebook."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ BLOCK = 1024
 class MfccParams(AudioParams):
     """Parameters of MFCC frames and their codebook.
 
-    - coefficients: number of MFCC in each frame; their first and second differences are added.
-    - fft, hop: samples of a frame, and samples between frames.
-    - words: size of the codebook, at most the number of frames it is learned from.
-    - frames: most frames that the codebook is learned from, drawn from all files.
+    - coefficients: number of MFCCs per frame, to which first and second differences are added.
+    - fft, hop: number of samples in a frame, and number of samples between frames.
+    - words: size of the codebook, at most the number of training frames.
+    - frames: maximum number of training frames, drawn from all files.
     """
 
     coefficients: int = Field(13, ge=1, le=128)
@@ -40,7 +40,7 @@ class MfccParams(AudioParams):
 
 
 def mfcc(samples: np.ndarray, params: MfccParams) -> np.ndarray:
-    """MFCC and their first and second differences: float32 [frames, 3 · coefficients]."""
+    """Return MFCCs with first and second differences, float32 [frames, 3 · coefficients]."""
     import librosa
 
     padded = np.pad(samples, (0, max(0, params.fft - len(samples))))
@@ -56,7 +56,7 @@ def mfcc(samples: np.ndarray, params: MfccParams) -> np.ndarray:
 
 
 class CodebookEncoder(AudioEncoder):
-    """An encoder of how often each word of a codebook is the nearest to a frame of the clip."""
+    """Base class for encoders that count the nearest codebook word of each frame in a clip."""
 
     requires: ClassVar[tuple[Package, ...]] = (*AudioEncoder.requires, LIBROSA, AUDIO_SKLEARN)
     params: MfccParams
@@ -65,7 +65,7 @@ class CodebookEncoder(AudioEncoder):
     """float32 [words, 3 · coefficients], in the units of standardised frames."""
 
     def _learn_words(self, inputs: Audio, progress: Progress | None) -> None:
-        """Learn the codebook by k-means over at most `frames` frames. Raises `InputError` if no file can be read."""
+        """Fit the codebook by k-means to at most `frames` frames. Raises `InputError` if no file can be read."""
         from sklearn.cluster import MiniBatchKMeans
 
         sample, content = _Sample(self.params.frames), digests("audio", inputs)
@@ -82,7 +82,7 @@ class CodebookEncoder(AudioEncoder):
         self.words = means.fit(self.standardiser.apply(table)).cluster_centers_.astype(np.float32)
 
     def _counts(self, inputs: Audio, progress: Progress | None, what: str) -> tuple[np.ndarray, sp.csr_matrix]:
-        """Indices of the m readable files, int64 [m], and how often each has each word, float32 [m, words]."""
+        """Return indices of the m readable files, int64 [m], and their word counts, float32 [m, words]."""
         import scipy.sparse as sp
 
         assert self.standardiser is not None
@@ -99,7 +99,7 @@ class CodebookEncoder(AudioEncoder):
         return np.array(indices, np.int64), sp.csr_matrix((values, columns, ends), shape=shape)
 
     def _nearest(self, frames: np.ndarray) -> np.ndarray:
-        """Number of the nearest word of each frame: int64 [frames]."""
+        """Return the nearest word of each frame, int64 [frames]."""
         half = 0.5 * np.square(self.words).sum(axis=1)
         parts = [
             (frames[low : low + BLOCK] @ self.words.T - half).argmax(axis=1) for low in range(0, len(frames), BLOCK)
@@ -115,10 +115,10 @@ class CodebookEncoder(AudioEncoder):
 
 
 class _Sample:
-    """A random sample of at most `most` frames, in bounded memory.
+    """Random sample of at most `most` frames in bounded memory.
 
-    Every frame comes with a random number, and the smallest are kept, so a file does not change which frames of another
-    are drawn.
+    Every frame is passed with a random number, and the frames with the smallest numbers are kept. A file therefore does
+    not change which frames of other files are drawn.
     """
 
     def __init__(self, most: int) -> None:
@@ -133,7 +133,7 @@ class _Sample:
 
     @property
     def frames(self) -> np.ndarray:
-        """float32 [<= most, c], in the order in which they were added."""
+        """Return the sampled frames, float32 [<= most, c], in the order in which they were added."""
         self._thin()
         return self.kept[0][0] if self.kept else np.zeros((0, 0), np.float32)
 

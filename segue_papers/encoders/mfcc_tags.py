@@ -1,9 +1,9 @@
-"""`mfcc-tags`: counts of quantised MFCC frames through a network that learned tags.
+"""`mfcc-tags`: network over counts of quantised MFCC frames, trained to predict tags.
 
 Source: Liang, Zhan and Ellis, "Content-aware collaborative music recommendation using pre-trained neural networks",
-2015: MFCC with first and second differences, vector-quantised, their counts into a network of three hidden layers of
-1,200 units (ReLU) that predicts the tags of a track, each by logistic loss. The number of words (1,024) is a parameter.
-`fit` needs labels 0…1 as targets. No pretrained weights.
+2015. MFCCs with first and second differences are vector-quantised. Their counts are the input of a network with three
+hidden layers of 1,200 units (ReLU) that predicts the tags of a track, each with logistic loss. The number of words
+(1,024) is a parameter. `fit` requires labels from 0 to 1 as targets. No pretrained weights.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ BLOCK = 1024
 class MfccTagsParams(TrainedParams, MfccParams):
     """Parameters of the network.
 
-    - hidden: sizes of the hidden layers; the last is the size of the vector.
-    - dropout: share of the last layer that is dropped in training.
-    - output: the `embedding` of the last hidden layer, or the `prediction`.
+    - hidden: sizes of the hidden layers. The last size is the vector dimension.
+    - dropout: dropout rate of the last hidden layer in training.
+    - output: `embedding` for the last hidden layer, or `prediction`.
     """
 
     words: int = Field(1024, ge=1)
@@ -52,9 +52,9 @@ class MfccTagsParams(TrainedParams, MfccParams):
 
 
 class MfccTagsEncoder(SupervisedEncoder, CodebookEncoder):
-    """Encodes audio as counts of quantised MFCCs, passed through a network trained to predict tags.
+    """Audio encoder with a network over counts of quantised MFCCs, trained to predict tags.
 
-    Takes n files. Returns float32 [n, 1200], or the probabilities of the tags, [n, t], for `output: prediction`.
+    Takes n files and returns float32 [n, 1200], or tag probabilities [n, t] for `output: prediction`.
     """
 
     name: ClassVar[str] = "mfcc-tags"
@@ -74,7 +74,7 @@ class MfccTagsEncoder(SupervisedEncoder, CodebookEncoder):
         workdir: Path | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn the codebook and to predict labels float32 [n, t]; resumes from `workdir` after a kill."""
+        """Fit the codebook and the network to labels float32 [n, t]. A killed fit resumes from `workdir`."""
         import torch
 
         checked = checked_targets(self.name, len(inputs), targets, labels=True)
@@ -92,7 +92,7 @@ class MfccTagsEncoder(SupervisedEncoder, CodebookEncoder):
         return self
 
     def transform(self, inputs: Audio, *, progress: Progress | None = None) -> np.ndarray:
-        """n files -> float32 [n, d]; NaN for a file that cannot be read."""
+        """Return float32 [n, d] for n files, with NaN for unreadable files."""
         import torch
 
         self._fitted()
@@ -118,6 +118,6 @@ class MfccTagsEncoder(SupervisedEncoder, CodebookEncoder):
 
 
 def _scaled(counts: sp.csr_matrix) -> np.ndarray:
-    """Counts over the mean of their row, so inputs are about 1 whatever the number of words: float32 [n, words]."""
+    """Divide counts by their row mean, which makes inputs about 1 for any codebook size. Returns float32 [n, words]."""
     table = counts.toarray()
     return np.asarray(table / np.maximum(table.mean(axis=1, keepdims=True), 1e-12), np.float32)

@@ -1,9 +1,10 @@
-"""`mfcc-words`: a clip as counts of quantised MFCC frames, reduced to the axes that have 95 % of the variance.
+"""`mfcc-words`: counts of quantised MFCC frames in a clip, reduced to the axes with 95 % of the variance.
 
-Source: van den Oord, Dieleman and Schrauwen, "Deep content-based music recommendation", 2013, its bag of words: 13 MFCC
-of windows of 1,024 samples every 512 at 22,050 Hz with first and second differences, k-means of 4,000 words, counts,
-principal components. Unlike in the paper, each of the 39 numbers is standardised before k-means, so loudness does not
-dominate, and counts are shares of the clip's frames, so the length of a clip does not matter. No pretrained weights.
+Source: bag of words of van den Oord, Dieleman and Schrauwen, "Deep content-based music recommendation", 2013, with 13
+MFCCs from frames of 1,024 samples every 512 at 22,050 Hz, first and second differences, k-means with 4,000 words,
+counts, and principal components. Unlike in the paper, each of the 39 numbers is standardised before k-means, so
+loudness does not dominate. Counts are shares of the frames, so the length of a clip does not matter. No pretrained
+weights.
 """
 
 from __future__ import annotations
@@ -23,15 +24,18 @@ if TYPE_CHECKING:
 
 
 class MfccWordsParams(MfccParams):
-    """variance: share of the variance of the counts that the axes must have; 1 keeps every axis."""
+    """Parameters of `mfcc-words`.
+
+    - variance: share of the variance that the kept axes explain. With 1, every axis is kept.
+    """
 
     variance: float = Field(0.95, gt=0, le=1)
 
 
 class MfccWordsEncoder(CodebookEncoder):
-    """Encodes audio as a bag of words of quantised MFCCs, reduced by principal component analysis.
+    """Audio encoder with a bag of words over quantised MFCCs, reduced by principal component analysis.
 
-    Takes n files and returns float32 [n, d]; d is the number of principal axes that are kept.
+    Takes n files and returns float32 [n, d], where d is the number of kept principal axes.
     """
 
     name: ClassVar[str] = "mfcc-words"
@@ -55,14 +59,14 @@ class MfccWordsEncoder(CodebookEncoder):
         workdir: Path | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn the codebook and the axes from n >= 1 files. Raises `InputError` if none can be read."""
+        """Fit the codebook and the axes to n >= 1 files. Raises `InputError` if no file can be read."""
         self._learn_words(inputs, progress)
         _, counts = self._counts(inputs, progress, f"count {self.name}")
         self.center, self.axes = principal_axes(_shares(counts), self.params.variance)
         return self
 
     def transform(self, inputs: Audio, *, progress: Progress | None = None) -> np.ndarray:
-        """n files -> float32 [n, d]; NaN for a file that cannot be read."""
+        """Return float32 [n, d] for n files, with NaN for unreadable files."""
         axes, out = self._fitted(), self._nan_rows(inputs)
         readable, counts = self._counts(inputs, progress, self.name)
         out[readable] = _shares(counts) @ axes.T - self.center @ axes.T
@@ -84,7 +88,7 @@ class MfccWordsEncoder(CodebookEncoder):
 
 
 def _shares(counts: sp.csr_matrix) -> sp.csr_matrix:
-    """Counts over the sum of their row: sparse float64 [n, words]."""
+    """Return counts divided by their row sum, sparse float64 [n, words]."""
     import scipy.sparse as sp
 
     sums = np.asarray(counts.sum(axis=1), np.float64).ravel()
@@ -92,9 +96,10 @@ def _shares(counts: sp.csr_matrix) -> sp.csr_matrix:
 
 
 def principal_axes(table: np.ndarray | sp.csr_matrix, variance: float) -> tuple[np.ndarray, np.ndarray]:
-    """Mean [c] and the first principal axes [d, c] that have `variance` of a sparse or dense [n, c].
+    """Return the mean [c] and the first principal axes [d, c] with a share `variance` of the variance of [n, c].
 
-    There is one axis if all rows are equal. They are computed from the smaller of the products n x n and c x c.
+    The matrix can be sparse or dense. Identical rows have one axis. The axes are computed from the smaller of the
+    products n x n and c x c.
     """
     n, columns = table.shape
     center = np.asarray(table.mean(axis=0)).ravel()

@@ -1,11 +1,12 @@
-"""`spectrogram-dbn`: the principal components of a spectrogram of 5 s through a deep belief network.
+"""`spectrogram-dbn`: deep belief network over the principal components of a 5 s spectrogram.
 
-Source: Wang and Wang, "Improving content-based and hybrid music recommendation using deep learning", 2014: windows of
-30 ms in 120 bands over 5 s (166 x 120), 100 principal components, a deep belief network trained layer by layer. Hinton,
-"A practical guide to training restricted Boltzmann machines", 2010: the first machine has Gaussian visible units
-(components scaled to standard deviation 1), the others binary ones; one step of contrastive divergence, momentum,
-weight decay. The paper then fine-tunes the network inside its recommender; this encoder trains only the layers, which
-need no targets. Their sizes (300, 300, 300) are parameters. No pretrained weights.
+Source: Wang and Wang, "Improving content-based and hybrid music recommendation using deep learning", 2014, with frames
+of 30 ms in 120 bands over 5 s (166 x 120), 100 principal components, and a deep belief network trained layer by layer.
+The training follows Hinton, "A practical guide to training restricted Boltzmann machines", 2010. The first machine has
+Gaussian visible units (components scaled to standard deviation 1), and the others have binary units. Training uses one
+step of contrastive divergence, momentum and weight decay. The paper then fine-tunes the network inside its recommender.
+This encoder trains only the layers, which require no targets. Their sizes (300, 300, 300) are parameters. No pretrained
+weights.
 """
 
 from __future__ import annotations
@@ -36,13 +37,13 @@ COMPRESSION = 1e4
 
 
 class SpectrogramDbnParams(AudioParams):
-    """Parameters of the spectrogram and of the network.
+    """Parameters of the spectrogram and the network.
 
-    - window: seconds of one frame; frames do not overlap.
-    - bands: number of equal parts of the spectrum, each of which is summed.
+    - window: length of a frame in seconds. Frames do not overlap.
+    - bands: number of equal frequency bands. Magnitudes are summed in each band.
     - components: number of principal components, at most the number of clips.
     - hidden: sizes of the layers.
-    - lr: learning rate of the binary machines; that of the Gaussian one is a tenth of it.
+    - lr: learning rate of the binary machines. The Gaussian machine uses a tenth of this rate.
     """
 
     seconds: float = Field(5.0, gt=0, le=600)
@@ -55,7 +56,7 @@ class SpectrogramDbnParams(AudioParams):
     lr: float = Field(0.02, gt=0)
 
     def frame(self) -> int:
-        """Number of samples of one frame."""
+        """Return the number of samples in a frame."""
         return max(2, round(self.window * self.rate))
 
     def frames(self) -> int:
@@ -63,10 +64,10 @@ class SpectrogramDbnParams(AudioParams):
 
 
 class SpectrogramDbnEncoder(AudioEncoder):
-    """Encodes audio with a deep belief network over the principal components of a spectrogram.
+    """Audio encoder with a deep belief network over the principal components of a spectrogram.
 
-    Takes n files. Returns float32 [n, last hidden size], the activation probabilities of the last layer's units, from 0
-    to 1.
+    Takes n files and returns float32 [n, last hidden size], the activation probabilities of the last layer, from 0 to
+    1.
     """
 
     name: ClassVar[str] = "spectrogram-dbn"
@@ -93,7 +94,7 @@ class SpectrogramDbnEncoder(AudioEncoder):
         workdir: Path | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn components and layers from n >= 1 files. Raises `InputError` if none can be read."""
+        """Fit components and layers to n >= 1 files. Raises `InputError` if no file can be read."""
         some = np.linspace(0, len(inputs) - 1, min(len(inputs), MOST_CLIPS)).astype(int)
         what = f"decode for {self.name}"
         sample = [row for _, row in self._spectrograms(Files(inputs, some), progress, what)]
@@ -113,7 +114,7 @@ class SpectrogramDbnEncoder(AudioEncoder):
         return self
 
     def transform(self, inputs: Audio, *, progress: Progress | None = None) -> np.ndarray:
-        """n files -> float32 [n, d]; NaN for a file that cannot be read."""
+        """Return float32 [n, d] for n files, with NaN for unreadable files."""
         if self.tensors is None:
             raise not_fitted(self.name)
         tensors, out = self.tensors, self._nan_rows(inputs)
@@ -126,11 +127,11 @@ class SpectrogramDbnEncoder(AudioEncoder):
         return out
 
     def _spectrograms(self, inputs: Audio, progress: Progress | None, what: str) -> Iterator[tuple[int, np.ndarray]]:
-        """Index and spectrogram of each readable file."""
+        """Yield the index and the spectrogram of each readable file."""
         return ((index, spectrogram(samples, self.params)) for index, samples in self._clips(inputs, progress, what))
 
     def _layers(self, visible: np.ndarray, progress: Progress | None) -> Tensors:
-        """Train one machine after the other, each on the output of the one before."""
+        """Train the machines in order, each on the output of the previous machine."""
         import torch
 
         table, tensors = torch.from_numpy(visible), Tensors()
@@ -152,7 +153,7 @@ class SpectrogramDbnEncoder(AudioEncoder):
 
 
 def spectrogram(samples: np.ndarray, params: SpectrogramDbnParams) -> np.ndarray:
-    """log(1 + c · x) of the summed magnitudes: float32 [frames · bands]. A clip that is too short ends in silence."""
+    """Return log(1 + c · x) of summed magnitudes, float32 [frames · bands]. Short clips are padded with silence."""
     size, frames = params.frame(), params.frames()
     clip = np.pad(samples[: frames * size], (0, max(0, frames * size - len(samples)))).reshape(frames, size)
     spectrum = np.abs(np.fft.rfft(clip * np.hanning(size), n=max(size, 2 * params.bands), axis=1)) / size
@@ -164,9 +165,9 @@ def spectrogram(samples: np.ndarray, params: SpectrogramDbnParams) -> np.ndarray
 def _machine(
     table: Tensor, hidden: int, params: SpectrogramDbnParams, generator: Generator, *, gaussian: bool
 ) -> tuple[Tensor, Tensor]:
-    """Train one machine on (n, visible) by contrastive divergence of one step.
+    """Train a machine on [n, visible] by contrastive divergence with one step.
 
-    Returns weights [visible, hidden] and hidden bias.
+    Returns weights [visible, hidden] and the hidden bias.
     """
     import torch
 

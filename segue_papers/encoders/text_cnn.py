@@ -1,12 +1,13 @@
-"""`text-cnn`: a convolutional network over the word vectors of a text, trained to predict factors.
+"""`text-cnn`: convolutional network over the word vectors of a text, trained to predict factors.
 
 Source: Oramas, Nieto, Sordo and Serra, "A Deep Multimodal Approach for Cold-start Music Recommendation", DLRS 2017,
-A-W2V (vectors trained on the biographies) and A-W2V-GOO (vectors of Google News, from a file of yours: `vectors:
-file`), after Kim, "Convolutional Neural Networks for Sentence Classification", EMNLP 2014: an embedding layer
-initialised with the word vectors, convolutions of several widths, the maximum over time, a dense layer, factors of
-length 1, cosine distance. 500 words a text, 150 filters of each of the widths 2, 3 and 4, and vectors of 300 numbers
-from windows of 10 words are those of the authors' code; 2,048 dense units are those of their other text networks. Words
-without a vector are left out; the paper does not say what it does with them. A file has its own licence.
+models A-W2V (vectors trained on the biographies) and A-W2V-GOO (Google News vectors from a local file, `vectors:
+file`), after Kim, "Convolutional Neural Networks for Sentence Classification", EMNLP 2014. The network has an embedding
+layer initialised with the word vectors, convolutions of several widths, the maximum over time, a dense layer, and
+factors of unit norm, trained with the cosine distance. The authors' code uses 500 words per text, 150 filters for each
+of the widths 2, 3 and 4, and vectors with 300 numbers from windows of 10 words. The 2,048 dense units are taken from
+the authors' other text networks. Words without a vector are skipped, a case that the paper does not describe. A vector
+file has its own licence.
 """
 
 from __future__ import annotations
@@ -32,15 +33,15 @@ if TYPE_CHECKING:
 
 
 class TextCnnParams(WordMeanParams, TextNetworkParams):
-    """Parameters of the word vectors and of the network.
+    """Parameters of the word vectors and the network.
 
-    - vectors: initial values of the embedding layer: `corpus`, word2vec trained on the texts of `fit`, or `file`, read
-      from `path`.
-    - vector_dim, window, min_count, vector_epochs: of word2vec.
+    - vectors: initial values of the embedding layer, `corpus` for word2vec trained on the texts of `fit`, or `file` for
+      vectors read from `path`.
+    - vector_dim, window, min_count, vector_epochs: parameters of word2vec.
     - tune: whether the word vectors are trained further.
-    - length: words of a text that are read.
-    - widths: numbers of words that a filter covers.
-    - filters: number of filters of each width.
+    - length: maximum number of words per text.
+    - widths: numbers of words covered by a filter.
+    - filters: number of filters per width.
     - hidden: units of the dense layer, which is the embedding.
     """
 
@@ -58,9 +59,9 @@ class TextCnnParams(WordMeanParams, TextNetworkParams):
 
 
 class TextCnnEncoder(TextNetworkEncoder):
-    """Encodes texts with a convolutional network over word vectors, trained to predict factors.
+    """Text encoder with a convolutional network over word vectors, trained to predict factors.
 
-    Takes n texts. Returns float32 [n, hidden], or [n, t] for `output: prediction`.
+    Takes n texts and returns float32 [n, hidden], or [n, t] for `output: prediction`.
     """
 
     name: ClassVar[str] = "text-cnn"
@@ -78,7 +79,7 @@ class TextCnnEncoder(TextNetworkEncoder):
 
     @cached_property
     def words(self) -> Word2vecEncoder | WordVectorsEncoder:
-        """The encoder that splits texts and has the word vectors."""
+        """Return the encoder that splits texts and provides the word vectors."""
         params = self.params
         shared = {name: getattr(params, name) for name in WordMeanParams.model_fields}
         if params.vectors == "file":

@@ -1,11 +1,12 @@
-"""`tfidf-mlp`: TF-IDF of a text or of tags through two dense layers, trained to predict factors.
+"""`tfidf-mlp`: two dense layers over TF-IDF weights of a text or of tags, trained to predict factors.
 
-Source: Oramas, Nieto, Sordo and Serra, "A Deep Multimodal Approach for Cold-start Music Recommendation", DLRS 2017: the
-10,000 most frequent terms weighted by TF-IDF, two dense layers of 2,048 with ReLU, a linear layer of 200 factors whose
-output has length 1, cosine distance, Adam, batches of 32. A-TEXT reads biographies, A-TAGS tags; the artist embedding
-is the output of the second dense layer. Dropout is applied to that layer only, not also to its inputs as in the
-authors' code, because it is drawn from noise that a resumed run draws again. The paper gives no learning rate: 1e-3,
-which falls to zero over `epochs`. No pretrained weights.
+Source: Oramas, Nieto, Sordo and Serra, "A Deep Multimodal Approach for Cold-start Music Recommendation", DLRS 2017. The
+10,000 most frequent terms are weighted by TF-IDF and passed through two dense layers with 2,048 ReLU units and a linear
+layer with 200 factors of unit norm, trained with the cosine distance and Adam in batches of 32. A-TEXT reads
+biographies and A-TAGS reads tags. The artist embedding is the output of the second dense layer. Dropout is applied only
+to that layer. The authors' code also applies dropout to the inputs of the layer, but its noise could not be drawn again
+by a resumed run. The paper gives no learning rate. The default is 1e-3, which decays to zero over `epochs`. No
+pretrained weights.
 """
 
 from __future__ import annotations
@@ -30,15 +31,18 @@ if TYPE_CHECKING:
 
 
 class TfidfMlpParams(TermParams, TextNetworkParams):
-    """hidden: units of each dense layer; the last is the embedding."""
+    """Parameters of `tfidf-mlp`.
+
+    - hidden: units of each dense layer. The last layer is the embedding.
+    """
 
     hidden: list[Annotated[int, Field(ge=1)]] = Field([2048, 2048], min_length=1)
 
 
 class TfidfMlpEncoder(TextNetworkEncoder):
-    """Encodes texts by TF-IDF weights and dense layers, trained to predict factors.
+    """Text encoder with dense layers over TF-IDF weights, trained to predict factors.
 
-    Takes n texts. Returns float32 [n, hidden[-1]], or [n, t] for `output: prediction`.
+    Takes n texts and returns float32 [n, hidden[-1]], or [n, t] for `output: prediction`.
     """
 
     name: ClassVar[str] = "tfidf-mlp"
@@ -50,7 +54,7 @@ class TfidfMlpEncoder(TextNetworkEncoder):
 
     @cached_property
     def words(self) -> TfidfEncoder:
-        """The encoder of the terms, without a reduction."""
+        """Return the encoder of the terms, without a reduction."""
         shared = {name: getattr(self.params, name) for name in self.Terms.Params.model_fields if name != "dim"}
         return self.Terms(self.Terms.Params.model_validate(shared | {"dim": 0}), seed=self.seed)
 

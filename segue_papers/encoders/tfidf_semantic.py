@@ -1,10 +1,10 @@
-"""`tfidf-semantic`: TF-IDF of a text together with what a knowledge base says about the entities in it.
+"""`tfidf-semantic`: TF-IDF weights of a text and of facts from a knowledge base about its entities.
 
 Source: Oramas, Nieto, Sordo and Serra, "A Deep Multimodal Approach for Cold-start Music Recommendation", DLRS 2017, on
-artist biographies: entities are linked, those of musical classes are kept, their properties and Wikipedia categories
-are appended, and the whole is weighted by TF-IDF with 10,000 terms. The paper links with Babelfy, a service with a key
-and a daily quota. Here entities are linked by the aliases of a local knowledge base, or by DBpedia Spotlight. No
-pretrained weights. The content of DBpedia is CC BY-SA 3.0 and GFDL.
+artist biographies. Entities are linked, entities of musical classes are kept, and their properties and Wikipedia
+categories are appended to the text, which is weighted by TF-IDF with 10,000 terms. The paper links with Babelfy, a
+service that requires a key and has a daily quota. Here entities are linked by the aliases of a local knowledge base, or
+by DBpedia Spotlight. No pretrained weights. The content of DBpedia is CC BY-SA 3.0 and GFDL.
 """
 
 from __future__ import annotations
@@ -35,15 +35,18 @@ Terms = dict[bytes, list[str]]
 
 
 class TfidfSemanticParams(TfidfParams):
-    """enrich: the knowledge base and the entity linker; the others are those of `tfidf`."""
+    """Parameters of `tfidf-semantic`, the parameters of `tfidf` with `enrich`.
+
+    - enrich: the knowledge base and the entity linker.
+    """
 
     enrich: Enrichment | None = None
 
 
 class TfidfSemanticEncoder(TfidfEncoder):
-    """Encodes texts, and a knowledge base's facts about the entities in them, by TF-IDF weights.
+    """Text encoder with TF-IDF weights of texts and of knowledge base facts about their entities.
 
-    Takes n texts and returns float32 [n, d], d as in `tfidf`. The entities that `fit` linked are saved with the
+    Takes n texts and returns float32 [n, d], with d as in `tfidf`. The entities linked in `fit` are saved with the
     encoder.
     """
 
@@ -60,11 +63,11 @@ class TfidfSemanticEncoder(TfidfEncoder):
 
     @cached_property
     def enricher(self) -> Enricher:
-        """Raises `InputError` if the recipe names no knowledge base, or one that cannot be read."""
+        """Return the enricher. Raises `InputError` if the knowledge base is not set or cannot be read."""
         if self.params.enrich is None:
             local = "{knowledge: a dump, .nt or .ttl}"
             raise InputError(
-                f"{self.name} needs enrich: {local}, or "
+                f"{self.name} requires enrich: set enrich to {local}, or to "
                 "{endpoint: a SPARQL address, linker: spotlight, spotlight: its address}"
             )
         return self.params.enrich.enricher()
@@ -76,10 +79,10 @@ class TfidfSemanticEncoder(TfidfEncoder):
         return f"{self.enricher.knowledge.fingerprint()} {self.enricher.linker.fingerprint()}"
 
     def summary(self) -> dict[str, float]:
-        """Statistics of the texts of `fit`.
+        """Return statistics of the texts of `fit`.
 
-        - terms_per_text: mean number of terms that are appended to a text.
-        - texts_enriched: share of the texts with at least one such term.
+        - terms_per_text: mean number of appended terms per text.
+        - texts_enriched: share of the texts with at least one appended term.
         """
         counts = np.array([len(terms) for terms in self.learned.values()])
         if not len(counts):
@@ -103,7 +106,7 @@ class TfidfSemanticEncoder(TfidfEncoder):
         return super().fit(inputs, targets, workdir=workdir, progress=progress)
 
     def terms(self, inputs: Texts, *, progress: Progress | None = None) -> sp.csr_matrix:
-        """As in `tfidf`; texts that were not in `fit` are linked first."""
+        """Return the term weights as in `tfidf`. Texts that were not in `fit` are linked first."""
         self._vocabulary()
         fresh = [text for text in inputs if _digest(text) not in self.learned]
         self._fresh = self._linked(fresh, _LinkedFile(None), progress)
@@ -135,7 +138,7 @@ class TfidfSemanticEncoder(TfidfEncoder):
         return super()._tokens(text) + [term.lower() if self.params.lowercase else term for term in terms]
 
     def _linked(self, texts: Texts, file: _LinkedFile, progress: Progress | None) -> Terms:
-        """The terms that are appended to each text, by its digest."""
+        """Return the appended terms of each text by text digest."""
         terms: Terms = {}
         if texts:
             self.enricher.knowledge.prepare(progress)
@@ -153,7 +156,7 @@ class TfidfSemanticEncoder(TfidfEncoder):
 
 
 class _LinkedFile:
-    """The terms that were linked before a kill, as JSON Lines in `workdir`; a line that was cut short is ignored."""
+    """JSON Lines file in `workdir` with terms linked before a kill. A truncated line is ignored."""
 
     def __init__(self, workdir: Path | None) -> None:
         self.path = None if workdir is None else workdir / "linked.jsonl"

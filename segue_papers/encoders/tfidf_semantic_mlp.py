@@ -1,8 +1,8 @@
-"""`tfidf-semantic-mlp`: the network of `tfidf-mlp` over texts enriched by a knowledge base.
+"""`tfidf-semantic-mlp`: network of `tfidf-mlp` over texts enriched from a knowledge base.
 
 Source: Oramas, Nieto, Sordo and Serra, "A Deep Multimodal Approach for Cold-start Music Recommendation", DLRS 2017,
-A-SEM: the terms of a text and, for every entity that is linked in it, what a knowledge base says about it, as in
-`tfidf-semantic`. The paper's linker, Babelfy, is replaced, because it is a service with a key and a daily quota. No
+model A-SEM. The input contains the terms of a text and knowledge base facts about every linked entity, as in
+`tfidf-semantic`. The paper's linker, Babelfy, is replaced because it requires a key and has a daily quota. No
 pretrained weights.
 """
 
@@ -18,15 +18,18 @@ from toolkit.encoders.text.tfidf import TfidfEncoder
 
 
 class TfidfSemanticMlpParams(TfidfMlpParams):
-    """enrich: as for `tfidf-semantic`."""
+    """Parameters of `tfidf-semantic-mlp`.
+
+    - enrich: the knowledge base and the entity linker, as in `tfidf-semantic`.
+    """
 
     enrich: Enrichment | None = None
 
 
 class TfidfSemanticMlpEncoder(TfidfMlpEncoder):
-    """Encodes texts, and a knowledge base's facts about the entities in them, with the network of `tfidf-mlp`.
+    """Text encoder with the network of `tfidf-mlp` over texts and knowledge base facts about their entities.
 
-    Takes n texts. Returns float32 [n, hidden[-1]], or [n, t] for `output: prediction`.
+    Takes n texts and returns float32 [n, hidden[-1]], or [n, t] for `output: prediction`.
     """
 
     name: ClassVar[str] = "tfidf-semantic-mlp"

@@ -1,4 +1,4 @@
-"""The network of `text-cnn`: word vectors, convolutions of several widths, their maxima, and a dense layer."""
+"""Network of `text-cnn`, with word vectors, convolutions of several widths, their maxima, and a dense layer."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 
 class WordConvolutions(nn.Module):
-    """Word numbers int64 (n, length) -> (n, hidden).
+    """Convolutional network from word numbers int64 [n, length] to [n, hidden].
 
-    Words count from 1, 0 is padding. `length` must be at least the widest filter. Padding is left out of the maximum,
-    so a text has the same vector in every batch.
+    Words are numbered from 1, and 0 is padding. `length` must be at least the widest filter. The maximum ignores
+    padding, so a text has the same vector in every batch.
     """
 
     def __init__(self, vectors: Tensor, widths: Sequence[int], filters: int, hidden: int, *, tune: bool) -> None:

@@ -1,4 +1,4 @@
-"""The key `enrich` of a recipe."""
+"""Parameters under the recipe key `enrich`."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ ONE_OR_SEVERAL = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array",
 
 
 class Enrichment(Parameters):
-    """Where entities and facts about them come from.
+    """Sources of entities and facts.
 
     - knowledge: dumps of a knowledge base (`.nt`, `.ttl`, optionally compressed).
     - endpoint: address of a SPARQL service, instead of dumps.
-    - linker: `aliases` of the dumps, or DBpedia `spotlight`.
-    - spotlight, confidence: address of the Spotlight service, and the least confidence of a mention.
+    - linker: `aliases` for names in the dumps, or `spotlight` for DBpedia Spotlight.
+    - spotlight, confidence: address of the Spotlight service, and minimum confidence of a mention.
     - classes: classes of the entities that are kept.
-    - properties: class -> properties whose values are appended; classes without an entry have the defaults.
+    - properties: properties whose values are appended, by class. Classes without an entry use the defaults.
     - categories: whether Wikipedia categories are appended.
-    - namespace: namespace of short names of classes and properties.
+    - namespace: namespace for short names of classes and properties.
     - language: language of literals.
-    - timeout: time limit of one request to a service, in seconds.
-    - retries: number of times that a failed request is repeated.
+    - timeout: time limit for a request to a service, in seconds.
+    - retries: number of retries after a failed request.
     """
 
     knowledge: Annotated[list[Path], ONE_OR_SEVERAL] = []
@@ -66,19 +66,23 @@ class Enrichment(Parameters):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if bool(self.knowledge) == bool(self.endpoint):
-            raise ValueError("enrich takes knowledge (files) or endpoint (an address), one of the two")
+            raise ValueError(
+                f"enrich has {len(self.knowledge)} knowledge files and endpoint={self.endpoint!r} but must have "
+                "exactly one source: set knowledge or endpoint and remove the other"
+            )
         if self.linker == "aliases" and not self.knowledge:
             raise ValueError(
-                "linker: aliases looks names up in knowledge (files): give them, or linker: spotlight and its address"
+                "`linker: aliases` requires knowledge: set knowledge to files, or set `linker: spotlight` and spotlight"
             )
         if self.linker == "spotlight" and not self.spotlight:
             raise ValueError(
-                "linker: spotlight needs spotlight: its address, such as http://localhost:2222/rest/annotate"
+                "`linker: spotlight` requires spotlight: set spotlight to an address, such as "
+                "http://localhost:2222/rest/annotate"
             )
         return self
 
     def enricher(self) -> Enricher:
-        """The linker and the knowledge base. Raises `InputError` or `DataError` for files that cannot be used."""
+        """Return the linker and the knowledge base. Raises `InputError` or `DataError` for invalid files."""
         knowledge: Knowledge
         if self.endpoint:
             knowledge = SparqlKnowledge(

@@ -1,7 +1,7 @@
-"""Finds the entities that a text mentions.
+"""Entity linking, which detects the entities mentioned in a text.
 
-The paper links with Babelfy, a service with a key, a daily quota and terms of its own. It is replaced by two linkers:
-the aliases of a local knowledge base, here, and DBpedia Spotlight (`spotlight_linker.py`).
+The paper links with Babelfy, a service with a key, a daily quota and its own terms of use. Babelfy is replaced by two
+linkers, the aliases of a local knowledge base (in this module) and DBpedia Spotlight (in `spotlight_linker.py`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BREAK = re.compile(r"[\n!?;:]")
 
 
 class Mention(NamedTuple):
-    """text[start:stop] means `entity`, an IRI."""
+    """Mention of `entity`, an IRI, by text[start:stop]."""
 
     start: int
     stop: int
@@ -35,7 +35,7 @@ class Mention(NamedTuple):
 
 
 class _Word(NamedTuple):
-    """text[start:stop], and the normalised form that is looked up."""
+    """Word text[start:stop] with its normalised form for lookups."""
 
     start: int
     stop: int
@@ -43,28 +43,29 @@ class _Word(NamedTuple):
 
 
 class EntityLinker(ABC):
-    """Finds the mentions in texts."""
+    """Base class for linkers that detect mentions of entities in texts."""
 
     @abstractmethod
     def link(self, text: str) -> list[Mention]:
-        """Mentions in the order of the text; none overlap."""
+        """Return mentions in the order of the text, without overlaps."""
 
     def link_all(self, texts: Sequence[str]) -> list[list[Mention]]:
-        """`link` of each text; a linker that waits for a service may send several requests at once."""
+        """Return the mentions of each text. A linker that calls a service may send several requests at once."""
         return [self.link(text) for text in texts]
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """What decides the mentions besides parameters."""
+        """Return what determines the mentions besides parameters."""
 
 
 class AliasLinker(EntityLinker):
-    """Finds the longest names of a local knowledge base, from left to right.
+    """Entity linker that matches the longest names of a local knowledge base, from left to right.
 
-    Of the entities with the same name, the one with the most facts is taken. Names of stop words only are ignored.
+    If several entities have the same name, the entity with the most facts is chosen. Names that contain only stop words
+    are ignored.
 
-    - kind: returns the class of each entity, None for an entity of another class than those that are kept.
-    - common: classes whose names may be in lower case (`jazz`, `guitar`); other names begin with a capital.
+    - kind: function that returns the class of each entity, or None for an entity outside the kept classes.
+    - common: classes whose names may be in lower case (`jazz`, `guitar`). Other names must start with a capital.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class AliasLinker(EntityLinker):
         return mentions
 
     def _longest(self, text: str, words: list[_Word], index: int) -> tuple[Mention | None, int]:
-        """The mention that begins at a word, if there is one, and the number of words to skip."""
+        """Return the mention that starts at a word, or None, and the number of words to skip."""
         start = words[index].start
         reach = self._reach(words[index].plain.partition(" ")[0])
         for length in range(min(reach, MOST_WORDS, len(words) - index), 0, -1):
@@ -102,7 +103,7 @@ class AliasLinker(EntityLinker):
         return None, 1
 
     def _entities(self, alias: str) -> list[tuple[str, str]]:
-        """Entities of the kept classes that a name may mean, the best first, each with its class."""
+        """Return entities of the kept classes for a name, the best match first, each with its class."""
         if len(alias) < 2 or all(word in STOP_WORDS for word in alias.split()):
             return []
         entities = [entity for entity, _ in self.knowledge.named(alias)]

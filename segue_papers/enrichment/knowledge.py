@@ -1,4 +1,4 @@
-"""Base class of knowledge bases."""
+"""Base class for knowledge bases."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ Facts = dict[str, dict[str, list[str]]]
 
 
 def sorted_facts(facts: Mapping[str, Mapping[str, Iterable[str]]]) -> Facts:
-    """Facts with the values in order."""
+    """Return facts with sorted values."""
     return {subject: {name: sorted(values) for name, values in of.items()} for subject, of in facts.items()}
 
 
 class Knowledge(ABC):
-    """Triples by subject and property."""
+    """Base class for knowledge bases, which store triples by subject and property."""
 
     @abstractmethod
     def facts(self, subjects: Collection[str], properties: Collection[str]) -> Facts:
-        """Facts about `subjects`, by full IRI. A subject or property without a fact has no entry."""
+        """Return facts about `subjects`, by full IRI. A subject or property without facts has no entry."""
 
     def prepare(self, progress: Progress | None = None) -> None:  # noqa: B027 (most need nothing)
-        """Prepare what takes long, before the first query."""
+        """Run slow preparations before the first query."""
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """A string that changes with the facts: a digest of the content, or the address of an endpoint."""
+        """Return a string that changes with the facts, such as a content digest or an endpoint address."""
 
 
 def local_name(iri: str) -> str:
-    """The part after the last `/` or `#`: `http://dbpedia.org/resource/AC%2FDC` -> `AC/DC`."""
+    """Return the part after the last `/` or `#`: `http://dbpedia.org/resource/AC%2FDC` -> `AC/DC`."""
     return unquote(re.split(r"[/#]", iri.rstrip("/#"))[-1])
 
 
 def resolved(name: str, namespace: str) -> str:
-    """A class or property of a recipe as a full IRI; short names are in `namespace`."""
+    """Return a class or property of a recipe as a full IRI. Short names are resolved in `namespace`."""
     return name if "://" in name else namespace + name

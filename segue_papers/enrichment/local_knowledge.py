@@ -1,8 +1,8 @@
-"""A knowledge base from dumps, which are read once into SQLite in the cache folder, in bounded memory.
+"""Local knowledge base from dumps, stored in SQLite in the cache folder and built once in bounded memory.
 
-It contains all triples, except literals of other languages and literals longer than `LONGEST` characters (abstracts,
-which are not appended), and the names by which a text may mention an entity: labels, names, aliases, redirects, and the
-last part of its IRI.
+The database contains all triples except literals in other languages and literals longer than `LONGEST` characters
+(abstracts, which are not appended). The database also contains the names by which a text may mention an entity, which
+are labels, names, aliases, redirects, and the last part of the IRI.
 """
 
 from __future__ import annotations
@@ -68,17 +68,19 @@ DROP TABLE named;
 
 
 class LocalKnowledge(Knowledge):
-    """A knowledge base from dumps. The tables are built by `prepare`, or before the first query.
+    """Knowledge base from dumps, with tables built by `prepare` or before the first query.
 
     - files: `.nt` or `.ttl`, optionally with `.gz` or `.bz2`.
-    - language: literals of this language are kept, and those without a language.
+    - language: language of the literals that are kept. Literals without a language are kept too.
 
-    Raises `InputError` for files that are missing or of another format, and later `DataError` for damaged ones.
+    Raises `InputError` for files that are missing or have an unknown format, and later `DataError` for damaged files.
     """
 
     def __init__(self, files: Sequence[Path], *, language: str = "en") -> None:
         if not files:
-            raise InputError("knowledge names no file: give dumps, .nt or .ttl, or these with .gz or .bz2")
+            raise InputError(
+                "knowledge=[] must have at least 1 file: pass dumps, .nt or .ttl, optionally with .gz or .bz2"
+            )
         for file in files:
             rdf_triples.checked(file)
         self.files, self.language = files, language
@@ -89,11 +91,11 @@ class LocalKnowledge(Knowledge):
             build(self.path, self.files, language=self.language, progress=progress)
 
     def fingerprint(self) -> str:
-        """A digest of the files, from the tables if they are built."""
+        """Return a digest of the files, read from the tables if they are built."""
         return self.about()["digest"] if self._whole() else files_digest(self.files)
 
     def _whole(self) -> bool:
-        """Whether the tables are built and can be read."""
+        """Return whether the tables are built and readable."""
         if not self.path.is_file():
             return False
         try:
@@ -119,7 +121,7 @@ class LocalKnowledge(Knowledge):
         return {iri: number for number, iri in self._store.execute("SELECT id, iri FROM property")}
 
     def about(self) -> dict[str, str]:
-        """The numbers of triples read and kept, and the digest of the files."""
+        """Return the numbers of triples read and kept, and the digest of the files."""
         return dict(self._store.execute("SELECT name, value FROM about"))
 
     def facts(self, subjects: Collection[str], properties: Collection[str]) -> Facts:
@@ -135,12 +137,12 @@ class LocalKnowledge(Knowledge):
         return sorted_facts(facts)
 
     def longest(self, word: str) -> int:
-        """Number of words of the longest name that begins with `word`, as `plain` writes it; 0 if there is none."""
+        """Return the number of words in the longest name that starts with `word` in `plain` form, or 0."""
         row = self._store.execute("SELECT longest FROM first WHERE word = ?", [word]).fetchone()
         return int(row[0]) if row else 0
 
     def named(self, alias: str) -> list[tuple[str, int]]:
-        """Entities that `alias`, as `plain` writes it, may mean, and the number of facts about each; most first."""
+        """Return the entities named `alias` in `plain` form and their numbers of facts, in descending order."""
         rows = self._store.execute(
             "SELECT subject, (SELECT COUNT(*) FROM fact WHERE fact.subject = alias.subject) AS known"
             " FROM alias WHERE alias = ? ORDER BY known DESC, subject",
@@ -150,18 +152,21 @@ class LocalKnowledge(Knowledge):
 
 
 def plain(name: str) -> str:
-    """A name in the form that is looked up: words in lower case, with one space between them."""
+    """Return a name in lookup form, words in lower case separated by single spaces."""
     return " ".join(re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", name).casefold()))
 
 
 def build(path: Path, files: Sequence[Path], *, language: str, progress: Progress | None = None) -> None:
-    """Read dumps into a new SQLite file, which appears complete or not at all."""
+    """Read dumps into a new SQLite file atomically."""
     settings = f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -{CACHE_MB * 1000};"
     with replacing(path) as temporary, contextlib.closing(sqlite3.connect(temporary)) as store:
         store.executescript(settings + _TABLES)
         counts = _filled(store, files, language, progress)
         if not counts["kept"]:
-            raise DataError(f"{', '.join(map(str, files))}: none of {counts['read']:,} triples can be used")
+            raise DataError(
+                f"{', '.join(map(str, files))}: at least 1 of {counts['read']:,} triples must be usable: pass dumps "
+                f"with facts or names in language {language!r}"
+            )
         about = [("digest", files_digest(files)), *((name, str(count)) for name, count in counts.items())]
         store.executemany("INSERT INTO about VALUES (?, ?)", about)
         store.executescript(_INDICES)
@@ -171,7 +176,7 @@ def build(path: Path, files: Sequence[Path], *, language: str, progress: Progres
 def _filled(
     store: sqlite3.Connection, files: Sequence[Path], language: str, progress: Progress | None
 ) -> dict[str, int]:
-    """Write the triples and names of the files into the tables. Returns the numbers of triples read and kept."""
+    """Write triples and names from the files into the tables. Returns the numbers of triples read and kept."""
     counts, numbers = {"read": 0, "kept": 0}, dict[str, int]()
     for index, file in enumerate(files):
         stream = rdf_triples.read(file)
@@ -196,7 +201,7 @@ def _useful(triple: Triple, language: str) -> bool:
 
 
 def _aliases(triple: Triple) -> Iterator[tuple[str, str]]:
-    """The name that a triple gives to an entity, and the entity."""
+    """Yield the name given to an entity by a triple, and the entity."""
     if triple.property in NAMES and not triple.iri:
         alias, subject = plain(triple.value), triple.subject
     elif triple.property == REDIRECT and triple.iri:
@@ -210,7 +215,7 @@ def _aliases(triple: Triple) -> Iterator[tuple[str, str]]:
 
 
 def _own_name(iri: str) -> str:
-    """`http://dbpedia.org/resource/Love_(band)` -> `love`."""
+    """Return the name in an IRI: `http://dbpedia.org/resource/Love_(band)` -> `love`."""
     return plain(re.sub(r"_?\([^()]*\)$", "", local_name(iri)))
 
 

@@ -1,8 +1,8 @@
-"""Reads RDF files as a stream of triples: N-Triples line by line, Turtle by rdflib.
+"""Reader for RDF files as a stream of triples, with N-Triples read line by line and Turtle read by rdflib.
 
-Both may be compressed, `.gz` or `.bz2`. N-Triples: https://www.w3.org/TR/n-triples/. They are never in memory as a
-whole. Turtle files are, because rdflib builds a graph, unless their first lines are N-Triples, such as those of the
-`.ttl` dumps of DBpedia.
+Files may be compressed (`.gz` or `.bz2`). N-Triples files (https://www.w3.org/TR/n-triples/) are never in memory as a
+whole. Turtle files are loaded into an rdflib graph, unless their first lines are N-Triples, as in the `.ttl` dumps of
+DBpedia.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ MOST_BAD = 0.01
 
 
 class Triple(NamedTuple):
-    """A subject, a property and a value.
+    """RDF triple with a subject, a property and a value.
 
-    - iri: whether `value` is an IRI or a blank node; otherwise it is the text of a literal.
-    - language: language of a literal; empty if it has none.
+    - iri: whether `value` is an IRI or a blank node. Otherwise `value` is the text of a literal.
+    - language: language of a literal, or an empty string.
     """
 
     subject: str
@@ -54,29 +54,31 @@ _SHORT = {"t": "\t", "b": "\b", "n": "\n", "r": "\r", "f": "\f", '"': '"', "'": 
 
 
 def read(path: Path) -> Iterator[Triple]:
-    """Read the triples of a file, whose ending decides the format.
+    """Yield the triples of a file, whose ending determines the format.
 
-    Raises `InputError` for a file that is missing or of another format, `DataError` for one that is damaged.
+    Raises `InputError` for a file that is missing or has an unknown format, and `DataError` for a damaged file.
     """
     checked(path)
     try:
         with _opened(path) as file:
             yield from _lines(path, file) if _is_lines(path) else _turtle(path, file)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{path} is damaged: {error}: get the file again") from None
+        raise DataError(f"{path} is damaged ({error}): download the file again") from None
     except OSError as error:
         if error.errno is not None:
             raise
-        raise DataError(f"{path} is damaged: {error}: get the file again") from None  # an error of bz2 has no number
+        raise DataError(
+            f"{path} is damaged ({error}): download the file again"
+        ) from None  # an error of bz2 has no number
 
 
 def parse(line: str) -> Triple | None:
-    """Parse a line of N-Triples; None for an empty line or a comment. Raises `ValueError` for anything else."""
+    """Parse a line of N-Triples. Returns None for an empty line or a comment, and raises `ValueError` if invalid."""
     match = _LINE.match(line)
     if match is None:
         if not line.strip() or line.lstrip().startswith("#"):
             return None
-        raise ValueError(line)
+        raise ValueError(f"{line!r} is not a triple in N-Triples syntax")
     subject, blank, name, value, other, literal, language, _ = match.groups()
     if literal is not None:
         return Triple(_plain(subject or blank), _plain(name), _plain(literal), False, (language or "").lower())
@@ -84,17 +86,15 @@ def parse(line: str) -> Triple | None:
 
 
 def checked(path: Path) -> str:
-    """The format of a file by its ending, `nt` or `turtle`.
+    """Return the format of a file according to its ending, `nt` or `turtle`.
 
-    Raises `InputError` if it is missing or of another format.
+    Raises `InputError` if the file is missing or has an unknown format.
     """
     name = path.with_suffix("") if path.suffix in PACKED else path
     if name.suffix not in ENDINGS:
-        raise InputError(f"{path} has an unknown ending: give .nt or .ttl, or these with .gz or .bz2")
+        raise InputError(f"{path} must end in .nt or .ttl, optionally with .gz or .bz2: rename or convert the file")
     if not path.is_file():
-        raise InputError(
-            f"{path} is not a file: give a dump of a knowledge base, .nt or .ttl, or these with .gz or .bz2"
-        )
+        raise InputError(f"{path} must be a file: pass a knowledge base dump, .nt or .ttl, optionally with .gz or .bz2")
     return ENDINGS[name.suffix]
 
 
@@ -119,15 +119,15 @@ def _lines(path: Path, file: IO[bytes]) -> Iterator[Triple]:
             triple = parse(raw.decode("utf-8").rstrip("\r\n"))
         except ValueError:
             bad += 1
-            first = first or f"line {number}: {raw[:80].decode('utf-8', 'replace').strip()}"
+            first = first or f"line {number} is {raw[:80].decode('utf-8', 'replace').strip()}"
             continue
         if triple is not None:
             yield triple
     fault = f"{path}: {bad:,} of {number:,} lines are not N-Triples"
     if bad > MOST_BAD * number:
-        raise DataError(f"{fault}, first {first}: a .ttl file under another name?")
+        raise DataError(f"{fault} ({first}), but at most {MOST_BAD:.0%} may be invalid: rename a Turtle file to .ttl")
     if bad:
-        warnings.warn(f"{fault} and left out, first {first}", RuntimeWarning, stacklevel=2)
+        warnings.warn(f"{fault} and are skipped ({first})", RuntimeWarning, stacklevel=2)
 
 
 def _turtle(path: Path, file: IO[bytes]) -> Iterator[Triple]:
@@ -137,7 +137,9 @@ def _turtle(path: Path, file: IO[bytes]) -> Iterator[Triple]:
     try:
         graph.parse(data=content, format="turtle")
     except Exception as error:  # of rdflib, its grammar or the codecs
-        raise DataError(f"{path} is not Turtle: {' '.join(str(error).split())[:200]}") from None
+        raise DataError(
+            f"{path} is not Turtle ({' '.join(str(error).split())[:200]}): download or convert the file again"
+        ) from None
     for subject, name, value in graph:
         iri, language = not isinstance(value, rdflib.Literal), getattr(value, "language", None) or ""
         yield Triple(_name(subject), str(name), _name(value) if iri else str(value), iri, language.lower())
@@ -148,7 +150,7 @@ def _name(node: object) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text in which the escapes of N-Triples are replaced by characters."""
+    """Return a text with the escapes of N-Triples replaced by characters."""
     return _ESCAPE.sub(_character, text) if "\\" in text else text
 
 
@@ -156,9 +158,9 @@ def _character(match: re.Match[str]) -> str:
     code = match[1] or match[2]
     if code is None:
         if match[3] not in _SHORT:
-            raise ValueError(match[0])
+            raise ValueError(f"{match[0]!r} is not an escape sequence of N-Triples")
         return _SHORT[match[3]]
     number = int(code, 16)
     if number > 0x10FFFF or 0xD800 <= number < 0xE000:
-        raise ValueError(match[0])
+        raise ValueError(f"{match[0]!r} is not a Unicode character")
     return chr(number)

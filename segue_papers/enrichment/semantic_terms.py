@@ -1,8 +1,8 @@
-"""The terms that are appended to a text, for the entities in it.
+"""Terms that are appended to a text for its entities.
 
-Oramas et al. 2017 keep entities of a few classes, and append their Wikipedia categories and properties that depend on
-the class to the biography. The choice of properties here is our own, from the ontology of DBpedia; a recipe may choose
-others.
+Oramas et al. 2017 keep entities of a few classes, and append to the biography their Wikipedia categories and properties
+that depend on the class. The properties here are our own choice from the ontology of DBpedia, which a recipe can
+override.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ KEPT = 100_000
 
 
 class Classes:
-    """Finds the class of an entity among `names`, by its types and their superclasses."""
+    """Classifier of entities into the classes `names`, by their types and superclasses."""
 
     def __init__(self, knowledge: Knowledge, names: Sequence[str], namespace: str) -> None:
         self.knowledge = knowledge
@@ -62,7 +62,7 @@ class Classes:
         self._above: dict[str, frozenset[str]] = {}
 
     def of(self, entities: Sequence[str]) -> list[str | None]:
-        """The first of the classes that each entity belongs to; None if it belongs to none."""
+        """Return the first matching class of each entity, or None."""
         if len(self._known) > KEPT:
             self._known.clear()
         fresh = [entity for entity in dict.fromkeys(entities) if entity not in self._known]
@@ -76,7 +76,7 @@ class Classes:
         return [self._known[entity] for entity in entities]
 
     def _climb(self, types: set[str]) -> None:
-        """Find every class above `types`, including themselves."""
+        """Return every superclass of `types`, including `types`."""
         parents: dict[str, list[str]] = {}
         level = {iri for iri in types if iri not in self._above}
         for _ in range(DEEPEST):
@@ -100,9 +100,9 @@ def _reached(iri: str, parents: Mapping[str, Sequence[str]]) -> set[str]:
 
 
 class Enricher:
-    """Finds the terms to append to texts.
+    """Enricher that selects the terms to append to texts.
 
-    - properties: class -> properties whose values are appended.
+    - properties: properties whose values are appended, by class.
     - categories: whether Wikipedia categories are appended.
     """
 
@@ -122,13 +122,16 @@ class Enricher:
         }
 
     def mentions(self, texts: Sequence[str]) -> list[list[tuple[Mention, str]]]:
-        """Mentions of entities of the classes in each text, each with its class."""
+        """Return the mentions of entities of the kept classes in each text, each with its class."""
         linked = self.linker.link_all(texts)
         kinds = iter(self.classes.of([mention.entity for mentions in linked for mention in mentions]))
         return [[(mention, kind) for mention in mentions if (kind := next(kinds)) is not None] for mentions in linked]
 
     def terms(self, texts: Sequence[str]) -> list[list[str]]:
-        """The terms to append to each text: the name, properties and categories of its entities, once and in order."""
+        """Return the terms to append to each text, in order and without duplicates.
+
+        The terms are the names, properties and categories of the entities.
+        """
         entities = [
             list(dict.fromkeys((mention.entity, kind) for mention, kind in mentions))
             for mentions in self.mentions(texts)
@@ -149,7 +152,7 @@ class Enricher:
 
 
 def term(value: str) -> str:
-    """One word for an entity, a category or a literal.
+    """Return one word for an entity, a category or a literal.
 
     `http://dbpedia.org/resource/Indie_rock` and `Indie rock` become `Indie_rock`.
     """

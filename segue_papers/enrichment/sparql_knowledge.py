@@ -1,7 +1,7 @@
-"""A knowledge base at a SPARQL endpoint, such as https://dbpedia.org/sparql.
+"""Knowledge base at a SPARQL endpoint, such as https://dbpedia.org/sparql.
 
-Protocol: https://www.w3.org/TR/sparql11-protocol/; answers are SPARQL JSON. The content of an endpoint has no digest:
-texts are encoded again if its address changes, but not if its content changes.
+The protocol is https://www.w3.org/TR/sparql11-protocol/ with answers in SPARQL JSON. The content of an endpoint has no
+digest. Texts are therefore encoded again if the address changes, but not if the content changes.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _SAFE = re.compile(r"[^\x00-\x20<>\"{}|^`\\]+")
 
 
 class SparqlKnowledge(Knowledge):
-    """Facts from an endpoint.
+    """Knowledge base with facts from an endpoint.
 
-    - language: literals of this language are used, and those without a language.
+    - language: language of the literals that are used. Literals without a language are used too.
     - timeout, retries, wait: see `segue_papers.enrichment.web_service.post_form`.
     """
 
@@ -63,7 +63,7 @@ class SparqlKnowledge(Knowledge):
             return [(row["s"]["value"], row["p"]["value"], row["o"]["value"]) for row in answer["results"]["bindings"]]
         except (KeyError, TypeError):
             raise DataError(
-                f"SPARQL endpoint at {self.url} does not answer SPARQL JSON: is it another service?"
+                f"SPARQL endpoint at {self.url} must return SPARQL JSON: set endpoint to a SPARQL service"
             ) from None
 
 

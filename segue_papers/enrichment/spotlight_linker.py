@@ -1,7 +1,7 @@
-"""Links entities by DBpedia Spotlight over HTTP, instead of the paper's Babelfy.
+"""Entity linker with DBpedia Spotlight over HTTP, instead of the paper's Babelfy.
 
 Source: Daiber et al., "Improving Efficiency and Accuracy in Multilingual Entity Extraction", I-SEMANTICS 2013. The
-service is Apache-2.0 and can run on a machine of yours (`http://localhost:2222/rest/annotate`); the public service is
+service is Apache-2.0 and can run locally (`http://localhost:2222/rest/annotate`). The public service is suitable only
 for a few texts.
 """
 
@@ -19,9 +19,9 @@ PARALLEL = 4
 
 
 class SpotlightLinker(EntityLinker):
-    """Mentions that the service at `url` finds.
+    """Entity linker with the Spotlight service at `url`.
 
-    - confidence: least confidence of a mention, from 0 to 1.
+    - confidence: minimum confidence of a mention, from 0 to 1.
     - timeout, retries, wait: see `segue_papers.enrichment.web_service.post_form`.
     """
 
@@ -44,7 +44,7 @@ class SpotlightLinker(EntityLinker):
             return _in_order([_mention(resource) for resource in answer.get("Resources", [])])
         except (KeyError, TypeError, ValueError, AttributeError):
             raise DataError(
-                f"DBpedia Spotlight at {self.url} does not answer annotations: is it another service?"
+                f"DBpedia Spotlight at {self.url} must return annotations: set spotlight to a Spotlight service"
             ) from None
 
     def link_all(self, texts: Sequence[str]) -> list[list[Mention]]:
@@ -58,9 +58,9 @@ def _mention(resource: Mapping[str, str]) -> Mention:
 
 
 def _in_order(mentions: list[Mention]) -> list[Mention]:
-    """Mentions in the order of the text.
+    """Return mentions in the order of the text, without overlaps.
 
-    Of two that overlap, the first is kept; of two with the same start, the longer.
+    The earlier mention is kept if two mentions overlap. With the same start, the longer mention is kept.
     """
     kept: list[Mention] = []
     for mention in sorted(mentions, key=lambda mention: (mention.start, -mention.stop)):

@@ -1,4 +1,4 @@
-"""Requests to a web service that answers JSON, with a time limit, repeats, and one line for every failure."""
+"""Client for JSON web services with a time limit, retries, and a one-line message for every failure."""
 
 from __future__ import annotations
 
@@ -32,12 +32,13 @@ def post_form(
     """Post a form and return the JSON of the answer.
 
     - what: name of the service in messages.
-    - timeout: time limit of one request in seconds.
-    - retries: number of times that a request without an answer is repeated.
-    - wait: seconds before the first repeat, doubled each time. The service's `Retry-After` replaces it, up to a minute.
+    - timeout: time limit of a request in seconds.
+    - retries: number of retries after a request without an answer.
+    - wait: seconds before the first retry, doubled for each further retry. The service's `Retry-After` overrides
+      `wait`, up to a minute.
 
-    Raises `InputError` if the request is refused, `SegueError` if there is no answer, `DataError` if the answer is not
-    JSON.
+    Raises `InputError` if the request is rejected, `SegueError` if there is no answer, and `DataError` if the answer is
+    not JSON.
     """
     request = urllib.request.Request(
         url, urllib.parse.urlencode(form).encode(), {"Accept": accept, "User-Agent": "segue"}
@@ -47,7 +48,7 @@ def post_form(
             with urllib.request.urlopen(request, timeout=timeout) as answer:
                 return _json(answer.read(), url, what)
         except urllib.error.HTTPError as error:
-            reason, retry_after = f"answers {error.code} {error.reason}", error.headers.get("Retry-After")
+            reason, retry_after = f"returned {error.code} {error.reason}", error.headers.get("Retry-After")
             if error.code not in AGAIN:
                 raise InputError(f"{what} at {url} {reason}: check the address and the parameters") from None
         except (OSError, HTTPException) as error:  # unknown address, refused, interrupted, or too slow
@@ -57,18 +58,21 @@ def post_form(
             seconds = float(retry_after) if retry_after is not None and retry_after.isdigit() else wait * 2**attempt
             time.sleep(min(seconds, LONGEST_WAIT))
     raise SegueError(
-        f"{what} at {url} {reason}, after {retries + 1} requests: make sure that it runs; the same command resumes here"
+        f"{what} at {url} {reason} after {retries + 1} requests: start the service, then run the command again to "
+        "resume"
     )
 
 
 def checked_url(url: str) -> str:
     """Return an HTTP address.
 
-    Raises `ValueError`, which parameter models turn into their message, for anything else.
+    Raises `ValueError` for anything else, which parameter models convert to an error message.
     """
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise ValueError(f"{url!r} is not an http:// or https:// address")
+        raise ValueError(
+            f"{url!r} must be an http or https address: set a complete address, such as http://localhost:2222"
+        )
     return url
 
 
@@ -76,6 +80,4 @@ def _json(content: bytes, url: str, what: str) -> Any:
     try:
         return json.loads(content)
     except ValueError:
-        raise DataError(
-            f"{what} at {url} answers {content[:60]!r}, which is not JSON: is it another service?"
-        ) from None
+        raise DataError(f"{what} at {url} returned {content[:60]!r} but must return JSON: check the address") from None

@@ -1,1 +1,1 @@
-"""Modalities to vectors: the encoder contract, its registry and cache, and the encoders."""
+"""Encoders that turn modalities into vectors, with the encoder contract, registry and cache."""

@@ -49,11 +49,11 @@ def test_aac_is_decoded_close_to_the_original(form, av):
 def test_too_long_damaged_and_video_only_files_raise_unreadable(av, monkeypatch):
     whole = encoded(ramp(5), 8000, "alac")
     for cut in (whole[: len(whole) // 2], M4A, ADTS, WAVPACK):
-        with pytest.raises(Unreadable, match="no audio that can be read|of no length"):
+        with pytest.raises(Unreadable, match="audio that cannot be read|audio of length 0"):
             decode(cut, rate=8000, seconds=5)
     monkeypatch.setattr(decode_worker, "MOST_SAMPLES", 9_999)
     assert len(decode(whole, rate=8000, seconds=1)) == 8000
-    with pytest.raises(Unreadable, match="1 channels at 8000 Hz, more than 9,999 samples in 2 s"):
+    with pytest.raises(Unreadable, match="1 channels at 8000 Hz, above the limit of 9,999 samples in 2 s"):
         decode(whole, rate=8000, seconds=2)
 
 
@@ -61,7 +61,7 @@ def test_a_worker_decodes_aac_after_a_damaged_file(av):
     good = encoded(ramp(1), 8000, "alac")
     first, second, third = waveforms([good, M4A, sound(1)], rate=8000, seconds=1, workers=1)
     np.testing.assert_array_equal(first, decode(good, rate=8000, seconds=1))
-    assert isinstance(second, BadInput) and "no audio" in second.why
+    assert isinstance(second, BadInput) and "cannot be read" in second.why
     np.testing.assert_array_equal(third, decode(sound(1), rate=8000, seconds=1))
 
 

@@ -130,9 +130,9 @@ def test_windows_in_a_file_equal_windows_in_memory(tmp_path):
 @pytest.mark.parametrize(
     ("targets", "message"),
     [
-        (None, "learns to predict targets, and there are none"),
+        (None, "requires targets because it is supervised"),
         (np.zeros((2, 3)), r"targets of shape \(2, 3\) must be \[6, t\]"),
-        (np.full((6, 2), np.nan), "targets of input 0 must be finite"),
+        (np.full((6, 2), np.nan), "targets of input 0 contain nan but must be finite"),
     ],
 )
 def test_wrong_targets_raise_an_input_error(targets, message, sounds):
@@ -141,7 +141,7 @@ def test_wrong_targets_raise_an_input_error(targets, message, sounds):
 
 
 def test_labels_outside_0_to_1_raise_an_input_error(sounds):
-    with pytest.raises(InputError, match="targets from -1 to 2 must be labels 0…1"):
+    with pytest.raises(InputError, match="targets from -1 to 2 must be labels from 0 to 1"):
         CqtCnnEncoder(CqtCnnParams(**SMALL_CQT, loss="logistic")).fit(
             sounds, np.array([[-1.0], [2], [0], [0], [1], [1]])
         )
@@ -166,9 +166,9 @@ def test_only_unreadable_files_raise_an_input_error():
 @pytest.mark.parametrize(
     ("cls", "params", "message"),
     [
-        (CqtCnnParams, {"seconds": 3}, "leave nothing of 65 frames"),
+        (CqtCnnParams, {"seconds": 3}, "must leave at least 1 of 65 frames"),
         (CqtCnnParams, {"hop": 1000}, "hop=1000 must be a multiple of 128"),
-        (MelCnnParams, {"window": 0.3}, "leave nothing of 12 frames"),
+        (MelCnnParams, {"window": 0.3}, "must leave at least 1 of 12 frames"),
         (MelCnn1dParams, {"kernel": 4}, "must be odd"),
     ],
 )

@@ -82,7 +82,7 @@ def test_an_empty_batch_has_an_empty_transform():
     [
         ({"bins": 90}, "multiple of per_octave=12"),
         ({"hop": 1000}, "hop=1000 must be a multiple of 128"),
-        ({"bins": 108}, "above half of rate"),
+        ({"bins": 108}, "above the Nyquist frequency"),
     ],
 )
 def test_wrong_settings_raise_an_input_error(settings, message):

@@ -132,8 +132,8 @@ def test_a_supervised_encoder_receives_one_target_per_track(tmp_path):
         ([[1.0, 2.0], [1.0, 2.0], [float("inf"), 2.0]], "audio: track 'local:d' has inf in column 0"),
         ([[1.0, 2.0], [1.0, 2.0], [1e300, 2.0]], "audio: track 'local:d' has 1e\\+300 in column 0"),
         ([[1.0, 2.0], [1.0, None], [1.0, 2.0]], "audio: track 'local:c' has None in column 1"),
-        ([[1.0, 2.0], [1.0], [1.0, 2.0]], "audio: track 'local:c' has 1 numbers, 'local:a' has 2"),
-        ([[], [], []], "audio: track 'local:a' has an empty list"),
+        ([[1.0, 2.0], [1.0], [1.0, 2.0]], "audio: track 'local:c' has 1 features but must have 2 like track 'local:a'"),
+        ([[], [], []], "audio: track 'local:a' has 0 features but must have at least 1"),
         (["loud", "soft", "mild"], "audio: features must be lists of numbers"),
         ([1.0, 2.0, 3.0], "audio: features must be lists of numbers"),
     ],
@@ -147,7 +147,7 @@ def test_a_damaged_cover_raises_an_error_that_names_the_track(tmp_path, pictures
     encoder = ImageAeEncoder(ImageParams(size=32, patch=2, channels=[4], latent=2, epochs=1))
     missing = tmp_path / "gone.png"
     for bad, message in (
-        (b"hello", "'local:d' has no picture"),
+        (b"hello", "'local:d' has a file that is not a picture"),
         (pictures[2][:200], "'local:d' has a damaged picture"),
     ):
         with pytest.raises(DataError, match=f"cover: track {message}"):
@@ -155,7 +155,7 @@ def test_a_damaged_cover_raises_an_error_that_names_the_track(tmp_path, pictures
     with pytest.raises(DataError, match="cover: track 'local:c' has a file that cannot be read"):
         encode(encoder, FieldValues("cover", IDS, PRESENT, [pictures[0], missing, pictures[1]]), cache=tmp_path)
     with pytest.raises(
-        DataError, match="cover: track 'local:a' has str, image needs bytes or Path: name another field, or"
+        DataError, match="cover: track 'local:a' has '.*' .str., but image requires bytes or Path: set another field"
     ):
         encode(encoder, FieldValues("cover", IDS, PRESENT, ["x", "y", "z"]), cache=tmp_path)
 
@@ -172,11 +172,11 @@ def test_covers_can_be_paths(tmp_path, pictures):
 
 
 def test_wrong_sizes_and_no_inputs_raise_an_input_error(tmp_path):
-    with pytest.raises(InputError, match="artist: no track of 4 has this field"):
+    with pytest.raises(InputError, match="artist: at least 1 of 4 tracks must have this field"):
         encode(CodesEncoder(), FieldValues("artist", IDS, np.zeros(4, bool), []), cache=tmp_path)
     with pytest.raises(InputError, match="4 ids, present of shape \\(4,\\) with 3 true, 2 values"):
         encode(CodesEncoder(), FieldValues("artist", IDS, PRESENT, ["x", "y"]), cache=tmp_path)
-    with pytest.raises(InputError, match="none of the tracks to learn from"):
+    with pytest.raises(InputError, match="at least 1 training track must have this field"):
         encode(
             FeaturesEncoder(),
             FieldValues("audio", IDS, PRESENT, [[1.0]] * 3),
@@ -188,9 +188,9 @@ def test_wrong_sizes_and_no_inputs_raise_an_input_error(tmp_path):
 def test_a_plug_ins_wrong_output_raises_an_error(tmp_path):
     from tests.encoders.contract.broken_encoders import Float64, NotFinite
 
-    with pytest.raises(SegueError, match=r"gave float64 \(2, 256\), not float32 \(2, 256\)"):
+    with pytest.raises(SegueError, match=r"returned float64 \(2, 256\) but must return float32 \(2, 256\)"):
         encode(Float64(), FieldValues("artist", IDS, PRESENT, ["x", "y", "x"]), cache=tmp_path)
-    with pytest.raises(SegueError, match="not finite for input 0"):
+    with pytest.raises(SegueError, match="returned NaN or infinity for input 0"):
         encode(NotFinite(), FieldValues("artist", IDS, PRESENT, ["x", "y", "x"]), cache=tmp_path)
 
 

@@ -63,7 +63,7 @@ def test_load_refuses_another_encoder_or_version(tmp_path):
     with pytest.raises(DataError, match="is not a saved encoder"):
         FeaturesEncoder.load(tmp_path)
     (tmp_path / "encoder.json").write_text(json.dumps(about | {"version": "0"}))
-    with pytest.raises(DataError, match="version 0, not of 'codes' version 1"):
+    with pytest.raises(DataError, match="version 0 but must hold 'codes' version 1"):
         CodesEncoder.load(tmp_path)
     (tmp_path / "encoder.json").write_text("{")
     with pytest.raises(DataError, match="is not a saved encoder"):

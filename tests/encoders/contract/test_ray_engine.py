@@ -103,13 +103,13 @@ def test_a_bad_input_in_a_ray_worker_names_its_track(tmp_path, monkeypatch):
     encoder = ImageAeEncoder(ImageParams(size=32, patch=4, channels=[4, 4], epochs=1)).fit(values)
     values[21] = b"no picture"
     monkeypatch.setattr(ImageAeEncoder, "requires_fit", False)
-    with pytest.raises(DataError, match="track 'local:21' has no picture"):
+    with pytest.raises(DataError, match="track 'local:21' has a file that is not a picture"):
         encode(encoder, FieldValues("x", IDS, PRESENT, values), cache=tmp_path, engine="ray", workers=2)
 
 
 def test_an_encoder_that_raises_in_a_ray_worker_is_reported_in_one_line(tmp_path):
     ray.shutdown()
-    with pytest.raises(SegueError, match="encoder 'codes' failed in a worker of Ray: .*this encoder is broken"):
+    with pytest.raises(SegueError, match="encoder 'codes' failed in a Ray worker .*this encoder is broken"):
         encode(
             Broken(CodesParams(dim=4)), FieldValues("x", IDS, PRESENT, texts()), cache=tmp_path, engine="ray", workers=1
         )

@@ -40,7 +40,7 @@ def test_fit_accepts_a_single_row():
 
 def test_wrong_shapes_and_numbers_raise_an_error():
     encoder = FeaturesEncoder().fit([[1.0, 2.0], [2.0, 1.0]])
-    with pytest.raises(InputError, match=r"shape \(1, 3\) must have the 2 columns"):
+    with pytest.raises(InputError, match=r"shape \(1, 3\) must have 2 columns as in fit"):
         encoder.transform([[1.0, 2.0, 3.0]])
     with pytest.raises(BadInput, match="input 1 has nan in column 0") as caught:
         encoder.transform([[1.0, 2.0], [float("nan"), 2.0]])
@@ -52,5 +52,5 @@ def test_wrong_shapes_and_numbers_raise_an_error():
 def test_features_do_not_reconstruct_or_need_feedback(tmp_path):
     encoder = FeaturesEncoder()
     assert not encoder.reconstructs and not encoder.needs_feedback
-    with pytest.raises(SegueError, match="features does not reconstruct its inputs"):
+    with pytest.raises(SegueError, match="encoder 'features' cannot reconstruct inputs"):
         encoder.reconstructions([[1.0]], tmp_path / "picture.png")

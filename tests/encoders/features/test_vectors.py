@@ -182,7 +182,7 @@ def test_rows_of_nan_and_missing_ids_make_tracks_absent(tmp_path: Path) -> None:
     assert made.matrix.tolist() == [[0, 0], [1, 2], [0, 0], [0, 0], [0, 0]]
     other = ["local:x"]
     with pytest.raises(
-        InputError, match=r"mine: none of 1 inputs has a vector in the file: are its ids those of the catalogue"
+        InputError, match=r"mine: none of 1 inputs has a vector in the file: use ids of the catalogue"
     ):
         encode(
             encoder(file=tmp_path / "mine.npz"),
@@ -216,91 +216,91 @@ def columns(path: Path, **given: object) -> dict[str, object]:
 
 
 FAULTS: list[tuple[Callable[[Path], dict[str, object]], str]] = [
-    (lambda d: {"file": d / "gone.npz"}, r"gone\.npz does not exist: give a file of vectors, one of \.npy, \.npz"),
-    (lambda d: written(d / "x.pt", "x"), r"x\.pt is not one of \.npy, .*: save the vectors as one of these"),
+    (lambda d: {"file": d / "gone.npz"}, r"gone\.npz does not exist: pass the path of an existing file"),
+    (lambda d: written(d / "x.pt", "x"), r"x\.pt must end in \.npy, .*: save the vectors"),
     (
         lambda d: written(d / "x.npy", "x"),
-        r"x\.npy holds vectors alone: name the file of their ids with ids: …, or save both as \.npz",
+        r"x\.npy contains vectors without ids: set `ids` to a file of ids, or save a \.npz",
     ),
     (lambda d: {**npy(d), "ids": d / "gone.txt"}, r"gone\.txt does not exist"),
     (
         lambda d: saved(d / "x.npz", ids=["a", "b"], matrix=np.eye(3)),
-        r"x\.npz: 2 ids of 3 vectors: give each vector one id",
+        r"x\.npz: 2 ids must match 3 vectors: save one id per vector",
     ),
     (
         lambda d: saved(d / "x.npz", ids=["a", "a"], matrix=np.eye(2)),
-        r"x\.npz: the id 'a' occurs twice: keep one of its vectors",
+        r"x\.npz: the id 'a' occurs twice but must be unique: remove the second vector",
     ),
     (lambda d: saved(d / "x.npz", ids=["a", "local:a"], matrix=np.eye(2)), r"x\.npz: the id 'local:a' occurs twice"),
     (
         lambda d: saved(d / "x.npz", ids=["a", "b"], matrix=[1, 2]),
-        r"x\.npz: the vectors have shape \(2,\), not \(n, d\)",
+        r"x\.npz: the vectors have shape \(2,\) but must have \(n, d\)",
     ),
     (
         lambda d: saved(d / "x.npz", ids=["a"], matrix=[["1"]]),
-        r"x\.npz: the vectors are of <U1: save numbers, such as float32",
+        r"x\.npz: the vectors have dtype <U1 but must be numbers: save the vectors as float32",
     ),
     (
         lambda d: saved(d / "x.npz", ids=[0.5], matrix=[[1.0]]),
-        r"x\.npz: the ids are float64 of shape \(1,\): save them as text",
+        r"x\.npz: the ids have dtype float64 and shape \(1,\) but must be one id per vector: save",
     ),
     (
         lambda d: saved(d / "x.npz", ids=["a"], matrix=[[1.0, np.nan]]),
-        r"x\.npz: the vector of 'a' holds NaN or infinity: give all",
+        r"x\.npz: the vector of 'a' contains NaN or infinity but must be finite: correct",
     ),
-    (lambda d: saved(d / "x.npz", ids=["a"], matrix=[[1e39, 0.0]]), r"x\.npz: the vector of 'a' holds NaN or infinity"),
-    (lambda d: saved(d / "x.npz", ids=["a"], matrix=[[np.nan]]), r"x\.npz holds no vector"),
+    (lambda d: saved(d / "x.npz", ids=["a"], matrix=[[1e39, 0.0]]), r"x\.npz: the vector of 'a' contains NaN or infinity"),
+    (lambda d: saved(d / "x.npz", ids=["a"], matrix=[[np.nan]]), r"x\.npz must contain at least 1 vector"),
     (
         lambda d: saved(d / "x.npz", ids=["a"], mat=[[1.0]]),
-        r"x\.npz has no 'matrix' or 'vectors' or 'embeddings' \(parameter columns\): it holds ids, mat",
+        r"x\.npz must contain 'matrix' or 'vectors' or 'embeddings' but contains ids, mat.*: set columns",
     ),
     (
         lambda d: saved(d / "x.npz", ids=["a"], matrix=[[1.0]]) | {"id": "who"},
-        r"x\.npz has no 'who' \(parameter id\): it holds ids, matrix",
+        r"x\.npz must contain 'who' but contains ids, matrix: set id",
     ),
     (
         lambda d: saved(d / "x.npz", ids=np.array(["a"], object), matrix=[[1.0]]),
-        r"x\.npz, array 'ids' cannot be read: it is a pickle.*never loaded: save",
+        r"x\.npz, array 'ids' cannot be read \(.*a pickle, which is never loaded\): save",
     ),
     (
         lambda d: written(d / "x.npz", pickle.dumps({"a": 1})),
-        r"x\.npz cannot be read: it is a pickle, or not a file of NumPy's",
+        r"x\.npz cannot be read \(not a NumPy file, or a pickle",
     ),
     (
         lambda d: written(d / "x.npz", npz(d)["file"].read_bytes()[:200]),  # type: ignore[attr-defined]
-        r"x\.npz cannot be read: .*",
+        r"x\.npz cannot be read \(.*",
     ),
-    (lambda d: written(d / "x.parquet", "x"), r"x\.parquet is not a Parquet file, or is damaged"),
+    (lambda d: written(d / "x.parquet", "x"), r"x\.parquet is not a Parquet file or is damaged"),
     (
         lambda d: columns(d / "x.parquet", id=["a", "b"], v=[[1.0], [1.0, 2.0]]),
-        r"x\.parquet, column 'v' holds vectors of several lengths \(1 to 2\)",
+        r"x\.parquet, column 'v' has vectors of 1 to 2 numbers but must have one dimension",
     ),
     (
         lambda d: columns(d / "x.parquet", id=["a", None], v=[1.0, 2.0]),
-        r"x\.parquet, column 'id': the id None is neither text nor a whole number",
+        r"x\.parquet, column 'id': the id None must be text or a whole number",
     ),
     (
         lambda d: columns(d / "x.parquet", id=["a"], v=["x"]),
-        r"x\.parquet has no column of numbers beside 'id': its columns are id, v",
+        r"x\.parquet must have numbers next to 'id' but has only id, v: add a column",
     ),
     (
         lambda d: columns(d / "x.parquet", id=["a"], v=["x"]) | {"columns": ["v"]},
-        r"x\.parquet, column 'v' holds string, not numbers",
+        r"x\.parquet, column 'v' has type string but must contain numbers",
     ),
     (
         lambda d: columns(d / "x.parquet", id=["a"], v=[[1]], w=[[2]]),
-        r"x\.parquet has several columns of lists: name one with columns: \[v\]",
+        r"x\.parquet must have one column of vectors but has v, .*: set `columns: \[v\]`",
     ),
     (
         lambda d: columns(d / "x.parquet", key=["a"], v=[1.0]),
-        r"x\.parquet has no 'ids' or 'id' or 'track_id' \(parameter id\): it holds key, v",
+        r"x\.parquet must contain 'ids' or 'id' or 'track_id' but contains key, v: set id",
     ),
     (
         lambda d: written(d / "x.safetensors", "x"),
-        r"x\.safetensors cannot be read: .*: save float32 or float16 as safetensors",
+        r"x\.safetensors cannot be read \(.*\): save the vectors as float32 or float16",
     ),
-    (lambda d: written(d / "x.csv", "id,x\na,1\nb\n"), r"x\.csv cannot be read: CSV parse error"),
-    (lambda d: written(d / "x.csv", ""), r"x\.csv cannot be read: "),
+    (lambda d: written(d / "x.csv", "id,x\na,1\nb\n"), r"x\.csv cannot be read \(CSV parse error"),
+    (lambda d: written(d / "x.csv", ""), r"x\.csv cannot be read \("),
 ]
 
 

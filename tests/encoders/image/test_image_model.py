@@ -179,12 +179,12 @@ def test_half_precision_is_used_only_where_it_is_close_enough(models, monkeypatc
 
 def test_what_does_not_load_is_one_line(models, tmp_path):
     with pytest.raises(
-        InputError, match="is neither a folder nor an installed model package.*preprocessor_config.json"
+        InputError, match="is not a folder or an installed model package.*preprocessor_config.json"
     ) as caught:
         of("no/such-model-here/at-all").transform(SHAPES)
     assert "\n" not in str(caught.value)
     network("vit").save_pretrained(tmp_path / "bare")
-    with pytest.raises(InputError, match=r"preprocessor_config\.json does not say how pictures are prepared"):
+    with pytest.raises(InputError, match=r"preprocessor_config\.json must describe how pictures are prepared"):
         of(tmp_path / "bare").transform(SHAPES)
     processor("vit").save_pretrained(tmp_path / "bare")
     from safetensors.torch import load_file, save_file
@@ -192,10 +192,10 @@ def test_what_does_not_load_is_one_line(models, tmp_path):
     path = tmp_path / "bare" / "model.safetensors"
     tensors = load_file(path)
     save_file({name: value for name, value in tensors.items() if "layernorm" not in name}, path, {"format": "pt"})
-    with pytest.raises(InputError, match=r"lacks weights \(layernorm"):
+    with pytest.raises(InputError, match=r"must have all weights but layernorm"):
         of(tmp_path / "bare").transform(SHAPES)
     path.write_bytes(b"nothing")
-    with pytest.raises(InputError, match="does not load as a picture model"):
+    with pytest.raises(InputError, match="cannot be loaded as a picture model"):
         of(tmp_path / "bare").transform(SHAPES)
 
 
@@ -225,9 +225,9 @@ def test_licences(models):
 @pytest.mark.parametrize(
     ("params", "rule"),
     [
-        ({"weights": "DEFAULT"}, "weights is for models of torchvision, such as torchvision:resnet50: take it out"),
-        ({"transforms": "DEFAULT"}, "transforms is for models of torchvision"),
-        ({"model": "torchvision:resnet50", "pool": "mean"}, "pool=mean is for transformers"),
+        ({"weights": "DEFAULT"}, "weights='DEFAULT' can be set only for a torchvision model, such as `torchvision:resnet50`: remove weights"),
+        ({"transforms": "DEFAULT"}, "transforms='DEFAULT' can be set only for a torchvision model"),
+        ({"model": "torchvision:resnet50", "pool": "mean"}, "pool=mean can be set only for a transformers model"),
     ],
 )
 def test_keys_that_a_model_does_not_read_are_refused(params, rule):
@@ -239,7 +239,7 @@ def test_a_missing_torchvision_is_one_line_with_its_extra(monkeypatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torchvision", None)
-    with pytest.raises(MissingPackage, match=r"^torchvision is missing: pip install 'segue\[image\]'$"):
+    with pytest.raises(MissingPackage, match=r"^package torchvision is not installed: pip install 'segue\[image\]'$"):
         of("torchvision:resnet50").check_files()
 
 
@@ -253,6 +253,6 @@ def test_a_torchvision_of_another_torch_is_one_line(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(
         InputError,
-        match=r"torchvision does not work with torch .* \(operator torchvision::nms does not exist\): install the two",
+        match=r"torchvision does not match torch .* \(operator torchvision::nms does not exist\): install matching",
     ):
         of("torchvision:resnet50").transform(SHAPES)

@@ -158,7 +158,7 @@ def test_published_weights_are_those_in_torchs_folder(
     ):
         made.check_files()
     with pytest.raises(
-        MissingWeights, match="cannot be downloaded from https://.*: give the path of a file$"
+        MissingWeights, match="cannot be downloaded from https://.*: set weights to the path of a file$"
     ) as caught:
         made.transform(COVERS)
     assert caught.value.parameter == "weights" and "\n" not in str(caught.value)
@@ -187,22 +187,22 @@ def test_the_key_of_a_cache_follows_file_and_transforms(saved: Path, tmp_path: P
 
 def test_what_cannot_be_loaded_is_one_line(saved: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match="'torchvision:resnet19' is not a classification model of torchvision: did you mean"
+        InputError, match="'torchvision:resnet19' must be a classification model of torchvision: did you mean"
     ):
         encoder("resnet19", "DEFAULT").transform(COVERS)
     with pytest.raises(
-        MissingWeights, match=r"'gone.pth' is neither a file nor weights of resnet50 \(DEFAULT, IMAGENET1K_V1, "
+        MissingWeights, match=r"'gone.pth' must be a file or published weights of resnet50: set weights to one of DEFAULT, IMAGENET1K_V1, "
     ):
         encoder("resnet50", "gone.pth").check_files()
-    with pytest.raises(InputError, match="transforms='V9' are not weights of resnet18"):
+    with pytest.raises(InputError, match="transforms='V9' must be published weights of resnet18"):
         encoder("resnet18", saved / "resnet18.safetensors", transforms="V9").transform(COVERS)
-    with pytest.raises(InputError, match="does not fit: "):
+    with pytest.raises(InputError, match="does not match the model "):
         encoder("resnet18", saved / "swin_t.safetensors").transform(COVERS)
     (tmp_path / "broken.safetensors").write_bytes(b"nothing")
-    with pytest.raises(InputError, match="is not a file of weights"):
+    with pytest.raises(InputError, match="is not a weights file"):
         encoder("resnet18", tmp_path / "broken.safetensors").transform(COVERS)
     torch.save([1, 2], tmp_path / "list.pth")
-    with pytest.raises(InputError, match="is not a state dict: save model.state_dict"):
+    with pytest.raises(InputError, match="must contain a state dict: save model.state_dict"):
         encoder("resnet18", tmp_path / "list.pth").transform(COVERS)
 
 
@@ -215,7 +215,7 @@ def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
     torch.save({"fc.weight": Payload()}, tmp_path / "evil.pth")
     (tmp_path / "plain.pth").write_bytes(pickle.dumps(Payload()))
     for name in ("evil.pth", "plain.pth"):
-        with pytest.raises(InputError, match=f"{name} holds more than tensors and is not read") as caught:
+        with pytest.raises(InputError, match=f"{name} must contain only tensors") as caught:
             encoder("resnet18", tmp_path / name).transform(COVERS)
         assert "\n" not in str(caught.value)
 
@@ -227,5 +227,5 @@ def test_damaged_and_extreme_pictures_are_named(saved: Path) -> None:
     assert caught.value.index == 3
     out = io.BytesIO()
     Image.new("RGB", (900, 2)).save(out, "PNG")
-    with pytest.raises(BadInput, match="has a picture of 900 x 2, which is not a cover"):
+    with pytest.raises(BadInput, match="has a picture of 900 x 2, but its sides must differ"):
         made.transform([out.getvalue()])

@@ -142,5 +142,5 @@ def test_a_checkpoint_of_another_schedule_is_ignored(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_raises_an_error():
-    with pytest.raises(SegueError, match=r"fit: the loss is (nan|inf) in epoch \d: lower lr=1e\+20"):
+    with pytest.raises(SegueError, match=r"fit: the loss is (nan|inf) in epoch \d but must be finite: reduce lr=1e\+20"):
         train(build(), load, 50, Schedule(**{**SCHEDULE.__dict__, "lr": 1e20}))

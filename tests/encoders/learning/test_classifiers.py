@@ -136,11 +136,11 @@ def test_fine_tuning_changes_the_weights_of_the_backbone(folder, pictures):
 
 def test_wrong_labels_raise_an_input_error(pictures):
     encoder = ImageClassifierEncoder(ImageClassifierParams(**SCRATCH))
-    with pytest.raises(InputError, match="learns to predict targets, and there are none"):
+    with pytest.raises(InputError, match="requires targets because it is supervised"):
         encoder.fit(pictures)
-    with pytest.raises(InputError, match=r"targets of shape \(3, 3\) must be \[9, t\]: one row an input"):
+    with pytest.raises(InputError, match=r"targets of shape \(3, 3\) must be \[9, t\] with t >= 1: pass one row per input"):
         encoder.fit(pictures, labels(3))
-    with pytest.raises(InputError, match="labels of zeros and ones, not 0.5"):
+    with pytest.raises(InputError, match="targets contain 0.5 but must be labels 0 or 1"):
         encoder.fit(pictures, labels(len(pictures)) / 2)
 
 

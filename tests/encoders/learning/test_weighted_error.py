@@ -73,7 +73,7 @@ def test_an_encoder_with_weighted_loss_ranks_the_right_users_first() -> None:
 
 def test_missing_or_misshapen_feedback_raises_an_input_error() -> None:
     tones = [pure(300, 1.0), pure(900, 1.0)]
-    with pytest.raises(InputError, match="loss: weighted needs feedback, and there is none"):
+    with pytest.raises(InputError, match="`loss: weighted` requires feedback"):
         MelCnn1dEncoder(PARAMS).fit(tones, np.ones((2, 3), np.float32))
-    with pytest.raises(InputError, match=r"users \(11, 3\), confidence \(7, 11\) must be of 2 tracks and 3 factors"):
+    with pytest.raises(InputError, match=r"users \(11, 3\), confidence \(7, 11\) must have 2 tracks and 3 factors"):
         MelCnn1dEncoder(PARAMS).fit(tones, np.ones((2, 3), np.float32), feedback=feedback(7, 11, 3))

@@ -117,7 +117,7 @@ def test_weights_that_are_damaged_are_an_input_error(tmp_path):
     folder = tmp_path / "damaged"
     shutil.copytree(model_hub.find("all-MiniLM-L6-v2"), folder)
     (folder / "model.safetensors").write_bytes(b"not weights")
-    with pytest.raises(InputError, match="does not load as a text model") as caught:
+    with pytest.raises(InputError, match="cannot be loaded as a text model") as caught:
         SentenceBertEncoder(SentenceBertParams(model=str(folder))).transform(["x"])
     assert "\n" not in str(caught.value)
 

@@ -46,7 +46,7 @@ def test_a_text_of_unknown_words_is_a_zero_vector():
 
 
 def test_texts_without_a_token_raise_an_input_error():
-    with pytest.raises(InputError, match="tfidf: none of 2 texts gives a token"):
+    with pytest.raises(InputError, match="tfidf: at least 1 of 2 texts must contain a token"):
         TfidfEncoder().fit(["", " "])
 
 

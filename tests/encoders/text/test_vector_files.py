@@ -100,14 +100,14 @@ def test_the_digest_is_of_the_content(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "line 1 is neither `n d` nor a word and its numbers"),
-        (b"hello there\n", "line 1 is neither"),
-        (b"0 300\n", "line 1 says 0 words of 300 numbers"),
-        (b"rain 1 2 3\ncity 1 2\n", "line 2: 2 numbers, not 3: the file is damaged or cut short"),
-        (word2vec_text()[:-30], "line 6: 2 numbers, not 3: the file is damaged or cut short"),
-        (b"9 3\nrain 1 2 3\n", "has 1 words, its first line says 9: the file is cut short"),
+        (b"", "line 1 must be `n d` or a word and its numbers"),
+        (b"hello there\n", "line 1 must be `n d`"),
+        (b"0 300\n", "line 1 must be two numbers >= 1 but is 0 300"),
+        (b"rain 1 2 3\ncity 1 2\n", "line 2 has 2 numbers but must have 3: download"),
+        (word2vec_text()[:-30], "line 6 has 2 numbers but must have 3: download"),
+        (b"9 3\nrain 1 2 3\n", "has 1 words but must have 9 according to line 1: download"),
         (word2vec_binary()[:-9], "ends or is damaged at word 6 of 6"),
-        (gzip.compress(glove(), mtime=0)[:-12], "is damaged: .*: get the file again"),
+        (gzip.compress(glove(), mtime=0)[:-12], "is damaged \(.*\): download the file again"),
     ],
 )
 def test_damaged_files_are_refused(content, message, tmp_path):
@@ -119,10 +119,10 @@ def test_damaged_files_are_refused(content, message, tmp_path):
 def test_a_vector_with_nan_raises_when_it_is_read(tmp_path):
     file = written(tmp_path, b"rain 1 2 3\ncity 1 nan 3\n")
     assert file.read(["rain"])["rain"].tolist() == [1, 2, 3]
-    with pytest.raises(DataError, match="the vector of 'city' is not 3 finite numbers"):
+    with pytest.raises(DataError, match="the vector of 'city' must be 3 finite numbers"):
         file.read(["city"])
 
 
 def test_a_missing_file_raises_an_input_error(tmp_path):
-    with pytest.raises(InputError, match=r"nowhere.txt' is not a file: give a file of word vectors"):
+    with pytest.raises(InputError, match=r"nowhere.txt' must be a file: pass a GloVe"):
         VectorFile(tmp_path / "nowhere.txt")

@@ -77,7 +77,7 @@ def test_vectors_do_not_depend_on_pythons_hash_seed():
 
 
 def test_only_rare_words_raise_an_input_error():
-    with pytest.raises(InputError, match="word2vec: none of 2 words occurs min_count=5 times: lower it"):
+    with pytest.raises(InputError, match="word2vec: at least 1 of 2 words must occur min_count=5 times: reduce min_count"):
         Word2vecEncoder(Word2vecParams(clean=False)).fit(["tide harbour"])
 
 

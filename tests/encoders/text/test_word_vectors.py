@@ -52,7 +52,7 @@ def test_many_unknown_words_cause_a_warning(path):
 
 def test_no_known_word_raises_an_input_error(path):
     with pytest.raises(
-        InputError, match=r"none of 2 words \('regen', 'schnee', …\) is in .*vectors.txt: another language"
+        InputError, match=r"at least 1 of 2 words \('regen', 'schnee', …\) must be in .*vectors.txt: set path"
     ):
         WordVectorsEncoder(WordVectorsParams(path=path, **PLAIN)).fit(["regen schnee", "regen"])
 
@@ -61,7 +61,7 @@ def test_texts_of_stop_words_alone_are_an_error_that_names_the_modality(path, tm
     texts, encoder = ["the and", "and of the"], WordVectorsEncoder(WordVectorsParams(path=path))
     with pytest.raises(
         InputError,
-        match=r"^lyrics: word-vectors: no word is left of 2 texts after cleaning: clean less, or name another field",
+        match=r"^lyrics: word-vectors: at least 1 of 2 texts must contain a word after cleaning: remove cleaning steps",
     ):
         encode(encoder, FieldValues("lyrics", ["a", "b"], np.ones(2, bool), texts), cache=tmp_path)
 
@@ -81,7 +81,7 @@ def test_the_published_cleaning_is_the_default(path):
 
 def test_a_missing_path_raises_a_one_line_error():
     for ask in (lambda encoder: encoder.dim, lambda encoder: encoder.fit(["x"]), lambda encoder: encoder.fingerprint()):
-        with pytest.raises(InputError, match="word-vectors needs path: a file of word vectors, GloVe or word2vec"):
+        with pytest.raises(InputError, match="word-vectors requires path: set path to a GloVe or word2vec file"):
             ask(WordVectorsEncoder())
 
 

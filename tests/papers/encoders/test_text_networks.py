@@ -125,7 +125,7 @@ def test_enrichment_adds_terms_and_is_in_the_preview(tmp_path, biographies):
     encoder = TfidfSemanticMlpEncoder(params).fit(biographies[:3], factors(3))
     assert "Sea_shanty" in encoder.words.vocabulary
     assert encoder.summary()["texts_enriched"] == pytest.approx(2 / 3, abs=1e-6)
-    with pytest.raises(InputError, match="tfidf-semantic needs enrich"):
+    with pytest.raises(InputError, match="tfidf-semantic requires enrich"):
         TfidfSemanticMlpEncoder().fit(biographies, factors(5))
 
 
@@ -140,7 +140,7 @@ def test_the_embedding_layer_starts_with_the_vectors_of_the_file(tmp_path, lyric
         encoder.model.trunk.embedding.weight[1:3].numpy(), [[0.0, 1.0, -0.5], [0.0, 0.0, -1.0]]
     )
     assert 0 < encoder.summary()["out_of_vocabulary"] < 1
-    with pytest.raises(MissingWeights, match="word-vectors needs path"):
+    with pytest.raises(MissingWeights, match="word-vectors requires path"):
         TextCnnEncoder(TextCnnParams(vectors="file")).fingerprint()
 
 

@@ -58,10 +58,10 @@ def test_an_answer_that_is_not_sparql_json_raises_an_error():
     for body in (b"{}", b"[]", b'{"results": {"bindings": [{"s": 1}]}}'):
         with (
             serving(lambda *_, body=body: (200, {}, body)) as server,
-            pytest.raises(DataError, match="does not answer SPARQL JSON"),
+            pytest.raises(DataError, match="must return SPARQL JSON"),
         ):
             SparqlKnowledge(server.url).facts([BAND], [TYPE])
-    with serving(lambda *_: (503, {}, b"")) as server, pytest.raises(SegueError, match="answers 503"):
+    with serving(lambda *_: (503, {}, b"")) as server, pytest.raises(SegueError, match="returned 503"):
         SparqlKnowledge(server.url, retries=1, wait=0.01).facts([BAND], [TYPE])
 
 
@@ -110,10 +110,10 @@ def test_a_failed_build_leaves_no_file(dump, cache):
     with pytest.raises(DataError, match="1 of 1 lines are not N-Triples"):
         LocalKnowledge([dump]).prepare()
     dump.write_text("# nothing\n")
-    with pytest.raises(DataError, match="none of 0 triples can be used"):
+    with pytest.raises(DataError, match="at least 1 of 0 triples must be usable"):
         LocalKnowledge([dump]).prepare()
     assert list((cache / "knowledge").iterdir()) == []
-    with pytest.raises(InputError, match="nowhere.nt is not a file: give a dump"):
+    with pytest.raises(InputError, match="nowhere.nt must be a file: pass a knowledge base dump"):
         LocalKnowledge([dump.with_name("nowhere.nt")])
 
 

@@ -95,7 +95,7 @@ def test_overlapping_annotations_are_reduced_to_the_first():
 def test_an_answer_without_annotations_raises_a_data_error(body):
     with (
         serving(lambda *_: (200, {}, body)) as server,
-        pytest.raises(DataError, match="does not answer annotations: is it another service"),
+        pytest.raises(DataError, match="must return annotations: set spotlight"),
     ):
         SpotlightLinker(server.url).link("x")
 

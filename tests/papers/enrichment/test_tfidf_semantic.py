@@ -90,7 +90,7 @@ def test_a_killed_fit_resumes_without_linking_again(dump, tmp_path, monkeypatch)
 
     with serving(dies) as server:
         enrich = {"knowledge": dump, "linker": "spotlight", "spotlight": server.url, "retries": 0}
-        with pytest.raises(SegueError, match="answers 500"):
+        with pytest.raises(SegueError, match="returned 500"):
             encoder_of(**enrich).fit(BIOGRAPHIES, workdir=tmp_path / "fit")
         notes = tmp_path / "fit" / "linked.jsonl"
         assert len(notes.read_text().splitlines()) == 2
@@ -120,13 +120,13 @@ def test_a_changed_dump_is_encoded_again(dump, tmp_path):
 @pytest.mark.parametrize(
     ("enrich", "message"),
     [
-        ({}, "enrich takes knowledge .files. or endpoint .an address., one of the two"),
-        ({"knowledge": "a.nt", "endpoint": "http://x.org"}, "one of the two"),
-        ({"endpoint": "http://x.org/sparql"}, "linker: aliases looks names up in knowledge"),
-        ({"knowledge": "a.nt", "linker": "spotlight"}, "linker: spotlight needs spotlight: its address"),
+        ({}, "enrich has 0 knowledge files and endpoint=None but must have exactly one source"),
+        ({"knowledge": "a.nt", "endpoint": "http://x.org"}, "must have exactly one source"),
+        ({"endpoint": "http://x.org/sparql"}, "`linker: aliases` requires knowledge"),
+        ({"knowledge": "a.nt", "linker": "spotlight"}, "`linker: spotlight` requires spotlight: set spotlight"),
         (
             {"knowledge": "a.nt", "linker": "spotlight", "spotlight": "localhost"},
-            "'localhost' is not an http:// or https:// address",
+            "'localhost' must be an http or https address",
         ),
         ({"knowledge": "a.nt", "linker": "babelfy"}, "aliases.*spotlight"),
         ({"knowledge": "a.nt", "language": 'en") } #'}, "language"),
@@ -143,9 +143,9 @@ def test_contradictory_parameters_raise_an_error(enrich, message):
 
 def test_a_missing_knowledge_base_raises_a_one_line_error(tmp_path):
     for ask in (lambda encoder: encoder.fit(["x"]), lambda encoder: encoder.fingerprint()):
-        with pytest.raises(InputError, match=r"tfidf-semantic needs enrich: {knowledge: a dump, .nt or .ttl}, or"):
+        with pytest.raises(InputError, match=r"tfidf-semantic requires enrich: set enrich to {knowledge: a dump, .nt or .ttl}, or"):
             ask(TfidfSemanticEncoder())
-    with pytest.raises(InputError, match=r"nowhere.nt is not a file: give a dump of a knowledge base, .nt or .ttl"):
+    with pytest.raises(InputError, match=r"nowhere.nt must be a file: pass a knowledge base dump, .nt or .ttl"):
         encoder_of(knowledge=tmp_path / "nowhere.nt").fingerprint()
 
 

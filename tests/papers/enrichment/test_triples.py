@@ -83,7 +83,7 @@ def test_a_few_bad_lines_cause_a_warning(tmp_path):
     path = tmp_path / "long.nt"
     path.write_text("<a:s> <a:p> <a:o> .\n" * 150 + "<a:s> <a bad> <a:o> .\n" + "<a:s> <a:p> <a:o> .\n" * 49)
     with pytest.warns(
-        RuntimeWarning, match=r"1 of 200 lines are not N-Triples and left out, first line 151: <a:s> <a bad> <a:o> \."
+        RuntimeWarning, match=r"1 of 200 lines are not N-Triples and are skipped \(line 151 is <a:s> <a bad> <a:o> \.\)"
     ):
         assert len(list(read(path))) == 199
 
@@ -95,19 +95,19 @@ def test_an_unknown_or_damaged_file_raises_an_error(tmp_path):
         return path
 
     with pytest.raises(
-        DataError, match=r"3 of 7 lines are not N-Triples|lines are not N-Triples, first line 1: @prefix"
+        DataError, match=r"3 of 7 lines are not N-Triples|lines are not N-Triples \(line 1 is @prefix"
     ):
         list(read(written("turtle.nt", TTL.encode())))
-    with pytest.raises(DataError, match="is not Turtle: ") as caught:
+    with pytest.raises(DataError, match="is not Turtle .") as caught:
         list(read(written("broken.ttl", b"dbr:Nobody a dbo:Band .")))
     assert "\n" not in str(caught.value)
     with pytest.raises(DataError, match="is damaged"):
         list(read(written("cut.nt.gz", gzip.compress(NT.encode() * 50)[:-20])))
     with pytest.raises(DataError, match="is damaged"):
         list(read(written("cut.nt.bz2", bz2.compress(NT.encode() * 50)[:-20])))
-    with pytest.raises(DataError, match="is damaged: Invalid data stream"):
+    with pytest.raises(DataError, match="is damaged .Invalid data stream"):
         list(read(written("other.nt.bz2", b"BZh9 not at all bz2, whatever it says")))
-    with pytest.raises(InputError, match=r"music.json has an unknown ending: give .nt or .ttl"):
+    with pytest.raises(InputError, match=r"music.json must end in .nt or .ttl"):
         list(read(written("music.json", b"{}")))
     with pytest.raises(InputError, match=r"nowhere.nt is not a file"):
         list(read(tmp_path / "nowhere.nt"))

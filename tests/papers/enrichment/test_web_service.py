@@ -41,19 +41,19 @@ def test_an_unavailable_service_raises_a_one_line_error():
     with serving(lambda *_: (503, {}, b"")) as server:
         with pytest.raises(
             SegueError,
-            match=r"it at http://127.0.0.1:\d+ answers 503 Service Unavailable, after 3 requests: make sure that",
+            match=r"it at http://127.0.0.1:\d+ returned 503 Service Unavailable after 3 requests: start the service",
         ):
             post_form(server.url, {"a": "b"}, what="it", retries=2, wait=0.01)
         assert len(server.asked) == 3
         url = server.url
-    with pytest.raises(SegueError, match=r"cannot be reached \(.*refused.*\), after 2 requests") as caught:
+    with pytest.raises(SegueError, match=r"cannot be reached \(.*refused.*\) after 2 requests") as caught:
         post_form(url, {"a": "b"}, what="it", retries=1, wait=0.01)
     assert "\n" not in str(caught.value)
 
 
 def test_a_refused_request_is_not_repeated():
     with serving(lambda *_: (400, {}, b"")) as server:
-        with pytest.raises(InputError, match="answers 400 Bad Request: check the address and the parameters"):
+        with pytest.raises(InputError, match="returned 400 Bad Request: check the address and the parameters"):
             post_form(server.url, {"a": "b"}, what="it")
         assert len(server.asked) == 1
 
@@ -61,7 +61,7 @@ def test_a_refused_request_is_not_repeated():
 def test_an_answer_that_is_not_json_raises_a_data_error():
     with (
         serving(lambda *_: (200, {}, b"<html>")) as server,
-        pytest.raises(DataError, match="answers b'<html>', which is not JSON"),
+        pytest.raises(DataError, match="returned b'<html>' but must return JSON"),
     ):
         post_form(server.url, {"a": "b"}, what="it")
 
@@ -70,7 +70,7 @@ def test_a_timeout_and_an_interrupted_answer_raise_an_error():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         begin = time.monotonic()
-        with pytest.raises(SegueError, match=r"cannot be reached \(.*timed out\), after 2 requests"):
+        with pytest.raises(SegueError, match=r"cannot be reached \(.*timed out\) after 2 requests"):
             post_form(url, {"a": "b"}, what="it", timeout=0.2, retries=1, wait=0.01)
         assert time.monotonic() - begin < 5
 
@@ -91,5 +91,5 @@ def test_a_timeout_and_an_interrupted_answer_raise_an_error():
 
 @pytest.mark.parametrize("url", ["localhost:2222", "file:///etc/passwd", "http://", "ftp://x.org/y"])
 def test_only_http_addresses_are_accepted(url):
-    with pytest.raises(ValueError, match="is not an http:// or https:// address"):
+    with pytest.raises(ValueError, match="must be an http or https address"):
         checked_url(url)

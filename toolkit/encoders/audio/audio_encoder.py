@@ -1,4 +1,4 @@
-"""Base class of the encoders of audio files: parameters, decoding, and what happens to a file that cannot be read."""
+"""Base class for encoders of audio files, with parameters, decoding and the handling of unreadable files."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ BATCH = 16
 class AudioFileParams(EncoderParams):
     """Parameters of every encoder of audio files.
 
-    - seconds: how much of each file is used, from its middle.
-    - on_error: `skip` makes the track of a file that cannot be read absent, with a warning that counts such files.
-      `stop` ends the run with the reason.
+    - seconds: length of the excerpt from the middle of each file, in seconds.
+    - on_error: `skip` makes the track of an unreadable file absent and warns with the number of such files. `stop` ends
+      the run with the reason.
     """
 
     seconds: float = Field(30.0, gt=0, le=600)
@@ -31,15 +31,18 @@ class AudioFileParams(EncoderParams):
 
 
 class AudioParams(AudioFileParams):
-    """rate: samples per second to which files are resampled."""
+    """Parameters of an audio encoder that resamples its files.
+
+    - rate: samples per second after resampling.
+    """
 
     rate: int = Field(22050, ge=4000, le=96000)
 
 
 class AudioEncoder(Encoder):
-    """An encoder of audio files of any format that `toolkit.encoders.audio.decode_worker` reads.
+    """Base class for encoders of audio files in any format that `toolkit.encoders.audio.decode_worker` reads.
 
-    Its inputs are the contents of the files, or paths in `toolkit.encoders.contract.field_values.Files`.
+    The inputs are file contents, or paths in `toolkit.encoders.contract.field_values.Files`.
     """
 
     kind: ClassVar[Kind] = "audio"
@@ -51,19 +54,19 @@ class AudioEncoder(Encoder):
 
     @property
     def min_samples(self) -> int:
-        """Number of samples that the encoder reads at once. A shorter clip is followed by silence."""
+        """Return the number of samples that the encoder reads at once. Shorter clips are padded with silence."""
         return 0
 
     @property
     def sample_rate(self) -> int:
-        """Samples per second to which files are resampled."""
+        """Return the sampling rate after resampling, in samples per second."""
         assert isinstance(self.params, AudioParams)
         return self.params.rate
 
     def _clips(self, inputs: Audio, progress: Progress | None, what: str) -> Iterator[tuple[int, np.ndarray]]:
-        """Decode the files. Yields index and samples, float32 [s], of each file that can be read.
+        """Yield the index and the samples, float32 [s], of each readable file.
 
-        Raises `BadInput` for a file that cannot be read if `on_error` is `stop`.
+        Raises `BadInput` for an unreadable file if `on_error` is `stop`.
         """
         self.short_inputs = short = list[int]()
         decoded = waveforms(inputs, rate=self.sample_rate, seconds=self.params.seconds)
@@ -80,7 +83,7 @@ class AudioEncoder(Encoder):
     def _clip_batches(
         self, inputs: Audio, progress: Progress | None, what: str
     ) -> Iterator[tuple[list[int], list[np.ndarray]]]:
-        """Indices and samples of `BATCH` readable files at a time."""
+        """Yield the indices and samples of up to `BATCH` readable files."""
         indices, clips = list[int](), list[np.ndarray]()
         for index, samples in self._clips(inputs, progress, what):
             indices.append(index)
@@ -92,7 +95,7 @@ class AudioEncoder(Encoder):
             yield indices, clips
 
     def _nan_rows(self, inputs: Audio) -> np.ndarray:
-        """The output before any file is read: float32 [n, d], all NaN."""
+        """Return the initial output, float32 [n, d] filled with NaN."""
         return np.full((len(inputs), self.dim), np.nan, np.float32)
 
     def _all_unreadable(self, inputs: Audio) -> InputError:

@@ -1,29 +1,29 @@
-"""`audio-features`: the eleven numbers of `features`, computed from local audio files by librosa.
+"""`audio-features`: the eleven audio features of `features`, computed from local audio files with librosa.
 
-The names are those of `toolkit.constants.AUDIO_FEATURES`. Measured:
+The feature names are listed in `toolkit.constants.AUDIO_FEATURES`. Four of the features are measured:
 
-- tempo: beats a minute, `librosa.feature.tempo`.
-- key, mode: pitch class (C is 0), and 1 for major, 0 for minor. It is the profile with the highest correlation with the
-  mean chroma of the constant-Q transform (Krumhansl, "Cognitive foundations of musical pitch", 1990, chapter 4).
-- loudness: dB of the mean square; full scale is 0, and the least value -60.
+- tempo: beats per minute, from `librosa.feature.tempo`.
+- key, mode: pitch class (C is 0), and 1 for major or 0 for minor. Key and mode are taken from the profile with the
+  highest correlation with the mean chroma of the constant-Q transform (Krumhansl, "Cognitive foundations of musical
+  pitch", 1990, chapter 4).
+- loudness: dB of the mean square, from -60 to 0, where 0 is full scale.
 
-Estimates of our own between 0 and 1, not validated with listeners:
+The other seven are our own estimates between 0 and 1 and are not validated with listeners:
 
-- energy: the loudness, from -60 dB to 0.
-- danceability: regularity of the pulse, which is the highest autocorrelation of the onset strength between 60 and 200
-  beats a minute.
+- energy: loudness rescaled from -60…0 dB to 0…1.
+- danceability: regularity of the pulse, measured as the highest autocorrelation of the onset strength between 60 and
+  200 beats per minute.
 - speechiness: share of frames below half the mean amplitude, because speech has pauses (Scheirer and Slaney 1997,
   "low-energy frames").
-- acousticness: darkness of the sound, which is one minus the frequency below which 85 % of the spectrum is, over half
-  the rate.
-- instrumentalness: one minus the share of the modulation of the middle band (300 to 3,400 Hz) at 2 to 8 Hz, the rate of
-  syllables (same paper).
-- liveness: loudness of the quiet moments, which is the amplitude of the quietest tenth of the frames over the median.
-- valence: how much better the best major profile fits than the best minor one, and the tempo.
+- acousticness: one minus the 85 % spectral rolloff divided by the Nyquist frequency.
+- instrumentalness: one minus the share of modulation at 2 to 8 Hz, the syllable rate, in the band from 300 to 3,400 Hz
+  (same paper).
+- liveness: tenth percentile of the frame amplitudes divided by their median.
+- valence: sum of the tempo and the lead of the best major profile over the best minor profile.
 
-The numbers of other sources, such as a streaming service, have other scales. A catalogue therefore stores the source,
-here `librosa`, with the values, and refuses a column of two sources. The encoder returns the numbers standardised over
-the tracks it learned from.
+Features from other sources, such as a streaming service, have other scales. A catalogue therefore stores the source,
+here `librosa`, with the values and rejects a column with two sources. The encoder standardises each column over the
+training tracks.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ MINOR = np.array([6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.
 
 
 class AudioFeaturesEncoder(StandardisingEncoder, AudioEncoder):
-    """Computes eleven audio features, such as tempo and key, from audio files with librosa.
+    """Audio encoder with eleven features, such as tempo and key, computed by librosa.
 
     Takes n files and returns float32 [n, 11], each column standardised.
     """
@@ -76,7 +76,7 @@ class AudioFeaturesEncoder(StandardisingEncoder, AudioEncoder):
     ) -> Self:
         """Learn the mean and standard deviation of each column from n >= 1 files.
 
-        Raises `InputError` if none can be read.
+        Raises `InputError` if no file can be read.
         """
         rows = self.measured(inputs, progress=progress)
         readable = rows[~np.isnan(rows).all(axis=1)]
@@ -86,16 +86,16 @@ class AudioFeaturesEncoder(StandardisingEncoder, AudioEncoder):
         return self
 
     def transform(self, inputs: Audio, *, progress: Progress | None = None) -> np.ndarray:
-        """n files -> float32 [n, 11]; NaN for a file that cannot be read."""
+        """Return float32 [n, 11] for n files, with a row of NaN for each unreadable file."""
         standardiser, out = self._fitted(), self.measured(inputs, progress=progress)
         readable = ~np.isnan(out).all(axis=1)
         out[readable] = standardiser.apply(out[readable])
         return out
 
     def measured(self, inputs: Audio, *, progress: Progress | None = None) -> np.ndarray:
-        """The numbers before they are standardised, in the order of `AUDIO_FEATURES`: float32 [n, 11].
+        """Return the features before standardisation, float32 [n, 11], in the order of `AUDIO_FEATURES`.
 
-        The row of a file that cannot be read is NaN.
+        The row of an unreadable file is NaN.
         """
         out = self._nan_rows(inputs)
         for index, samples in self._clips(inputs, progress, self.name):
@@ -104,7 +104,7 @@ class AudioFeaturesEncoder(StandardisingEncoder, AudioEncoder):
 
 
 def measure(samples: np.ndarray, rate: int) -> np.ndarray:
-    """Compute the eleven numbers of one clip: samples float32 [s >= 1] -> float32 [11], all finite."""
+    """Compute eleven finite features, float32 [11], from the samples of a clip, float32 [s >= 1]."""
     import librosa
 
     padded = np.pad(samples, (0, max(0, FFT - len(samples))))
@@ -137,9 +137,9 @@ def measure(samples: np.ndarray, rate: int) -> np.ndarray:
 
 
 def tonality(samples: np.ndarray, rate: int) -> tuple[int, int, float]:
-    """Key 0…11, mode 1 (major) or 0, and the best major correlation minus the best minor one, -1…1.
+    """Return the key (0…11), the mode (1 for major, 0 for minor) and the lead of major over minor (-1…1).
 
-    Silence is 0, 1, 0.
+    The lead is the best major correlation minus the best minor correlation. Silence returns 0, 1 and 0.
     """
     import torch
 
@@ -156,7 +156,7 @@ def tonality(samples: np.ndarray, rate: int) -> tuple[int, int, float]:
 
 @lru_cache(maxsize=8)
 def _transform(rate: int) -> Cqt:
-    """The constant-Q transform of the octaves above C1 that are below half the rate, at most eight."""
+    """Return the constant-Q transform of up to eight octaves above C1 and below the Nyquist frequency."""
     from toolkit.encoders.audio.cqt_transform import C1, Cqt
 
     octaves = min(8, int(np.log2(rate / 2 / C1)))
@@ -164,7 +164,7 @@ def _transform(rate: int) -> Cqt:
 
 
 def _pulse(onsets: np.ndarray, frames_a_second: float) -> float:
-    """Highest autocorrelation of the onset strength at 60 to 200 beats a minute: -1…1, 0 without a pulse."""
+    """Return the highest autocorrelation of the onset strength at 60 to 200 beats per minute, or 0 without a pulse."""
     centered = onsets - onsets.mean()
     power = float(centered @ centered)
     lags = range(round(frames_a_second * 60 / 200), min(round(frames_a_second), len(onsets) - 1) + 1)
@@ -174,7 +174,7 @@ def _pulse(onsets: np.ndarray, frames_a_second: float) -> float:
 
 
 def _syllables(spectrum: np.ndarray, rate: int) -> float:
-    """Share of the modulation of the middle band that is at 2 to 8 Hz: 0…1."""
+    """Return the share of modulation at 2 to 8 Hz in the band from 300 to 3,400 Hz, from 0 to 1."""
     frequencies = np.arange(len(spectrum)) * rate / FFT
     envelope = spectrum[(frequencies >= 300) & (frequencies <= 3400)].sum(axis=0)
     modulation = np.square(np.abs(np.fft.rfft(envelope - envelope.mean())))

@@ -1,4 +1,4 @@
-"""Base class of the supervised networks over spectrograms, whose vectors are averaged over the windows of a clip."""
+"""Base class for supervised networks over spectrograms that average vectors over the windows of a clip."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 
 
 class AudioNetworkParams(PredictingParams, AudioParams):
-    """Parameters of a network over spectrograms; see `PredictingParams` and `AudioParams`."""
+    """Parameters of a network over spectrograms, in addition to `PredictingParams` and `AudioParams`."""
 
 
 class AudioNetworkEncoder(PredictingEncoder, AudioEncoder):
-    """A network that learns to predict the targets of a clip, factors or labels, from its windows."""
+    """Base class for audio encoders that learn to predict factors or labels from the windows of a clip."""
 
     requires: ClassVar[tuple[Package, ...]] = (*AudioEncoder.requires, LIBROSA)
     params: AudioNetworkParams
 
     @abstractmethod
     def _windows(self, clips: list[np.ndarray]) -> list[np.ndarray]:
-        """Samples of several clips -> at least one window each, float32 [windows, bands, frames]."""
+        """Return at least one window for each clip, float32 [windows, bands, frames]."""
 
     @property
     def needs_feedback(self) -> bool:
@@ -55,10 +55,12 @@ class AudioNetworkEncoder(PredictingEncoder, AudioEncoder):
         workdir: Path | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn from n >= 1 files and float32 [n, t] targets; resumes from `workdir` after a kill.
+        """Fit the network to n >= 1 files and targets float32 [n, t]. A killed fit resumes from `workdir`.
 
-        feedback: of the same n tracks, for `loss: weighted`, which uses only the mean and scale of the targets. Files
-        that cannot be read are ignored. Raises `InputError` without targets, or if no file can be read.
+        - feedback: feedback for the same n tracks, required by `loss: weighted`. This loss uses only the mean and scale
+          of the targets.
+
+        Unreadable files are ignored. Raises `InputError` if targets are missing or no file can be read.
         """
         import torch
 
@@ -78,7 +80,7 @@ class AudioNetworkEncoder(PredictingEncoder, AudioEncoder):
         return self
 
     def transform(self, inputs: Audio, *, progress: Progress | None = None) -> np.ndarray:
-        """n files -> float32 [n, d], the mean over each clip's windows; NaN for a file that cannot be read."""
+        """Return float32 [n, d] for n files, the mean over the windows of each clip, with NaN for unreadable files."""
         import torch
 
         self._fitted()
@@ -95,9 +97,9 @@ class AudioNetworkEncoder(PredictingEncoder, AudioEncoder):
     def _all_windows(
         self, inputs: Audio, workdir: Path | None, progress: Progress | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Windows of every readable file, float32 [w, bands, frames], and the index of the file of each, int64 [w].
+        """Return the windows of all readable files, float32 [w, bands, frames], and their file indices, int64 [w].
 
-        With `workdir` the windows are in a mapped file.
+        With `workdir`, the windows are in a memory-mapped file.
         """
         table, owners = GrowingArray(workdir), list[np.ndarray]()
         for indices, clips in self._clip_batches(inputs, progress, f"decode for {self.name}"):

@@ -1,9 +1,9 @@
-"""`audio-transformer`: audio through a pretrained model of the transformers library, its states averaged over time.
+"""`audio-transformer`: audio encoder with a pretrained transformers model whose states are averaged over time.
 
-Sources: MERT (Li et al. 2024), CLAP (Wu et al. 2023), AST (Gong et al. 2021), and every model of `input_values` such as
-wav2vec 2.0 or HuBERT. Default: laion/clap-htsat-unfused, Apache-2.0; other models have their own licences (the weights
-of MERT are CC-BY-NC-4.0). Weights are loaded from safetensors only, and no code of a model's page is run: MERT, whose
-page has its own code, is loaded as the HuBERT that it is.
+Sources: MERT (Li et al. 2024), CLAP (Wu et al. 2023), AST (Gong et al. 2021), and every model that reads
+`input_values`, such as wav2vec 2.0 or HuBERT. The default is laion/clap-htsat-unfused (Apache-2.0). Other models have
+their own licences, such as CC-BY-NC-4.0 for the weights of MERT. Weights are loaded only from safetensors, and code
+from a model page is never run. MERT is therefore loaded as a HuBERT model.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ SETTINGS = "preprocessor_config.json"
 class AudioTransformerParams(AudioFileParams):
     """Parameters of a pretrained audio model.
 
-    - model: a folder saved by transformers, or a hub name with its owner.
-    - window: seconds that go through the model at once, at most those that it accepts. The windows of a clip are
-      averaged.
-    - layer: the layer whose states are averaged, 0 for the input of the first; default: the last. A model that projects
-      its output (CLAP) returns the projection, and has no layer to choose.
+    - model: folder saved by transformers, or hub name with its owner.
+    - window: length of a window in seconds, at most the length that the model accepts. Vectors are averaged over the
+      windows of a clip.
+    - layer: index of the layer whose states are averaged, where 0 is the input of the first layer. The default is the
+      last layer. A model with a projection, such as CLAP, returns the projection and ignores `layer`.
     """
 
     model: str = "laion/clap-htsat-unfused"
@@ -51,9 +51,9 @@ class AudioTransformerParams(AudioFileParams):
 
 
 class AudioTransformerEncoder(AudioEncoder):
-    """Encodes audio with a pretrained transformer, such as CLAP, MERT or AST, averaged over time.
+    """Audio encoder with a pretrained transformer, such as CLAP, MERT or AST, averaged over time.
 
-    Takes n files and returns float32 [n, d]; d is the hidden size of the model, or the size of its projection.
+    Takes n files and returns float32 [n, d], where d is the hidden size or the projection size of the model.
     """
 
     name: ClassVar[str] = "audio-transformer"
@@ -66,19 +66,21 @@ class AudioTransformerEncoder(AudioEncoder):
 
     @cached_property
     def folder(self) -> Path:
-        """The folder of the model's files, which are downloaded if they are missing.
+        """Return the folder of the model files, and download missing files.
 
-        Raises `InputError` if it is not an audio model.
+        Raises `InputError` if the model is not an audio model.
         """
         return self._find(download=True)
 
     def _find(self, *, download: bool) -> Path:
         model = self.params.model
         if "/" not in model and not Path(model).is_dir():
-            raise InputError(f"model={model!r} is neither a folder nor a hub name with its owner: give its path")
+            raise InputError(
+                f"model={model!r} must be a folder or a hub name such as owner/name: pass the path of a model folder"
+            )
         folder = model_hub.find(model, "audio", download=download)
         if not (folder / SETTINGS).is_file():
-            raise InputError(f"model={model!r} has no {SETTINGS}: save its feature extractor beside it")
+            raise InputError(f"model={model!r} must contain {SETTINGS}: save the feature extractor in the model folder")
         return folder
 
     @property
@@ -96,7 +98,7 @@ class AudioTransformerEncoder(AudioEncoder):
         return KNOWN.get(self.params.model.casefold(), model_hub.unknown_licence(self.params.model))
 
     def transform(self, inputs: Audio, *, progress: Progress | None = None) -> np.ndarray:
-        """n files -> float32 [n, d]; NaN for a file that cannot be read. Downloads the model if it is missing."""
+        """Return float32 [n, d] for n files, with NaN for unreadable files. Downloads a missing model."""
         out = np.full((len(inputs), _size(_config(self.folder))), np.nan, np.float32)
         for index, samples in self._clips(inputs, progress, self.name):
             out[index] = self._embed(self._windows(samples))
@@ -107,14 +109,14 @@ class AudioTransformerEncoder(AudioEncoder):
         return int(self._extractor.sampling_rate)
 
     def _windows(self, samples: np.ndarray) -> np.ndarray:
-        """Whole windows of a clip, or the clip if it is shorter than one: float32 [windows, samples]."""
+        """Return the whole windows of a clip, or a short clip as a single window, float32 [windows, samples]."""
         longest = getattr(self._extractor, "max_length_s", None) or self.params.window
         size = max(1, round(min(self.params.window, float(longest)) * self.sample_rate))
         count = len(samples) // size
         return samples[None] if not count else samples[: count * size].reshape(count, size)
 
     def _embed(self, windows: np.ndarray) -> np.ndarray:
-        """Mean over windows and time: float32 [d]."""
+        """Return the mean over windows and time, float32 [d]."""
         import torch
 
         features = self._extractor(list(windows), sampling_rate=self.sample_rate, return_tensors="pt")
@@ -126,7 +128,7 @@ class AudioTransformerEncoder(AudioEncoder):
             return self._states(tensors).float().mean(dim=0).cpu().numpy()
 
     def _states(self, tensors: dict[str, Tensor]) -> Tensor:
-        """One vector for each window: (windows, d)."""
+        """Return one vector per window, [windows, d]."""
         import torch
 
         layer = self.params.layer
@@ -138,7 +140,9 @@ class AudioTransformerEncoder(AudioEncoder):
         output = self._model(**tensors, output_hidden_states=layer is not None)
         if layer is not None and layer >= len(output.hidden_states):
             last = len(output.hidden_states) - 1
-            raise InputError(f"layer={layer} must be at most {last}: {self.params.model} has no more")
+            raise InputError(
+                f"layer={layer} must be at most {last}, the last layer of {self.params.model}: reduce layer"
+            )
         states = output.last_hidden_state if layer is None else output.hidden_states[layer]
         return states.mean(dim=1)
 
@@ -167,20 +171,20 @@ class AudioTransformerEncoder(AudioEncoder):
         missing = sorted(name for name in about["missing_keys"] if not name.endswith("masked_spec_embed"))
         if missing:
             raise InputError(
-                f"model={self.params.model!r} lacks weights for {missing[0]} ({len(missing)} in all): it is not a "
-                f"{kind.__name__}"
+                f"model={self.params.model!r} must be a complete {kind.__name__}, but {len(missing)} weights are "
+                f"missing, such as {missing[0]}: download or save the model again"
             )
         return model.float().to(self.device).eval()
 
     def _hubert_config(self, config: Mapping[str, Any]) -> object:
-        """The configuration of a MERT as that of a HuBERT. Raises `InputError` for a MERT with layers of its own."""
+        """Return a MERT configuration as a HuBERT configuration. Raises `InputError` for layers unknown to HuBERT."""
         from transformers import HubertConfig
 
         own = [name for name, value in config.items() if name in ("feature_extractor_cqt", "deepnorm") and value]
         if own or config.get("attention_relax", -1) > 0:
             raise InputError(
-                f"model={self.params.model!r} is a MERT with {own or ['attention_relax']}, which HuBERT does not "
-                "have: take MERT v1"
+                f"model={self.params.model!r} is a MERT with {own or ['attention_relax']}, but only MERT v1 is "
+                "supported: set model to m-a-p/MERT-v1-95M or m-a-p/MERT-v1-330M"
             )
         foreign = ("model_type", "auto_map", "architectures")
         return HubertConfig(**{name: value for name, value in config.items() if name not in foreign})
@@ -192,7 +196,7 @@ def _config(folder: Path) -> Mapping[str, Any]:
 
 
 def _projects(config: Mapping[str, Any]) -> bool:
-    """Whether the model maps audio into a space that it shares with text."""
+    """Return whether the model maps audio into an embedding space shared with text."""
     return config.get("model_type") == "clap"
 
 

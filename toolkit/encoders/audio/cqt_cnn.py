@@ -1,11 +1,11 @@
-"""`cqt-cnn`: a convolutional network over the constant-Q transform of 15 s, trained to predict a track's factors.
+"""`cqt-cnn`: convolutional network over the constant-Q transform of 15 s, trained to predict the factors of a track.
 
-Source: Oramas, Nieto, Sordo and Serra, "A deep multimodal approach for cold-start music recommendation", 2017, its
-track embeddings: log-magnitude CQT of 96 bins (12 an octave, 22,050 Hz, hop 1,024, Hann), convolutions over time with
-256, 512, 1,024 and 1,024 filters, max-pooling by 4 after the first three, ReLU, dropout 0.5 of the remaining 4,096
-numbers, a linear layer of 200 factors whose output has length 1, cosine distance as the loss. The paper gives no kernel
-width. With 4, unpadded in the first three layers and padded in the last, 323 frames become 4 x 1,024 = 4,096 numbers.
-No pretrained weights.
+Source: track embeddings of Oramas, Nieto, Sordo and Serra, "A deep multimodal approach for cold-start music
+recommendation", 2017. The input is a log-magnitude CQT with 96 bins (12 per octave, 22,050 Hz, hop 1,024, Hann). The
+network has convolutions over time with 256, 512, 1,024 and 1,024 filters, ReLU, max-pooling by 4 after the first three
+layers, dropout 0.5 on the remaining 4,096 numbers, and a linear layer with 200 factors of unit norm. The loss is the
+cosine distance. The paper gives no kernel width. With width 4, unpadded in the first three layers and padded in the
+last, 323 frames become 4 x 1,024 = 4,096 numbers. No pretrained weights.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 class CqtCnnParams(CqtParams, AudioNetworkParams):
     """Parameters of the network.
 
-    - filters: number of filters of each convolution.
+    - filters: number of filters in each convolution.
     - kernel: width of a filter in frames.
-    - pool: frames that max-pooling joins, after every layer but the last.
+    - pool: max-pooling size in frames, after every layer but the last.
     """
 
     filters: list[Annotated[int, Field(ge=1)]] = Field([256, 512, 1024, 1024], min_length=2)
@@ -41,20 +41,20 @@ class CqtCnnParams(CqtParams, AudioNetworkParams):
     def _fits(self) -> Self:
         if self.frames_left() < 1:
             raise ValueError(
-                f"{len(self.filters)} layers of kernel={self.kernel} and pool={self.pool} leave nothing of "
-                f"{self.frames()} frames"
+                f"{len(self.filters)} layers with kernel={self.kernel} and pool={self.pool} must leave at least 1 of "
+                f"{self.frames()} frames: reduce kernel, pool or the number of layers"
             )
         return self
 
     def frames_left(self) -> int:
-        """Number of frames after the last layer."""
+        """Return the number of frames after the last layer."""
         return frames_left(self.frames(), self.filters, self.kernel, self.pool)
 
 
 class CqtCnnEncoder(AudioNetworkEncoder):
-    """Encodes audio with a convolutional network over the constant-Q transform, trained to predict factors.
+    """Audio encoder with a convolutional network over the constant-Q transform, trained to predict factors.
 
-    Takes n files, of which it reads the middle 15 s. Returns float32 [n, 4096], or [n, t] for `output: prediction`.
+    Takes n files, reads the middle 15 s of each, and returns float32 [n, 4096], or [n, t] for `output: prediction`.
     """
 
     name: ClassVar[str] = "cqt-cnn"

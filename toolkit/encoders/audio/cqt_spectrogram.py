@@ -1,8 +1,9 @@
-"""`cqt`: the constant-Q spectrogram of the middle of a track, as input of networks over several modalities.
+"""`cqt`: constant-Q spectrogram of the middle of a track, an input for networks over several modalities.
 
-Source: Oramas, Nieto, Sordo and Serra, "A deep multimodal approach for cold-start music recommendation", 2017, the
-input of their track embeddings: log-magnitude CQT of 96 bins (12 an octave, 22,050 Hz, hop 1,024, Hann) over 15 s. It
-takes 124 kB a track, 12 GB for 100,000 tracks; a larger hop or fewer bins take less. No pretrained weights.
+Source: input of the track embeddings in Oramas, Nieto, Sordo and Serra, "A deep multimodal approach for cold-start
+music recommendation", 2017, a log-magnitude CQT with 96 bins (12 per octave, 22,050 Hz, hop 1,024, Hann) over 15 s. A
+track takes 124 kB, and 100,000 tracks take 12 GB. Raise the hop or reduce the bins to save space. No pretrained
+weights.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from toolkit.packages import LIBROSA, Package
 
 
 class CqtParams(AudioParams):
-    """Parameters of the constant-Q transform. A file shorter than `seconds` is followed by silence.
+    """Parameters of the constant-Q transform. Files shorter than `seconds` are padded with silence.
 
-    - bins: number of frequencies, from C1 upwards; a multiple of per_octave.
-    - per_octave: number of frequencies of one octave.
-    - hop: samples between frames.
+    - bins: number of frequencies from C1 upwards, a multiple of per_octave.
+    - per_octave: number of frequencies per octave.
+    - hop: number of samples between frames.
     """
 
     seconds: float = Field(15.0, gt=0, le=600)
@@ -50,7 +51,7 @@ class CqtParams(AudioParams):
         return self.transform().frames(self.samples())
 
     def spectrograms(self, clips: list[np.ndarray], device: str) -> np.ndarray:
-        """Samples of n clips -> decibels scaled to 0…1, float32 [n, bins, frames]."""
+        """Return scaled decibels between 0 and 1, float32 [n, bins, frames], for the samples of n clips."""
         import torch
 
         size = self.samples()
@@ -59,9 +60,9 @@ class CqtParams(AudioParams):
 
 
 class CqtEncoder(AudioEncoder):
-    """Computes the constant-Q spectrogram of the middle 15 s of an audio file.
+    """Audio encoder with the constant-Q spectrogram of the middle 15 s of a file.
 
-    Takes n files and returns float32 [n, bins · frames], one bin after the other: decibels scaled to 0…1.
+    Takes n files and returns float32 [n, bins · frames], decibels scaled to 0…1 and ordered by bin, then by frame.
     """
 
     name: ClassVar[str] = "cqt"
@@ -80,7 +81,7 @@ class CqtEncoder(AudioEncoder):
         return self.params.samples()
 
     def transform(self, inputs: Audio, *, progress: Progress | None = None) -> np.ndarray:
-        """n files -> float32 [n, d]; NaN for a file that cannot be read."""
+        """Return float32 [n, d] for n files, with NaN for unreadable files."""
         out = self._nan_rows(inputs)
         for indices, clips in self._clip_batches(inputs, progress, self.name):
             out[indices] = self.params.spectrograms(clips, self.device).reshape(len(clips), -1)

@@ -1,9 +1,9 @@
-"""Constant-Q transform of many signals at once, equal to `librosa.cqt`, in torch on any device.
+"""Constant-Q transform for batches of signals, equal to `librosa.cqt`, in torch on any device.
 
-Source: Schörkhuber and Klapuri, "Constant-Q transform toolbox for music processing", 2010: one octave of filters,
-applied again to the signal at half the rate for each octave below. librosa 0.11 computes its filters in every call, and
-a Fourier transform of every frame. Here both the halving (with the filter of librosa's resampler, taken from its
-impulse response) and the octaves are matrix products over the whole batch.
+Source: Schörkhuber and Klapuri, "Constant-Q transform toolbox for music processing", 2010. The filters of one octave
+are applied again to the signal at half the rate for each lower octave. librosa 0.11 recomputes its filters in every
+call and a Fourier transform for every frame. Here both the resampling (with the impulse response of librosa's
+resampler) and the octaves are matrix products over the whole batch.
 """
 
 from __future__ import annotations
@@ -29,17 +29,18 @@ TOGETHER = {"cpu": 1 << 20, "cuda": 1 << 27}
 
 @dataclass(frozen=True)
 class Cqt:
-    """The transform, with the defaults of librosa.
+    """Constant-Q transform with the defaults of librosa.
 
-    Windows are Hann, filters have norm 1 and are scaled by the root of their length, and edges are padded with zeros.
+    Windows are Hann windows. Filters have unit norm and are scaled by the square root of their length. Signals are
+    padded with zeros.
 
     - rate: samples per second.
-    - hop: samples between frames.
+    - hop: number of samples between frames.
     - bins: number of frequencies, a multiple of per_octave.
     - fmin: lowest frequency in Hz.
 
-    Raises `InputError` if the hop cannot be halved for every octave, or if the highest frequency is above half the
-    rate.
+    Raises `InputError` if the hop cannot be halved for every octave, or if the highest frequency exceeds the Nyquist
+    frequency.
     """
 
     rate: int = 22050
@@ -50,16 +51,19 @@ class Cqt:
 
     def __post_init__(self) -> None:
         if self.bins < 1 or self.bins % self.per_octave:
-            raise InputError(f"bins={self.bins} must be a multiple of per_octave={self.per_octave}")
+            raise InputError(
+                f"bins={self.bins} must be a multiple of per_octave={self.per_octave}: change bins or per_octave"
+            )
         if self.hop < 1 or self.hop % 2 ** (self.octaves - 1):
             raise InputError(
-                f"hop={self.hop} must be a multiple of {2 ** (self.octaves - 1)}: it is halved for each of "
-                f"{self.octaves} octaves"
+                f"hop={self.hop} must be a multiple of {2 ** (self.octaves - 1)} because {self.octaves} octaves halve "
+                "the hop: change hop or reduce bins"
             )
         top = self.fmin * 2 ** (self.bins / self.per_octave)
         if top > self.rate / 2:
             raise InputError(
-                f"bins={self.bins} reach {top:.0f} Hz, above half of rate={self.rate}: take fewer, or a higher rate"
+                f"bins={self.bins} reach {top:.0f} Hz, above the Nyquist frequency {self.rate / 2:.0f} Hz: reduce bins "
+                "or raise rate"
             )
 
     @property
@@ -67,11 +71,11 @@ class Cqt:
         return self.bins // self.per_octave
 
     def frames(self, samples: int) -> int:
-        """Number of frames of a signal; they are centred on its samples 0, hop, 2 hop, …"""
+        """Return the number of frames of a signal. Frames are centred on the samples 0, hop, 2 hop, …"""
         return 1 + samples // self.hop
 
     def __call__(self, signals: Tensor) -> Tensor:
-        """float32 (batch, samples) -> complex64 (batch, bins, frames)."""
+        """Return complex64 [batch, bins, frames] for float32 [batch, samples]."""
         import torch
 
         if not len(signals):
@@ -100,9 +104,9 @@ class Cqt:
         return torch.view_as_complex(bins.flip(0)).permute(1, 0, 3, 2).reshape(batch, self.bins, frames)
 
     def decibels(self, signals: Tensor, *, span: float = 80.0) -> Tensor:
-        """Log-magnitude relative to each signal's loudest bin: float32 (batch, bins, frames).
+        """Return log-magnitudes relative to the loudest bin of each signal, float32 [batch, bins, frames].
 
-        It is 1 at the loudest bin, 0 at `span` dB below it and for silence.
+        Values are 1 at the loudest bin, and 0 for silence and for bins at least `span` dB quieter than the loudest bin.
         """
         size = self(signals).abs()
         peak = size.amax(dim=(1, 2), keepdim=True)
@@ -111,10 +115,10 @@ class Cqt:
 
 
 def halved(signals: Tensor) -> Tensor:
-    """Resample signals to half their rate, times the root of 2: (batch, n) -> (batch, ceil(n / 2)).
+    """Resample signals to half their rate and multiply by the square root of 2, [batch, n] -> [batch, ceil(n / 2)].
 
-    This equals `librosa.resample(…, scale=True)`. The filter is cut into squares: rows of 2 · BLOCK samples are
-    multiplied by one matrix for the row itself and one for each row after it.
+    The result equals `librosa.resample(…, scale=True)`. The filter is cut into square matrices. Each row of 2 · BLOCK
+    samples is multiplied by one matrix for the row and by one matrix for each following row.
     """
     import torch
 
@@ -134,9 +138,9 @@ def halved(signals: Tensor) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _kernel(rate: int, per_octave: int, lowest: float) -> np.ndarray:
-    """Filters of the highest octave over samples: float32 (size, 2 · per_octave), real and imaginary parts in turn.
+    """Return the filters of the highest octave over samples, float32 [size, 2 · per_octave].
 
-    As in librosa, the weakest hundredth of the spectrum of each filter is dropped.
+    Real and imaginary parts alternate. As in librosa, the weakest hundredth of each filter's spectrum is dropped.
     """
     import librosa
 
@@ -158,7 +162,7 @@ def _kernel(rate: int, per_octave: int, lowest: float) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _taps() -> tuple[np.ndarray, int]:
-    """Filter of librosa's halving, times the root of 2, float64 [2 · reach + 1], and its reach in samples."""
+    """Return the halving filter of librosa times the square root of 2, float64 [2 · reach + 1], and its reach."""
     import soxr
 
     middle, reach = 2048, 192
@@ -176,7 +180,7 @@ def _taps() -> tuple[np.ndarray, int]:
 
 @lru_cache(maxsize=1)
 def _squares() -> np.ndarray:
-    """The filter as matrices, float32 (squares, 2 · BLOCK, BLOCK); matrix j is for the j-th row after a row."""
+    """Return the filter as matrices, float32 [squares, 2 · BLOCK, BLOCK], one per following row."""
     taps, _ = _taps()
     size = 2 * BLOCK
     count = 1 + -(-(len(taps) - 1 + size - 1) // size)

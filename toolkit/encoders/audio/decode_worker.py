@@ -1,9 +1,9 @@
-"""Decodes one audio file to samples.
+"""Decoder for audio files, which also runs as a worker program.
 
-Run as a program, it is a worker that decodes the files written to its standard input. A request is `HEADER` (rate,
-seconds, number of bytes) and the file. An answer is `ANSWER` (whether it succeeded, number of bytes) and float32
-samples, or the reason as UTF-8. The program imports nothing of the toolkit, so it starts quickly and by its path alone.
-It ends with its input.
+The worker reads requests from standard input and writes answers to standard output. A request is `HEADER` (rate,
+seconds, number of bytes) and the file. An answer is `ANSWER` (success, number of bytes) followed by float32 samples, or
+by the reason for the failure as UTF-8. The program imports nothing from the toolkit, so it starts quickly and by its
+path alone. The worker ends when its input ends.
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ MOST_SAMPLES = 1 << 27
 
 
 class Unreadable(Exception):
-    """A file cannot be decoded; the message ends the sentence "track x has …"."""
+    """Error for a file that cannot be decoded. The message completes the sentence "track x has …"."""
 
 
 def decode(data: bytes, *, rate: int, seconds: float) -> np.ndarray:
-    """Decode the middle `seconds` of an audio file, or all of a shorter one, to one channel at `rate`: float32 [s].
+    """Decode the middle `seconds` of an audio file to one channel at `rate`, float32 [s].
 
-    libsndfile reads WAV, FLAC, Ogg Vorbis and Opus, MP3, AIFF and others. The libraries of FFmpeg read AAC, MPEG-4
-    (AAC, ALAC) and WavPack, if PyAV is installed. soxr resamples at its high quality, as in librosa. Raises
-    `Unreadable`.
+    A shorter file is decoded whole. libsndfile reads WAV, FLAC, Ogg Vorbis and Opus, MP3, AIFF and others. The FFmpeg
+    libraries read AAC, MPEG-4 (AAC, ALAC) and WavPack if PyAV is installed. soxr resamples at high quality, as in
+    librosa. Raises `Unreadable` for a file that cannot be decoded.
     """
     import soxr
 
     samples, native = _by_libsndfile(data, seconds) if _libav_format(data) is None else _by_libav(data, seconds)
     if not len(samples):
-        raise Unreadable("audio of no length")
+        raise Unreadable("audio of length 0: replace the file")
     if not np.isfinite(samples).all():
-        raise Unreadable("audio with samples that are not finite numbers")
+        raise Unreadable("audio with NaN or infinite samples: replace the file")
     resampled = samples if native == rate else soxr.resample(samples, native, rate, quality="soxr_hq")
     return np.ascontiguousarray(resampled[: max(1, round(seconds * rate))], np.float32)
 
 
 def missing_package(data: bytes) -> str | None:
-    """The package that is missing to read this file, as in "track x has …"; None if none is missing."""
+    """Return a message about the package required to read this file, or None if no package is missing."""
     if _libav_format(data) is None or find_spec("av") is not None:
         return None
     return "audio in AAC, MPEG-4 or WavPack, which needs PyAV: pip install 'segue[aac]'"
 
 
 def _libav_format(data: bytes) -> str | None:
-    """FFmpeg's name of a format that libsndfile does not read, by the first bytes of a file."""
+    """Return the FFmpeg name of a format that libsndfile does not read, detected from the first bytes of a file."""
     if data[4:8] == b"ftyp":
         return "mov"
     if data[:4] == b"wvpk":
@@ -64,7 +64,7 @@ def _libav_format(data: bytes) -> str | None:
 
 
 def _by_libsndfile(data: bytes, seconds: float) -> tuple[np.ndarray, int]:
-    """Decode by libsndfile: float32 [samples] of the middle, and their rate."""
+    """Decode the middle of a file with libsndfile. Returns float32 [samples] and the sampling rate."""
     import soundfile
 
     try:
@@ -76,13 +76,15 @@ def _by_libsndfile(data: bytes, seconds: float) -> tuple[np.ndarray, int]:
             # a header may be wrong: frames beyond the end of the file are not read
             return file.read(length, dtype="float32", always_2d=True).mean(axis=1), file.samplerate
     except (RuntimeError, ValueError, OSError) as error:  # libsndfile's message, without the address of the buffer
-        raise Unreadable(f"no audio that can be read: {getattr(error, 'error_string', error)}") from None
+        raise Unreadable(
+            f"audio that cannot be read ({getattr(error, 'error_string', error)}): replace the file"
+        ) from None
 
 
 def _by_libav(data: bytes, seconds: float) -> tuple[np.ndarray, int]:
-    """Decode by PyAV (https://pyav.basswood.io).
+    """Decode a file with PyAV (https://pyav.basswood.io).
 
-    The file is given as bytes with its format, so nothing in it can lead to another file.
+    The file is passed as bytes with an explicit format, so its content cannot open another file.
     """
     if (missing := missing_package(data)) is not None:
         raise Unreadable(missing)
@@ -94,7 +96,7 @@ def _by_libav(data: bytes, seconds: float) -> tuple[np.ndarray, int]:
     try:
         with av.open(io.BytesIO(data), format=_libav_format(data)) as file:
             if not file.streams.audio:
-                raise Unreadable("no audio that can be read: no audio track")
+                raise Unreadable("audio that cannot be read (no audio track): replace the file")
             for samples, native in _middle(file, file.streams.audio[0], seconds):
                 length = round(seconds * native)
                 parts.append(samples[:, : length - read].mean(axis=0))
@@ -103,12 +105,14 @@ def _by_libav(data: bytes, seconds: float) -> tuple[np.ndarray, int]:
                 if read >= length:
                     break
     except (av.error.FFmpegError, ValueError, OSError) as error:
-        raise Unreadable(f"no audio that can be read: {getattr(error, 'strerror', None) or error}") from None
+        raise Unreadable(
+            f"audio that cannot be read ({getattr(error, 'strerror', None) or error}): replace the file"
+        ) from None
     return np.concatenate(parts) if parts else np.zeros(0, np.float32), native
 
 
 def _middle(file: Any, stream: Any, seconds: float) -> Iterator[tuple[np.ndarray, int]]:
-    """float32 [channels, samples] and their rate, piece by piece, from the beginning of the middle."""
+    """Yield blocks of the middle of a stream, float32 [channels, samples], with the sampling rate."""
     import av
 
     begins = float((stream.start_time or 0) * stream.time_base)
@@ -124,11 +128,14 @@ def _middle(file: Any, stream: Any, seconds: float) -> Iterator[tuple[np.ndarray
 
 def _check_size(samples: int, channels: int, rate: int, seconds: float) -> None:
     if samples * channels > MOST_SAMPLES:
-        raise Unreadable(f"{channels} channels at {rate} Hz, more than {MOST_SAMPLES:,} samples in {seconds:g} s")
+        raise Unreadable(
+            f"{channels} channels at {rate} Hz, above the limit of {MOST_SAMPLES:,} samples in {seconds:g} s: reduce "
+            "seconds"
+        )
 
 
 def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
-    """Answer requests until their end."""
+    """Answer decoding requests until the input ends."""
     while len(header := requests.read(HEADER.size)) == HEADER.size:
         rate, seconds, size = HEADER.unpack(header)
         try:

@@ -1,8 +1,8 @@
-"""Decodes audio files to samples in worker processes, in the order of the files and in bounded memory.
+"""Decoding of audio files in worker processes, in the order of the files and in bounded memory.
 
-A worker is a process of `decode_worker.py` that is fed through pipes. If a damaged file crashes the decoder, only its
-process ends, not the run. Workers wait for the next use and end with this process. There are as many as torch has
-threads (`threads` of a recipe).
+A worker is a process that runs `decode_worker.py` and communicates through pipes. If a damaged file crashes the
+decoder, only the worker ends, not the run. Idle workers stay alive for later calls and end with this process. The
+number of workers is the number of torch threads (`threads` in a recipe).
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ BEFOREHAND = 2
 def waveforms(
     files: Sequence[bytes], *, rate: int, seconds: float, workers: int | None = None
 ) -> Iterator[np.ndarray | BadInput]:
-    """Decode files in order. Yields the samples of each, float32 [<= rate · seconds], or what is wrong with it.
+    """Yield the samples of each file in order, float32 [<= rate · seconds], or a `BadInput` for an unreadable file.
 
-    - files: contents of audio files, taken one at a time (see `toolkit.encoders.contract.field_values.Files`).
+    - files: contents of audio files, read one at a time (see `toolkit.encoders.contract.field_values.Files`).
     - rate: samples per second of the result.
-    - seconds: length of the result; the middle of a longer file is taken.
-    - workers: number of processes; default: torch's number of threads.
+    - seconds: length of the result. Longer files are cut to their middle.
+    - workers: number of processes. The default is the number of torch threads.
     """
     import torch
 
@@ -66,7 +66,7 @@ def _decoded(files: Sequence[bytes], index: int, rate: int, seconds: float) -> n
 
 
 class Worker:
-    """One decoding process."""
+    """A decoding process."""
 
     def __init__(self) -> None:
         self.owner = os.getpid()
@@ -79,7 +79,7 @@ class Worker:
         )
 
     def decode(self, data: bytes, rate: int, seconds: float) -> np.ndarray | str:
-        """Samples, or why there are none, such as the end of the process."""
+        """Return the samples of a file, or the reason for a failure, such as a crash of the process."""
         requests, answers = self.process.stdin, self.process.stdout
         assert requests is not None and answers is not None
         watch = threading.Timer(PATIENCE_S, self.process.kill)
@@ -96,7 +96,7 @@ class Worker:
             return np.frombuffer(answer, np.float32).copy() if good else answer.decode("utf-8", "replace")
         except (OSError, EOFError, ValueError, decode_worker.struct.error):
             self.close()
-            return f"audio that ended its decoder (exit code {self.process.returncode})"
+            return f"audio that crashed the decoder (exit code {self.process.returncode}): replace the file"
         finally:
             watch.cancel()
 

@@ -1,7 +1,7 @@
 """Digests of inputs, and random numbers that depend only on the content of an input.
 
-Numbers drawn from a digest do not depend on the rest of the batch, on its order, or on the machine. SplitMix64: Steele,
-Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
+Numbers drawn from a digest do not depend on the other inputs of the batch, their order, or the machine. The generator
+is SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def digests(kind: Kind, inputs: np.ndarray | Sequence[str] | Sequence[bytes] | Sequence[Sequence[float]]) -> np.ndarray:
-    """BLAKE2b of n inputs, one at a time: uint8 [n, 16]. Inputs of equal content have equal digests."""
+    """Compute BLAKE2b digests of n inputs, uint8 [n, 16]. Identical contents have identical digests."""
     parts: Iterable[bytes] = _rows(inputs) if kind == "features" else map(bytes_of, inputs)
     return np.frombuffer(
         b"".join(hashlib.blake2b(part, digest_size=DIGEST).digest() for part in parts), np.uint8
@@ -30,7 +30,7 @@ def digests(kind: Kind, inputs: np.ndarray | Sequence[str] | Sequence[bytes] | S
 
 
 def bytes_of(value: str | bytes) -> bytes:
-    """A text or file as bytes. Lone surrogates are kept, so every text has a digest."""
+    """Return a text or a file as bytes. Lone surrogates are encoded too, so every text has a digest."""
     return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else bytes(value)
 
 
@@ -40,10 +40,10 @@ def _rows(matrix: object) -> Iterable[bytes]:
 
 
 def distinct(digests: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Find the distinct digests of uint8 [n, 16].
+    """Find the distinct digests in uint8 [n, 16].
 
-    Returns the index of the first input with each, in order of appearance, int64 [u], and for each input the number of
-    its digest among these, int64 [n].
+    Returns the index of the first input with each digest, int64 [u], in order of appearance, and the position in this
+    list for each input, int64 [n].
     """
     keys = np.ascontiguousarray(digests).view([("a", "<u8"), ("b", "<u8")]).ravel()
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
@@ -54,7 +54,7 @@ def distinct(digests: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def combined(*parts: bytes | memoryview) -> str:
-    """One hex digest of several byte strings. The length of each is included, so different lists do not collide."""
+    """Return one hex digest of several byte strings. Lengths are included, so different lists do not collide."""
     hasher = hashlib.blake2b(digest_size=DIGEST)
     for part in parts:
         hasher.update(len(part).to_bytes(8, "little"))
@@ -63,19 +63,21 @@ def combined(*parts: bytes | memoryview) -> str:
 
 
 def files_digest(paths: Iterable[Path]) -> str:
-    """One hex digest of the content of several files, in order. Raises `InputError` for a file that cannot be read."""
+    """Return one hex digest of several files, in order. Raises `InputError` for an unreadable file."""
     hasher = hashlib.blake2b(digest_size=DIGEST)
     for path in paths:
         try:
             with path.open("rb") as file:
                 hasher.update(hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST)).digest())
         except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+            raise InputError(
+                f"{path} cannot be read ({error.strerror or error}): check the path and its permissions"
+            ) from None
     return hasher.hexdigest()
 
 
 def string_bytes(strings: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The UTF-8 bytes of n strings in one array, uint8 [bytes], and the offsets of the strings in it, int64 [n + 1]."""
+    """Return n strings as UTF-8 bytes in one array, uint8 [bytes], and their offsets, int64 [n + 1]."""
     encoded = [bytes_of(string) for string in strings]
     offsets = np.zeros(len(encoded) + 1, np.int64)
     np.cumsum([len(part) for part in encoded], out=offsets[1:])
@@ -83,9 +85,9 @@ def string_bytes(strings: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def hashed_normals(digests: np.ndarray, dim: int, *, seed: int) -> np.ndarray:
-    """Draw standard normal numbers from each digest of uint8 [n, 16]: float32 [n, dim].
+    """Draw standard normal numbers from each digest of uint8 [n, 16]. Returns float32 [n, dim].
 
-    Box and Muller over a counter-based SplitMix64 stream.
+    The method is the Box-Muller transform of a counter-based SplitMix64 stream.
     """
     out = np.empty((len(digests), dim), np.float32)
     start = np.ascontiguousarray(digests).view("<u8").reshape(-1, 2)

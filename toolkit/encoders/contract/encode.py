@@ -1,4 +1,4 @@
-"""Encodes one field of the catalogue: missing values, repeated inputs, the cache, and parts that survive a kill."""
+"""Encoding of a catalogue field, with missing values, repeated inputs, caching and resuming after a kill."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ Fixed, because the bytes of a resumed transform must be the same.
 """
 
 NO_KNOWN_WORD = FailureText(
-    "has a known word", "without a known word", "are they of another language, or cleaned away?"
+    "has a known word", "without a known word", "check the language of the texts, or remove cleaning steps"
 )
 
 
 @dataclass(frozen=True)
 class FitOn:
-    """What an encoder learns from.
+    """Training data of an encoder.
 
-    - tracks: bool [V], the tracks it may learn from; default: all.
-    - targets: float32 [V, t], for a supervised encoder.
-    - feedback: plays of all V tracks, for an encoder with `needs_feedback`.
+    - tracks: bool [V], the training tracks. The default is all tracks.
+    - targets: float32 [V, t], required by a supervised encoder.
+    - feedback: interactions of all V tracks, required by an encoder with `needs_feedback`.
     """
 
     tracks: np.ndarray | None = None
@@ -64,27 +64,29 @@ def encode(
 ) -> Modality:
     """Encode every track that has an input.
 
-    Equal texts, files and names are encoded once, and learned from once (with targets, every track counts). An encoder
-    that learns is fitted in place, or restored from the cache.
+    Identical texts, files and names are encoded once and used once for fitting. With targets, every track is used for
+    fitting. The encoder is fitted in place or restored from the cache.
 
-    - encoder: the encoder; its kind decides what the values must be.
-    - field: the values, and the tracks that have one.
-    - cache: folder of finished and unfinished encodings.
-    - fit_on: what the encoder learns from.
-    - engine, workers: `ray` transforms in `workers` processes of Ray, with the same vectors. The encoder is fitted in
-      this process.
+    - encoder: the encoder. Its kind determines the allowed values.
+    - field: the values, and the tracks that have a value.
+    - cache: folder for finished and unfinished encodings.
+    - fit_on: training data of the encoder.
+    - engine, workers: `ray` runs `transform` in `workers` Ray processes and returns identical vectors. The encoder is
+      fitted in this process.
 
-    Returns a `Modality` with matrix float32 [V + 1, d]; row 0 and the rows of absent tracks are zero. Tracks whose
-    input cannot be read, or has nothing known in it (see `Encoder.can_fail` and `may_be_empty`), are absent, and a
-    warning counts them. Raises `InputError` if no track has an input, `DataError` that names the track whose input is
-    damaged.
+    Returns a `Modality` with a matrix float32 [V + 1, d], in which row 0 and the rows of absent tracks are zero. Tracks
+    whose input is unreadable or has no known content (see `Encoder.can_fail` and `may_be_empty`) are absent, and a
+    warning reports their number. Raises `InputError` if no track has an input, and `DataError` with the track id for a
+    damaged input.
     """
     inputs = field.inputs(encoder.kind)
     with _named_faults(field, range(len(field.owners))):
         content = digests(encoder.kind, inputs)
     fitted = field.present if fit_on.tracks is None else np.asarray(fit_on.tracks, dtype=bool) & field.present
     if not fitted.any():
-        raise InputError(f"{field.name}: none of the tracks to learn from has this field")
+        raise InputError(
+            f"{field.name}: at least 1 training track must have this field: collect the field or remove the modality"
+        )
     tracks = Tracks(field.ids, field.present, content, fitted, fit_on.targets)
     entry, store = key(encoder, tracks), EncodingCache(Path(cache))
     short = np.zeros(len(field.ids) + 1, bool)
@@ -121,9 +123,9 @@ def encode(
 
 
 def _clear_failed(encoder: Encoder, field: FieldValues, matrix: np.ndarray) -> np.ndarray:
-    """Set rows of NaN to zero, warn of failed and empty inputs, and return the tracks that are left, bool [V].
+    """Set rows of NaN to zero, warn about failed and empty inputs, and return the remaining tracks, bool [V].
 
-    The cache keeps the rows of NaN, so that every run warns of them.
+    The cache keeps the rows of NaN because every run must repeat the warning.
     """
     count = int(field.present.sum())
     failed = np.isnan(matrix).all(axis=1) & encoder.can_fail
@@ -141,14 +143,17 @@ def _clear_failed(encoder: Encoder, field: FieldValues, matrix: np.ndarray) -> n
 
 
 def _examples(field: FieldValues, chosen: np.ndarray) -> str:
-    """The first ids of the chosen tracks, bool [V]."""
+    """Return up to three ids of the selected tracks, bool [V], as text."""
     rows = np.flatnonzero(chosen)
     return ", ".join(repr(field.ids[int(row)]) for row in rows[:3]) + (", …" if len(rows) > 3 else "")
 
 
 @dataclass(frozen=True)
 class _Encoding:
-    """One encoding that is not in the cache. work: its folder, named by its key."""
+    """An encoding that is not in the cache.
+
+    - work: folder named after the cache key.
+    """
 
     encoder: Encoder
     field: FieldValues
@@ -161,9 +166,9 @@ class _Encoding:
     workers: int | None
 
     def rows(self) -> tuple[np.ndarray, np.ndarray]:
-        """Fit the encoder if it learns, then transform every distinct input once.
+        """Fit the encoder if required, and transform every distinct input once.
 
-        Returns the vectors float32 [present, d], and the short inputs bool [present].
+        Returns the vectors float32 [present, d] and a mask of the short inputs, bool [present].
         """
         first, inverse = self._distinct(np.arange(len(self.inputs)))
         if self.encoder.requires_fit:
@@ -172,9 +177,9 @@ class _Encoding:
         return (rows, short) if np.array_equal(inverse, np.arange(len(rows))) else (rows[inverse], short[inverse])
 
     def _distinct(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The first index of each distinct input among `indices`, and for each of `indices` the number of its input.
+        """Return the first index of each distinct input in `indices`, and a position in this list for each index.
 
-        Features are taken to be all distinct.
+        All feature rows are treated as distinct.
         """
         if self.encoder.kind == "features":
             return indices, np.arange(len(indices))
@@ -206,9 +211,9 @@ class _Encoding:
         self.encoder.save(state)
 
     def _transform(self, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Transform the inputs at `first`, int64 [u], part by part. Parts that are on disk already are read.
+        """Transform the inputs at `first`, int64 [u], part by part. Parts that are already on disk are loaded.
 
-        Returns the vectors float32 [u, d], and the short inputs bool [u].
+        Returns the vectors float32 [u, d] and a mask of the short inputs, bool [u].
         """
         size = PART[self.encoder.kind]
         parts = [
@@ -226,7 +231,7 @@ class _Encoding:
         return matrix, short
 
     def _transform_by_ray(self, first: np.ndarray, parts: list[Part]) -> None:
-        """Write the files of `parts` in other processes."""
+        """Write the files of `parts` in Ray processes."""
         if not parts:
             return
         self.work.mkdir(parents=True, exist_ok=True)
@@ -261,7 +266,10 @@ class _Encoding:
 
 @contextmanager
 def _named_faults(field: FieldValues, indices: Sequence[int] | np.ndarray) -> Iterator[None]:
-    """Add the track to the fault of one input, and the modality to others. indices: of the inputs among all."""
+    """Add the track id to the error of an input, and the modality to any other input error.
+
+    - indices: position of each input of the batch among all inputs.
+    """
     try:
         yield
     except BadInput as fault:
@@ -271,13 +279,13 @@ def _named_faults(field: FieldValues, indices: Sequence[int] | np.ndarray) -> It
 
 
 def _saved(part: Part) -> tuple[np.ndarray, np.ndarray] | None:
-    """The vectors and short inputs of a part that is on disk; None if it is not, or is damaged."""
+    """Return the vectors and short inputs of a part, or None if its file is missing or damaged."""
     if not part.path.is_file():
         return None
     try:
         tensors = read_tensors(part.path)[0]
         if "matrix" not in tensors or tensors["matrix"].ndim != 2 or len(tensors["matrix"]) != len(part):
-            raise DataError(f"{part.path} is not {len(part)} rows")
+            raise DataError(f"{part.path} must hold a matrix of {len(part)} rows")
     except DataError as error:
         warnings.warn(f"a part is recomputed: {error}", RuntimeWarning, stacklevel=2)
         return None
@@ -288,11 +296,14 @@ def _check_output(name: str, encoder: Encoder, rows: object, length: int) -> Non
     shape = (length, encoder.dim)
     if not isinstance(rows, np.ndarray) or rows.dtype != np.float32 or rows.shape != shape:
         output = f"{rows.dtype} {rows.shape}" if isinstance(rows, np.ndarray) else type(rows).__name__
-        raise SegueError(f"{name}: encoder {encoder.name!r} gave {output}, not float32 {shape}: try check_encoder")
+        raise SegueError(
+            f"{name}: encoder {encoder.name!r} returned {output} but must return float32 {shape}: test the encoder "
+            "with check_encoder"
+        )
     broken = ~np.isfinite(rows).all(axis=1) & ~(np.isnan(rows).all(axis=1) & encoder.can_fail)
     if broken.any():
         index = int(np.flatnonzero(broken)[0])
         raise SegueError(
-            f"{name}: encoder {encoder.name!r} gave numbers that are not finite for input {index}: see `can_fail` in "
-            "toolkit.encoders.contract.encoder"
+            f"{name}: encoder {encoder.name!r} returned NaN or infinity for input {index} but must return finite "
+            "numbers: set `can_fail` and return a row of NaN for an unreadable input"
         )

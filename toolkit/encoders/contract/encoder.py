@@ -1,7 +1,7 @@
-"""The encoder contract: the base class of everything that turns one field of the catalogue into vectors.
+"""Encoder contract: base class for every encoder that turns a catalogue field into vectors.
 
-An encoder receives only inputs that exist; missing values are handled around it. The vector of an input depends neither
-on the other inputs of the batch nor on their order.
+An encoder receives only existing inputs. Missing values are handled by the caller. The vector of an input does not
+depend on the other inputs of a batch or on their order.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ Tensors = dict[str, np.ndarray]
 
 
 class EncoderParams(Parameters):
-    """Parameters of an encoder in a recipe; each encoder extends it with defaults."""
+    """Base class for the parameters of an encoder in a recipe. Each encoder adds its own fields with defaults."""
 
 
 class FailureText(NamedTuple):
     """Wording of the warning about inputs that an encoder could not read.
 
-    - none: ends the sentence "none of 7 inputs …".
-    - some: ends the sentence "3 of 7 tracks have an input …".
-    - cure: what the user can do.
+    - none: completes the sentence "none of 7 inputs …".
+    - some: completes the sentence "3 of 7 tracks have an input …".
+    - cure: action that the user can take.
     """
 
     none: str = "can be read"
     some: str = "that cannot be read"
-    cure: str = "`on_error: stop` says what is wrong with the first"
+    cure: str = "set `on_error: stop` to see the reason"
 
 
 @dataclass(frozen=True)
 class FittedState:
-    """What `fit` learned, in the form in which it is saved.
+    """Fitted state of an encoder, as it is saved.
 
     - tensors: arrays by name, for `encoder.safetensors`.
     - values: JSON values by name, for `encoder.json`.
@@ -61,25 +61,25 @@ class FittedState:
 
 
 class Encoder(ABC):
-    """Turns one field of the catalogue into vectors.
+    """Base class for encoders that turn one field of the catalogue into vectors.
 
-    - name, version: change the version whenever the output changes for the same input and parameters; both are in the
-      cache key.
+    - name, version: identity of the encoder in the cache key. Change the version whenever the output changes for the
+      same input and parameters.
     - kind: the kind of the inputs.
     - requires_fit: whether `fit` must run before `transform`.
-    - supervised: whether `fit` needs targets.
-    - can_fail: whether `transform` may return a row of NaN for an input that it cannot read. The track then counts as
-      absent.
-    - failure_text: how a warning describes such inputs.
-    - may_be_empty: whether a row of zeros means that nothing of the input is known, such as a text without a known
+    - supervised: whether `fit` requires targets.
+    - can_fail: whether `transform` may return a row of NaN for an unreadable input. The track then counts as absent.
+    - failure_text: wording of the warning about unreadable inputs.
+    - may_be_empty: whether a row of zeros means that the input has no known content, such as a text without a known
       word. The track then counts as absent too.
     - source: paper and section, or the page of the model.
-    - weights_licence: licence of the pretrained weights that it loads by default; empty for none.
-    - seeded: whether the seed changes the output. If not, the seed is not in the cache key.
-    - reconstructs: whether `reconstructions` draws inputs next to what the encoder makes of them.
-    - default_field: the field of the catalogue that it reads if a recipe names none; None if a recipe must name one.
-    - requires: packages that it needs beyond those of the toolkit; `segue validate` reports the missing ones.
-    - Params: the class of its parameters.
+    - weights_licence: licence of the pretrained weights loaded by default, or an empty string without weights.
+    - seeded: whether the seed changes the output. Otherwise the seed is not in the cache key.
+    - reconstructs: whether `reconstructions` draws inputs next to their reconstructions.
+    - default_field: the catalogue field that is read if a recipe does not set `field`, or None if a recipe must set
+      `field`.
+    - requires: additional packages of the encoder. `segue validate` reports missing packages.
+    - Params: the class of the parameters.
     """
 
     name: ClassVar[str]
@@ -108,31 +108,31 @@ class Encoder(ABC):
     @property
     @abstractmethod
     def dim(self) -> int:
-        """Number of columns of the output; after `fit`, if it is learned."""
+        """Return the number of columns of the output. A learned dimension is available after `fit`."""
 
     @property
     def needs_feedback(self) -> bool:
-        """Whether `fit` takes, as the keyword `feedback`, the plays from which target factors were computed."""
+        """Return whether `fit` takes the keyword `feedback`, the interactions behind the target factors."""
         return False
 
     def check_files(self) -> None:
-        """Raise `MissingWeights`, or another `InputError`, if a file that it reads besides its inputs is missing.
+        """Raise `MissingWeights` or another `InputError` if a required file other than the inputs is missing.
 
-        For `segue validate`: nothing is downloaded, no file is read whole, and nothing heavy is imported. The default
-        reads no file.
+        Called by `segue validate`. Nothing is downloaded, no file is read whole, and no heavy package is imported. The
+        default requires no file.
         """
         return
 
     def fingerprint(self) -> str:
-        """What decides the output besides name, version and parameters, such as a hash of pretrained weights."""
+        """Return what determines the output besides name, version and parameters, such as a hash of weights."""
         return ""
 
     def licence(self) -> str:
-        """Licence of the pretrained weights that these parameters load; empty for none."""
+        """Return the licence of the pretrained weights for these parameters, or an empty string without weights."""
         return self.weights_licence
 
     def summary(self) -> dict[str, float]:
-        """Numbers for its row of `coverage.json`, after `fit`; the same on every run."""
+        """Return statistics for `coverage.json`, available after `fit` and identical on every run."""
         return {}
 
     def fit(
@@ -143,24 +143,24 @@ class Encoder(ABC):
         workdir: Path | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn from n >= 1 inputs. Encoders that do not need it return at once.
+        """Fit the encoder to n >= 1 inputs. The default returns at once.
 
         - inputs: n inputs of the encoder's kind.
         - targets: float32 [n, t] for a supervised encoder.
-        - workdir: folder of the checkpoints of a long fit, from which a killed one resumes.
+        - workdir: folder for the checkpoints of a long fit, from which a killed fit resumes.
         """
         return self
 
     @abstractmethod
     def transform(self, inputs: Any, *, progress: Progress | None = None) -> np.ndarray:
-        """Compute the vectors of n >= 0 inputs: float32 [n, dim], finite except for rows of NaN (see `can_fail`)."""
+        """Compute the vectors of n >= 0 inputs, float32 [n, dim], finite except for rows of NaN (see `can_fail`)."""
 
     def _in_batches(
         self, inputs: Any, size: int, compute: Callable[[Any], np.ndarray], progress: Progress | None
     ) -> np.ndarray:
-        """Compute the vectors of n inputs, `size` at a time: float32 [n, dim].
+        """Compute the vectors of n inputs in batches of `size`, float32 [n, dim].
 
-        compute: returns the vectors of some inputs; a `BadInput` of it is counted among these.
+        - compute: function that returns the vectors of a batch. The index of its `BadInput` is relative to the batch.
         """
         out = np.zeros((len(inputs), self.dim), np.float32)
         for start in range(0, len(out), size):
@@ -173,21 +173,23 @@ class Encoder(ABC):
         return out
 
     def reconstructions(self, inputs: Any, path: Path, *, count: int = 12) -> Path:
-        """Write a picture of at most `count` inputs, each next to its reconstruction, to `path`.
+        """Write a picture with at most `count` inputs, each next to its reconstruction, to `path`.
 
         Raises `SegueError` for an encoder that does not reconstruct (see `reconstructs`).
         """
-        raise SegueError(f"{self.name} does not reconstruct its inputs")
+        raise SegueError(
+            f"encoder {self.name!r} cannot reconstruct inputs: use an encoder with `reconstructs`, such as image-vae"
+        )
 
     def fitted_state(self) -> FittedState | None:
-        """What `fit` learned, for `save`; None before `fit`, and for an encoder that learns nothing."""
+        """Return the fitted state for `save`, or None before `fit` and for an encoder without fitted state."""
         return None
 
     def restore(self, state: FittedState) -> None:  # noqa: B027 (an encoder that learns nothing needs none)
-        """Take over what `fitted_state` returned."""
+        """Restore the state returned by `fitted_state`."""
 
     def save(self, directory: Path) -> None:
-        """Write `encoder.json` and, if it is fitted, `encoder.safetensors`."""
+        """Write `encoder.json` and, after `fit`, `encoder.safetensors`."""
         from toolkit.encoders.contract.encoder_files import save_encoder
 
         state = self.fitted_state()
@@ -197,7 +199,7 @@ class Encoder(ABC):
 
     @classmethod
     def load(cls, directory: Path, *, device: str = "cpu") -> Self:
-        """Read what `save` wrote."""
+        """Load an encoder written by `save`."""
         from toolkit.encoders.contract.encoder_files import load_encoder
 
         encoder, tensors, values = load_encoder(cls, directory, device=device)

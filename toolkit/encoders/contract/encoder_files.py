@@ -1,4 +1,4 @@
-"""Files of encoders: safetensors and JSON, never pickle, written atomically."""
+"""Encoder files in safetensors and JSON, never pickle, written atomically."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ E = TypeVar("E", bound=Encoder)
 
 
 def write_tensors(path: Path, tensors: Tensors, header: Mapping[str, object]) -> None:
-    """Write a safetensors file atomically. Its metadata holds `header` and a checksum of the tensors as JSON."""
+    """Write a safetensors file atomically. Its metadata contains `header` and a checksum of the tensors as JSON."""
     from safetensors.numpy import save
 
     solid = {name: np.asarray(value, order="C") for name, value in tensors.items()}
@@ -30,9 +30,9 @@ def write_tensors(path: Path, tensors: Tensors, header: Mapping[str, object]) ->
 
 
 def read_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
-    """Read the tensors and the header of `write_tensors`.
+    """Read the tensors and the header from a file written by `write_tensors`.
 
-    Raises `DataError` if the file is missing, cut short or altered.
+    Raises `DataError` if the file is missing, truncated or changed.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -43,14 +43,14 @@ def read_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
         header, expected = about["header"], about["blake2b"]
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         interrupts.raise_if_interrupted()
-        raise DataError(f"{path} cannot be read: {error}") from None
+        raise DataError(f"{path} cannot be read ({error}): restore or recompute the file") from None
     if expected != checksum(tensors):
-        raise DataError(f"{path} is damaged: its checksum does not match")
+        raise DataError(f"{path} is damaged because its checksum does not match: restore or recompute the file")
     return tensors, header
 
 
 def checksum(tensors: Tensors) -> str:
-    """BLAKE2b over names, types, shapes and content."""
+    """Return the BLAKE2b digest of names, dtypes, shapes and contents."""
     hasher = hashlib.blake2b(digest_size=16)
     for name in sorted(tensors):
         value = np.asarray(tensors[name], order="C")
@@ -60,7 +60,7 @@ def checksum(tensors: Tensors) -> str:
 
 
 def save_encoder(encoder: Encoder, directory: Path, tensors: Tensors | None = None, **extra: object) -> None:
-    """Write `encoder.safetensors`, then `encoder.json`: name, version, parameters, seed and `extra`."""
+    """Write `encoder.safetensors`, then `encoder.json` with name, version, parameters, seed and `extra`."""
     if tensors is not None:
         write_tensors(directory / "encoder.safetensors", tensors, {"encoder": encoder.name})
     about = {
@@ -75,10 +75,10 @@ def save_encoder(encoder: Encoder, directory: Path, tensors: Tensors | None = No
 
 
 def load_encoder(cls: type[E], directory: Path, *, device: str) -> tuple[E, Tensors | None, dict[str, Any]]:
-    """Create an encoder from the parameters in `directory`; what it learned is not restored yet.
+    """Create an encoder from the parameters in `directory`, without its fitted state.
 
     Returns the encoder, its tensors (None if it was not fitted), and the content of `encoder.json`. Raises `DataError`
-    for a folder that does not belong to this encoder.
+    if the folder belongs to another encoder or is damaged.
     """
     path = directory / "encoder.json"
     try:
@@ -86,11 +86,11 @@ def load_encoder(cls: type[E], directory: Path, *, device: str) -> tuple[E, Tens
         saved = (about["encoder"], about["version"])
         params, seed = cls.Params.model_validate(about["params"]), int(about["seed"])
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
-        raise DataError(f"{path} is not a saved encoder: {error}") from None
+        raise DataError(f"{path} is not a saved encoder ({error}): pass a folder written by `save`") from None
     if saved != (cls.name, cls.version):
         raise DataError(
-            f"{path} is of encoder {saved[0]!r} version {saved[1]}, not of {cls.name!r} version {cls.version}: fit it "
-            "again"
+            f"{path} holds encoder {saved[0]!r} version {saved[1]} but must hold {cls.name!r} version {cls.version}: "
+            "fit the encoder again"
         )
     tensors = read_tensors(directory / "encoder.safetensors")[0] if about.get("fitted") else None
     return cls(params, seed=seed, device=device), tensors, about

@@ -1,7 +1,7 @@
-"""Cache of embeddings, keyed by a hash of everything that decides them.
+"""Cache of encodings, keyed by a hash of everything that determines the encoding.
 
-An entry is one safetensors file: `matrix` [n, d], `present` [n], `short` [n], and the ids as UTF-8 bytes and offsets.
-The fitted encoder is stored next to it. Entries are written atomically; a damaged one is recomputed.
+An entry is a safetensors file with `matrix` [n, d], `present` [n], `short` [n], and the ids as UTF-8 bytes and offsets.
+The fitted encoder is stored next to the entry. Entries are written atomically, and damaged entries are recomputed.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from toolkit.source_code import source_of
 
 @dataclass(frozen=True)
 class Tracks:
-    """The tracks of an entry.
+    """Tracks of a cache entry.
 
     - ids: n track ids.
     - present: bool [n], the tracks that have an input.
     - digests: uint8 [present, 16], digests of these inputs.
-    - fitted: bool [n], the tracks that the encoder learns from.
+    - fitted: bool [n], the training tracks of the encoder.
     - targets: float32 [n, t], for a supervised encoder.
     """
 
@@ -39,25 +39,26 @@ class Tracks:
     targets: np.ndarray | None = None
 
     def check(self, tensors: Tensors) -> np.ndarray:
-        """The matrix of an entry for these tracks. Raises `DataError` if the entry is of other tracks."""
+        """Return the matrix of an entry. Raises `DataError` if the entry belongs to other tracks."""
         none = np.zeros(0)
         matrix, (text, offsets) = tensors.get("matrix", none), string_bytes(self.ids)
         if matrix.ndim != 2 or len(matrix) != len(self.ids) or matrix.dtype != np.float32 or "present" not in tensors:
-            raise DataError("its matrix is not float32 [n, d] over these tracks")
+            raise DataError("the matrix must be float32 with one row per track")
         if not np.array_equal(tensors["present"], self.present):
-            raise DataError("its present rows are others")
+            raise DataError("the tracks with an input have changed")
         if not (
             np.array_equal(tensors.get("ids", none), text) and np.array_equal(tensors.get("id_offsets", none), offsets)
         ):
-            raise DataError("its track ids are others")
+            raise DataError("the track ids have changed")
         return matrix
 
 
 def key(encoder: Encoder, tracks: Tracks) -> str:
-    """Cache key: 32 hex digits over encoder, version, parameters, weights, ids and content of the inputs.
+    """Return the cache key, 32 hex digits over encoder, version, parameters, weights, ids and inputs.
 
-    The seed counts if it changes the output; the fitted ids and the targets count if the encoder learns. The source
-    file of a class without an entry point counts too, because its author may change it without a new `version`.
+    The key includes the seed if the seed changes the output, and the fitted ids and targets if the encoder requires
+    fitting. The key also includes the source file of a class without an entry point, because its author may change the
+    class without a new `version`.
     """
     about = {
         "encoder": encoder.name,
@@ -77,7 +78,7 @@ def key(encoder: Encoder, tracks: Tracks) -> str:
 
 @dataclass(frozen=True)
 class EncodingCache:
-    """A folder of entries."""
+    """Folder of cache entries."""
 
     directory: Path
 
@@ -85,14 +86,14 @@ class EncodingCache:
         return self.directory / f"{key}.safetensors"
 
     def encoder(self, key: str) -> Path:
-        """Folder of the fitted encoder that computed the entry."""
+        """Return the folder of the fitted encoder that computed the entry."""
         return self.directory / f"{key}.encoder"
 
     def load(self, key: str, encoder: Encoder, tracks: Tracks) -> tuple[np.ndarray, np.ndarray] | None:
-        """Read an entry, and restore the fitted state of `encoder`.
+        """Load an entry and restore the fitted state of `encoder`.
 
-        Returns the matrix float32 [n, d] and the short inputs bool [n]. Returns None if there is no entry, or a damaged
-        one, of which it warns.
+        Returns the matrix float32 [n, d] and a mask of the short inputs, bool [n]. Returns None if the entry is
+        missing, or if it is damaged, with a warning.
         """
         if not self.entry(key).is_file():
             return None
@@ -109,7 +110,7 @@ class EncodingCache:
         return matrix, tensors.get("short", np.zeros(len(matrix), bool))
 
     def store(self, key: str, encoder: Encoder, tracks: Tracks, matrix: np.ndarray, short: np.ndarray) -> None:
-        """Write an entry; the encoder first, so that an entry always has its encoder."""
+        """Write the fitted encoder, then the entry. An entry therefore always has its encoder."""
         if encoder.requires_fit:
             encoder.save(self.encoder(key))
         text, offsets = string_bytes(tracks.ids)
@@ -118,6 +119,6 @@ class EncodingCache:
 
 
 def restore(encoder: Encoder, directory: Path) -> None:
-    """Give `encoder` the fitted state saved in `directory`. Raises `DataError` if there is none, or a damaged one."""
+    """Restore the fitted state of `encoder` from `directory`. Raises `DataError` if the state is missing or damaged."""
     saved = vars(type(encoder).load(directory, device=encoder.device))
     vars(encoder).update({name: value for name, value in saved.items() if name not in ("params", "seed", "device")})

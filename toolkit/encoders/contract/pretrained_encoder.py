@@ -1,4 +1,4 @@
-"""Encoders of pretrained weights that are not trained further."""
+"""Base class for encoders with pretrained weights that are not trained further."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ MIN_COSINE = 0.999
 class PretrainedParams(EncoderParams):
     """Parameters of encoders with a pretrained model.
 
-    - model: folder, installed model package, or name on the model hub.
-    - bf16: whether the model runs in bfloat16. `auto`: if the device multiplies it in hardware and the vectors of a few
-      probe inputs keep a cosine similarity of at least .999 with those of full precision.
+    - model: folder, installed model package, or hub name.
+    - bf16: whether the model runs in bfloat16. With `auto`, bfloat16 is used if the device supports it in hardware and
+      the vectors of a few probe inputs keep a cosine similarity of at least .999 with full precision.
     """
 
     model: str
@@ -30,26 +30,26 @@ class PretrainedParams(EncoderParams):
 
 
 class PretrainedEncoder(Encoder):
-    """An encoder whose model is not trained further, in full or half precision."""
+    """Base class for encoders with a frozen pretrained model in full or half precision."""
 
     seeded: ClassVar[bool] = False
     params: PretrainedParams
 
     @abstractmethod
     def _probed(self, *, bf16: bool) -> np.ndarray:
-        """Vectors of a few inputs of the project's own: [m, d]."""
+        """Return the vectors of a few built-in probe inputs, [m, d]."""
 
     @cached_property
     def folder(self) -> Path:
-        """The folder of the model's files, which are downloaded if they are missing.
+        """Return the folder of the model files, and download missing files.
 
-        Raises `InputError` if there is no such model.
+        Raises `InputError` if the model does not exist.
         """
         return self._find()
 
     @cached_property
     def bf16(self) -> bool:
-        """Whether the model runs in bfloat16 here; decided once, on the probe inputs, never on the inputs to encode."""
+        """Return whether the model runs in bfloat16, decided once from the probe inputs."""
         return self._wants_bf16() and (self.params.bf16 == "on" or self._probe() >= MIN_COSINE)
 
     def check_files(self) -> None:
@@ -65,7 +65,7 @@ class PretrainedEncoder(Encoder):
         return devices.wants_bf16(self.params.bf16, self.device)
 
     def _probe(self) -> float:
-        """Least cosine similarity between half and full precision over the probe inputs."""
+        """Return the lowest cosine similarity between half and full precision over the probe inputs."""
         pair = [self._probed(bf16=bf16).astype(np.float64) for bf16 in (False, True)]
         exact, rough = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in pair)
         return float((exact * rough).sum(axis=1).min())

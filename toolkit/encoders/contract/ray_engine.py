@@ -1,8 +1,8 @@
-"""`engine: ray`: transforms the parts of one field in the processes of a Ray cluster, or of this machine.
+"""`engine: ray`: transform of a field in the processes of a Ray cluster or of this machine.
 
-The vectors are those of one process. Inputs go to the workers as Parquet files. Vectors come back as the same part
-files that a transform in one process keeps, so nothing is recomputed after a kill of a worker or of everything. On a
-cluster (`RAY_ADDRESS`) the cache must be on a disk that all machines share.
+The vectors are identical to those of a single process. Inputs are sent to the workers as Parquet files. Workers write
+the same part files as a single process, so nothing is recomputed after a kill. On a cluster (`RAY_ADDRESS`), the cache
+must be on a disk shared by all machines.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Engine = Literal["local", "ray"]
 
 @dataclass(frozen=True)
 class Part:
-    """Inputs `start` to `stop`, and the file of their vectors."""
+    """Inputs from `start` to `stop`, with the path of the file for their vectors."""
 
     start: int
     stop: int
@@ -44,12 +44,11 @@ class Part:
 def transform(
     encoder: Encoder, parts: Iterable[tuple[Part, Inputs]], work: Path, *, workers: int | None = None
 ) -> Iterator[Part]:
-    """Write the file of every part, and yield the parts in the order in which they are finished.
+    """Write the file of every part, and yield the parts in the order of completion.
 
-    - parts: parts with their inputs, taken one by one.
-    - work: folder of the encoder's state and of the inputs. The inputs of a part are deleted when its vectors are
-      there.
-    - workers: number of processes; default: the processors of the cluster.
+    - parts: parts with their inputs, read one at a time.
+    - work: folder for the encoder state and the inputs. The inputs of a part are deleted after its vectors are written.
+    - workers: number of processes. The default is the number of processors in the cluster.
 
     Raises `BadInput` with the index among all inputs, and `InputError` if Ray is not installed.
     """
@@ -69,32 +68,37 @@ def transform(
     try:
         for done in jobs.iter_rows():
             if done["fault"] and done["index"] < 0:
-                raise SegueError(f"encoder {encoder.name!r} failed in a worker of Ray: {done['fault']}")
+                raise SegueError(
+                    f"encoder {encoder.name!r} failed in a Ray worker ({done['fault']}): debug with `engine: local`"
+                )
             if done["fault"]:
                 raise BadInput(done["start"] + done["index"], done["fault"])
             Path(done["inputs"]).unlink(missing_ok=True)
             yield Part(done["start"], done["stop"], Path(done["path"]))
     except ray.exceptions.RayError as error:
-        raise SegueError(f"encoder {encoder.name!r}: Ray stopped with an error: {first_line(error)}") from error
+        raise SegueError(
+            f"Ray stopped during encoder {encoder.name!r} ({first_line(error)}): run again to resume"
+        ) from error
 
 
 def short_inputs(encoder: Encoder, n: int) -> np.ndarray:
-    """bool [n]: the inputs of the last `transform` that are shorter than the encoder reads at once."""
+    """Return bool [n], a mask of the inputs of the last `transform` that are shorter than `min_samples`."""
     short = np.zeros(n, bool)
     short[list(encoder.short_inputs)] = True
     return short
 
 
 class Worker:
-    """One process: loads the encoder once, then transforms part after part."""
+    """Ray worker process that loads the encoder once and transforms part after part."""
 
     def __init__(self, encoder: type[Encoder], state: str, device: str) -> None:
         self.encoder = encoder.load(Path(state), device=device)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[object]]:
-        """Transform one part, a row.
+        """Transform the part described by a row.
 
-        The result has also `fault`, what is wrong with the input `index`, or with the encoder (-1).
+        The result adds `fault`, the reason for a failure, and `index`, the position of the invalid input or -1 for an
+        encoder error.
         """
         row: dict[str, object] = {name: values[0] for name, values in batch.items()}
         index, fault = -1, ""
@@ -119,7 +123,7 @@ def _started(workers: int | None) -> ModuleType:
         import ray
         import ray.data
     except ImportError:
-        raise InputError("engine: ray needs Ray: pip install 'segue[scale]', or take engine: local") from None
+        raise InputError("`engine: ray` requires Ray: run pip install 'segue[scale]', or set `engine: local`") from None
     if not ray.is_initialized():
         if os.environ.get("RAY_ADDRESS"):
             ray.init(logging_level=logging.ERROR, log_to_driver=False)
@@ -133,7 +137,7 @@ def _started(workers: int | None) -> ModuleType:
 
 
 def _stored(kind: Kind, part: Part, inputs: Inputs, work: Path) -> dict[str, object]:
-    """Write the inputs of a part. Returns its row for Ray."""
+    """Write the inputs of a part, and return the row that describes the part for Ray."""
     path = work / f"inputs-{part.start:09d}.parquet"
     if kind == "features":
         matrix = np.ascontiguousarray(inputs, np.float32)

@@ -1,4 +1,4 @@
-"""Encoders by name: created from a recipe's parameters, and described for `segue encoders`."""
+"""Registry that creates encoders by name and describes them for `segue encoders`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ GROUP = "segue.encoders"
 
 
 class EncoderRow(TypedDict):
-    """One encoder in the list of `segue encoders`.
+    """Row of an encoder in the list of `segue encoders`.
 
-    - dim: size of the vectors; None if it is learned.
-    - learns: whether it must be fitted.
-    - package: the package that installs it.
-    - error: why a plug-in cannot be used; empty if it can.
+    - dim: vector dimension, or None if it is learned.
+    - learns: whether the encoder must be fitted.
+    - package: the package that installs the encoder.
+    - error: reason why a plug-in cannot be used, or an empty string.
     """
 
     name: str
@@ -37,8 +37,7 @@ class EncoderRow(TypedDict):
 def create(name: str, params: Mapping[str, object] | None = None, *, seed: int = 0, device: str = "auto") -> Encoder:
     """Create the encoder `name` with `params`.
 
-    Raises `InputError` for an unknown name or parameter, with the nearest known one, and for a value that breaks its
-    rule.
+    Raises `InputError` for an unknown name or parameter, with the closest known name, and for an invalid value.
     """
     cls: type[Encoder] = plugins.load(GROUP, name)
     checked = validated(cls.Params, params or {}, f"encoder {name!r}: ")
@@ -46,9 +45,9 @@ def create(name: str, params: Mapping[str, object] | None = None, *, seed: int =
 
 
 def describe() -> list[EncoderRow]:
-    """One row per encoder, sorted by name.
+    """Return one row per encoder, sorted by name.
 
-    A plug-in that fails to import, or breaks the contract, has a row with `error` set.
+    A plug-in that cannot be imported or breaks the contract has a row with `error` set.
     """
     return [_row(name) for name in plugins.names(GROUP)]
 
@@ -78,7 +77,7 @@ def _row(name: str) -> EncoderRow:
 
 
 def _known_dim(cls: type[Encoder]) -> int | None:
-    """Size of the vectors under default parameters; None if it is learned or the weights are not here."""
+    """Return the dimension under default parameters, or None if it is learned or the weights are missing."""
     try:
         return cls().dim
     except (SegueError, ValidationError):  # the latter for a parameter without a default

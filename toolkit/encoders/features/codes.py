@@ -1,4 +1,4 @@
-"""`codes`: a fixed random unit vector for every distinct name, whose inner products show which names are equal.
+"""`codes`: fixed random unit vector for each distinct name, whose inner product is about 0 for different names.
 
 Source: random indexing, Kanerva, Kristoferson and Holst, "Random indexing of text samples for latent semantic
 analysis", 2000: vectors drawn independently in d dimensions are orthogonal up to 1/sqrt(d). No pretrained weights.
@@ -17,16 +17,18 @@ from toolkit.seeds import derived_seed
 
 
 class CodesParams(EncoderParams):
-    """dim: d, size of the vectors. The inner product of two different names has standard deviation 1/sqrt(d)."""
+    """Parameters of `codes`.
+
+    - dim: vector dimension d. The inner product of two different names has standard deviation 1/sqrt(d).
+    """
 
     dim: int = Field(256, ge=1)
 
 
 class CodesEncoder(Encoder):
-    """Gives each distinct name, such as an artist or a label, a fixed random unit vector.
+    """Category encoder with a fixed random unit vector for each distinct name, such as an artist or a label.
 
-    Takes n strings and returns float32 [n, dim], rows of length 1. A vector depends only on the name and the random
-    seed.
+    Takes n strings and returns float32 [n, dim] with rows of unit norm. A vector depends only on the name and the seed.
     """
 
     name: ClassVar[str] = "codes"
@@ -40,7 +42,7 @@ class CodesEncoder(Encoder):
         return self.params.dim
 
     def transform(self, inputs: Texts, *, progress: Progress | None = None) -> np.ndarray:
-        """n strings -> float32 [n, dim]."""
+        """Return float32 [n, dim] for n strings."""
         content = digests("category", inputs)
         first, inverse = distinct(content)
         drawn = hashed_normals(content[first], self.dim, seed=derived_seed(self.seed, self.name))

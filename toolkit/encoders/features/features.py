@@ -1,4 +1,4 @@
-"""`features`: numbers that describe a track, such as the eleven audio features of the papers, standardised.
+"""`features`: standardised numeric features of a track, such as the eleven audio features of the papers.
 
 Source: multimodal BERT4Rec report (USC), section 4.2.1, "no encoder" setting, with danceability, energy, key, loudness,
 mode, speechiness, acousticness, instrumentalness, liveness, valence and tempo. Any number of columns is accepted. No
@@ -17,10 +17,10 @@ from toolkit.encoders.features.standardise import Standardiser, StandardisingEnc
 
 
 class FeaturesEncoder(StandardisingEncoder):
-    """Standardises numeric features of a track, such as tempo and energy.
+    """Feature encoder that standardises numeric features of a track, such as tempo and energy.
 
-    Takes float32 [n, d] and returns float32 [n, d]. Each column has its mean subtracted and is divided by its standard
-    deviation. Constant columns become 0.
+    Takes float32 [n, d] and returns float32 [n, d]. Each column has mean 0 and standard deviation 1 over the training
+    tracks. Constant columns become 0.
     """
 
     name: ClassVar[str] = "features"
@@ -39,10 +39,10 @@ class FeaturesEncoder(StandardisingEncoder):
         workdir: Path | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn the mean and standard deviation of the columns of float32 [n, d], n >= 1."""
+        """Learn the mean and standard deviation of each column of float32 [n, d], n >= 1."""
         self.standardiser = Standardiser.fit(as_matrix(inputs))
         return self
 
     def transform(self, inputs: np.ndarray, *, progress: Progress | None = None) -> np.ndarray:
-        """float32 [n, d] -> float32 [n, d]."""
+        """Return standardised float32 [n, d] for float32 [n, d]."""
         return self._fitted().apply(as_matrix(inputs)) if len(inputs) else np.zeros((0, self.dim), np.float32)

@@ -1,7 +1,8 @@
-"""`features-vae`: a variational autoencoder of the numbers that describe a track.
+"""`features-vae`: variational autoencoder for numeric features of a track.
 
-Source: multimodal BERT4Rec report (USC), section 4.2.1: 11 audio features to latent sizes 128 and 150, with the mean,
-the mean and standard deviation, or a sample as embedding. Kingma and Welling 2014 for the ELBO. No pretrained weights.
+Source: multimodal BERT4Rec report (USC), section 4.2.1, which maps 11 audio features to latent sizes 128 and 150. The
+embedding is the mean, the mean with the standard deviation, or a sample. The ELBO follows Kingma and Welling 2014. No
+pretrained weights.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ BLOCK = 4096
 
 
 class FeaturesVaeParams(VariationalParams):
-    """hidden: sizes of the layers before the latent one, mirrored after it."""
+    """Parameters of `features-vae`.
+
+    - hidden: sizes of the encoder layers, which the decoder mirrors.
+    """
 
     hidden: list[Annotated[int, Field(ge=1)]] = [64]
     beta: float = Field(0.05, ge=0)
@@ -36,7 +40,7 @@ class FeaturesVaeParams(VariationalParams):
 
 
 class FeaturesVaeEncoder(AutoencoderEncoder):
-    """Encodes standardised numeric features with a variational autoencoder (VAE).
+    """Feature encoder with a variational autoencoder (VAE) over standardised numeric features.
 
     Takes float32 [n, c]. Returns float32 [n, latent], or [n, 2 · latent] for `mu+sigma`.
     """
@@ -57,7 +61,7 @@ class FeaturesVaeEncoder(AutoencoderEncoder):
         workdir: Path | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn from float32 [n, c], n >= 1; resumes from `workdir` after a kill."""
+        """Fit the autoencoder to float32 [n, c], n >= 1. A killed fit resumes from `workdir`."""
         import torch
 
         matrix = as_matrix(inputs)
@@ -67,7 +71,7 @@ class FeaturesVaeEncoder(AutoencoderEncoder):
         return self
 
     def transform(self, inputs: np.ndarray, *, progress: Progress | None = None) -> np.ndarray:
-        """float32 [n, c] -> float32 [n, d]."""
+        """Return float32 [n, d] for float32 [n, c]."""
         self._fitted()
         return self._in_batches(inputs, BLOCK, self._rows, progress)
 
@@ -79,7 +83,7 @@ class FeaturesVaeEncoder(AutoencoderEncoder):
         return self._embed(torch.from_numpy(self._standardiser().apply(part)), content)
 
     def reconstruct(self, inputs: np.ndarray) -> np.ndarray:
-        """Features decoded from the mean of the posterior: float32 [n, c], in the units of the inputs."""
+        """Decode the posterior mean of each input. Returns float32 [n, c] in the units of the inputs."""
         import torch
 
         standardiser, model = self._standardiser(), self._fitted()

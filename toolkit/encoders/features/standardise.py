@@ -1,4 +1,4 @@
-"""Standardisation of columns to mean zero and variance one, and the base class of encoders that learn nothing else."""
+"""Standardisation of columns to zero mean and unit variance, and the base class for encoders that only standardise."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from toolkit.errors import InputError
 
 @dataclass(frozen=True)
 class Standardiser:
-    """Mean and scale of each column, float64 [c]. A constant column has scale 1, so it becomes 0."""
+    """Mean and scale of each column, float64 [c]. A constant column has scale 1 and becomes 0."""
 
     mean: np.ndarray
     scale: np.ndarray
 
     @classmethod
     def fit(cls, matrix: np.ndarray) -> Self:
-        """Learn from float32 [n, c], n >= 1. Raises `BadInput` at the first row that is not finite."""
+        """Fit to float32 [n, c], n >= 1. Raises `BadInput` at the first row that is not finite."""
         if matrix.ndim != 2 or not len(matrix):
-            raise InputError(f"features of shape {matrix.shape} must be [n, c] with n >= 1 to learn from")
+            raise InputError(f"features of shape {matrix.shape} must be [n, c] with n >= 1: pass at least one row")
         _check_finite(matrix)
         wide = matrix.astype(np.float64)
         mean, deviation = wide.mean(axis=0), wide.std(axis=0)
@@ -33,14 +33,14 @@ class Standardiser:
 
     @classmethod
     def restored(cls, tensors: Tensors) -> Self:
-        """The standardiser whose `tensors` these are."""
+        """Return the standardiser saved in `tensors`."""
         return cls(tensors["mean"], tensors["scale"])
 
     def apply(self, matrix: np.ndarray) -> np.ndarray:
-        """float32 [n, c] -> float32 [n, c]."""
+        """Return standardised float32 [n, c] for float32 [n, c]."""
         if matrix.ndim != 2 or matrix.shape[1] != len(self.mean):
             raise InputError(
-                f"features of shape {matrix.shape} must have the {len(self.mean)} columns that were learned from"
+                f"features of shape {matrix.shape} must have {len(self.mean)} columns as in fit: pass the same columns"
             )
         _check_finite(matrix)
         return ((matrix.astype(np.float64) - self.mean) / self.scale).astype(np.float32)
@@ -50,7 +50,7 @@ class Standardiser:
 
 
 class StandardisingEncoder(Encoder):
-    """An encoder that learns the mean and standard deviation of each column, and nothing else."""
+    """Base class for encoders that learn only the mean and standard deviation of each column."""
 
     requires_fit: ClassVar[bool] = True
     seeded: ClassVar[bool] = False
@@ -69,7 +69,7 @@ class StandardisingEncoder(Encoder):
 
 
 def as_matrix(inputs: object) -> np.ndarray:
-    """Features as float32 [n, c]."""
+    """Return features as float32 [n, c]."""
     matrix = np.asarray(inputs, dtype=np.float32)
     return matrix if matrix.ndim == 2 else matrix.reshape(len(matrix), -1)
 
@@ -77,4 +77,6 @@ def as_matrix(inputs: object) -> np.ndarray:
 def _check_finite(matrix: np.ndarray) -> None:
     for row, column in np.argwhere(~np.isfinite(matrix))[:1].tolist():
         value = matrix[row, column]
-        raise BadInput(row, f"has {value} in column {column} (counted from 0), which must be a finite number")
+        raise BadInput(
+            row, f"has {value} in column {column} (counted from 0) but must have finite numbers: replace the value"
+        )

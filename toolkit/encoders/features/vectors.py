@@ -1,10 +1,10 @@
-"""`vectors`: vectors that were computed elsewhere, read from a file, as a modality like any other.
+"""`vectors`: precomputed vectors from a file, used as a modality.
 
     encoders:
       mine: {encoder: vectors, params: {file: mine.npz}}
 
-The inputs are the ids of the tracks. A track that is not in the file is absent. The ids of the file may have their
-scheme or not. Source: the file. No pretrained weights.
+The inputs are track ids. A track that is not in the file is absent. The ids in the file may include their scheme.
+Source: the file. No pretrained weights.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from toolkit.encoders.features.vector_files import VectorSource, file_format, re
 
 
 class VectorsParams(EncoderParams):
-    """Where the vectors are. Relative paths start at the current folder, as for other encoders."""
+    """Location of the vectors. Relative paths start at the current folder, as for other encoders."""
 
     file: Path = Field(description="`.npz`, `.npy`, `.parquet`, `.safetensors`, `.csv` or `.tsv`: ids and vectors")
     ids: Path | None = Field(
@@ -38,7 +38,7 @@ class VectorsParams(EncoderParams):
 
 
 class VectorsEncoder(Encoder):
-    """Reads precomputed vectors from a file, by track id.
+    """Encoder with precomputed vectors, looked up by track id in a file.
 
     Takes n ids and returns float32 [n, d]. The row of an id that is not in the file is NaN.
     """
@@ -49,7 +49,7 @@ class VectorsEncoder(Encoder):
     failure_text: ClassVar[FailureText] = FailureText(
         "has a vector in the file",
         "that is not in the file of vectors",
-        "are its ids those of the catalogue, such as local:7 or spotify:track:…?",
+        "use ids of the catalogue, such as `local:7` or `spotify:track:…`",
     )
     seeded: ClassVar[bool] = False
     default_field: ClassVar[str | None] = "id"
@@ -59,7 +59,7 @@ class VectorsEncoder(Encoder):
 
     @cached_property
     def _read(self) -> tuple[dict[str, int], np.ndarray]:
-        """The row of each id, and the vectors. Raises `InputError` or `DataError` for a file that cannot be used."""
+        """Return the row of each id, and the vectors. Raises `InputError` or `DataError` for an invalid file."""
         ids, matrix = read(self._source)
         return {track: row for row, track in enumerate(ids)}, matrix
 
@@ -77,14 +77,14 @@ class VectorsEncoder(Encoder):
         return int(self._read[1].shape[1])
 
     def fingerprint(self) -> str:
-        """Hash of the content of the files, so a changed file is encoded again."""
+        """Return a hash of the file contents. A changed file is therefore encoded again."""
         return files_digest(path for path in (self._source.path, self._source.ids) if path is not None)
 
     def licence(self) -> str:
         return unknown_licence(self.params.file)
 
     def transform(self, inputs: Texts, *, progress: Progress | None = None) -> np.ndarray:
-        """n ids -> float32 [n, d]; NaN for an id that is not in the file."""
+        """Return float32 [n, d] for n ids, with NaN for ids that are not in the file."""
         row_of, matrix = self._read
         rows = np.array([self._row(row_of, track) for track in inputs], np.int64)
         out = np.full((len(rows), matrix.shape[1]), np.nan, np.float32)
@@ -95,7 +95,7 @@ class VectorsEncoder(Encoder):
 
     @staticmethod
     def _row(row_of: dict[str, int], track: object) -> int:
-        """Row of an id as it is, without its scheme, or with the default scheme; -1 if there is none."""
+        """Return the row of an id as given, without its scheme, or with the default scheme, or -1 if it is missing."""
         if not isinstance(track, str):
             return -1
         scheme, _, bare = track.partition(":")

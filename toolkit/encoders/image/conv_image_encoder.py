@@ -1,4 +1,4 @@
-"""Base class of the two encoders of pictures with a convolutional autoencoder: decoding, training and embedding."""
+"""Base class for encoders of pictures with a convolutional autoencoder."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class ConvParams(EncoderParams):
     """Parameters of a convolutional network over pictures.
 
     - size: side of the pictures in pixels.
-    - patch: side of the squares of pixels that are folded into channels first.
-    - channels: of each convolution, which halves the side.
+    - patch: side of the pixel squares that are first folded into channels.
+    - channels: number of channels after each convolution. Each convolution halves the side.
     """
 
     size: int = Field(128, ge=8)
@@ -50,13 +50,17 @@ class ConvParams(EncoderParams):
         step = self.patch * 2 ** len(self.channels)
         if self.size % step or self.size < 2 * step:
             raise ValueError(
-                f"size={self.size} must be 2, 3, … times {step} (patch={self.patch}, halved by each of the channels)"
+                f"size={self.size} must be a multiple of {step}, at least {2 * step} (patch={self.patch}, "
+                f"{len(self.channels)} channels): change size, patch or channels"
             )
         return self
 
 
 class ImageParams(ConvParams, AutoencoderParams):
-    """bf16: mixed precision in training; vectors are always computed in full precision."""
+    """Parameters of a convolutional autoencoder over pictures.
+
+    - bf16: mixed precision in training. Vectors are always computed in full precision.
+    """
 
     epochs: int = Field(10, ge=1)
     batch: int = Field(16, ge=1)
@@ -65,7 +69,7 @@ class ImageParams(ConvParams, AutoencoderParams):
 
 
 class ImageEncoder(AutoencoderEncoder):
-    """Encodes pictures, as `size` x `size` RGB, by the code of a convolutional autoencoder."""
+    """Base class for image encoders with the code of a convolutional autoencoder over `size` x `size` RGB pixels."""
 
     kind: ClassVar[Kind] = "image"
     requires_fit: ClassVar[bool] = True
@@ -82,12 +86,12 @@ class ImageEncoder(AutoencoderEncoder):
         workdir: Path | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn from n >= 1 encoded pictures; resumes from `workdir` after a kill.
+        """Fit the autoencoder to n >= 1 encoded pictures. A killed fit resumes from `workdir`.
 
         Raises `BadInput` for a file that is not a picture.
         """
         if not len(inputs):
-            raise InputError(f"{self.name} needs at least one picture to learn from")
+            raise InputError(f"encoder {self.name!r} got 0 pictures but requires at least 1: pass pictures to fit")
         table = decoded(inputs, size=self.params.size, workdir=workdir, progress=progress)
         self._train(
             lambda rows: tensor(table[rows]),
@@ -100,7 +104,7 @@ class ImageEncoder(AutoencoderEncoder):
         return self
 
     def transform(self, inputs: Images, *, progress: Progress | None = None) -> np.ndarray:
-        """n encoded pictures -> float32 [n, d], always in full precision."""
+        """Return float32 [n, d] for n encoded pictures, always in full precision."""
         self._fitted()
         return self._in_batches(inputs, BLOCK, self._rows, progress)
 
@@ -110,7 +114,7 @@ class ImageEncoder(AutoencoderEncoder):
         return self._embed(tensor(decoded(images, size=self.params.size)), content)
 
     def reconstruct(self, inputs: Images) -> np.ndarray:
-        """Pictures that the decoder computes from the code: uint8 [n, size, size, 3]."""
+        """Decode the codes of the inputs. Returns uint8 [n, size, size, 3]."""
         import torch
 
         model = self._fitted()
@@ -120,11 +124,13 @@ class ImageEncoder(AutoencoderEncoder):
         return (back.permute(0, 2, 3, 1) * 255).round().clamp(0, 255).to(torch.uint8).numpy()
 
     def reconstructions(self, inputs: Sequence[bytes | Path], path: Path, *, count: int = 12) -> Path:
-        """Write a PNG of the first `count` different pictures (bytes or files), each next to its reconstruction."""
+        """Write a PNG with the first `count` distinct pictures (bytes or files) next to their reconstructions."""
         pictures = Files(inputs)
         shown = list(dict.fromkeys(pictures[row] for row in range(min(20 * count, len(inputs)))))[:count]
         if not shown:
-            raise InputError(f"{self.name}: no picture to show")
+            raise InputError(
+                f"encoder {self.name!r} got 0 pictures but requires at least 1: pass pictures to reconstruct"
+            )
         save_pairs(decoded(shown, size=self.params.size), self.reconstruct(shown), path)
         return path
 
@@ -141,7 +147,7 @@ class ImageEncoder(AutoencoderEncoder):
 
 
 def tensor(table: np.ndarray) -> Tensor:
-    """uint8 [n, size, size, 3] -> float32 [n, 3, size, size] from 0 to 1, in the memory format channels last."""
+    """Convert uint8 [n, size, size, 3] to channels-last float32 [n, 3, size, size] between 0 and 1."""
     import torch
 
     return torch.from_numpy(np.ascontiguousarray(table)).permute(0, 3, 1, 2).float().div_(255)

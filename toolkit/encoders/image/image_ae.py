@@ -1,4 +1,4 @@
-"""`image-ae`: album covers through a plain convolutional autoencoder.
+"""`image-ae`: convolutional autoencoder for album covers.
 
 Source: multimodal BERT4Rec report (USC), section 4.2.3: 128 x 128 x 3 covers, mean squared error, latent size 128. No
 pretrained weights.
@@ -13,7 +13,7 @@ from toolkit.encoders.image.conv_image_encoder import ImageEncoder, ImageParams
 
 
 class ImageAeEncoder(ImageEncoder):
-    """Encodes album covers with a convolutional autoencoder.
+    """Image encoder with a convolutional autoencoder for album covers.
 
     Takes n encoded pictures and returns float32 [n, latent].
     """

@@ -1,7 +1,7 @@
-"""`image-classifier`: album covers through a network that learned the labels of their tracks, such as genre or tags.
+"""`image-classifier`: network trained to predict track labels, such as genre or tags, from album covers.
 
-Source: multimodal BERT4Rec report (USC), which names supervised encoders as future work. The backbones are those of
-`image-ae` and `image-model`, trained on labels of the training split; the vector is the layer before the labels.
+Source: multimodal BERT4Rec report (USC), which names supervised encoders as future work. The backbones are shared with
+`image-ae` and `image-model` and are trained on labels of the training split. The vector is the layer before the labels.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 class ImageClassifierParams(ConvParams, ClassifierParams):
     """Parameters of `image-classifier`.
 
-    Without `model`, the convolutions of `image-ae` are trained from scratch, with its size, patch and channels.
+    Without `model`, the convolutions of `image-ae` are trained from scratch with the settings `size`, `patch` and
+    `channels`.
     """
 
 
 class ImageClassifierEncoder(ClassifierEncoder[bytes]):
-    """Encodes album covers with an image network trained to predict labels, such as genre or tags.
+    """Image encoder with a network trained to predict labels, such as genre or tags, from album covers.
 
-    Takes n encoded pictures and returns float32 [n, dim], values from -1 to 1.
+    Takes n encoded pictures and returns float32 [n, dim] with values from -1 to 1.
     """
 
     name: ClassVar[str] = "image-classifier"

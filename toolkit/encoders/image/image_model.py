@@ -1,9 +1,9 @@
-"""`image-model`: album covers through a pretrained image model of transformers or torchvision.
+"""`image-model`: pretrained image model of transformers or torchvision for album covers.
 
 Source: ResNet (He et al. 2016), EfficientNet (Tan and Le 2019), ViT (Dosovitskiy et al. 2021), CLIP (Radford et al.
-2021); default model: microsoft/resnet-50 (its page on the hub). Images are prepared as the model was published: by its
-`preprocessor_config.json`, or by the transforms of torchvision's weights. Weights are not part of the project: each
-model's own licence holds.
+2021). The default model is microsoft/resnet-50 (its page on the hub). Images are prepared as for the published model,
+with `preprocessor_config.json` or the transforms of the torchvision weights. Weights are not part of the project, and
+each model has its own licence.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ DEFAULT_DIM = 2048
 class ImageModelParams(PretrainedParams):
     """Parameters of `image-model`.
 
-    - model: folder or name on the hub of a model of transformers, or `torchvision:resnet50` and the like.
-    - pool: `auto` is CLIP's image embedding, a network's pooled map, a transformer's class token; `mean` is the mean
-      over a transformer's patches.
-    - normalise: whether rows have length 1.
-    - batch: images per step; default: 16 on the CPU, 128 on a GPU.
+    - model: folder or hub name of a transformers model, or a torchvision name such as `torchvision:resnet50`.
+    - pool: `auto` uses CLIP's image embedding, the pooled map of a convolutional network, or the class token of a
+      transformer. `mean` averages over the patches of a transformer.
+    - normalise: whether rows have unit norm.
+    - batch: images per step. The default is 16 on the CPU and 128 on a GPU.
     """
 
     model: str = DEFAULT
@@ -57,19 +57,23 @@ class ImageModelParams(PretrainedParams):
         if self.model.startswith(PREFIX):
             if self.pool == "mean":
                 raise ValueError(
-                    f"pool=mean is for transformers, and {self.model} is a model of torchvision: take it out"
+                    f"pool=mean can be set only for a transformers model, but model={self.model} is not: remove pool"
                 )
             return self
         for key in ("weights", "transforms"):
             if getattr(self, key) is not None:
-                raise ValueError(f"{key} is for models of torchvision, such as {PREFIX}resnet50: take it out")
+                raise ValueError(
+                    f"{key}={getattr(self, key)!r} can be set only for a torchvision model, such as "
+                    f"`{PREFIX}resnet50`: remove {key}"
+                )
         return self
 
 
 class ImageModelEncoder(PretrainedEncoder):
-    """Encodes album covers with a pretrained image model, such as ResNet, ViT or CLIP, without fine-tuning.
+    """Image encoder with a pretrained model, such as ResNet, ViT or CLIP, without fine-tuning.
 
-    Returns float32 [n, d]. Of a torchvision model, d is the size of the layer before the classifier.
+    Takes n encoded pictures and returns float32 [n, d]. For a torchvision model, d is the size of the layer before the
+    classifier.
     """
 
     name: ClassVar[str] = "image-model"
@@ -94,7 +98,7 @@ class ImageModelEncoder(PretrainedEncoder):
         return f"{self._model.fingerprint(self.folder)} bf16={self._wants_bf16()}"
 
     def transform(self, inputs: Images, *, progress: Progress | None = None) -> np.ndarray:
-        """n encoded images -> float32 [n, d]. Raises `BadInput` for a file that is not an image."""
+        """Return float32 [n, d] for n encoded images. Raises `BadInput` for a file that is not an image."""
         size = self.params.batch or (16 if self.device == "cpu" else 128)
         return self._in_batches(
             inputs, size, lambda part: self._run(self._preparation.batch(part), bf16=self.bf16), progress

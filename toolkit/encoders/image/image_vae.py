@@ -1,4 +1,4 @@
-"""`image-vae`: album covers through a convolutional variational autoencoder.
+"""`image-vae`: convolutional variational autoencoder for album covers.
 
 Source: multimodal BERT4Rec report (USC), section 4.2.3: 128 x 128 x 3 covers, ELBO, latent size 128. Kingma and Welling
 2014 for the ELBO. No pretrained weights.
@@ -14,13 +14,13 @@ from toolkit.encoders.learning.base_autoencoder import VariationalParams
 
 
 class ImageVaeParams(ImageParams, VariationalParams):
-    """Parameters of `image-ae`, with beta and output of a variational autoencoder."""
+    """Parameters of `image-vae`, the settings of `image-ae` with beta and output."""
 
 
 class ImageVaeEncoder(ImageEncoder):
-    """Encodes album covers with a convolutional variational autoencoder (VAE).
+    """Image encoder with a convolutional variational autoencoder (VAE) for album covers.
 
-    Takes n encoded pictures. Returns float32 [n, latent], or [n, 2 · latent] for `mu+sigma`.
+    Takes n encoded pictures and returns float32 [n, latent], or [n, 2 · latent] for `mu+sigma`.
     """
 
     name: ClassVar[str] = "image-vae"

@@ -1,4 +1,4 @@
-"""Decodes pictures of any format and colour model that Pillow reads to RGB pixels, in bounded memory."""
+"""Decoding of pictures in any Pillow format and colour model to RGB pixels, in bounded memory."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ MOST_RATIO = 200
 
 
 def pixels(image: bytes, *, size: int, index: int = 0) -> np.ndarray:
-    """Decode one picture to RGB, stretched to a square: uint8 [size, size, 3].
+    """Decode a picture to RGB and stretch it to a square, uint8 [size, size, 3].
 
-    Grey, CMYK, palette and 16-bit pictures become RGB. Transparency becomes white. Of an animation, the first frame is
-    taken. Raises `BadInput` at `index` for a file that is not a picture, or has more than `MAX_PIXELS`.
+    Grey, CMYK, palette and 16-bit pictures become RGB, and transparency becomes white. An animation is reduced to its
+    first frame. Raises `BadInput` at `index` for a file that is not a picture, or that has more than `MAX_PIXELS`.
     """
     from PIL import Image
 
@@ -38,10 +38,10 @@ def pixels(image: bytes, *, size: int, index: int = 0) -> np.ndarray:
 
 
 def rgb(image: bytes, *, least: int, index: int = 0) -> Image:
-    """Decode one picture to RGB, uncropped, as a picture of Pillow.
+    """Decode a picture to RGB, uncropped, as a Pillow image.
 
-    A JPEG may be smaller than its file says, but no side is below `least` pixels. Colour models, animations and errors
-    are as in `pixels`.
+    A JPEG may be decoded below its full size, but no side is shorter than `least` pixels. Colour models, animations and
+    errors are handled as in `pixels`.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -49,23 +49,29 @@ def rgb(image: bytes, *, least: int, index: int = 0) -> Image:
         with Image.open(io.BytesIO(image)) as picture:
             width, height = picture.size
             if width * height > MAX_PIXELS:
-                raise BadInput(index, f"has a picture of {width} x {height}, more than {MAX_PIXELS} pixels")
+                raise BadInput(
+                    index,
+                    f"has a picture of {width} x {height}, above the limit of {MAX_PIXELS} pixels: reduce its size",
+                )
             # a JPEG decodes at 1/2, 1/4 or 1/8 of its size for a fraction of the work
             picture.draft("RGB", (least, least))
             return _rgb(picture)
     except UnidentifiedImageError:
-        raise BadInput(index, f"has no picture: {len(image)} bytes that begin {bytes(image[:8])!r}") from None
+        raise BadInput(
+            index,
+            f"has a file that is not a picture ({len(image)} bytes that begin {bytes(image[:8])!r}): replace the file",
+        ) from None
     except (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError) as error:
-        raise BadInput(index, f"has a damaged picture: {error}") from None
+        raise BadInput(index, f"has a damaged picture ({error}): replace the file") from None
 
 
 def check_sides(picture: Image, index: int = 0) -> None:
-    """Raise `BadInput` at `index` for a picture of which one side is more than `MOST_RATIO` times the other."""
+    """Raise `BadInput` at `index` if one side of a picture is more than `MOST_RATIO` times longer than the other."""
     width, height = picture.size
     if max(width, height) > MOST_RATIO * min(width, height):
         raise BadInput(
             index,
-            f"has a picture of {width} x {height}, which is not a cover: its sides must differ by less than 200 times",
+            f"has a picture of {width} x {height}, but its sides must differ by less than 200 times: crop the picture",
         )
 
 
@@ -87,9 +93,9 @@ def _rgb(picture: Image) -> Image:
 def decoded(
     images: Sequence[bytes], *, size: int, workdir: Path | None = None, progress: Progress | None = None
 ) -> np.ndarray:
-    """Decode n pictures to RGB: uint8 [n, size, size, 3].
+    """Decode n pictures to RGB, uint8 [n, size, size, 3].
 
-    With `workdir` it is a memory-mapped file, so memory does not grow with n.
+    With `workdir`, the result is a memory-mapped file and memory does not grow with n.
     """
     return table_of(
         images, (size, size), lambda image, row: pixels(image, size=size, index=row), workdir=workdir, progress=progress
@@ -104,7 +110,7 @@ def table_of(
     workdir: Path | None = None,
     progress: Progress | None = None,
 ) -> np.ndarray:
-    """The results of `read(image, row)` in one array, uint8 [n, height, width, 3]; see `decoded` for `workdir`."""
+    """Return the results of `read(image, row)` as uint8 [n, height, width, 3]. See `decoded` for `workdir`."""
     table = GrowingArray(workdir)
     table.append(np.empty((0, *sides, 3), np.uint8))
     for row, image in enumerate(images):
@@ -117,7 +123,7 @@ def table_of(
 def save_pairs(
     originals: np.ndarray, reconstructions: np.ndarray, path: Path, *, columns: int = 4, gap: int = 4
 ) -> None:
-    """Write a PNG of pairs, original on the left and reconstruction on the right; both uint8 [n, size, size, 3]."""
+    """Write a PNG with originals on the left and reconstructions on the right, both uint8 [n, size, size, 3]."""
     from PIL import Image
 
     n, size = originals.shape[:2]

@@ -1,4 +1,4 @@
-"""Pretrained image models of transformers: their files, how they take images, and which output is the vector."""
+"""Pretrained image models of transformers, with the preparation of images and the choice of the output vector."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ WARPED_FROM = 384
 
 @dataclass(frozen=True)
 class Preparation:
-    """`preprocessor_config.json` of an image model: resize, centre crop, rescale, normalise.
+    """Image preparation from `preprocessor_config.json`, with resize, centre crop, rescaling and normalisation.
 
-    - shortest: side that the shorter edge is resized to; None: images are resized to `height` and `width`.
-    - crop: height and width; None for no crop.
+    - shortest: length of the shorter side after resizing. With None, images are resized to `height` and `width`.
+    - crop: height and width of the crop, or None without a crop.
     """
 
     shortest: int | None
@@ -45,21 +45,21 @@ class Preparation:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read the file next to a model. Raises `InputError` where it is missing or not understood."""
+        """Read the preparation of a model folder. Raises `InputError` if the file is missing or invalid."""
         path = folder / "preprocessor_config.json"
         try:
             return cls.of(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
-                f"{path} does not say how pictures are prepared ({error!r}): save the model's image processor there"
+                f"{path} must describe how pictures are prepared ({error!r}): save the model's image processor"
             ) from None
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Self:
-        """From the values of the file. Missing ones are the defaults of transformers for such a processor."""
+        """Create a preparation from the settings in the file. Missing settings have the defaults of transformers."""
         kind = str(config.get("image_processor_type") or config.get("feature_extractor_type") or "")
         if not config.get("do_resize", True):
-            raise ValueError("do_resize is false, and pictures come in all sizes")
+            raise ValueError("do_resize must be true because pictures differ in size")
         size, cropped = config["size"], bool(config.get("do_center_crop", kind.startswith("CLIP")))
         whole = {"shortest_edge": size} if isinstance(size, int) and (cropped or "crop_pct" in config) else size
         sides = {"height": whole, "width": whole} if isinstance(whole, int) else whole
@@ -86,11 +86,11 @@ class Preparation:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of the model's inputs."""
+        """Return height and width of the model inputs."""
         return self.crop or (self.height, self.width)
 
     def cropped(self, image: bytes, index: int = 0) -> np.ndarray:
-        """One encoded image, resized and cropped: uint8 [height, width, 3]. Raises `BadInput` at `index`."""
+        """Resize and crop one encoded image to uint8 [height, width, 3]. Raises `BadInput` at `index`."""
         from PIL import Image
 
         # twice the side of the result: after the resize, a JPEG that was decoded at a fraction looks the same
@@ -109,12 +109,12 @@ class Preparation:
         return np.asarray(picture, np.uint8)
 
     def normalised(self, table: np.ndarray) -> np.ndarray:
-        """uint8 [n, height, width, 3] -> float32 [n, 3, height, width], scaled as the model needs it."""
+        """Convert uint8 [n, height, width, 3] to float32 [n, 3, height, width] in the scale of the model."""
         values = np.asarray(table, np.float64) * self.scale - self.offset
         return np.ascontiguousarray(((values - self.mean) / self.deviation).transpose(0, 3, 1, 2), np.float32)
 
     def batch(self, images: Sequence[bytes]) -> np.ndarray:
-        """Images as float32 [n, 3, height, width]."""
+        """Return images as float32 [n, 3, height, width]."""
         return self.normalised(table_of(images, self.size, self.cropped))
 
 
@@ -124,39 +124,39 @@ def _sides(size: Any) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class TransformersModel:
-    """A model of transformers.
+    """Image model of transformers.
 
-    - model: folder, or name on the hub.
-    - mean: whether a transformer's vector is the mean over its patches, instead of its class token.
+    - model: folder or hub name.
+    - mean: whether the vector of a transformer is the mean over its patches instead of its class token.
     """
 
     model: str
     mean: bool = False
 
     def find(self, *, download: bool = True) -> Path:
-        """The folder of its files, which are downloaded if they are missing. Raises `InputError`, `MissingWeights`."""
+        """Return the folder of the model files. Raises `InputError` or `MissingWeights`."""
         return model_hub.find(self.model, "image", download=download)
 
     def fingerprint(self, folder: Path) -> str:
-        """Hash of all that decides the vectors."""
+        """Return a hash of everything that determines the vectors."""
         return model_hub.fingerprint(folder)
 
     def licence(self) -> str:
-        """Licence of the weights, as far as it is known here."""
+        """Return the licence of the weights, if known."""
         return model_hub.unknown_licence(self.model)
 
     def preparation(self, folder: Path) -> Preparation:
-        """How images are prepared."""
+        """Return the preparation of images."""
         return Preparation.read(folder)
 
     def network(self, folder: Path, device: str) -> Callable[[Tensor], Tensor]:
-        """Images float32 [n, 3, height, width] -> vectors [n, d]. Raises `InputError`."""
+        """Return a function from images, float32 [n, 3, height, width], to vectors [n, d]. Raises `InputError`."""
         loaded = load(folder, self.model, device)
         return lambda pixels: embed(loaded, pixels, mean=self.mean)
 
 
 def load(folder: Path, model: str, device: str) -> Any:
-    """The model in evaluation mode, weights from safetensors alone. Raises `InputError` where some are missing."""
+    """Load the model in evaluation mode from safetensors only. Raises `InputError` if weights are missing."""
     from safetensors import SafetensorError
     from transformers import AutoModel
 
@@ -167,23 +167,25 @@ def load(folder: Path, model: str, device: str) -> Any:
             )
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise InputError(
-                f"model={model!r} at {folder} does not load as a picture model: {first_line(error)}"
+                f"model={model!r} at {folder} cannot be loaded as a picture model ({first_line(error)}): save the "
+                "model again"
             ) from None
     # a ViT's pooler is often not published, and is not used here
     missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)
     if missing:
         raise InputError(
-            f"model={model!r} at {folder} lacks weights ({', '.join(missing[:3])}, …): "
-            "save it whole with save_pretrained"
+            f"model={model!r} at {folder} must have all weights but {', '.join(missing[:3])}, … are missing: "
+            "save the model with save_pretrained"
         )
     return loaded.to(device).eval()
 
 
 def embed(model: Any, pixels: Tensor, *, mean: bool = False) -> Tensor:
-    """Images [n, 3, h, w] as vectors [n, d].
+    """Return vectors [n, d] for images [n, 3, h, w].
 
-    CLIP and its kin: the image embedding that is compared with texts. Convolutional networks: the pooled last map.
-    Transformers: the class token, or with `mean` the mean over the patches.
+    The vector of a CLIP-like model is the image embedding that is compared with texts. For a convolutional network, the
+    vector is the pooled last map. For a transformer, the vector is the class token, or with `mean` the mean over the
+    patches.
     """
     if hasattr(model, "get_image_features"):
         features = model.get_image_features(pixel_values=pixels)
@@ -195,7 +197,7 @@ def embed(model: Any, pixels: Tensor, *, mean: bool = False) -> Tensor:
 
 
 def output(model: Any, size: tuple[int, int]) -> int:
-    """d of a loaded model, by running it on one image."""
+    """Return the dimension of a loaded model by running it on one image."""
     import torch
 
     with torch.inference_mode():
@@ -203,7 +205,7 @@ def output(model: Any, size: tuple[int, int]) -> int:
 
 
 def width(folder: Path) -> int | None:
-    """d as the model's configuration has it, without loading the model; None where it does not."""
+    """Return the dimension from the model configuration, without loading the model, or None if it is not stated."""
     try:
         config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -218,7 +220,7 @@ def width(folder: Path) -> int | None:
 
 
 def probes(size: tuple[int, int]) -> np.ndarray:
-    """Three images of the project's own, on which half precision is judged: float32 [3, 3, height, width]."""
+    """Return three built-in images for comparing half and full precision, float32 [3, 3, height, width]."""
     rows, columns = np.meshgrid(np.linspace(0, 1, size[0]), np.linspace(0, 1, size[1]), indexing="ij")
     waves = [
         np.sin(2 * math.pi * (a * rows + b * columns))

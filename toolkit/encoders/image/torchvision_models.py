@@ -1,4 +1,4 @@
-"""Image classification models of torchvision: their weights, how they take images, the layer before the classifier.
+"""Torchvision image classification models, with weights, preparation of images and removal of the classifier.
 
 Source: https://docs.pytorch.org/vision/stable/models.html. Weights are not part of the project: each has its licence.
 """
@@ -37,11 +37,11 @@ OLD_DENSENET_KEY = re.compile(r"^(.*denselayer\d+\.(?:norm|conv))\.([12]\..+)$")
 
 @dataclass(frozen=True)
 class TorchvisionModel:
-    """A model of torchvision with its weights.
+    """Torchvision model with its weights.
 
-    - name: such as resnet50.
+    - name: model name such as resnet50.
     - weights: `DEFAULT` or another name of published weights, or the path of a state dict (.safetensors or .pth).
-    - transforms: name of the published weights whose transforms prepare images; empty: those of `weights`, or of
+    - transforms: name of the published weights whose transforms prepare images. If empty, the name is `weights`, or
       `DEFAULT` for a file.
     """
 
@@ -51,11 +51,11 @@ class TorchvisionModel:
 
     @property
     def where(self) -> str:
-        """What messages call it."""
+        """Return the description of the model for messages."""
         return f"model={PREFIX + self.name!r}, weights={self.weights!r}"
 
     def find(self, *, download: bool = True) -> Path:
-        """The file of the weights, which is downloaded if it is missing. Raises `InputError`, `MissingWeights`."""
+        """Return the file of the weights, and download a missing file. Raises `InputError` or `MissingWeights`."""
         published = self._published
         if self.weights not in published.__members__:
             path = Path(self.weights).expanduser()
@@ -63,7 +63,9 @@ class TorchvisionModel:
                 return path
             names = ", ".join(["DEFAULT", *(each.name for each in published)])
             raise MissingWeights(
-                f"weights={self.weights!r} is neither a file nor weights of {self.name} ({names})", "weights"
+                f"weights={self.weights!r} must be a file or published weights of {self.name}: set weights to one of "
+                f"{names}",
+                "weights",
             )
         import torch
 
@@ -71,8 +73,8 @@ class TorchvisionModel:
         path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(url).path).name
         if not path.is_file() and not download:
             raise MissingWeights(
-                f"weights={self.weights!r} of {self.name} are not in {path.parent}: download {url} to there, "
-                "or give the path of a file",
+                f"weights={self.weights!r} of {self.name} must be in {path.parent}: download {url} to that folder, or "
+                "set weights to the path of a file",
                 "weights",
             )
         if not path.is_file():
@@ -80,23 +82,23 @@ class TorchvisionModel:
         return path
 
     def fingerprint(self, file: Path) -> str:
-        """Hash of all that decides the vectors."""
+        """Return a hash of everything that determines the vectors."""
         with file.open("rb") as opened:
             content = hashlib.file_digest(opened, "sha256").hexdigest()[:32]
         return f"{self.name} {content} {self._preset!r}"
 
     def licence(self) -> str:
-        """Licence of the weights, as far as torchvision states it."""
+        """Return the licence of the weights, if torchvision states it."""
         published = self.weights in self._published.__members__
         stated = self._published[self.weights].meta.get("license") if published else None
         return str(stated or model_hub.unknown_licence(PREFIX + self.name if published else self.weights))
 
     def preparation(self, file: Path) -> TorchvisionPreparation:
-        """How images are prepared."""
+        """Return the preparation of images."""
         return TorchvisionPreparation.of(self._preset)
 
     def network(self, file: Path, device: str) -> Callable[[Tensor], Tensor]:
-        """The model without its classifier: images float32 [n, 3, height, width] -> vectors [n, d].
+        """Return the model without its classifier, which maps float32 [n, 3, height, width] to vectors [n, d].
 
         Raises `InputError` for a file that is not a state dict of the model.
         """
@@ -110,11 +112,16 @@ class TorchvisionModel:
         try:
             missing, unexpected = model.load_state_dict(state, strict=False)
         except (RuntimeError, ValueError) as error:
-            raise InputError(f"{self.where}: {file} does not fit: {first_line(error)}") from None
+            raise InputError(
+                f"{self.where}: {file} does not match the model ({first_line(error)}): set weights to another file"
+            ) from None
         # branches that only training uses are not in every file
         wrong = [name for name in [*missing, *unexpected] if not name.lower().startswith("aux")]
         if wrong:
-            raise InputError(f"{self.where}: {file} does not fit: {', '.join(wrong[:3])} is missing or unknown")
+            raise InputError(
+                f"{self.where}: {file} does not match the model (missing or unknown {', '.join(wrong[:3])}): set "
+                "weights to another file"
+            )
         model.set_submodule(classifier, _identity())
         return model.to(device).eval()
 
@@ -128,24 +135,25 @@ class TorchvisionModel:
 
     @cached_property
     def _published(self) -> Any:
-        """The enumeration of its published weights. Raises `InputError` for an unknown model."""
+        """Return the enumeration of the published weights. Raises `InputError` for an unknown model."""
         models = _models()
         known = models.list_models(module=models)
         if self.name not in known:
             raise InputError(
-                f"model={PREFIX + self.name!r} is not a classification model of torchvision: "
+                f"model={PREFIX + self.name!r} must be a classification model of torchvision: "
                 f"{suggest(self.name, known)}"
             )
         return models.get_model_weights(self.name)
 
     @property
     def _source_weights(self) -> Weights:
-        """The published weights whose transforms prepare images."""
+        """Return the published weights whose transforms prepare images."""
         published = self._published
         named = self.transforms or (self.weights if self.weights in published.__members__ else "DEFAULT")
         if named not in published.__members__:
             raise InputError(
-                f"transforms={named!r} are not weights of {self.name}: {suggest(named, list(published.__members__))}"
+                f"transforms={named!r} must be published weights of {self.name}: "
+                f"{suggest(named, list(published.__members__))}"
             )
         found: Weights = published[named]
         return found
@@ -164,17 +172,17 @@ class TorchvisionModel:
         except (OSError, RuntimeError) as error:  # urllib's own are of the former, a wrong hash is the latter
             raise MissingWeights(
                 f"weights={self.weights!r} of {self.name} cannot be downloaded from {url} ({first_line(error)}): "
-                "give the path of a file",
+                "set weights to the path of a file",
                 "weights",
             ) from None
 
 
 @dataclass(frozen=True)
 class TorchvisionPreparation:
-    """Images as a model's weights need them: resized, cropped in the centre, scaled and normalised.
+    """Image preparation for torchvision weights, with resize, centre crop, scaling and normalisation.
 
     - size: height and width of the result.
-    - shorter: side to which the shorter edge is resized.
+    - shorter: length of the shorter side after resizing.
     """
 
     size: tuple[int, int]
@@ -184,7 +192,7 @@ class TorchvisionPreparation:
 
     @classmethod
     def of(cls, preset: Any) -> TorchvisionPreparation:
-        """From the transforms of published weights."""
+        """Create a preparation from the transforms of published weights."""
         from torch import float32
         from torchvision.transforms import v2
 
@@ -199,13 +207,13 @@ class TorchvisionPreparation:
         )
 
     def cropped(self, image: bytes, index: int = 0) -> np.ndarray:
-        """One encoded image, resized and cropped: uint8 [height, width, 3]. Raises `BadInput` at `index`."""
+        """Resize and crop one encoded image to uint8 [height, width, 3]. Raises `BadInput` at `index`."""
         picture = rgb(image, least=2 * self.shorter, index=index)
         check_sides(picture, index)
         return np.asarray(self.resize(picture), np.uint8)
 
     def batch(self, images: Sequence[bytes]) -> np.ndarray:
-        """Images as float32 [n, 3, height, width]."""
+        """Return images as float32 [n, 3, height, width]."""
         import torch
 
         table = table_of(images, self.size, self.cropped)
@@ -214,27 +222,29 @@ class TorchvisionPreparation:
 
 
 def _models() -> Any:
-    """`torchvision.models`. Raises `MissingPackage`, and `InputError` for a torchvision of another torch."""
+    """Return `torchvision.models`. Raises `MissingPackage`, or `InputError` if torchvision does not match torch."""
     try:
         return require("torchvision", install=TORCHVISION.install).models
     except (RuntimeError, ImportError, OSError, AttributeError) as error:
         import torch
 
         raise InputError(
-            f"torchvision does not work with torch {torch.__version__} ({first_line(error)}): install the two that "
-            f"belong together in a new environment: {TORCHVISION.install}"
+            f"torchvision does not match torch {torch.__version__} ({first_line(error)}): install matching versions in "
+            f"a new environment with {TORCHVISION.install}"
         ) from None
 
 
 def _classifier(model: nn.Module) -> tuple[str, nn.Module]:
-    """Name and module of the last linear layer, or in a model without one of the last convolution."""
+    """Return name and module of the last linear layer, or of the last convolution without a linear layer."""
     from torch import nn
 
     for kind in (nn.Linear, nn.Conv2d):
         found = [(name, module) for name, module in model.named_modules() if isinstance(module, kind)]
         if found:
             return found[-1]
-    raise InputError(f"{type(model).__name__} has no classifier to take off")
+    raise InputError(
+        f"{type(model).__name__} must have a linear or convolutional layer: set model to a classification model"
+    )
 
 
 def _identity() -> nn.Module:
@@ -244,7 +254,7 @@ def _identity() -> nn.Module:
 
 
 def _read_state(file: Path, where: str) -> dict[str, Tensor]:
-    """The tensors of a state dict by name; nothing in the file is run. Raises `InputError`."""
+    """Return the tensors of a state dict by name, without running code from the file. Raises `InputError`."""
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -257,12 +267,16 @@ def _read_state(file: Path, where: str) -> dict[str, Tensor]:
                 warnings.filterwarnings("ignore", message="Detected pickle protocol", category=UserWarning)
                 state = torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, ValueError, RuntimeError, EOFError, KeyError, SafetensorError) as error:
-        raise InputError(f"{where}: {file} is not a file of weights: {first_line(error)}") from None
+        raise InputError(
+            f"{where}: {file} is not a weights file ({first_line(error)}): save model.state_dict() again"
+        ) from None
     except Exception as error:  # pickle's own, for a file that names more than tensors
-        raise InputError(f"{where}: {file} holds more than tensors and is not read: {first_line(error)}") from None
+        raise InputError(
+            f"{where}: {file} must contain only tensors ({first_line(error)}): save model.state_dict()"
+        ) from None
     for wrapper in ("model", "state_dict"):  # of torchvision's and Lightning's training scripts
         if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
             state = state[wrapper]
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise InputError(f"{where}: {file} is not a state dict: save model.state_dict()")
+        raise InputError(f"{where}: {file} must contain a state dict: save model.state_dict()")
     return {OLD_DENSENET_KEY.sub(r"\1\2", name): value for name, value in state.items()}

@@ -1,7 +1,7 @@
-"""Autoencoder networks, plain and variational, for inputs of any kind.
+"""Plain and variational autoencoder networks for inputs of any kind.
 
-Source: Kingma and Welling, "Auto-Encoding Variational Bayes", 2014, equations 8 to 10; beta: Higgins et al.,
-"beta-VAE", 2017.
+Source: Kingma and Welling, "Auto-Encoding Variational Bayes", 2014, equations 8 to 10. The weight beta follows Higgins
+et al., "beta-VAE", 2017.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Output = Literal["mu", "mu+sigma", "sample"]
 
 
 class Autoencoder(TrainableNetwork):
-    """A network of `trunk` to `width` numbers, a linear bottleneck of `latent` numbers, and `decoder`."""
+    """Network with `trunk` to `width` numbers, a linear bottleneck with `latent` numbers, and `decoder`."""
 
     def __init__(self, trunk: nn.Module, width: int, latent: int, decoder: nn.Module, *, variational: bool) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Autoencoder(TrainableNetwork):
         self.variational = variational
 
     def encode(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Mean and log-variance of the posterior, each [n, latent]. A plain autoencoder has no variance: None."""
+        """Return mean and log-variance of the posterior, each [n, latent], or None as log-variance without a VAE."""
         code = self.bottleneck(self.trunk(inputs)).float()
         if not self.variational:
             return code, None
@@ -44,10 +44,11 @@ class Autoencoder(TrainableNetwork):
         return mean, log_variance.clamp(-20.0, 10.0)
 
     def losses(self, inputs: Tensor, noise: Tensor, *, beta: float) -> dict[str, Tensor]:
-        """Means over the inputs: `error` (half the summed squared error), `kl` if variational, and `loss`.
+        """Return means over the inputs of `error` (half the summed squared error), `kl` if variational, and `loss`.
 
-        noise: standard normal [n, latent]. With beta = 1 the loss is the negative ELBO of a Gaussian likelihood of unit
-        variance, up to a constant.
+        - noise: standard normal numbers [n, latent].
+
+        With beta = 1 the loss is the negative ELBO for a Gaussian likelihood with unit variance, up to a constant.
         """
         mean, log_variance = self.encode(inputs)
         code = mean if log_variance is None else mean + torch.exp(0.5 * log_variance) * noise
@@ -58,7 +59,7 @@ class Autoencoder(TrainableNetwork):
         return {"loss": error + beta * kl, "error": error, "kl": kl}
 
     def embed(self, inputs: Tensor, output: Output, noise: Tensor | None = None) -> Tensor:
-        """Embeddings [n, latent], or [n, 2 · latent] for `mu+sigma`. `sample` needs noise [n, latent]."""
+        """Return embeddings [n, latent], or [n, 2 · latent] for `mu+sigma`. `sample` requires noise [n, latent]."""
         mean, log_variance = self.encode(inputs)
         if log_variance is None or output == "mu":
             return mean
@@ -70,7 +71,7 @@ class Autoencoder(TrainableNetwork):
 
 
 def mlp_autoencoder(columns: int, hidden: list[int], latent: int) -> Autoencoder:
-    """Variational autoencoder of a feature vector, with the layers of `hidden` before and, mirrored, after the code."""
+    """Return a variational autoencoder for feature vectors, with encoder layers `hidden` and a mirrored decoder."""
     sizes = [columns, *hidden]
     inward = [layer for a, b in itertools.pairwise(sizes) for layer in (nn.Linear(a, b), nn.SiLU())]
     back = [latent, *hidden[::-1]]
@@ -80,12 +81,12 @@ def mlp_autoencoder(columns: int, hidden: list[int], latent: int) -> Autoencoder
 
 
 def conv_autoencoder(size: int, patch: int, channels: list[int], latent: int, *, variational: bool) -> Autoencoder:
-    """Autoencoder of RGB images [n, 3, size, size] with values from 0 to 1.
+    """Return an autoencoder for RGB images [n, 3, size, size] with values from 0 to 1.
 
-    Squares of `patch` pixels are folded into channels (space to depth), which avoids convolutions at full size, where a
-    CPU waits for memory. Each entry of `channels` then halves the side by a strided convolution. With batch
-    normalisation it needs a third of the steps. After training it uses running statistics, so an embedding does not
-    depend on its batch.
+    Squares of `patch` pixels are folded into channels (space to depth). This avoids convolutions at full size, which
+    are slow on a CPU because of memory access. Each entry of `channels` then halves the side by a strided convolution.
+    Batch normalisation reduces the number of steps to a third. After training, running statistics are used, so an
+    embedding does not depend on its batch.
     """
     side = size // patch >> len(channels)
     sizes = [3 * patch * patch, *channels]

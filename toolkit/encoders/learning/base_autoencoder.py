@@ -1,4 +1,4 @@
-"""Base class of the encoders whose vectors are the codes of an autoencoder."""
+"""Base class for encoders whose vectors are the codes of an autoencoder."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ class AutoencoderParams(EncoderParams):
     """Parameters of every encoder with an autoencoder.
 
     - latent: size of the code.
-    - epochs, batch, lr: of training with Adam; the rate falls to zero.
+    - epochs, batch: number of epochs and batch size.
+    - lr: initial learning rate of Adam, which decays to zero.
     """
 
     latent: int = Field(128, ge=1)
@@ -40,7 +41,7 @@ class VariationalParams(AutoencoderParams):
     """Parameters of a variational autoencoder.
 
     - beta: weight of the prior in the loss.
-    - output: `mu`, `mu+sigma` (both, 2 · latent columns) or `sample` (one draw, fixed for each input).
+    - output: `mu`, `mu+sigma` (both, with 2 · latent columns) or `sample` (one fixed draw per input).
     """
 
     beta: float = Field(1.0, ge=0)
@@ -48,7 +49,7 @@ class VariationalParams(AutoencoderParams):
 
 
 class AutoencoderEncoder(Encoder):
-    """An encoder whose output is the code of a fitted autoencoder."""
+    """Base class for encoders that return the code of a fitted autoencoder."""
 
     params: AutoencoderParams
     model: Autoencoder | None = None
@@ -65,7 +66,7 @@ class AutoencoderEncoder(Encoder):
 
     @abstractmethod
     def _build(self) -> Autoencoder:
-        """The untrained network."""
+        """Return the untrained network."""
 
     def _output(self) -> Literal["mu", "mu+sigma", "sample"]:
         return self.params.output if isinstance(self.params, VariationalParams) else "mu"
@@ -80,7 +81,10 @@ class AutoencoderEncoder(Encoder):
         bf16: bool = False,
         threads: int | None = None,
     ) -> None:
-        """Train a new network on the inputs of n digests, uint8 [n, 16]; `load(rows)` returns a batch."""
+        """Train a new network on the inputs with n digests, uint8 [n, 16].
+
+        - load: function that returns a batch for given rows.
+        """
         from toolkit.encoders.learning.train_network import Schedule, train
 
         params = self.params
@@ -95,7 +99,7 @@ class AutoencoderEncoder(Encoder):
         self.model = model
 
     def _embed(self, batch: Tensor, digests: np.ndarray | None) -> np.ndarray:
-        """Embeddings of one batch; digests uint8 [b, 16] seed the noise of `sample`."""
+        """Return the embeddings of a batch. Digests, uint8 [b, 16], seed the noise of `sample`."""
         import torch
 
         noise = None

@@ -1,4 +1,4 @@
-"""Base class of the encoders of pictures and texts that learn labels."""
+"""Base class for encoders of pictures and texts that learn labels."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ Item = TypeVar("Item", str, bytes)
 class ClassifierParams(TrainedParams):
     """Parameters of an encoder that learns labels.
 
-    - model: folder or hub name of the model to fine-tune; None trains a network from scratch.
-    - dim: size of the hidden layer before the labels, which is the vector.
-    - lr: learning rate; default: 1e-4 for a pretrained backbone, otherwise 2e-3.
-    - dropout: share of the hidden layer that is dropped in training.
-    - bf16: mixed precision in training; vectors are computed in full precision.
+    - model: folder or hub name of the model to fine-tune. With None, a network is trained from scratch.
+    - dim: size of the hidden layer before the labels, which is the output vector.
+    - lr: learning rate. The default is 1e-4 for a pretrained backbone, and 2e-3 otherwise.
+    - dropout: dropout rate of the hidden layer in training.
+    - bf16: mixed precision in training. Vectors are computed in full precision.
     """
 
     model: str | None = None
@@ -55,9 +55,9 @@ class ClassifierParams(TrainedParams):
 
 
 class ClassifierEncoder(SupervisedEncoder, Generic[Item]):
-    """A network that learns the labels of a track. Its vector is tanh of the layer before them.
+    """Base class for encoders that learn the labels of a track and return the tanh of the layer before the labels.
 
-    The loss is binary cross-entropy for each label, because a track may have several.
+    The loss is binary cross-entropy for each label, because a track may have several labels.
     """
 
     params: ClassifierParams
@@ -68,12 +68,12 @@ class ClassifierEncoder(SupervisedEncoder, Generic[Item]):
 
     @property
     def pretrained(self) -> bool:
-        """Whether the weights of the backbone are those of a model."""
+        """Return whether the backbone starts from pretrained weights."""
         return self.params.model is not None
 
     @cached_property
     def folder(self) -> Path:
-        """The folder of the model's files. Raises `InputError` if there is no such model."""
+        """Return the folder of the model files. Raises `InputError` if the model does not exist."""
         return self._find()
 
     def check_files(self) -> None:
@@ -91,7 +91,7 @@ class ClassifierEncoder(SupervisedEncoder, Generic[Item]):
 
     @abstractmethod
     def _backbone(self) -> tuple[nn.Module, int]:
-        """The network from its inputs to [n, width], and the width.
+        """Return the network from its inputs to [n, width], and the width.
 
         Weights are pretrained, or drawn from torch's generator.
         """
@@ -100,7 +100,7 @@ class ClassifierEncoder(SupervisedEncoder, Generic[Item]):
     def _prepare(
         self, inputs: Sequence[Item], workdir: Path | None = None, progress: Progress | None = None
     ) -> LoadInputs:
-        """Prepare inputs for the network. With `workdir`, memory does not grow with their number."""
+        """Prepare inputs for the network. With `workdir`, memory does not grow with the number of inputs."""
 
     def fit(
         self,
@@ -110,12 +110,15 @@ class ClassifierEncoder(SupervisedEncoder, Generic[Item]):
         workdir: Path | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn from n >= 1 inputs and float32 [n, t] labels of zeros and ones; resumes from `workdir` after a kill."""
+        """Fit the network to n >= 1 inputs and labels of zeros and ones, float32 [n, t].
+
+        A killed fit resumes from `workdir`.
+        """
         import torch
 
         labels = checked_targets(self.name, len(inputs), targets, labels=False)
         if not (known := np.isin(labels, (0, 1))).all():
-            raise InputError(f"{self.name}: targets must be labels of zeros and ones, not {labels[~known][0]}")
+            raise InputError(f"{self.name}: targets contain {labels[~known][0]} but must be labels 0 or 1: pass labels")
         load, answers = self._prepare(inputs, workdir, progress), torch.from_numpy(labels)
         self._train(
             Examples(
@@ -132,7 +135,7 @@ class ClassifierEncoder(SupervisedEncoder, Generic[Item]):
         return self
 
     def transform(self, inputs: Sequence[Item], *, progress: Progress | None = None) -> np.ndarray:
-        """n inputs -> float32 [n, dim], always in full precision."""
+        """Return float32 [n, dim] for n inputs, always in full precision."""
         self._fitted()
         return self._in_batches(inputs, self.params.batch, self._rows, progress)
 

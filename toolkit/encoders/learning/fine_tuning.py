@@ -1,4 +1,4 @@
-"""Pretrained backbones that are trained further, with the same result after a kill."""
+"""Pretrained trainable backbones with identical results after a kill."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from toolkit.encoders.image import pretrained_images
 
 
 class FineTuned(nn.Module):
-    """A pretrained network whose weights learn while it stays in evaluation mode.
+    """Pretrained network whose weights are trained while the network stays in evaluation mode.
 
-    It has no dropout of its own, which a resumed run could not draw again, and keeps the published batch statistics,
-    which the small batches of fine-tuning would only make worse.
+    Dropout is off because a resumed run could not draw the same noise. The published batch statistics are kept because
+    the small batches of fine-tuning would degrade them.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -26,16 +26,16 @@ class FineTuned(nn.Module):
 
 
 class FineTunedImages(FineTuned):
-    """float32 [n, 3, h, w] -> [n, width], as `toolkit.encoders.image.pretrained_images.embed`."""
+    """Fine-tuned image backbone, which maps float32 [n, 3, h, w] to [n, width] as in `pretrained_images.embed`."""
 
     def forward(self, pixels: Tensor) -> Tensor:
         return pretrained_images.embed(self.network, pixels)
 
 
 class FineTunedTexts(FineTuned):
-    """Token ids int64 [n, L], with `pad` as padding -> [n, width]: the mean over the tokens of each text.
+    """Fine-tuned text backbone, which maps token ids int64 [n, L] to the mean over the tokens of each text, [n, width].
 
-    Source: Reimers and Gurevych 2019, section 3.
+    Texts are padded with `pad`. Source: Reimers and Gurevych 2019, section 3.
     """
 
     def __init__(self, network: nn.Module, pad: int) -> None:

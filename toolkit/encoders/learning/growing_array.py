@@ -1,4 +1,4 @@
-"""An array that grows, in memory or on disk."""
+"""Growing array in memory or on disk."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import numpy as np
 
 
 class GrowingArray:
-    """Arrays that differ only in their length, one after the other.
+    """Concatenation of arrays that differ only in length.
 
-    workdir: folder of an anonymous file that holds them, which ends with the process; default: they stay in memory.
+    - workdir: folder for a temporary file with the arrays, which is deleted when the process ends. Without a folder,
+      the arrays stay in memory.
     """
 
     def __init__(self, workdir: Path | None) -> None:
@@ -29,7 +30,7 @@ class GrowingArray:
             self.file.write(np.ascontiguousarray(part).data)
 
     def whole(self) -> np.ndarray:
-        """All parts as one array; those of a file are mapped."""
+        """Return all parts as one array, memory-mapped if the parts are in a file."""
         if self.file is None:
             return np.concatenate(self.parts)
         self.file.flush()

@@ -1,4 +1,4 @@
-"""Layers that several networks share: dense layers, and convolutions over time."""
+"""Dense layers and convolutions over time that several networks share."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 
 
 def dense(sizes: Sequence[int]) -> nn.Sequential:
-    """Dense layers with ReLU, one for each size after the first: (n, sizes[0]) -> (n, sizes[-1])."""
+    """Return dense layers with ReLU, one for each size after the first, [n, sizes[0]] -> [n, sizes[-1]]."""
     from torch import nn
 
     return nn.Sequential(*(layer for low, high in pairwise(sizes) for layer in (nn.Linear(low, high), nn.ReLU())))
 
 
 def convolutions(bins: int, filters: Sequence[int], kernel: int, pool: int) -> nn.Sequential:
-    """Convolutions over time with ReLU: (n, bins, frames) -> (n, filters[-1] · frames_left).
+    """Return convolutions over time with ReLU, [n, bins, frames] -> [n, filters[-1] · frames_left].
 
-    There is max-pooling after all layers but the last, which is padded.
+    Max-pooling follows all layers but the last, which is padded.
     """
     from torch import nn
 
@@ -33,7 +33,7 @@ def convolutions(bins: int, filters: Sequence[int], kernel: int, pool: int) -> n
 
 
 def frames_left(frames: int, filters: Sequence[int], kernel: int, pool: int) -> int:
-    """Number of frames after the last layer of `convolutions`; below 1 if none are left."""
+    """Return the number of frames after the last layer of `convolutions`. A value below 1 means that none are left."""
     for _ in filters[:-1]:
         frames = (frames - kernel + 1) // pool
     return frames

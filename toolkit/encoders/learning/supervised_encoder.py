@@ -1,4 +1,4 @@
-"""Base classes of the supervised encoders, whose networks learn to predict the targets of a track."""
+"""Base classes for supervised encoders, whose networks learn to predict the targets of a track."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ LoadBatch = Callable[[np.ndarray], "tuple[Tensor, ...]"]
 
 
 class TrainedParams(EncoderParams):
-    """epochs, batch: of training with Adam, whose rate falls to zero."""
+    """Training parameters of a supervised encoder.
+
+    - epochs, batch: number of epochs and batch size. The learning rate of Adam decays to zero.
+    """
 
     epochs: int = Field(20, ge=1)
     batch: int = Field(32, ge=1)
@@ -41,10 +44,10 @@ class PredictingParams(TrainedParams):
     """Parameters of a network that predicts factors or labels.
 
     - lr: learning rate.
-    - dropout: share of the hidden layer that is dropped in training.
+    - dropout: dropout rate of the hidden layer in training.
     - loss: see `toolkit.encoders.learning.supervised_network.Loss`.
-    - output: `embedding`, the hidden layer before the targets, or the `prediction` itself.
-    - bf16: mixed precision in training; vectors are always computed in full precision.
+    - output: `embedding` for the hidden layer before the targets, or `prediction`.
+    - bf16: mixed precision in training. Vectors are always computed in full precision.
     """
 
     lr: float = Field(1e-3, gt=0)
@@ -56,13 +59,13 @@ class PredictingParams(TrainedParams):
 
 @dataclass(frozen=True)
 class Examples:
-    """What a network is trained on.
+    """Training data of a network.
 
-    - load: returns the network inputs and targets of some examples.
+    - load: function that returns the network inputs and targets of given examples.
     - count: number of examples.
-    - targets: float32 [m, t], every target once.
-    - identity: bytes that differ if the inputs or targets differ; a checkpoint of another identity is ignored.
-    - feedback: for the loss `weighted`.
+    - targets: float32 [m, t], each target once.
+    - identity: bytes that differ if the inputs or targets differ. A checkpoint with another identity is ignored.
+    - feedback: feedback for the loss `weighted`.
     """
 
     load: LoadBatch
@@ -73,7 +76,7 @@ class Examples:
 
 
 class SupervisedEncoder(Encoder):
-    """An encoder with a network that learns to predict targets."""
+    """Base class for encoders with a network that learns to predict targets."""
 
     requires_fit: ClassVar[bool] = True
     supervised: ClassVar[bool] = True
@@ -88,14 +91,14 @@ class SupervisedEncoder(Encoder):
 
     @abstractmethod
     def _build(self, columns: int) -> SupervisedNetwork:
-        """The network for targets [n, columns]. Weights are pretrained, or drawn from torch's random generator."""
+        """Return the network for targets [n, columns] with pretrained weights, or weights from torch's generator."""
 
     def _extra_tensors(self) -> Tensors:
-        """Tensors that are saved with those of the network."""
+        """Return tensors that are saved with the network."""
         return {}
 
     def _restore_extra(self, tensors: Tensors) -> None:
-        """Take over what `_extra_tensors` returned, before the network is built."""
+        """Restore the tensors from `_extra_tensors` before the network is built."""
 
     def _train(
         self,
@@ -106,7 +109,7 @@ class SupervisedEncoder(Encoder):
         workdir: Path | None = None,
         progress: Progress | None = None,
     ) -> None:
-        """Train a new network; resumes from a checkpoint in `workdir`."""
+        """Train a new network, or resume from a checkpoint in `workdir`."""
         import torch
 
         from toolkit.encoders.learning.train_network import Schedule, train
@@ -132,7 +135,7 @@ class SupervisedEncoder(Encoder):
         return self.model
 
     def _outputs(self, inputs: Tensor, *, output: Literal["embedding", "prediction"] = "embedding") -> np.ndarray:
-        """Vectors of some network inputs: float32 [n, d]."""
+        """Return the vectors of network inputs, float32 [n, d]."""
         import torch
 
         model = self._fitted()
@@ -148,7 +151,7 @@ class SupervisedEncoder(Encoder):
         return FittedState(weights(self.model) | self._extra_tensors(), {"curve": self.curve})
 
     def restore(self, state: FittedState) -> None:
-        """Restore the network. The folder of a pretrained backbone must still be there, for its configuration."""
+        """Restore the network. A pretrained backbone still requires its folder, which contains the configuration."""
         from toolkit.encoders.learning.train_network import load_weights
 
         self.curve = state.values["curve"]
@@ -158,18 +161,18 @@ class SupervisedEncoder(Encoder):
 
 
 class PredictingEncoder(SupervisedEncoder):
-    """An encoder that returns the hidden layer of its network, or the prediction."""
+    """Base class for encoders that return the hidden layer or the prediction of a network."""
 
     params: PredictingParams
 
     @property
     @abstractmethod
     def width(self) -> int:
-        """Size of the hidden layer."""
+        """Return the size of the hidden layer."""
 
     @abstractmethod
     def _trunk(self) -> nn.Module:
-        """The untrained network up to the hidden layer: network inputs -> (n, width)."""
+        """Return the untrained network from the network inputs to the hidden layer, [n, width]."""
 
     @property
     def dim(self) -> int:
@@ -187,39 +190,45 @@ class PredictingEncoder(SupervisedEncoder):
 
 
 def identity(kind: Kind, inputs: Sequence[str] | Sequence[bytes], targets: np.ndarray) -> bytes:
-    """The `identity` of examples: digests of the inputs, and the targets."""
+    """Return the `identity` of examples from the digests of the inputs and the targets."""
     return digests(kind, inputs).tobytes() + targets.tobytes()
 
 
 def checked_targets(name: str, count: int, targets: np.ndarray | None, *, labels: bool) -> np.ndarray:
-    """Targets of `count` inputs as float32 [n, t]. labels: whether they must be between 0 and 1.
+    """Return the targets of `count` inputs as float32 [n, t].
 
-    Raises `InputError` if there are none, or if there is not one row of finite numbers for each input.
+    - labels: whether targets must be between 0 and 1.
+
+    Raises `InputError` if targets are missing, not finite, or do not have one row per input.
     """
     if targets is None:
         raise needs_targets(name)
     checked = np.ascontiguousarray(targets, np.float32)
     if not count or checked.ndim != 2 or len(checked) != count or not checked.shape[1]:
         raise InputError(
-            f"{name}: targets of shape {checked.shape} must be [{count}, t]: one row an input, at least one of each"
+            f"{name}: targets of shape {checked.shape} must be [{count}, t] with t >= 1: pass one row per input"
         )
     for row in np.flatnonzero(~np.isfinite(checked).all(axis=1))[:1]:
-        raise InputError(f"{name}: targets of input {row} must be finite numbers")
+        raise InputError(
+            f"{name}: targets of input {row} contain {checked[row][~np.isfinite(checked[row])][0]} but must be finite: "
+            "replace the value"
+        )
     if labels and (checked.min() < 0 or checked.max() > 1):
         raise InputError(
-            f"{name}: targets from {checked.min():g} to {checked.max():g} must be labels 0…1: for factors take "
-            "another loss"
+            f"{name}: targets from {checked.min():g} to {checked.max():g} must be labels from 0 to 1: pass labels, or "
+            "set another loss for factors"
         )
     return checked
 
 
 def checked_feedback(name: str, feedback: Feedback | None, factors: np.ndarray) -> Feedback:
-    """Feedback for factors [n, f]. Raises `InputError` if there is none, or if it has another shape."""
+    """Return the feedback for factors [n, f]. Raises `InputError` if it is missing or has another shape."""
     if feedback is None:
-        raise InputError(f"{name}: loss: weighted needs feedback, and there is none: give it `targets: {{factors: k}}`")
+        raise InputError(f"{name}: `loss: weighted` requires feedback: set `targets: {{factors: k}}`")
     if feedback.confidence.shape != (len(factors), len(feedback.users)) or feedback.users.shape[1] != factors.shape[1]:
         shapes = f"users {feedback.users.shape}, confidence {feedback.confidence.shape}"
         raise InputError(
-            f"{name}: feedback of {shapes} must be of {factors.shape[0]} tracks and {factors.shape[1]} factors"
+            f"{name}: feedback of {shapes} must have {factors.shape[0]} tracks and {factors.shape[1]} factors: pass "
+            "the feedback of the targets"
         )
     return feedback

@@ -1,4 +1,4 @@
-"""The network of the supervised encoders: a trunk, and a linear layer from its hidden layer to the targets."""
+"""Network of the supervised encoders, a trunk with a linear layer from its hidden layer to the targets."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Loss = Literal["cosine", "squared", "weighted", "logistic"]
 
 
 class SupervisedNetwork(TrainableNetwork):
-    """`trunk` to the hidden layer of `width` numbers; dropout; a linear layer to the columns of the targets.
+    """Network with `trunk` to a hidden layer with `width` numbers, dropout, and a linear layer to the targets.
 
-    Under `cosine` the predictions have length 1; under `logistic` they are probabilities.
+    Predictions have unit norm for the loss `cosine` and are probabilities for the loss `logistic`.
     """
 
     center: Tensor
@@ -44,22 +44,26 @@ class SupervisedNetwork(TrainableNetwork):
         self.register_buffer("spread", torch.ones(()))
 
     def scale_to(self, targets: Tensor) -> None:
-        """Predict in the units of float32 [n, columns], although the layers learn standardised targets."""
+        """Scale predictions to the units of targets, float32 [n, columns]. The layers learn standardised targets."""
         if self.loss in ("squared", "weighted"):
             self.center.copy_(targets.mean(dim=0))
             self.spread.copy_((targets - targets.mean(dim=0)).square().mean().sqrt().clamp_min(1e-12))
 
     def use_feedback(self, users: Tensor, unit: float) -> None:
-        """Set what the loss `weighted` needs, which is not saved.
+        """Set the feedback for the loss `weighted`, which is not saved.
 
-        users: factors [U, f]. unit: what the loss is divided by.
+        - users: factors [U, f].
+        - unit: divisor of the loss.
         """
         self.register_buffer("users", users, persistent=False)
         self.register_buffer("gram", users.T @ users, persistent=False)
         self.unit = unit
 
     def losses(self, inputs: tuple[Tensor, ...], noise: Tensor, *, beta: float) -> dict[str, Tensor]:
-        """inputs: network inputs and targets; under `weighted` network inputs and what `Feedback.batch` returns."""
+        """Return the mean losses of a batch.
+
+        - inputs: network inputs and targets. For `weighted`, network inputs and the result of `Feedback.batch`.
+        """
         windows, *known = inputs
         hidden = self._hidden(windows)
         if self.dropout:
@@ -87,7 +91,7 @@ class SupervisedNetwork(TrainableNetwork):
             self.trunk.train()
 
     def predict(self, hidden: Tensor) -> Tensor:
-        """Predictions [n, columns] from hidden layers [n, width]."""
+        """Return predictions [n, columns] from hidden layers [n, width]."""
         output = self.head(hidden).float()
         if self.loss == "cosine":
             return nn.functional.normalize(output, dim=1)
@@ -95,7 +99,7 @@ class SupervisedNetwork(TrainableNetwork):
 
 
 class MeanAndMaximum(nn.Module):
-    """Mean and maximum over time, next to each other: (n, channels, frames) -> (n, 2 · channels)."""
+    """Concatenated mean and maximum over time, [n, channels, frames] -> [n, 2 · channels]."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         return torch.cat([inputs.mean(dim=2), inputs.amax(dim=2)], dim=1)

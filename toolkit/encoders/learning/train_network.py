@@ -1,7 +1,7 @@
-"""Training of an encoder's network, epoch by epoch, with the same result after a kill.
+"""Training loop for encoder networks, epoch by epoch, with identical results after a kill.
 
-Every epoch draws its order and noise from its own seed and ends with a checkpoint: safetensors with a JSON header,
-written atomically. A run that was killed and started again ends with the same numbers as an uninterrupted one.
+Every epoch draws its order and noise from its own seed and ends with a checkpoint, a safetensors file with a JSON
+header that is written atomically. A resumed run therefore returns the same numbers as an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -35,13 +35,16 @@ Epoch = dict[str, float]
 
 
 class TrainableNetwork(nn.Module, ABC):
-    """A network that `train` trains. latent: number of normal values that the losses of one input need as noise."""
+    """Network that `train` can train.
+
+    - latent: number of normal values that the losses require as noise for each input.
+    """
 
     latent: int
 
     @abstractmethod
     def losses(self, inputs: Any, noise: Tensor, *, beta: float) -> dict[str, Tensor]:
-        """Means over the n inputs of a batch; `loss` is minimised. noise: standard normal [n, latent]."""
+        """Return means over the n inputs of a batch. `loss` is minimised. The noise is standard normal [n, latent]."""
 
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -49,16 +52,16 @@ Module = TypeVar("Module", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a network is trained.
+    """Training schedule of a network.
 
-    - epochs, batch, lr: number of epochs, inputs of one step, learning rate at the start.
-    - beta: passed on to `losses`.
-    - seed: of the order of the inputs and of the noise.
-    - identity: hash of data and parameters. A checkpoint of another schedule is ignored.
+    - epochs, batch, lr: number of epochs, batch size and initial learning rate.
+    - beta: passed to `losses`.
+    - seed: seed for the order of the inputs and the noise.
+    - identity: hash of data and parameters. A checkpoint with another schedule is ignored.
     - bf16: whether to use autocast.
-    - threads: number of CPU threads while training; default: all. A small network is faster with one.
-    - optimizer: `adam`, whose rate falls to zero along half a cosine, or `nesterov`, stochastic descent with momentum
-      .9, whose rate at step s is lr / (1 + decay · s).
+    - threads: number of CPU threads in training. The default is all threads. Small networks are faster with one thread.
+    - optimizer: `adam`, with a learning rate that decays to zero along half a cosine, or `nesterov`, stochastic
+      gradient descent with momentum .9 and the learning rate lr / (1 + decay · s) at step s.
     """
 
     epochs: int
@@ -88,8 +91,8 @@ def train(
 
     - load: `load(rows int64 [b])` returns the batch of these inputs on the CPU.
     - n: number of inputs.
-    - workdir: folder of the checkpoint; default: none is kept.
-    - what: name of the training in messages and in the progress.
+    - workdir: folder of the checkpoint. By default no checkpoint is kept.
+    - what: name of the training in messages and progress.
 
     Returns one row per epoch. Raises `SegueError` if the loss is not finite.
     """
@@ -112,7 +115,7 @@ def train(
 
 @dataclass(frozen=True)
 class _Run:
-    """One training."""
+    """State of one training run."""
 
     model: TrainableNetwork
     optimizer: torch.optim.Optimizer
@@ -140,7 +143,9 @@ class _Run:
                 progress(epoch * steps + step + 1, schedule.epochs * steps, what)
         means = {name: float(value) / n for name, value in sums.items()}
         if not math.isfinite(means["loss"]):
-            raise SegueError(f"{what}: the loss is {means['loss']} in epoch {epoch + 1}: lower lr={schedule.lr}")
+            raise SegueError(
+                f"{what}: the loss is {means['loss']} in epoch {epoch + 1} but must be finite: reduce lr={schedule.lr}"
+            )
         return {"epoch": epoch + 1, "seconds": time.perf_counter() - began, **means}
 
     def _step(self, batch: Batch, noise: Tensor) -> dict[str, Tensor]:
@@ -161,9 +166,9 @@ class _Run:
         write_tensors(path, tensors, {"schedule": asdict(self.schedule), "curve": curve})
 
     def resume(self, path: Path) -> list[Epoch]:
-        """Load the checkpoint of this very schedule.
+        """Load the checkpoint with the same schedule.
 
-        Returns its curve, or an empty one if there is no such checkpoint.
+        Returns its curve, or an empty curve if there is no such checkpoint.
         """
         if not path.is_file():
             return []
@@ -187,23 +192,23 @@ class _Run:
 
 
 def weights(model: nn.Module) -> Tensors:
-    """The weights of a module as arrays, their names under `model.`."""
+    """Return the weights of a module as arrays with the name prefix `model.`."""
     return {f"model.{name}": value.cpu().numpy() for name, value in model.state_dict().items()}
 
 
 def load_weights(model: Module, tensors: Tensors) -> Module:
-    """Copy the arrays of `weights` into a module; others are ignored. Raises `DataError` if names or shapes differ."""
+    """Copy arrays into a module and ignore other arrays. Raises `DataError` if names or shapes differ."""
     own = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
     try:
         model.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in own.items()})
     except RuntimeError as error:
-        raise DataError(f"saved weights do not fit their parameters: {error}") from None
+        raise DataError(f"saved weights do not match the parameters ({error}): fit the encoder again") from None
     return model
 
 
 @contextmanager
 def _fixed_kernels(threads: int | None) -> Iterator[None]:
-    """Use deterministic kernels and a fixed number of threads; restore the previous settings at the end."""
+    """Use deterministic kernels and a fixed number of threads, and restore the previous settings at the end."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:

@@ -1,10 +1,10 @@
-"""Weighted prediction error: predicted factors are judged by the plays themselves, with the factors of the users fixed.
+"""Weighted prediction error, which compares predicted track factors with interactions for fixed user factors.
 
 Source: van den Oord, Dieleman and Schrauwen, "Deep content-based music recommendation", 2013, equation 6: Σ_ui c_ui
-(p_ui − x_u·ŷ_i)², the objective of weighted matrix factorisation (Hu, Koren and Volinsky 2008) with predictions ŷ
-instead of the factors of the items. It is summed over all users without a step for each: c is 1 and p is 0 except where
-there are plays. Therefore Σ_u (x_u·ŷ_i)² = ŷ_iᵀ (XᵀX) ŷ_i holds for all users, and only the plays of a batch's tracks
-need a correction.
+(p_ui − x_u·ŷ_i)². This is the objective of weighted matrix factorisation (Hu, Koren and Volinsky 2008) with predictions
+ŷ instead of track factors. The sum over all users requires no loop over users, because c is 1 and p is 0 except where
+there are interactions. Therefore Σ_u (x_u·ŷ_i)² = ŷ_iᵀ (XᵀX) ŷ_i holds for all users, and only the interactions of the
+tracks in a batch need a correction.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Feedback:
-    """The plays from which factors were computed.
+    """Interactions from which factors were computed.
 
-    - users: X, factors of the users, float32 [U, f].
-    - confidence: c of the plays of each track, sparse float32 [n, U].
+    - users: user factors X, float32 [U, f].
+    - confidence: confidence c of the interactions of each track, sparse float32 [n, U].
     """
 
     users: np.ndarray
     confidence: sp.csr_matrix
 
     def take(self, rows: np.ndarray) -> Feedback:
-        """The feedback of the tracks at `rows`, in that order."""
+        """Return the feedback of the tracks at `rows`, in that order."""
         return Feedback(self.users, self.confidence[rows])
 
     def batch(self, rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-        """Plays of the tracks at `rows` int [b]: index in the batch and user, int64, and confidence, float32."""
+        """Return the interactions of the tracks at `rows`, int [b], as batch index, user and confidence."""
         import torch
 
         part = self.confidence[rows]
@@ -47,11 +47,11 @@ class Feedback:
         )
 
     def unit(self) -> float:
-        """Mean error of a prediction of zero, the unit of the loss."""
+        """Return the mean error of a zero prediction, the unit of the loss."""
         return max(float(self.confidence.sum()) / max(self.confidence.shape[0], 1), 1e-12)
 
     def identity(self) -> bytes:
-        """Bytes that differ from those of any other feedback."""
+        """Return bytes that differ from the bytes of any other feedback."""
         c = self.confidence
         return b"".join(np.ascontiguousarray(part).tobytes() for part in (self.users, c.indptr, c.indices, c.data))
 
@@ -59,10 +59,10 @@ class Feedback:
 def weighted_error(
     predicted: Tensor, users: Tensor, gram: Tensor, owners: Tensor, who: Tensor, confidence: Tensor
 ) -> Tensor:
-    """Mean over predictions [b, f] of Σ_u c (p − x_u·ŷ)², a scalar.
+    """Return the mean over predictions [b, f] of Σ_u c (p − x_u·ŷ)², a scalar.
 
     - users, gram: X [U, f] and XᵀX [f, f].
-    - owners, who, confidence: [plays] each, as `Feedback.batch` returns them.
+    - owners, who, confidence: arrays with one entry per interaction, from `Feedback.batch`.
     """
     scores = (predicted[owners] * users[who]).sum(dim=1)
     played = (confidence * (1 - scores).square() - scores.square()).sum()

@@ -1,4 +1,4 @@
-"""`char-ngrams`: weighted counts of a text's character n-grams, for short texts such as playlist titles.
+"""`char-ngrams`: weighted counts of character n-grams, for short texts such as playlist titles.
 
 Texts with misspellings, endings and emoji still share n-grams ("chill", "chillin'", "chilll"). Source: Cavnar and
 Trenkle 1994, "N-gram-based text categorization"; the weights and the reduction are those of `tfidf`. No pretrained
@@ -16,9 +16,11 @@ from toolkit.encoders.text.tfidf import TfidfEncoder, TfidfParams
 
 
 class CharNgramsParams(TfidfParams):
-    """shortest, longest: characters of an n-gram.
+    """Parameters of `char-ngrams`.
 
-    N-grams are taken from each word, with a space before and after it.
+    - shortest, longest: number of characters in an n-gram.
+
+    N-grams are taken from each word with a space before and after the word.
     """
 
     max_features: int = Field(50_000, ge=1)
@@ -29,16 +31,18 @@ class CharNgramsParams(TfidfParams):
     def _consistent(self) -> Self:
         for name in ("separator", "token_pattern"):
             if getattr(self, name) != TfidfParams.model_fields[name].default:
-                raise ValueError(f"{name} is for the words of tfidf: take it out")
+                raise ValueError(f"{name}={getattr(self, name)!r} can be set only for tfidf: remove {name}")
         if self.shortest > self.longest:
-            raise ValueError(f"shortest={self.shortest} must be <= longest={self.longest}")
+            raise ValueError(
+                f"shortest={self.shortest} must be <= longest={self.longest}: reduce shortest or raise longest"
+            )
         return self
 
 
 class CharNgramsEncoder(TfidfEncoder):
-    """Encodes short texts, such as playlist titles, by the TF-IDF weights of their character n-grams.
+    """Text encoder with TF-IDF weights of character n-grams, for short texts such as playlist titles.
 
-    Takes n texts and returns float32 [n, d]; `terms` returns the weights of the n-grams before the reduction.
+    Takes n texts and returns float32 [n, d]. `terms` returns the weights of the n-grams before the reduction.
     """
 
     name: ClassVar[str] = "char-ngrams"

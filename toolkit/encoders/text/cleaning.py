@@ -1,8 +1,8 @@
-"""Cleaning of texts before they are encoded: a chain of steps, each of which can be switched on or off.
+"""Text cleaning before encoding, a chain of steps that can be switched on or off.
 
-artefacts -> dropped_g -> misspellings -> stop_words -> low_idf. The first three keep sentences whole. The last two
-remove words, and are for encoders that count or average words. Only `low_idf` learns, from the texts that an encoder is
-fitted on. `segue encoders preview` shows what each step does to texts of a catalogue.
+The order is artefacts -> dropped_g -> misspellings -> stop_words -> low_idf. The first three steps keep sentences
+whole. The last two remove words and are meant for encoders that count or average words. Only `low_idf` is fitted, on
+the training texts of an encoder. `segue encoders preview` shows the effect of each step on texts of a catalogue.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ _ELISION = re.compile(r"(?<!\w)['’‘]?[^\W_]+(?:['’][^\W_]+)*")
 
 
 class SentenceCleaning(Parameters):
-    """Steps that keep sentences whole. `clean: true` and `clean: false` in a recipe switch every step.
+    """Cleaning steps that keep sentences whole. `clean: true` and `clean: false` in a recipe switch every step.
 
     - artefacts: remove headers, section tags, counters and links of lyric sites.
-    - dropped_g: singin' -> singing.
-    - misspellings: write common spoken and wrong spellings in full.
+    - dropped_g: restore a dropped final g, singin' -> singing.
+    - misspellings: expand common spoken and wrong spellings.
     """
 
     artefacts: bool = False
@@ -73,10 +73,10 @@ class SentenceCleaning(Parameters):
 
 
 class Cleaning(SentenceCleaning):
-    """Steps that remove words, too.
+    """Cleaning steps that may also remove words.
 
-    - stop_words: true for English, or a list of words.
-    - low_idf: words whose ln((1 + n) / (1 + df)) + 1, over the n texts fitted on, is below it are removed.
+    - stop_words: true for English stop words, or a list of words.
+    - low_idf: lower limit for ln((1 + n) / (1 + df)) + 1 over the n training texts. Words below the limit are removed.
     """
 
     stop_words: bool | list[str] = False
@@ -84,7 +84,7 @@ class Cleaning(SentenceCleaning):
 
 
 class LyricsCleaning(Cleaning):
-    """All steps, for lyrics whose word vectors are averaged."""
+    """All cleaning steps, for lyrics whose word vectors are averaged."""
 
     artefacts: bool = True
     dropped_g: bool = True
@@ -94,14 +94,17 @@ class LyricsCleaning(Cleaning):
 
 
 class Cleaner:
-    """The steps of some settings. common: words that `fit` found too common, in lower case, sorted."""
+    """Chain of cleaning steps with given settings.
+
+    - common: words that `fit` classified as too common, in lower case, sorted.
+    """
 
     def __init__(self, settings: SentenceCleaning, common: Iterable[str] = ()) -> None:
         self.settings = settings
         self._set(common)
 
     def fit(self, texts: Iterable[str]) -> Self:
-        """Learn which words of `texts` are too common; returns at once if no step learns."""
+        """Learn which words in `texts` are too common. Returns at once if no step is fitted."""
         if isinstance(self.settings, Cleaning) and self.settings.low_idf is not None:
             self._set(())
             self._set(common_words((self(text) for text in texts), self.settings.low_idf))
@@ -117,7 +120,7 @@ class Cleaner:
         return text
 
     def trace(self, text: str) -> list[tuple[str, str]]:
-        """The name of each step and the text after it."""
+        """Return the name of each step and the text after the step."""
         return [(name, text := step(text)) for name, step in self.steps]
 
     def _steps(self) -> list[Step]:
@@ -138,14 +141,14 @@ class Cleaner:
 
 
 def without_artefacts(text: str) -> str:
-    """A lyric without what its site added."""
+    """Return lyrics without additions of the lyric site."""
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return tidied(text)
 
 
 def with_final_g(text: str) -> str:
-    """singin' -> singing, GOIN' -> GOING; names and words such as cabin are kept."""
+    """Restore dropped final g's, singin' -> singing and GOIN' -> GOING. Words such as cabin are kept."""
 
     def whole(match: re.Match[str]) -> str:
         word = match[1]
@@ -157,7 +160,7 @@ def with_final_g(text: str) -> str:
 
 
 def spelled_out(text: str) -> str:
-    """gonna -> going to, luv -> love, 'cause -> because; capitals are kept."""
+    """Expand spoken spellings, gonna -> going to, luv -> love, 'cause -> because. Capitals are kept."""
 
     def correct(match: re.Match[str]) -> str:
         word, letters = match[0], match[0].strip("'’‘")
@@ -172,14 +175,14 @@ def spelled_out(text: str) -> str:
 
 
 def without_words(text: str, *, words: frozenset[str]) -> str:
-    """The text without the words in `words`, in upper or lower case."""
+    """Remove `words` from a text, ignoring case."""
     if not words:
         return text
     return tidied(_WORD.sub(lambda match: "" if match[0].lower().replace("’", "'") in words else match[0], text))
 
 
 def common_words(texts: Iterable[str], limit: float) -> list[str]:
-    """Words whose ln((1 + n) / (1 + df)) + 1 over n texts is below `limit`; in lower case, sorted."""
+    """Return words with ln((1 + n) / (1 + df)) + 1 below `limit` over n texts, in lower case, sorted."""
     frequency, n = Counter[str](), 0
     for text in texts:
         n += 1
@@ -192,6 +195,6 @@ def lowered(words: Iterable[str]) -> frozenset[str]:
 
 
 def tidied(text: str) -> str:
-    """The text without double spaces, spaces at the ends of lines, and more than one empty line in a row."""
+    """Remove double spaces, spaces at line ends, and consecutive empty lines from a text."""
     text = re.sub(r"[ \t]+", " ", text)
     return re.sub(r"\n{3,}", "\n\n", re.sub(r" ?\n ?", "\n", text)).strip()

@@ -1,4 +1,4 @@
-"""Words for cleaning: English stop words, spoken spellings, and words whose -in is not a shortened -ing."""
+"""Word lists for cleaning, with English stop words, spoken spellings, and words that end in -in."""
 
 from __future__ import annotations
 

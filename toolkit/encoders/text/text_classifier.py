@@ -1,7 +1,7 @@
-"""`text-classifier`: texts through a text model fine-tuned on the labels of their tracks, such as genre or tags.
+"""`text-classifier`: text model fine-tuned to predict track labels, such as genre or tags.
 
-Source: multimodal BERT4Rec report (USC), which names supervised encoders as future work. The backbone is that of
-`sentence-bert`, with the mean over the tokens, fine-tuned on labels of the training split. The vector is the layer
+Source: multimodal BERT4Rec report (USC), which names supervised encoders as future work. The backbone is the model of
+`sentence-bert` with the mean over the tokens, fine-tuned on labels of the training split. The vector is the layer
 before the labels.
 """
 
@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 
 class TextClassifierParams(ClassifierParams):
-    """model: folder, installed model package, or name on the hub. max_length: tokens of a text that are read."""
+    """Parameters of `text-classifier`.
+
+    - model: folder, installed model package, or hub name.
+    - max_length: maximum number of tokens per text.
+    """
 
     model: str = "all-MiniLM-L6-v2"
     max_length: int = Field(128, ge=2)
@@ -34,9 +38,9 @@ class TextClassifierParams(ClassifierParams):
 
 
 class TextClassifierEncoder(ClassifierEncoder[str]):
-    """Encodes texts with a text model fine-tuned to predict labels, such as genre or tags.
+    """Text encoder with a text model fine-tuned to predict labels, such as genre or tags.
 
-    Takes n texts and returns float32 [n, dim], values from -1 to 1.
+    Takes n texts and returns float32 [n, dim] with values from -1 to 1.
     """
 
     name: ClassVar[str] = "text-classifier"
@@ -62,7 +66,7 @@ class TextClassifierEncoder(ClassifierEncoder[str]):
             tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
         if tokenizer.pad_token_id is None:
             raise InputError(
-                f"model={self.params.model!r} has no padding token: use a model that encodes texts, such as "
+                f"model={self.params.model!r} must have a padding token: set model to a text encoder, such as "
                 "all-MiniLM-L6-v2"
             )
         return tokenizer

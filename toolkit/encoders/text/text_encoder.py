@@ -1,4 +1,4 @@
-"""Base class of the encoders of texts: cleaning, and a preview of what it does."""
+"""Base class for text encoders with cleaning and a preview of the cleaned texts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ def _compiles(pattern: str) -> str:
     try:
         re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"token_pattern is not a regular expression: {error}") from None
+        raise ValueError(
+            f"token_pattern={pattern!r} must be a regular expression ({error}): correct the pattern"
+        ) from None
     return pattern
 
 
@@ -24,13 +26,16 @@ TokenPattern = Annotated[str, AfterValidator(_compiles)]
 
 
 class TextParams(EncoderParams):
-    """clean: steps of `toolkit.encoders.text.cleaning` for the texts; default: none."""
+    """Parameters of a text encoder.
+
+    - clean: steps of `toolkit.encoders.text.cleaning`. By default texts are not cleaned.
+    """
 
     clean: SentenceCleaning = SentenceCleaning()
 
 
 class TextEncoder(Encoder):
-    """An encoder of texts with a `cleaner`, which is fitted and saved with the encoder if its steps learn."""
+    """Base class for text encoders with a `cleaner`, which is fitted and saved with the encoder."""
 
     kind: ClassVar[Kind] = "text"
     Params: ClassVar[type[EncoderParams]] = TextParams
@@ -41,5 +46,5 @@ class TextEncoder(Encoder):
         self.cleaner = Cleaner(self.params.clean)
 
     def preview(self, text: str) -> list[tuple[str, str]]:
-        """The name of each step and the text after it, for `segue encoders preview`."""
+        """Return the name of each step and the text after the step, for `segue encoders preview`."""
         return self.cleaner.trace(text)

@@ -1,4 +1,4 @@
-"""Base class of the supervised networks over texts."""
+"""Base class for supervised networks over texts."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ LoadTexts = Callable[[np.ndarray], "Tensor"]
 
 
 class TextNetworkParams(PredictingParams):
-    """Parameters of a network over texts; see `PredictingParams`."""
+    """Parameters of a network over texts, in addition to `PredictingParams`."""
 
     dropout: float = Field(0.5, ge=0, lt=1)
     loss: Literal["cosine", "squared", "logistic"] = "cosine"
 
 
 class TextNetworkEncoder(PredictingEncoder):
-    """A network that learns to predict the targets of a text, factors or labels."""
+    """Base class for text encoders that learn to predict factors or labels."""
 
     kind: ClassVar[Kind] = "text"
     params: TextNetworkParams
@@ -46,7 +46,7 @@ class TextNetworkEncoder(PredictingEncoder):
     @property
     @abstractmethod
     def words(self) -> TextEncoder:
-        """The encoder that splits texts into words, or weights their terms."""
+        """Return the encoder that splits texts into words, or computes term weights."""
 
     def check_files(self) -> None:
         self.words.check_files()
@@ -61,12 +61,12 @@ class TextNetworkEncoder(PredictingEncoder):
         return self.words.summary()
 
     def preview(self, text: str) -> list[tuple[str, str]]:
-        """The name of each step and the text after it, for `segue encoders preview`."""
+        """Return the name of each step and the text after the step, for `segue encoders preview`."""
         return self.words.preview(text)
 
     @abstractmethod
     def _learn_words(self, texts: Texts, workdir: Path | None, progress: Progress | None) -> None:
-        """Learn, from distinct texts, how a text becomes numbers."""
+        """Learn the mapping from texts to numbers on distinct texts."""
 
     @abstractmethod
     def _prepare(self, texts: Texts, progress: Progress | None = None) -> LoadTexts:
@@ -80,10 +80,9 @@ class TextNetworkEncoder(PredictingEncoder):
         workdir: Path | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn from n >= 1 texts and float32 [n, t] targets; resumes from `workdir` after a kill.
+        """Fit the network to n >= 1 texts and targets float32 [n, t]. A killed fit resumes from `workdir`.
 
-        A text of several tracks counts once when the words are learned, and once for each track when the network is
-        trained.
+        A text of several tracks counts once when the words are learned, and once per track when the network is trained.
         """
         import torch
 
@@ -100,7 +99,7 @@ class TextNetworkEncoder(PredictingEncoder):
         return self
 
     def transform(self, inputs: Texts, *, progress: Progress | None = None) -> np.ndarray:
-        """n texts -> float32 [n, d]."""
+        """Return float32 [n, d] for n texts."""
         self._fitted()
         return self._in_batches(inputs, BLOCK, self._rows, progress)
 
@@ -111,7 +110,10 @@ class TextNetworkEncoder(PredictingEncoder):
 
 
 def padded(texts: Sequence[Sequence[int]], fill: int, *, least: int = 1) -> Tensor:
-    """Texts of word numbers as int64 [b, longest], each followed by `fill`. least: shortest length of a row."""
+    """Return word numbers of texts as int64 [b, longest], padded with `fill`.
+
+    - least: minimum length of a row.
+    """
     import torch
 
     out = np.full((len(texts), max(least, *map(len, texts))), fill, np.int64)

@@ -1,9 +1,9 @@
-"""`tfidf`: weighted counts of a text's words or tags, reduced to a dense vector.
+"""`tfidf`: weighted counts of words or tags in a text, reduced to a dense vector.
 
-Source: Spärck Jones 1972 for idf; Deerwester et al., "Indexing by latent semantic analysis", 1990, for the reduction;
+Source: Spärck Jones 1972 for IDF; Deerwester et al., "Indexing by latent semantic analysis", 1990, for the reduction;
 scikit-learn's `TfidfTransformer` for the exact weights (idf = ln((1 + n) / (1 + df)) + 1). Oramas et al., "A Deep
-Multimodal Approach for Cold-start Music Recommendation", DLRS 2017, keeps 10,000 terms of artist biographies unreduced:
-`dim: 0`, 40 kB a track. No pretrained weights.
+Multimodal Approach for Cold-start Music Recommendation", DLRS 2017, use 10,000 terms of artist biographies without
+reduction (`dim: 0`, 40 kB per track). No pretrained weights.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ DENSE = 2**24
 
 
 class TermParams(TextParams):
-    """Which terms are counted, and how they are weighted.
+    """Selection and weighting of terms.
 
-    - max_features: number of the most frequent terms that are kept.
-    - min_df: least number of texts that a term must be in.
-    - separator: what a list of tags is split at (`", "`); default: terms are what `token_pattern` matches.
-    - idf, l2: whether counts are weighted by idf, and whether rows have length 1.
+    - max_features: number of terms that are kept, the most frequent first.
+    - min_df: minimum number of texts that contain a term.
+    - separator: separator of a tag list (`", "`). By default, terms are the matches of `token_pattern`.
+    - idf, l2: whether counts are weighted by IDF, and whether rows have unit norm.
     """
 
     max_features: int = Field(10_000, ge=1)
@@ -52,18 +52,18 @@ class TermParams(TextParams):
 
 
 class TfidfParams(TermParams):
-    """dim: size after the reduction, at most the number of texts; 0 for no reduction.
+    """Parameters of `tfidf`.
 
-    The others decide which terms are weighted.
+    - dim: dimension after the reduction, at most the number of texts. With 0, the terms are not reduced.
     """
 
     dim: int = Field(128, ge=0)
 
 
 class TfidfEncoder(TextEncoder):
-    """Encodes texts by the TF-IDF weights of their words or tags.
+    """Text encoder with TF-IDF weights of words or tags.
 
-    Takes n texts and returns float32 [n, d]; d is `dim`, or less if there are fewer terms or texts.
+    Takes n texts and returns float32 [n, d], where d is `dim`, or less if there are fewer terms or texts.
     """
 
     name: ClassVar[str] = "tfidf"
@@ -90,7 +90,7 @@ class TfidfEncoder(TextEncoder):
         workdir: Path | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn vocabulary, weights and axes from n >= 1 texts. Raises `InputError` if none contains a term."""
+        """Learn vocabulary, weights and axes from n >= 1 texts. Raises `InputError` if no text contains a term."""
         from sklearn.feature_extraction.text import CountVectorizer
 
         self.cleaner.fit(inputs)
@@ -100,7 +100,8 @@ class TfidfEncoder(TextEncoder):
             counts = counter.fit_transform(inputs)
         except ValueError as error:
             raise InputError(
-                f"{self.name}: none of {len(inputs)} texts gives a token ({error}): clean less, or name another field"
+                f"{self.name}: at least 1 of {len(inputs)} texts must contain a token ({error}): remove cleaning steps "
+                "or set another field"
             ) from None
         self.vocabulary = counter.get_feature_names_out().tolist()
         frequency = np.bincount(counts.indices, minlength=counts.shape[1])
@@ -109,12 +110,12 @@ class TfidfEncoder(TextEncoder):
         return self
 
     def transform(self, inputs: Texts, *, progress: Progress | None = None) -> np.ndarray:
-        """n texts -> float32 [n, d]; a text without a known term has a row of zeros."""
+        """Return float32 [n, d] for n texts. A text without a known term has a row of zeros."""
         size = max(1, min(BLOCK, DENSE // max(1, self.dim)))
         return self._in_batches(inputs, size, lambda part: self._dense(self.terms(part, progress=progress)), progress)
 
     def terms(self, inputs: Texts, *, progress: Progress | None = None) -> sp.csr_matrix:
-        """Weights of the terms of n texts, before the reduction: float64 [n, vocabulary], rows of length 1 if `l2`."""
+        """Return the term weights of n texts before the reduction, float64 [n, vocabulary], with unit norm if `l2`."""
         from sklearn.feature_extraction.text import CountVectorizer
 
         counter = CountVectorizer(analyzer=self._tokens, vocabulary=self._vocabulary())
@@ -144,7 +145,7 @@ class TfidfEncoder(TextEncoder):
         return [tag for part in text.split(self.params.separator) if (tag := part.strip())]
 
     def _weighted(self, counts: sp.csr_matrix) -> sp.csr_matrix:
-        """Counts times idf, rows of length 1 if `l2`: float64 [n, vocabulary]."""
+        """Return counts times IDF with rows of unit norm if `l2`, float64 [n, vocabulary]."""
         matrix = counts.astype(np.float64)
         matrix.data *= self.weights[matrix.indices]
         if self.params.l2:
@@ -153,13 +154,13 @@ class TfidfEncoder(TextEncoder):
         return matrix
 
     def _dense(self, weighted: sp.csr_matrix) -> np.ndarray:
-        """The reduced rows, of length 1 if `l2`: float64 [n, d]."""
+        """Return the reduced rows with unit norm if `l2`, float64 [n, d]."""
         rows: np.ndarray = weighted.toarray() if self.components is None else weighted @ self.components.T
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         return rows / np.where(norms > 1e-12, norms, 1.0) if self.params.l2 else rows
 
     def _axes(self, matrix: sp.csr_matrix) -> np.ndarray | None:
-        """The first singular axes: float64 [d, vocabulary]; None without a reduction."""
+        """Return the first singular axes, float64 [d, vocabulary], or None without a reduction."""
         from sklearn.decomposition import TruncatedSVD
 
         rank = min(self.params.dim, matrix.shape[0], matrix.shape[1])

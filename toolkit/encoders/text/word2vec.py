@@ -1,8 +1,9 @@
-"""`word2vec`: vectors trained on the texts of the corpus itself, averaged over each text's words.
+"""`word2vec`: word vectors trained on the texts of the corpus, averaged over the words of each text.
 
-Source: Mikolov et al., "Efficient Estimation of Word Representations in Vector Space", 2013, by gensim. 300 numbers as
-in the published rows; window, negatives and epochs are the defaults of gensim. No pretrained weights. One worker and a
-hash of our own make it the same on every run; the start depends on `seed`.
+Source: Mikolov et al., "Efficient Estimation of Word Representations in Vector Space", 2013, implemented by gensim.
+Vectors have 300 numbers as in the published rows. Window, negatives and epochs are the defaults of gensim. No
+pretrained weights. Results are reproducible because training uses one worker and a fixed hash. The initial weights
+depend on `seed`.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from toolkit.packages import GENSIM, Package
 class Word2vecParams(WordMeanParams):
     """Parameters of word2vec.
 
-    - dim: size of the vectors.
-    - skip_gram: a word predicts its neighbours; false: they predict it.
+    - dim: vector dimension.
+    - skip_gram: whether a word predicts its neighbours (skip-gram) or the neighbours predict the word (CBOW).
     - window: number of neighbours on each side.
-    - min_count: less frequent words have no vector.
-    - negative: number of wrong words drawn for each right one.
-    - epochs: number of times that the texts are read.
+    - min_count: minimum frequency of a word with a vector.
+    - negative: number of negative samples per positive sample.
+    - epochs: number of passes over the texts.
     """
 
     dim: int = Field(300, ge=1)
@@ -44,9 +45,9 @@ class Word2vecParams(WordMeanParams):
 
 
 class Word2vecEncoder(WordMeanEncoder):
-    """Encodes texts as the mean of word vectors that are trained on the texts themselves.
+    """Text encoder with the mean of word vectors that are trained on the texts passed to `fit`.
 
-    Takes n texts and returns float32 [n, dim]. The word vectors are learned from the texts passed to `fit`.
+    Takes n texts and returns float32 [n, dim].
     """
 
     name: ClassVar[str] = "word2vec"
@@ -69,7 +70,7 @@ class Word2vecEncoder(WordMeanEncoder):
         workdir: Path | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Train on n texts. Raises `InputError` if no word occurs `min_count` times."""
+        """Train word vectors on n texts. Raises `InputError` if no word occurs `min_count` times."""
         word2vec = require("gensim.models.word2vec", install=GENSIM.install)
         self.cleaner.fit(inputs)
         params, corpus = self.params, _Corpus(self.words(text) for text in inputs)
@@ -77,8 +78,8 @@ class Word2vecEncoder(WordMeanEncoder):
         known = {word for word, count in frequency.items() if count >= params.min_count}
         if not known:
             raise InputError(
-                f"{self.name}: none of {len(frequency):,} words occurs min_count={params.min_count} times: lower it, "
-                "or clean less"
+                f"{self.name}: at least 1 of {len(frequency):,} words must occur min_count={params.min_count} times: "
+                "reduce min_count or remove cleaning steps"
             )
         model = word2vec.Word2Vec(
             vector_size=params.dim,
@@ -115,9 +116,9 @@ class Word2vecEncoder(WordMeanEncoder):
 
 
 class _Corpus:
-    """Texts as word numbers, 4 bytes a word, which gensim reads once an epoch.
+    """Texts as word numbers with 4 bytes per word, which gensim reads once per epoch.
 
-    on_read: called with the number of texts that are read.
+    - on_read: callback with the number of texts that were read.
     """
 
     def __init__(self, texts: Iterable[list[str]]) -> None:
@@ -131,7 +132,7 @@ class _Corpus:
         self.done = 0
 
     def frequency(self) -> Counter[str]:
-        """How often each word occurs."""
+        """Return the frequency of each word."""
         counts = np.bincount(np.frombuffer(self.flat, np.int32), minlength=len(self.words))
         return Counter(dict(zip(self.words, counts.tolist(), strict=True)))
 

@@ -1,4 +1,4 @@
-"""Base class of the encoders that average word vectors: cleaning, words, the mean, and the number of unknown words."""
+"""Base class for encoders that average word vectors and count unknown words."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ MANY_UNKNOWN = 0.5
 class WordMeanParams(TextParams):
     """Parameters of encoders that average word vectors.
 
-    - clean: steps of `toolkit.encoders.text.cleaning`; default: all.
-    - lowercase: whether words are looked up in lower case.
-    - token_pattern: regular expression of a word; default: two or more letters or digits.
+    - clean: steps of `toolkit.encoders.text.cleaning`. By default all steps run.
+    - lowercase: whether words are converted to lower case.
+    - token_pattern: regular expression of a word. By default a word has two or more letters or digits.
     """
 
     clean: LyricsCleaning = LyricsCleaning()
@@ -37,7 +37,7 @@ class WordMeanParams(TextParams):
 
 
 class WordMeanEncoder(TextEncoder):
-    """Encodes texts as the mean of the vectors of their known words, float32 [n, d].
+    """Base class for text encoders with the mean of the vectors of known words, float32 [n, d].
 
     A text without a known word has a row of zeros, and its track is absent.
     """
@@ -53,23 +53,23 @@ class WordMeanEncoder(TextEncoder):
 
     @abstractmethod
     def vectors(self, words: Collection[str]) -> Mapping[str, np.ndarray]:
-        """Vectors float32 [d] of those of `words` that are known."""
+        """Return vectors, float32 [d], for the known words in `words`."""
 
     def words(self, text: str) -> list[str]:
-        """The words of a text after cleaning, with repeats and in order."""
+        """Return the words of a text after cleaning, in order and with repeats."""
         text = self.cleaner(text)
         return re.findall(self.params.token_pattern, text.lower() if self.params.lowercase else text)
 
     def summary(self) -> dict[str, float]:
-        """Shares of words without a vector in the texts of `fit`.
+        """Return the shares of words without a vector in the texts of `fit`.
 
-        - out_of_vocabulary: of the running words.
-        - out_of_vocabulary_words: of the different words.
+        - out_of_vocabulary: share of all word occurrences.
+        - out_of_vocabulary_words: share of distinct words.
         """
         return dict(self.unknown or {})
 
     def transform(self, inputs: Texts, *, progress: Progress | None = None) -> np.ndarray:
-        """n texts -> float32 [n, d]."""
+        """Return float32 [n, d] for n texts."""
         if self.unknown is None:
             raise not_fitted(self.name)
         return self._in_batches(inputs, BLOCK, self._means, progress)
@@ -83,7 +83,7 @@ class WordMeanEncoder(TextEncoder):
         return out
 
     def _count_unknown(self, frequency: Counter[str], known: Collection[str]) -> None:
-        """Store the shares of unknown words, and warn if the first is large."""
+        """Store the shares of unknown words, and warn if the share of word occurrences is large."""
         total = sum(frequency.values())
         unknown = 1 - sum(frequency[word] for word in known) / max(total, 1)
         self.unknown = {
@@ -92,7 +92,7 @@ class WordMeanEncoder(TextEncoder):
         }
         if total and self.unknown["out_of_vocabulary"] > MANY_UNKNOWN:
             share = f"{100 * self.unknown['out_of_vocabulary']:.0f} %"
-            cure = f"is the language, or lowercase={self.params.lowercase}, another?"
+            cure = f"check the language of the texts, or change lowercase={self.params.lowercase}"
             warnings.warn(
                 f"{self.name}: {share} of {total:,} words have no vector: {cure}", RuntimeWarning, stacklevel=3
             )

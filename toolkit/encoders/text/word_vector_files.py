@@ -1,10 +1,10 @@
-"""Files of pretrained word vectors, from which only the vectors of the needed words are read.
+"""Reader for files of pretrained word vectors that loads only the vectors of required words.
 
-The format is recognised by the content: GloVe text (a word and d numbers a line), word2vec text (the same after a line
-`n d`), word2vec binary (that line, then each word, a space and d little-endian float32), each also as `.gz`. One pass
-over the file builds an index of where each word begins, 16 bytes a word. It is kept in the cache folder with a digest
-of the content, so a file of 6 GB is read once. A `.gz` is unpacked there, because a compressed file has no random
-access.
+The format is detected from the content. Supported formats are GloVe text (a word and d numbers per line), word2vec text
+(the same after a line `n d`) and word2vec binary (that line, then each word, a space and d little-endian float32), each
+also as `.gz`. A single pass over the file builds an index with the position of each word, 16 bytes per word. The index
+is stored in the cache folder with a digest of the content, so a file of 6 GB is read only once. A `.gz` file is
+unpacked into the cache folder because a compressed file has no random access.
 """
 
 from __future__ import annotations
@@ -36,18 +36,20 @@ LONGEST = 4096
 
 
 def checked(path: Path) -> Path:
-    """Return the path. Raises `InputError` if there is no file."""
+    """Return the path. Raises `InputError` if the file does not exist."""
     if not path.is_file():
         raise InputError(
-            f"path={str(path)!r} is not a file: give a file of word vectors, GloVe or word2vec, text or binary, .gz too"
+            f"path={str(path)!r} must be a file: pass a GloVe or word2vec file, text or binary, optionally .gz"
         )
     return path
 
 
 class VectorFile:
-    """Vectors float32 [dim] by word.
+    """Word vectors in a file, float32 [dim] by word.
 
-    digest: hash of the unpacked content. Raises `InputError` for a missing file, `DataError` for a damaged one.
+    - digest: hash of the unpacked content.
+
+    Raises `InputError` for a missing file and `DataError` for a damaged file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -65,16 +67,16 @@ class VectorFile:
         return len(self.hashes)
 
     def having(self, words: Iterable[str]) -> set[str]:
-        """Those of `words` that are in the file.
+        """Return the words in `words` that are in the file.
 
-        They are looked up by their hashes, without reading the file: one in 10^12 words is wrongly found.
+        Words are looked up by hash without reading the file. About one unknown word in 10^12 is reported as known.
         """
         listed = list(words)
         known = np.isin(_hashes(bytes_of(word) for word in listed), self.hashes)
         return {listed[row] for row in np.flatnonzero(known)}
 
     def read(self, words: Iterable[str]) -> dict[str, np.ndarray]:
-        """Vectors of those of `words` that are in the file. Of a word that occurs twice, the first vector counts."""
+        """Return the vectors of known words in `words`. The first vector counts for a word that occurs twice."""
         listed = [(word, bytes_of(word)) for word in words]
         hashes = _hashes(raw for _, raw in listed)
         first = np.searchsorted(self.hashes, hashes, side="left")
@@ -93,7 +95,7 @@ class VectorFile:
         return vectors
 
     def _at(self, file: IO[bytes], offset: int, raw: bytes) -> np.ndarray | None:
-        """The vector of the word that begins at `offset`; None if it is another word with the same hash."""
+        """Return the vector of the word at `offset`, or None for another word with the same hash."""
         file.seek(offset)
         if self.binary:
             block = file.read(len(raw) + 1 + 4 * self.dim)
@@ -107,12 +109,17 @@ class VectorFile:
             vector = _floats(numbers)
         if not np.isfinite(vector).all():
             word = raw.decode("utf-8", "replace")
-            raise DataError(f"{self.path}: the vector of {word!r} is not {self.dim} finite numbers")
+            raise DataError(
+                f"{self.path}: the vector of {word!r} must be {self.dim} finite numbers: download the file again"
+            )
         return vector
 
 
 def _index(path: Path, source: Path) -> tuple[Tensors, dict[str, object]]:
-    """Hash and offset of every word, sorted by hash, then by offset. source: the file that messages name."""
+    """Return hash and offset of every word, sorted by hash, then by offset.
+
+    - source: the file name for messages.
+    """
     hasher = hashlib.blake2b(digest_size=16)
     hashes, offsets = bytearray(), array("q")
     with path.open("rb") as file:
@@ -127,16 +134,19 @@ def _index(path: Path, source: Path) -> tuple[Tensors, dict[str, object]]:
 
 
 def _format(file: IO[bytes], source: Path) -> tuple[int | None, int, bool]:
-    """Number of words if there is a header, size of the vectors, and whether they are binary."""
+    """Return the number of words if there is a header, the dimension, and whether the vectors are binary."""
     parts = file.readline(LINE).split()
     if len(parts) == 2 and all(part.isdigit() for part in parts):
         count, dim = int(parts[0]), int(parts[1])
         if count < 1 or dim < 1:
-            raise DataError(f"{source}: line 1 says {count} words of {dim} numbers: both must be >= 1")
+            raise DataError(f"{source}: line 1 must be two numbers >= 1 but is {count} {dim}: download the file again")
         return count, dim, len(_floats(_split(file.readline(LINE), dim)[1])) != dim
     dim = len(parts) - 1
     if dim < 1 or len(_floats(parts[1:])) != dim:
-        raise DataError(f"{source}: line 1 is neither `n d` nor a word and its numbers: give a GloVe or word2vec file")
+        raise DataError(
+            f"{source}: line 1 must be `n d` or a word and its numbers but is {b' '.join(parts)[:40]!r}: pass a GloVe "
+            "or word2vec file"
+        )
     return None, dim, False
 
 
@@ -151,14 +161,16 @@ def _text_words(
             word, numbers = _split(line, dim)
             if len(numbers) != dim or not word:
                 raise DataError(
-                    f"{source}, line {number}: {len(line.split()) - 1} numbers, not {dim}: the file is damaged or cut "
-                    "short"
+                    f"{source}, line {number} has {len(line.split()) - 1} numbers but must have {dim}: download the "
+                    "file again"
                 )
             n += 1
             yield at, word
         at += len(line)
     if count is not None and n != count:
-        raise DataError(f"{source} has {n:,} words, its first line says {count:,}: the file is cut short")
+        raise DataError(
+            f"{source} has {n:,} words but must have {count:,} according to line 1: download the file again"
+        )
 
 
 def _binary_words(
@@ -177,19 +189,19 @@ def _binary_words(
             pos += 1
         space = buffer.find(b" ", pos, pos + LONGEST)
         if space < 0 or space + 1 + 4 * dim > len(buffer):
-            raise DataError(f"{source} ends or is damaged at word {number + 1:,} of {count:,}: get the file again")
+            raise DataError(f"{source} ends or is damaged at word {number + 1:,} of {count:,}: download the file again")
         yield base + pos, buffer[pos:space]
         pos = space + 1 + 4 * dim
 
 
 def _split(line: bytes, dim: int) -> tuple[bytes, list[bytes]]:
-    """The word of a line, which may contain spaces, and its last d fields."""
+    """Return the word of a line, which may contain spaces, and its last d fields."""
     parts = line.rstrip(b" \t\r\n").rsplit(b" ", dim)
     return parts[0], parts[1:]
 
 
 def _floats(numbers: list[bytes]) -> np.ndarray:
-    """Numbers of a text file as float32; empty if one of them is not a number."""
+    """Return the numbers of a text line as float32, or an empty array if a field is not a number."""
     try:
         return np.array([float(number) for number in numbers], np.float32)
     except ValueError:
@@ -210,12 +222,12 @@ def _is_gzip(path: Path) -> bool:
 
 
 def _unpacked(path: Path) -> Path:
-    """The content of a .gz, as a file of the cache folder."""
+    """Return the path of the unpacked `.gz` file in the cache folder."""
     unpacked = derived_path("vectors", ".unpacked", path, version=VERSION)
     if not unpacked.is_file():
         try:
             with replacing(unpacked) as temporary, gzip.open(path) as packed, temporary.open("wb") as file:
                 shutil.copyfileobj(packed, file, CHUNK)
         except (EOFError, gzip.BadGzipFile) as error:
-            raise DataError(f"{path} is damaged: {error}: get the file again") from None
+            raise DataError(f"{path} is damaged ({error}): download the file again") from None
     return unpacked

@@ -1,10 +1,10 @@
-"""`word-vectors`: the mean of pretrained GloVe or word2vec vectors over a text's words.
+"""`word-vectors`: mean of pretrained GloVe or word2vec vectors over the words of a text.
 
 Source: Pennington, Socher and Manning, "GloVe: Global Vectors for Word Representation", EMNLP 2014; Mikolov et al.,
 "Distributed Representations of Words and Phrases and their Compositionality", NIPS 2013. The multimodal BERT4Rec report
-(USC), section 4.2, averages 300-d vectors over lyrics cleaned of stop words, low-IDF words, dropped final g and
-misspellings, which is the default of `clean`. The vectors come from a file of yours (nothing is downloaded), and their
-licence is that of the file.
+(USC), section 4.2, averages 300-d vectors over lyrics after removing stop words and low-IDF words and correcting
+dropped final g and misspellings. These steps are the default of `clean`. The vectors come from a local file, nothing is
+downloaded, and the licence is the licence of that file.
 """
 
 from __future__ import annotations
@@ -28,15 +28,18 @@ KEPT = 200_000
 
 
 class WordVectorsParams(WordMeanParams):
-    """path: a GloVe or word2vec file, text or binary, optionally `.gz`. It decides the size of the vectors."""
+    """Parameters of `word-vectors`.
+
+    - path: GloVe or word2vec file, text or binary, optionally `.gz`. The file determines the vector dimension.
+    """
 
     path: Path | None = None
 
 
 class WordVectorsEncoder(WordMeanEncoder):
-    """Encodes texts as the mean of their words' pretrained GloVe or word2vec vectors.
+    """Text encoder with the mean of pretrained GloVe or word2vec vectors.
 
-    Takes n texts and returns float32 [n, d]; d is the size of the vectors in the file.
+    Takes n texts and returns float32 [n, d], where d is the dimension of the vectors in the file.
     """
 
     name: ClassVar[str] = "word-vectors"
@@ -51,13 +54,14 @@ class WordVectorsEncoder(WordMeanEncoder):
 
     @cached_property
     def file(self) -> VectorFile:
-        """The file of vectors. Raises `MissingWeights` if there is no `path`."""
+        """Return the file of vectors. Raises `MissingWeights` if `path` is not set."""
         return VectorFile(self._path())
 
     def _path(self) -> Path:
         if self.params.path is None:
             raise MissingWeights(
-                f"{self.name} needs path: a file of word vectors, GloVe or word2vec, text or binary, .gz too", "path"
+                f"{self.name} requires path: set path to a GloVe or word2vec file, text or binary, optionally .gz",
+                "path",
             )
         return self.params.path.expanduser()
 
@@ -82,9 +86,9 @@ class WordVectorsEncoder(WordMeanEncoder):
         workdir: Path | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn which words are too common, and count those that are not in the file.
+        """Learn which words are too common, and count words that are not in the file.
 
-        Raises `InputError` if none is in it.
+        Raises `InputError` if no word is in the file.
         """
         self.cleaner.fit(inputs)
         frequency: Counter[str] = Counter()
@@ -93,14 +97,14 @@ class WordVectorsEncoder(WordMeanEncoder):
         known = self.file.having(frequency)
         if not frequency:
             raise InputError(
-                f"{self.name}: no word is left of {len(inputs):,} texts after cleaning: clean less, or name another "
-                "field"
+                f"{self.name}: at least 1 of {len(inputs):,} texts must contain a word after cleaning: remove cleaning "
+                "steps or set another field"
             )
         if not known:
             example = ", ".join(repr(word) for word, _ in frequency.most_common(3))
             raise InputError(
-                f"{self.name}: none of {len(frequency):,} words ({example}, …) is in {self.params.path}: another "
-                "language?"
+                f"{self.name}: at least 1 of {len(frequency):,} words ({example}, …) must be in {self.params.path}: "
+                "set path to a file in the language of the texts"
             )
         self._count_unknown(frequency, known)
         return self
