@@ -21,7 +21,7 @@ Training = Callable[..., TrainingData]
 
 @pytest.fixture(scope="session")
 def training() -> Training:
-    """training(lists, n_items): these playlists as training data, with `modalities` where given."""
+    """Return a function training(lists, n_items, modalities) that creates training data from playlists."""
 
     def build(
         lists: Sequence[Sequence[int]], n_items: int, modalities: dict[str, Modality] | None = None
@@ -35,7 +35,10 @@ def training() -> Training:
 
 @pytest.fixture(scope="session")
 def small() -> tuple[TrainingData, HeldOut]:
-    """60 training and 12 held-out playlists over 90 tracks, the last 10 unplayed, and two modalities with gaps."""
+    """Return 60 training and 12 held-out playlists over 90 tracks, and two modalities with gaps.
+
+    The last 10 tracks are unplayed.
+    """
     generator = np.random.default_rng(5)
     weight = 1.0 / np.arange(1, 81)
     lists = [
@@ -66,7 +69,7 @@ def corpus_of(lists: Sequence[Sequence[int]], n_items: int) -> Corpus:
 
 
 def _labels(n_items: int, n_labels: int, most: int, generator: np.random.Generator) -> sp.csr_matrix:
-    """One to `most` labels for two tracks of three."""
+    """Return one to `most` labels for two thirds of the tracks."""
     rows = np.repeat(np.flatnonzero(generator.random(n_items + 1) < 0.67), most)
     matrix = sp.csr_matrix(
         (np.ones(len(rows), np.float32), (rows, generator.integers(0, n_labels, len(rows)))), (n_items + 1, n_labels)

@@ -1,4 +1,4 @@
-"""The real playlists as corpora, built in memory straight from the files, without reader or store."""
+"""Real playlists as corpora in memory, read directly from the files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from toolkit.corpus.splits import HeldOut, PlaylistSet, Split, playlist_disjoint
 
 
 def spa(shared_data: Path) -> Split:
-    """playlists-spa under its own split; test lists of at least 10 tracks, the first 70 % shown."""
+    """Return playlists-spa with its own split, for test playlists of at least 10 tracks with the first 70 % shown."""
     folder = shared_data / "playlists-spa"
     known = pd.read_csv(folder / "tracks.csv.gz", usecols=["track_id"])["track_id"]
     item_of = {track: item for item, track in enumerate(known, start=1)}
@@ -29,7 +29,7 @@ def spa(shared_data: Path) -> Split:
 
 
 def spa_labels(shared_data: Path) -> dict[str, sp.csr_matrix]:
-    """Artists and genres of the tracks of playlists-spa, by item: float32 [V + 1, L]."""
+    """Return artists and genres of the tracks of playlists-spa, by item: float32 [V + 1, L]."""
     tracks = pd.read_csv(
         shared_data / "playlists-spa" / "tracks.csv.gz", usecols=["artists", "artist_genres"], dtype=str
     ).fillna("")
@@ -40,14 +40,14 @@ def spa_labels(shared_data: Path) -> dict[str, sp.csr_matrix]:
 
 
 def _matrix(names: pd.Series) -> sp.csr_matrix:
-    """Which item (row + 1) has which name, each once, empty ones left out."""
+    """Return the matrix of items (row + 1) and distinct non-empty names."""
     pairs = names.explode().loc[lambda one: one != ""].rename("name").reset_index().drop_duplicates()
     codes, known = pd.factorize(pairs["name"])
     return sp.csr_matrix((np.ones(len(codes), np.float32), (pairs["index"] + 1, codes)), (len(names) + 1, len(known)))
 
 
 def mpd5k(shared_data: Path) -> Split:
-    """playlists-mpd5k: every fifth playlist by hash is in the test, all others in training. Validation is empty."""
+    """Return playlists-mpd5k with every fifth playlist by hash in the test and all others in training."""
     plays = pd.read_csv(shared_data / "playlists-mpd5k" / "playlists.csv.gz").sort_values(["playlist_id", "pos"])
     codes, known = pd.factorize(plays["track_id"])
     lists = [(number, codes[index] + 1) for number, index in plays.groupby("playlist_id").indices.items()]

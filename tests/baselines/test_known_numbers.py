@@ -1,4 +1,4 @@
-"""The simple baselines on real playlists reach the recalls that were measured elsewhere."""
+"""Tests that simple baselines on real playlists reach recalls measured elsewhere."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def recalls(make: Make, split: Split) -> Scores:
     ],
     ids=["popularity", "item-knn", "session-knn", "ease"],
 )
-def test_recall_on_listeners_playlists_matches_known_numbers(
+def test_recall_on_listener_playlists_matches_known_numbers(
     make: Make, expected: tuple[float, ...], mpd5k: Split
 ) -> None:
     scores = recalls(make, mpd5k)

@@ -1,4 +1,4 @@
-"""Artist and genre popularity by hand; the content mix is item-kNN with labels, weighed on validation."""
+"""Tests of artist and genre popularity against hand-computed values, and of the content mix."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def labelled(training: Callable[..., TrainingData]) -> TrainingData:
     return replace(training(LISTS, 5), labels={"artist": ARTISTS, "genre": GENRES})
 
 
-def test_artist_popularity_scores_the_seeds_artists_by_plays(labelled: TrainingData) -> None:
+def test_artist_popularity_scores_tracks_of_seed_artists_by_plays(labelled: TrainingData) -> None:
     found = ArtistPopularity(power=1.0).fit(labelled).score(Queries.of([[1], [3, 1, 2], [4]]), ALL)
     both = np.array([2, 1]) / np.sqrt(5)
     expected = [[4, 3, NONE, NONE, NONE], [4 * both[0], 3 * both[0], 2 * both[1], NONE, both[1]], [NONE] * 5]
@@ -47,7 +47,7 @@ def test_genre_popularity_scores_by_cosine_with_and_without_idf(labelled: Traini
     np.testing.assert_allclose(found[0, 0], rare / np.hypot(rare, common), rtol=1e-6)
 
 
-def test_missing_labels_are_refused(training: Callable[..., TrainingData]) -> None:
+def test_label_popularity_without_labels_raises_input_error(training: Callable[..., TrainingData]) -> None:
     with pytest.raises(
         InputError,
         match="artist-popularity needs the tracks' artist, and the catalogue has none that may be trained on",
@@ -92,7 +92,7 @@ def test_content_mix_weights_have_the_best_validation_recall(telling: str) -> No
     assert weights[telling] > 0 and weights[telling] >= weights[({"genre", "artist"} - {telling}).pop()]
 
 
-def test_content_mix_without_validation_and_weights_is_refused(small: tuple[TrainingData, HeldOut]) -> None:
+def test_content_mix_without_validation_and_weights_raises_input_error(small: tuple[TrainingData, HeldOut]) -> None:
     with pytest.raises(
         InputError,
         match="content-mix requires validation playlists to choose weights, but there are 0: set genre and artist",

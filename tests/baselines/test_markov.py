@@ -1,4 +1,4 @@
-"""The Markov chain against hand-worked chances, and that they add up."""
+"""Tests of the Markov chain against hand-computed probabilities that sum to one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from toolkit.ranker import TrainingData
 ALL = np.arange(1, 6)
 
 
-def test_markov_probabilities_are_discounted_and_backed_off(training: Callable[..., TrainingData]) -> None:
+def test_markov_probabilities_equal_hand_computed_discounting(training: Callable[..., TrainingData]) -> None:
     # 1 is followed by 2 twice and by 3 once; 8 placements, of which 1: 3, 2: 2, 3: 2, 4: 1
     ranker = Markov(discount=0.6).fit(training([[1, 2], [1, 2, 3], [4, 1, 3]], 5))
     back = 0.6 * 2 / 3

@@ -1,4 +1,4 @@
-"""Popularity, item-kNN, session-kNN and EASE against hand-worked values and slow twins."""
+"""Tests of popularity, item-kNN, session-kNN and EASE against hand-computed values and slow loops."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ALL = np.arange(1, 7)
 Small = tuple[TrainingData, HeldOut]
 
 
-def test_popularity_counts_playlists_not_placements(training: Training) -> None:
+def test_popularity_counts_a_repeated_track_once_per_playlist(training: Training) -> None:
     ranker = Popularity().fit(training(LISTS, 6))
     assert ranker.score(Queries.of([[4]]), ALL).tolist() == [[2, 3, 2, 1, 1, 0]]
     assert ranker.rank(Queries.of([[2]]), 6)[0].tolist() == [[1, 3, 4, 5, 6, 0]]
@@ -52,7 +52,7 @@ def test_item_knn_applies_shrink_and_neighbours(training: Training) -> None:
 
 
 @pytest.mark.parametrize(("neighbours", "shrink"), [(None, 0.0), (4, 0.0), (None, 3.0), (6, 1.5)])
-def test_item_knn_equals_a_slow_reference(
+def test_item_knn_equals_slow_loop(
     neighbours: int | None, shrink: float, small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, held_out = small
@@ -70,7 +70,7 @@ def test_item_knn_equals_a_slow_reference(
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_item_knn_refuses_more_than_max_entries(small: Small) -> None:
+def test_item_knn_raises_above_max_entries(small: Small) -> None:
     with pytest.raises(InputError, match="more than max_entries=100 similarities: set neighbours"):
         ItemKNN(max_entries=100).fit(small[0])
 
@@ -87,7 +87,7 @@ def test_session_knn_weighs_playlists_by_cosine(training: Training) -> None:
 
 
 @pytest.mark.parametrize("neighbours", [1, 5, 200])
-def test_session_knn_equals_a_slow_reference(neighbours: int, small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_session_knn_equals_slow_loop(neighbours: int, small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     data, held_out = small
     monkeypatch.setattr(session_knn, "BLOCK_ENTRIES", 150)  # two queries at a time
     playlists = [set(np.flatnonzero(row)) for row in data.train.matrix().toarray()]

@@ -1,4 +1,4 @@
-"""A ranker in one file, named `module:Class`: the page's example passes the suite, runs, is tuned and loaded."""
+"""Tests of a ranker in a single file, named `module:Class`, with the documented example."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ threads: 1
 
 
 class Notes(Reporter):
-    """Keeps what it is told."""
+    """Logger that stores its messages."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -45,7 +45,7 @@ class Notes(Reporter):
 
 @pytest.fixture
 def ideas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The page's Python as `my_ideas.py` in the current folder."""
+    """Write the page's Python code to `my_ideas.py` in the current folder."""
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     (tmp_path / "my_ideas.py").write_text("\n".join(blocks), encoding="utf-8")
     (tmp_path / "own.yaml").write_text(RECIPE, encoding="utf-8")
@@ -59,7 +59,7 @@ def test_the_documented_ranker_passes_check_ranker(ideas: Path) -> None:
     sys.modules["my_ideas"].test_last_seeds()
 
 
-def test_a_ranker_by_path_runs_under_its_class_name(ideas: Path, tiny_cache: Path) -> None:
+def test_ranker_by_path_runs_under_its_class_name(ideas: Path, tiny_cache: Path) -> None:
     pipeline.run(load(ideas / "own.yaml", parameters=True), ideas / "run", cache=tiny_cache)
     entries = {
         entry["system"]: entry["ranker"]
@@ -75,7 +75,7 @@ def test_a_ranker_by_path_runs_under_its_class_name(ideas: Path, tiny_cache: Pat
     assert set(helped.systems) == {"popularity", "last-seeds", "cold"}  # type: ignore[attr-defined]
 
 
-def test_a_changed_file_is_fitted_again(ideas: Path, tiny_cache: Path) -> None:
+def test_ranker_by_path_is_refitted_after_a_code_change(ideas: Path, tiny_cache: Path) -> None:
     (ideas / "own.yaml").write_text(RECIPE.replace(", two-stage", ""))
     recipe, notes = load(ideas / "own.yaml"), Notes()
     rows = pipeline.run(recipe, ideas / "run", cache=tiny_cache).metrics
@@ -110,20 +110,20 @@ def test_bench_tunes_a_ranker_by_path_over_its_grid(ideas: Path, tiny_cache: Pat
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("my_ideas:Nothing", "module my_ideas has no class Nothing"),
-        ("no_ideas:Nothing", "put no_ideas.py into this folder, or install it"),
+        ("my_ideas:Nothing", "'my_ideas:Nothing' is not defined in module my_ideas"),
+        ("no_ideas:Nothing", "move no_ideas.py to this folder, or install the package"),
         ("my_ideas:LastSeedsParams", "is not a subclass of segue.plugin.Ranker"),
         ("my_ideas:../LastSeeds", "must be module:Class"),
     ],
 )
-def test_a_path_that_is_not_a_ranker_is_refused(name: str, message: str, ideas: Path) -> None:
+def test_path_that_is_not_a_ranker_raises(name: str, message: str, ideas: Path) -> None:
     (ideas / "own.yaml").write_text(RECIPE.replace('name: "my_ideas:LastSeeds"', f'name: "{name}"'))
     with pytest.raises(InputError) as error:
         load(ideas / "own.yaml", parameters=True)
     assert message in str(error.value)
 
 
-def test_wrong_parameters_of_a_ranker_by_path_name_the_line(ideas: Path) -> None:
+def test_invalid_parameter_of_ranker_by_path_raises_with_line_number(ideas: Path) -> None:
     (ideas / "own.yaml").write_text(RECIPE.replace("seeds: 5", "seeds: 0"))
     with pytest.raises(
         RecipeError, match=r"own\.yaml:6: baselines\.1\.params\.seeds=0 must be greater than or equal to 1"
@@ -131,7 +131,7 @@ def test_wrong_parameters_of_a_ranker_by_path_name_the_line(ideas: Path) -> None
         load(ideas / "own.yaml", parameters=True)
 
 
-def test_two_systems_with_the_same_name_are_refused(ideas: Path) -> None:
+def test_two_systems_with_the_same_name_raise_recipe_error(ideas: Path) -> None:
     (ideas / "own.yaml").write_text(RECIPE.replace(", name: cold", ""))
     with pytest.raises(RecipeError, match="a second system called last-seeds"):
         load(ideas / "own.yaml")
@@ -140,7 +140,7 @@ def test_two_systems_with_the_same_name_are_refused(ideas: Path) -> None:
 @pytest.mark.parametrize(
     "section", ["baselines: [sequential]", "baselines: [advised]", "coldstart: {systems: [{system: sequential}]}"]
 )
-def test_a_sequential_model_is_not_listed_as_a_baseline(section: str, tmp_path: Path) -> None:
+def test_sequential_model_as_baseline_raises_recipe_error(section: str, tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(f"name: r\ndata: {{reader: demo}}\n{section}\n")
     with pytest.raises(RecipeError, match="a sequential model is an entry of `models`"):
         load(tmp_path / "r.yaml", parameters=True)

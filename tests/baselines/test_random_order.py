@@ -1,4 +1,4 @@
-"""The random order is fixed by seed, query and item, and as even as chance."""
+"""Tests that the random order depends only on seed, query and item, and is uniform."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_random_scores_are_uniform_and_uncorrelated(training: Training) -> None:
     assert abs(np.corrcoef(scores[0, 1:], scores[0, :-1])[0, 1]) < 0.03
 
 
-def test_the_seed_parameter_overrides_the_seed_of_the_run(training: Training) -> None:
+def test_seed_parameter_overrides_seed_of_the_run(training: Training) -> None:
     data, query, items = training([[1, 2]], 50), Queries.of([[1]]), np.arange(1, 51)
     from_run = RandomOrder().fit(data).score(query, items)
     np.testing.assert_array_equal(RandomOrder(seed=data.seed).fit(data).score(query, items), from_run)

@@ -1,4 +1,4 @@
-"""Every baseline passes the rankers' shared suite and comes in by its entry point; the suite finds broken rankers."""
+"""Tests that every baseline passes the ranker checks, and that the checks detect broken rankers."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_contract_holds(name: str, small: Small) -> None:
+def test_ranker_passes_check_ranker(name: str, small: Small) -> None:
     check_ranker(plugins.load("segue.rankers", name), *small)
 
 
 @pytest.mark.parametrize("params", [{"neighbours": 3}, {"shrink": 2.0}])
-def test_the_contract_holds_with_parameters(params: dict[str, float], small: Small) -> None:
+def test_ranker_with_parameters_passes_check_ranker(params: dict[str, float], small: Small) -> None:
     check_ranker(lambda: ItemKNN(**params), *small)
 
 
 @pytest.mark.parametrize("name", ["content-mix", "transrec-global"])
-def test_the_contract_holds_with_parameters_chosen_on_validation(name: str, small: Small) -> None:
+def test_ranker_with_tuned_parameters_passes_check_ranker(name: str, small: Small) -> None:
     data, held_out = small
     params = {"epochs": 4} if name.startswith("transrec") else {}
     check_ranker(
@@ -50,17 +50,17 @@ def test_the_contract_holds_with_parameters_chosen_on_validation(name: str, smal
 
 
 @pytest.mark.parametrize("params", [{"form": "low-rank", "rank": 9}, {"form": "primal"}])
-def test_the_contract_holds_for_the_other_forms_of_ease(params: dict[str, Any], small: Small) -> None:
+def test_all_forms_of_ease_pass_check_ranker(params: dict[str, Any], small: Small) -> None:
     check_ranker(lambda: EASE(**params), *small)
 
 
 @pytest.mark.parametrize("name", [*NAMES, "content-mix", "transrec", "transrec-global", "recbole-gru4rec", "two-stage"])
-def test_an_entry_point_gives_the_ranker_of_that_name(name: str) -> None:
+def test_entry_point_loads_the_ranker_with_its_name(name: str) -> None:
     assert plugins.load("segue.rankers", name).name == name
 
 
 @pytest.mark.parametrize("name", ranker_registry.listed())
-def test_a_ranker_is_described_by_one_plain_sentence(name: str) -> None:
+def test_ranker_docstring_starts_with_a_short_sentence(name: str) -> None:
     first = (ranker_registry.ranker_class(name).__doc__ or "").splitlines()[0]
     assert first.startswith(("Ranks ", "Re-ranks ")) and first.endswith(".") and len(first) <= 120
 
@@ -191,17 +191,17 @@ class HasAPathForAName(Popularity):
         (HasAPathForAName, "name='my_ideas:Popularity' must consist of letters, digits"),
     ],
 )
-def test_check_ranker_finds_false_capabilities(broken: type[Popularity], rule: str) -> None:
+def test_check_ranker_detects_false_capabilities(broken: type[Popularity], rule: str) -> None:
     with pytest.raises(AssertionError, match=rule):
         check_ranker(broken)
 
 
-def test_check_ranker_finds_a_load_without_device() -> None:
+def test_check_ranker_detects_load_without_device() -> None:
     with pytest.raises(AssertionError, match="load must accept .*unexpected keyword argument 'device'"):
         check_ranker(LoadsWithoutADevice)
 
 
-def test_the_example_data_has_every_kind_of_input_with_gaps() -> None:
+def test_example_data_has_every_kind_of_input_with_gaps() -> None:
     data, held_out = example_data()
     played = data.train.counts()[1:] > 0
     assert data.n_items == 90 and 0 < (~played).sum() < 20 and not played[80:].any()
@@ -226,46 +226,46 @@ def test_the_example_data_has_every_kind_of_input_with_gaps() -> None:
         (Draws, "fits with equal seeds must be identical"),
     ],
 )
-def test_check_ranker_finds_broken_rankers(broken: type[Popularity], rule: str, small: Small) -> None:
+def test_check_ranker_detects_broken_rankers(broken: type[Popularity], rule: str, small: Small) -> None:
     with pytest.raises(AssertionError, match=rule):
         check_ranker(broken, *small)
 
 
-def test_an_unknown_parameter_is_refused_with_the_nearest_name() -> None:
+def test_unknown_parameter_raises_with_the_nearest_name() -> None:
     with pytest.raises(InputError, match="item-knn: neighbors is not a key: did you mean neighbours?"):
         ItemKNN(neighbors=20)
 
 
-def test_a_wrong_parameter_value_is_refused_in_one_line() -> None:
+def test_invalid_parameter_value_raises_a_one_line_error() -> None:
     with pytest.raises(InputError, match="item-knn: neighbours=0 must be greater than or equal to 1") as found:
         ItemKNN(neighbours=0)
     assert "\n" not in str(found.value)
 
 
-def test_parameters_of_a_ranker_without_any_are_refused() -> None:
+def test_parameter_of_a_ranker_without_parameters_raises() -> None:
     with pytest.raises(InputError, match="popularity: k is not a key: known here: none"):
         Popularity(k=3)
 
 
-def test_scoring_before_fitting_is_an_error() -> None:
+def test_scoring_before_fit_raises_segue_error() -> None:
     with pytest.raises(SegueError, match="popularity is not fitted: call `fit` or `load` first"):
         Popularity().scorer(Queries.of([[1]]))
 
 
-def test_parameters_survive_saving(small: Small, tmp_path: Path) -> None:
+def test_loaded_ranker_has_the_saved_parameters(small: Small, tmp_path: Path) -> None:
     ItemKNN(neighbours=7, shrink=1.5).fit(small[0]).save(tmp_path)
     assert ItemKNN.load(tmp_path).params == ItemKNN(neighbours=7, shrink=1.5).params
 
 
 @pytest.mark.parametrize("damage", ["ranker.json", "ranker.safetensors"])
-def test_a_damaged_model_is_reported(damage: str, small: Small, tmp_path: Path) -> None:
+def test_loading_a_damaged_ranker_raises_run_directory_error(damage: str, small: Small, tmp_path: Path) -> None:
     Popularity().fit(small[0]).save(tmp_path)
     (tmp_path / damage).write_bytes(b"\xff{")
     with pytest.raises(RunDirectoryError, match="is not a readable popularity ranker"):
         Popularity.load(tmp_path)
 
 
-def test_another_rankers_model_is_refused(small: Small, tmp_path: Path) -> None:
+def test_loading_another_ranker_raises_run_directory_error(small: Small, tmp_path: Path) -> None:
     Popularity().fit(small[0]).save(tmp_path)
     assert json.loads((tmp_path / "ranker.json").read_text())["ranker"] == "popularity"
     with pytest.raises(RunDirectoryError, match="holds the ranker 'popularity', not 'item-knn'"):

@@ -1,4 +1,4 @@
-"""Votes of playlists with similar titles, by hand, beside the seeds, and through the ranker's contract."""
+"""Tests of title-kNN and title-mix against hand-computed values, and by the ranker contract."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def data() -> TrainingData:
 
 @pytest.fixture(scope="module")
 def large() -> tuple[TrainingData, HeldOut]:
-    """Playlists of six moods with their own tracks and titles. Some are held out, a quarter of them untitled."""
+    """Return playlists of six moods with their own tracks and titles. Some are held out, a quarter of them untitled."""
     generator = np.random.default_rng(0)
     moods = ["chill", "metal", "workout", "summer", "jazz", "party"]
     lists, titles = [], []
@@ -59,7 +59,7 @@ def large() -> tuple[TrainingData, HeldOut]:
     return TrainingData(PlaylistSet(corpus, train, starts[train], ends[train]), part), part
 
 
-def test_playlists_with_the_same_title_vote(data: TrainingData) -> None:
+def test_playlists_with_the_same_title_vote_for_their_tracks(data: TrainingData) -> None:
     ranker = TitleKNN(neighbours=1).fit(data)
     queries = Queries.of([[], [], [2]], titles=["CHILL", None, "chill"])
     scores = ranker.score(queries, np.arange(1, 10))
@@ -69,7 +69,7 @@ def test_playlists_with_the_same_title_vote(data: TrainingData) -> None:
     assert ranker.rank(queries, 4)[0].tolist() == [[1, 2, 4, 6], [0, 0, 0, 0], [1, 4, 6, 0]]
 
 
-def test_a_similar_title_votes_less_by_its_cosine(data: TrainingData) -> None:
+def test_vote_of_similar_title_is_scaled_by_its_cosine(data: TrainingData) -> None:
     ranker = TitleKNN(sharpness=2.0).fit(data)
     encoder = ranker.title_encoder
     assert isinstance(encoder, CharNgramsEncoder)
@@ -81,7 +81,7 @@ def test_a_similar_title_votes_less_by_its_cosine(data: TrainingData) -> None:
     assert not ranker.rank(Queries.of([[]], titles=["zzz"]), 3)[0].any()
 
 
-def test_ngrams_stay_within_words() -> None:
+def test_title_ngrams_stay_within_words() -> None:
     encoder = CharNgramsEncoder(CharNgramsParams(shortest=3, longest=3, dim=0)).fit(["ab  cd"])
     assert encoder.vocabulary == [" ab", " cd", "ab ", "cd "]
     with pytest.raises(ValueError, match="separator is for the words of tfidf"):
@@ -93,13 +93,15 @@ def test_ngrams_stay_within_words() -> None:
 @pytest.mark.parametrize(
     ("name", "params"), [("title-knn", {}), ("title-mix", {}), ("title-mix", {"of": "item-knn", "weight": 0.5})]
 )
-def test_the_contract_holds(name: str, params: dict[str, object], large: tuple[TrainingData, HeldOut]) -> None:
+def test_title_rankers_pass_check_ranker(
+    name: str, params: dict[str, object], large: tuple[TrainingData, HeldOut]
+) -> None:
     cls = plugins.load("segue.rankers", name)
     assert cls.name == name
     check_ranker(lambda: cls(**params), *large)
 
 
-def test_title_mix_ranks_by_title_or_seeds_and_is_better_with_both(large: tuple[TrainingData, HeldOut]) -> None:
+def test_title_mix_recall_is_highest_with_title_and_seeds(large: tuple[TrainingData, HeldOut]) -> None:
     data, part = large
     mixed, alone = TitleMix().fit(data), TitleKNN().fit(data)
     queries = part.queries()
@@ -113,7 +115,7 @@ def test_title_mix_ranks_by_title_or_seeds_and_is_better_with_both(large: tuple[
     assert any(float(mixed.state["weight"][0]) == pytest.approx(weight) for weight in WEIGHTS)
 
 
-def test_training_playlists_without_titles_are_refused(data: TrainingData) -> None:
+def test_title_knn_without_training_titles_raises_input_error(data: TrainingData) -> None:
     bare = training(corpus_of(LISTS, [None] * len(LISTS), 9))
     with pytest.raises(InputError, match="title-knn requires titles, but 0 training playlists have one"):
         TitleKNN().fit(bare)

@@ -1,4 +1,4 @@
-"""TransRec learns a step that all playlists share, and each playlist's own only where it is trained on."""
+"""Tests that TransRec learns a shared translation, and a translation of each training playlist."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PARAMS = {"dim": 8, "batch": 64, "epochs": 40, "learning_rate": 0.05, "regularis
 
 @pytest.fixture(scope="module")
 def split() -> Split:
-    """Playlists along a line of 20 tracks, half of them forwards, half backwards. Tracks 21 and 22 are never played."""
+    """Return playlists along a line of 20 tracks, half forwards and half backwards, and two unplayed tracks."""
     lists = [
         list(range(start, start + 7))[:: 1 if number % 2 else -1] for number, start in enumerate(list(range(1, 15)) * 4)
     ]
@@ -33,12 +33,12 @@ def data(split: Split) -> TrainingData:
     return TrainingData(split.train, split.valid, device="cpu", seed=4)
 
 
-def test_the_contract_holds(data: TrainingData, split: Split) -> None:
+def test_transrec_passes_check_ranker(data: TrainingData, split: Split) -> None:
     # the suite also fits half of the playlists, and validation is of all
     check_ranker(lambda: TransRec(**{**PARAMS, "epochs": 4}), replace(data, valid=None), split.test.part(0, 6), k=5)
 
 
-def test_playlists_in_one_direction_are_ranked_by_the_global_translation(split: Split) -> None:
+def test_transrec_global_ranks_playlists_in_one_direction(split: Split) -> None:
     train = split.train
     forwards = replace(train, rows=train.rows[1::2], starts=train.starts[1::2], ends=train.ends[1::2])
     ranker = TransRecGlobal(**PARAMS).fit(TrainingData(forwards, device="cpu"))
@@ -55,16 +55,16 @@ def test_transrec_learns_a_vector_per_playlist_under_leave_last_out(data: Traini
     way = np.where(rows % 2, 1, -1)
     asked = np.arange(len(rows))
 
-    def goes_on(queries: Queries) -> float:
-        """How often the track in the playlist's direction comes before the one behind."""
+    def share_ahead(queries: Queries) -> float:
+        """Return the share of queries with the next track in their direction ranked before the track behind."""
         scores = ranker.score(queries, np.arange(1, LINE + 3))
         return float(np.mean(scores[asked, seeds + way - 1] > scores[asked, seeds - way - 1]))
 
     offsets = np.arange(len(rows) + 1)
-    assert goes_on(Queries(seeds, offsets, rows=rows)) > 0.8 > 0.5 > goes_on(Queries(seeds, offsets))
+    assert share_ahead(Queries(seeds, offsets, rows=rows)) > 0.8 > 0.5 > share_ahead(Queries(seeds, offsets))
 
 
-def test_scores_are_distances_after_the_last_known_seed(data: TrainingData, split: Split) -> None:
+def test_transrec_scores_are_distances_after_last_known_seed(data: TrainingData, split: Split) -> None:
     ranker = TransRec(**{**PARAMS, "epochs": 4}).fit(data)
     state, items = ranker.state, np.arange(1, LINE + 3)
     rows = np.array([5])
@@ -78,7 +78,7 @@ def test_scores_are_distances_after_the_last_known_seed(data: TrainingData, spli
     assert np.linalg.norm(state["points"], axis=1).max() <= 1 + 1e-5
 
 
-def test_transrec_refuses_held_out_playlists(data: TrainingData, split: Split) -> None:
+def test_transrec_raises_for_held_out_validation_playlists(data: TrainingData, split: Split) -> None:
     few = replace(data.train, rows=data.train.rows[10:], starts=data.train.starts[10:], ends=data.train.ends[10:])
     with pytest.raises(InputError, match="transrec requires validation playlists .*: use transrec-global"):
         TransRec(**PARAMS).fit(replace(data, train=few))

@@ -1,4 +1,4 @@
-"""The two-stage ranker: better than its systems, cross-fitted on validation, and saved with its systems."""
+"""Tests of the two-stage ranker: gain over its systems, cross-fitting on validation, and saving with its systems."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Planted = tuple[TrainingData, HeldOut]
 
 @pytest.fixture(scope="module")
 def planted() -> Planted:
-    """Playlists of one of ten tastes over 200 tracks, half of which were never played and have only their vectors."""
+    """Return playlists with one of ten tastes over 200 tracks, half of which are unplayed and have only vectors."""
     rng = np.random.default_rng(2)
     taste = np.concatenate([[-1], rng.permutation(np.repeat(np.arange(10), 20))])
     cold = np.concatenate([[False], rng.random(200) < 0.5])
@@ -55,24 +55,24 @@ def fitted(planted: Planted) -> TwoStage:
     return TwoStage(**SMALL).fit(planted[0])
 
 
-def test_the_contract_holds(planted: Planted) -> None:
+def test_two_stage_passes_check_ranker(planted: Planted) -> None:
     data, held_out = planted
     check_ranker(lambda: TwoStage(**{**SMALL, "rounds": 5}), data, held_out.part(0, 5))
 
 
-def test_two_stage_is_better_than_each_of_its_systems(planted: Planted, fitted: TwoStage) -> None:
+def test_two_stage_recall_is_above_each_of_its_systems(planted: Planted, fitted: TwoStage) -> None:
     data, held_out = planted
     alone = {name: mean_recall(ranker, held_out, 10) for name, ranker in data.systems.items()}
     assert mean_recall(fitted, held_out, 10) > max(alone.values()) + 0.05
 
 
-def test_importance_is_a_share_of_gain_per_feature(fitted: TwoStage) -> None:
+def test_importance_sums_to_one_over_features(fitted: TwoStage) -> None:
     shares = fitted.importance()
     assert list(shares) == sorted(shares, key=lambda name: -shares[name]) and sum(shares.values()) == pytest.approx(1.0)
     assert {"item-knn score", "content-centroid place", "sound to the nearest seed", "plays"} <= set(shares)
 
 
-def test_validation_playlists_are_scored_by_trees_of_other_folds(planted: Planted, fitted: TwoStage) -> None:
+def test_validation_playlists_are_scored_by_trees_from_other_folds(planted: Planted, fitted: TwoStage) -> None:
     valid = planted[0].valid
     assert valid is not None
     queries, row = valid.queries(), 7
@@ -92,7 +92,7 @@ def test_versions_of_a_playlist_share_a_fold() -> None:
     assert set(assign_folds(np.array([5, 5, 9]), 4, 0)) == {0, 1}
 
 
-def test_candidate_features_equal_values_by_hand(small: tuple[TrainingData, HeldOut]) -> None:
+def test_candidate_features_equal_hand_computed_values(small: tuple[TrainingData, HeldOut]) -> None:
     data, held_out = small
     data = replace(data, valid=held_out)
     ranker = TwoStage(**SMALL).fit(replace(data, systems={"item-knn": ItemKNN().fit(data)}))
@@ -129,7 +129,7 @@ def test_candidate_features_equal_values_by_hand(small: tuple[TrainingData, Held
         np.testing.assert_allclose(columns["audio to the nearest seed"][at], nearest, atol=step + 1e-6)
 
 
-def test_missing_systems_or_validation_are_refused(planted: Planted) -> None:
+def test_two_stage_without_systems_or_validation_raises_input_error(planted: Planted) -> None:
     data, _ = planted
     with pytest.raises(InputError, match="two-stage requires other systems, but there are 0"):
         TwoStage().fit(replace(data, systems={}))
@@ -141,7 +141,7 @@ def test_missing_systems_or_validation_are_refused(planted: Planted) -> None:
         TwoStage().fit(replace(data, valid=None))
 
 
-def test_damage_to_the_list_of_systems_is_reported(fitted: TwoStage, tmp_path: Path) -> None:
+def test_damaged_list_of_systems_raises_run_directory_error(fitted: TwoStage, tmp_path: Path) -> None:
     from toolkit.errors import RunDirectoryError
 
     fitted.save(tmp_path)

@@ -1,4 +1,4 @@
-"""A small corpus whose last tracks nobody has played, with modalities that carry its planted factors."""
+"""Small corpus with unplayed last tracks, and modalities that contain its planted factors."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ def corpus_of(lists: list[list[int]], n_items: int, plays: list[list[float]] | N
 
 @pytest.fixture(scope="module")
 def planted() -> tuple[TrainingData, HeldOut]:
-    """Playlists of one taste each over 120 tracks, of which the last 24 are only in the 60 held-out lists, hidden.
+    """Return playlists of one taste each over 120 tracks, and two modalities.
 
-    There are two modalities, each of which distinguishes two halves of the tastes.
+    The last 24 tracks are only hidden tracks of the 60 held-out playlists. Each modality distinguishes two halves of
+    the tastes.
     """
     rng = np.random.default_rng(7)
     taste = rng.integers(0, TASTES, TRACKS + 1)
@@ -61,7 +62,7 @@ def _modality(name: str, bit: np.ndarray, rng: np.random.Generator) -> Modality:
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> Iterator[None]:
-    """Small networks on a busy machine wait for their threads longer than they compute."""
+    """Limit torch to one thread, because small networks otherwise wait for their threads longer than they compute."""
     import torch
 
     before = torch.get_num_threads()

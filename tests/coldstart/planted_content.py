@@ -1,4 +1,4 @@
-"""Tracks of six tastes, a third of which were never played, and content of each taste: words, tags, entities, audio."""
+"""Tracks of six tastes, a third of them unplayed, with words, tags, entities and audio for each taste."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WRONG = 0.15
 
 @dataclass(frozen=True)
 class Planted:
-    """taste int [V]: of each track, item i + 1; heard int [V]: what its content says."""
+    """Planted corpus, with the taste of each track, int [V] (item i + 1), and the taste in its content, int [V]."""
 
     data: TrainingData
     test: HeldOut
@@ -39,16 +39,16 @@ class Planted:
 
     @cached_property
     def factors(self) -> np.ndarray:
-        """float32 [V, k] of the training split."""
+        """Factors of the training split, float32 [V, k]."""
         return FactorStore(self.data.train, FACTORS, seed=self.data.seed)().items[1:]
 
     @cached_property
     def warm(self) -> np.ndarray:
-        """bool [V], tracks with a training placement."""
+        """Tracks in training playlists, bool [V]."""
         return self.data.train.counts()[1:] > 0
 
     def learned(self, encoder: str, inputs: Sequence[str], name: str = "content", **params: Any) -> Modality:
-        """What an encoder gives for all tracks, after it learned from those with placements."""
+        """Return the encoded vectors of all tracks, after a fit of the encoder on tracks in training playlists."""
         made = registry.create(encoder, params, seed=1, device="cpu")
         taught = [text for text, played in zip(inputs, self.warm, strict=True) if played]
         made.fit(taught, self.factors[self.warm]) if made.supervised else made.fit(taught)
@@ -62,7 +62,7 @@ class Planted:
         return cls(**params).fit(data)
 
     def aucs(self, ranker: Ranker) -> np.ndarray:
-        """AUC of each list's hidden tracks among all that nobody has played: float64 [B]."""
+        """Return the AUC of each playlist's hidden tracks among all unplayed tracks: float64 [B]."""
         cold = np.flatnonzero(~self.warm) + 1
         hidden, offsets = self.test.hidden()
         scores = np.maximum(ranker.score(self.test.queries(), cold), -1e30)
@@ -79,19 +79,22 @@ class Planted:
 
 
 def modality(rows: np.ndarray, name: str = "content", present: np.ndarray | None = None) -> Modality:
-    """Rows [V, d] of all tracks, or of those `present`."""
+    """Return a modality with rows [V, d] of all tracks, or of the tracks in `present`."""
     there = np.concatenate([[False], np.ones(len(rows), bool) if present is None else present])
     matrix = np.concatenate([np.zeros((1, rows.shape[1]), np.float32), rows]).astype(np.float32)
     return Modality(name, matrix * there[:, None], there)
 
 
 def difference(better: np.ndarray, worse: np.ndarray) -> Difference:
-    """Mean difference of two systems over the same lists, with its 95 % interval."""
+    """Return the mean difference of two systems over the same playlists, with its 95 % interval."""
     return paired_differences(better[:, None], worse[:, None], np.arange(len(better)), seed=0, samples=500)[0]
 
 
 def plant(seed: int = 5) -> Planted:
-    """Lists of one taste each, with one track in eight of another. Held-out lists hide three tracks without plays."""
+    """Return playlists of one taste, with an eighth of the tracks from another taste.
+
+    Held-out playlists hide three unplayed tracks.
+    """
     rng = np.random.default_rng(seed)
     taste = np.arange(TRACKS) % TASTES
     cold = np.arange(TRACKS) >= TRACKS - COLD
@@ -115,7 +118,7 @@ def plant(seed: int = 5) -> Planted:
 
 
 def biographies(planted: Planted, seed: int = 0) -> list[str]:
-    """Texts with two words of the taste that is heard."""
+    """Return texts with two words of the taste in each track's content."""
     rng = np.random.default_rng(seed)
     return [
         " ".join(rng.permutation([*rng.choice(FILLER, 8), *(f"word{kind}{rng.integers(4)}" for _ in range(2))]))
@@ -124,7 +127,7 @@ def biographies(planted: Planted, seed: int = 0) -> list[str]:
 
 
 def tags(planted: Planted, seed: int = 1) -> list[str]:
-    """Three tags of the taste that is heard, and one that says nothing."""
+    """Return three tags of the taste in each track's content, and a tag without information."""
     rng = np.random.default_rng(seed)
     return [
         ", ".join([*(f"tag {kind} {n}" for n in rng.permutation(5)[:3]), f"seen live {rng.integers(3)}"])
@@ -133,7 +136,7 @@ def tags(planted: Planted, seed: int = 1) -> list[str]:
 
 
 def of_entities(planted: Planted, seed: int = 2) -> tuple[list[str], str]:
-    """Texts that name two musicians whom no other text names, and what a knowledge base says of them, as N-Triples."""
+    """Return texts that each name two different musicians, and a knowledge base about the musicians as N-Triples."""
     rng = np.random.default_rng(seed)
     resource, ontology, kind = (
         "http://dbpedia.org/resource/",

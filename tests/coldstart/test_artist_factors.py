@@ -1,4 +1,4 @@
-"""Factors of artists in a corpus of tracks, against the factorisation of the summed matrix made by hand."""
+"""Tests of artist factors in a corpus of tracks, against a factorisation of the hand-summed matrix."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def playlists() -> PlaylistSet:
     return PlaylistSet(corpus, np.arange(len(LISTS)), corpus.offsets[:-1], corpus.offsets[1:])
 
 
-def test_an_artists_feedback_is_the_sum_over_their_tracks(playlists: PlaylistSet) -> None:
+def test_artist_plays_are_summed_over_tracks(playlists: PlaylistSet) -> None:
     made = ArtistPlays.of(playlists).plays().toarray()
     order = [int(playlists.corpus.artists[NAMES.index(name) + 1]) + 1 for name in ("Ann", "Bo", "Cy")]
     np.testing.assert_array_equal(made[:, order], SUMMED)
     assert not made[:, 0].any() and made.sum() == SUMMED.sum()
 
 
-def test_all_tracks_of_an_artist_have_the_artists_factors(playlists: PlaylistSet) -> None:
+def test_tracks_of_an_artist_have_the_same_artist_factors(playlists: PlaylistSet) -> None:
     found = of_tracks(FactorStore(playlists, SPEC, seed=4), SPEC)
     plays = sp.csr_matrix(ArtistPlays.of(playlists).plays())
     wanted = factorise(plays, SPEC, seed=derived_seed(4, "factors", SPEC.k)).items
@@ -50,7 +50,7 @@ def test_all_tracks_of_an_artist_have_the_artists_factors(playlists: PlaylistSet
     assert np.abs(found[1]).sum() > 0 and not found[[0, 4, 5]].any()
 
 
-def test_tracks_without_a_training_placement_do_not_change_artist_factors(playlists: PlaylistSet) -> None:
+def test_unplayed_tracks_do_not_change_artist_factors(playlists: PlaylistSet) -> None:
     trained = np.array([True, True, False, True, True, True])
     store = FactorStore(playlists, SPEC, seed=4)
     made = FactorTargets.of(store, Targets(factors=3, level="artist"), trained)
@@ -62,9 +62,9 @@ def test_tracks_without_a_training_placement_do_not_change_artist_factors(playli
     np.testing.assert_array_equal(own, store().items[1:])
 
 
-def test_artist_factors_without_artists_are_refused(playlists: PlaylistSet) -> None:
+def test_artist_factors_without_artists_raise_input_error(playlists: PlaylistSet) -> None:
     nameless = replace(playlists, corpus=corpus_of(LISTS, len(NAMES)))
     with pytest.raises(InputError, match="`level: artist` requires artists of tracks, but the data has 0"):
         of_tracks(FactorStore(nameless, SPEC), SPEC)
-    with pytest.raises(ValidationError, match="`level` is for factors"):
+    with pytest.raises(ValidationError, match="`level` can be set only with `factors`"):
         Targets(field="tags", level="artist")

@@ -1,4 +1,4 @@
-"""The artist-level systems of Oramas et al. 2017 on planted content: above random and below the upper bound."""
+"""Tests of the artist-level systems of Oramas et al. 2017 on planted content, between random and upper bound."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def planted() -> Planted:
 
 @pytest.fixture(scope="module")
 def reached(planted: Planted) -> dict[str, np.ndarray]:
-    """AUC of every list by each system."""
+    """Return the AUC of every playlist by each system."""
     texts, listed = biographies(planted), tags(planted)
     systems = {
         "A-TEXT": ("predicted-factors", planted.learned("tfidf-mlp", texts, **NETWORK), {}),
@@ -45,16 +45,14 @@ def reached(planted: Planted) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("system", ["A-TEXT", "A-W2V", "A-TAGS", "TAGS-ITEMKNN", "TEXT-RF"])
-def test_content_is_above_random_and_below_the_upper_bound(
+def test_artist_systems_auc_is_between_random_and_upper_bound(
     system: str, planted: Planted, reached: dict[str, np.ndarray]
 ) -> None:
     assert difference(reached[system], planted.chance).low > 0
     assert difference(planted.bound, reached[system]).low > 0
 
 
-def test_linked_entities_are_better_than_words_alone(
-    planted: Planted, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_linked_entities_auc_is_above_words_alone(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("knowledge")
     texts, triples = of_entities(planted)
     (folder / "music.nt").write_text(triples, encoding="utf-8")
@@ -68,14 +66,14 @@ def test_linked_entities_are_better_than_words_alone(
     assert difference(planted.bound, a_sem).low > 0
 
 
-def test_shuffled_texts_are_as_good_as_random(planted: Planted) -> None:
+def test_shuffled_texts_have_auc_of_random_factors(planted: Planted) -> None:
     dealt = np.random.default_rng(1).permutation(biographies(planted)).tolist()
     found = planted.aucs(planted.fitted("predicted-factors", planted.learned("tfidf-mlp", dealt, **NETWORK)))
     assert abs(found.mean() - 0.5) < 0.1
 
 
-def test_attribute_knn_equals_scores_by_hand(planted: Planted) -> None:
-    """Score of a new track: the cosines of its tags and those of the seeds among its two nearest played tracks."""
+def test_attribute_knn_equals_hand_computed_scores(planted: Planted) -> None:
+    """The score of a new track is the sum of its tag cosines with seeds among its two nearest played tracks."""
     sets = np.zeros((len(planted.taste), 4))
     cold = int(np.flatnonzero(~planted.warm)[0])
     first, second, third = np.flatnonzero(planted.warm)[:3].tolist()
@@ -89,7 +87,7 @@ def test_attribute_knn_equals_scores_by_hand(planted: Planted) -> None:
     np.testing.assert_allclose(score, [both, both + one, -np.inf], rtol=1e-6)
 
 
-def test_a_forest_of_one_deep_tree_repeats_its_training_factors(planted: Planted) -> None:
+def test_forest_of_one_deep_tree_reproduces_training_factors(planted: Planted) -> None:
     columns = np.eye(6)[planted.heard] + 0.0
     ranker = planted.fitted("random-forest", modality(columns), trees=200, columns=1.0, leaf=1)
     means = np.stack([planted.factors[planted.warm & (planted.heard == kind)].mean(axis=0) for kind in range(6)])
@@ -99,7 +97,7 @@ def test_a_forest_of_one_deep_tree_repeats_its_training_factors(planted: Planted
 
 
 @pytest.mark.parametrize("name", ["attribute-knn", "random-forest"])
-def test_the_contract_holds(name: str, planted: Planted) -> None:
+def test_artist_systems_pass_check_ranker(name: str, planted: Planted) -> None:
     from dataclasses import replace
 
     from tests.coldstart.planted_content import FACTORS
@@ -114,7 +112,7 @@ def test_the_contract_holds(name: str, planted: Planted) -> None:
     )
 
 
-def test_unusable_modalities_are_refused_in_one_line(planted: Planted) -> None:
+def test_unusable_modalities_raise_one_line_errors(planted: Planted) -> None:
     made = planted.learned("tfidf", tags(planted), **MULTI_HOT)
     with pytest.raises(InputError, match="random-forest requires exactly 1 modality, but 2 are set: set `modalities"):
         planted.fitted("random-forest", made, modality(made.matrix[1:], "more"))

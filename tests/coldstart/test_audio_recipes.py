@@ -1,4 +1,4 @@
-"""Recipes of the published tables from audio: every row is there, and two of each run."""
+"""Tests of recipes for published tables from audio: entries for every row, and runs of two rows."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ ROWS = {
 }  # fmt: skip
 
 
-def some(name: str, rows: set[str], *overrides: str) -> Recipe:
-    """A recipe of which some rows are left, with the tags of what those have."""
+def trimmed_recipe(name: str, rows: set[str], *overrides: str) -> Recipe:
+    """Return a recipe with only some rows, and the tags of those rows."""
     recipe = load(PAPERS / name, [*TINY, *overrides], parameters=True)
     kept = [system for system in recipe.coldstart.systems if system.system_name in rows]
     seen = {"factors", *rows, *(modality for system in kept for modality in system.modalities or [])}
@@ -56,28 +56,28 @@ def reached(run: Path, metric: str) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_every_row_of_the_published_tables_is_an_entry(name: str) -> None:
+def test_recipes_have_an_entry_for_every_published_row(name: str) -> None:
     recipe = load(PAPERS / name, parameters=True)
     assert {system.system_name for system in recipe.coldstart.systems} == ROWS[name]
     assert recipe.evaluation.split.type == ("leave_last_out" if "warm" in name else "item_cold")
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_the_published_sizes_named_in_the_recipe_are_valid(name: str) -> None:
+def test_published_sizes_in_the_recipe_are_valid(name: str) -> None:
     lines = [line for line in (PAPERS / name).read_text().splitlines() if line.startswith("#   --set")]
     given = [each.strip().removeprefix("--set ") for line in lines for each in line[1:].strip().split(" --set ")]
     recipe = load(PAPERS / name, given, parameters=True)
     assert bool(given) == ("warm" not in name) and recipe.coldstart.systems
 
 
-def test_factor_prediction_runs(tmp_path: Path, tiny_cache: Path) -> None:
+def test_factor_prediction_recipe_runs(tmp_path: Path, tiny_cache: Path) -> None:
     rows = {"linear-regression", "cnn-weighted", "random-factors"}
     given = [
         f"encoders.bag.params={{{SMALL_BAG}}}",
         f"encoders.cnn_weighted.params={{loss: weighted, hidden: 8, {SMALL_CNN}}}",
         "encoders.cnn_weighted.targets.factors=6",
     ]
-    pipeline.run(some("factor_prediction.yaml", rows, *given), tmp_path / "run", cache=tiny_cache)
+    pipeline.run(trimmed_recipe("factor_prediction.yaml", rows, *given), tmp_path / "run", cache=tiny_cache)
     found = reached(tmp_path / "run", "auc")
     assert set(found) == rows and found["linear-regression"] > found["random-factors"] + 0.05
     tags = read(tmp_path / "run", run_directory.TAGS)
@@ -86,20 +86,22 @@ def test_factor_prediction_runs(tmp_path: Path, tiny_cache: Path) -> None:
     assert "What vectors say of tags" in (tmp_path / "run" / run_directory.REPORT).read_text()
 
 
-def test_the_content_user_model_runs(tmp_path: Path, tiny_cache: Path) -> None:
+def test_content_user_recipe_runs(tmp_path: Path, tiny_cache: Path) -> None:
     given = [
         "encoders.sound.params={rate: 8000, seconds: 3, window: 1.5, bands: 16, windows: 2}",
         "coldstart.systems.0.params={width: 8, filters: [8, 8], epochs: 3}",
     ]
-    pipeline.run(some("content_user.yaml", {"content-user", "popularity"}, *given), tmp_path / "run", cache=tiny_cache)
+    pipeline.run(
+        trimmed_recipe("content_user.yaml", {"content-user", "popularity"}, *given), tmp_path / "run", cache=tiny_cache
+    )
     found = reached(tmp_path / "run", "auc")
     assert 0.5 < found["content-user"] < 1 and found["popularity"] > 0.5
     assert [row["oracle"] for row in read(tmp_path / "run", run_directory.TIMINGS).values()] == [False, True]
     assert [row["vectors"] for row in read(tmp_path / "run", run_directory.TAGS)] == ["factors", "content-user"]
 
 
-def test_ids_rank_tracks_with_plays(tmp_path: Path, tiny_cache: Path) -> None:
-    pipeline.run(some("content_user_warm.yaml", {"id-item"}), tmp_path / "run", cache=tiny_cache)
+def test_id_item_ranks_only_played_tracks(tmp_path: Path, tiny_cache: Path) -> None:
+    pipeline.run(trimmed_recipe("content_user_warm.yaml", {"id-item"}), tmp_path / "run", cache=tiny_cache)
     found = reached(tmp_path / "run", "auc")
     assert found["id-item"] > found["random"] + 0.1
 
@@ -107,12 +109,12 @@ def test_ids_rank_tracks_with_plays(tmp_path: Path, tiny_cache: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "rows"), [("hybrids.yaml", {"hldbn", "tag-prior"}), ("hybrids_warm.yaml", {"hldbn-pmf", "pmf"})]
 )
-def test_the_hybrids_run(name: str, rows: set[str], tmp_path: Path, tiny_cache: Path) -> None:
+def test_hybrid_recipe_runs(name: str, rows: set[str], tmp_path: Path, tiny_cache: Path) -> None:
     given = [
         "encoders.dbn.params={rate: 8000, seconds: 3, bands: 30, components: 10, hidden: [8, 8], epochs: 5}",
         f"encoders.tag_network.params={{{SMALL_BAG}, hidden: [8, 8], epochs: 5}}",
     ]
-    pipeline.run(some(name, rows, *given), tmp_path / "run", cache=tiny_cache)
+    pipeline.run(trimmed_recipe(name, rows, *given), tmp_path / "run", cache=tiny_cache)
     errors, areas = reached(tmp_path / "run", "rmse"), reached(tmp_path / "run", "auc")
     assert rows <= set(errors)
     assert all(0.2 < errors[row] < 0.9 and areas[row] > 0.5 for row in rows)

@@ -1,4 +1,4 @@
-"""Artists without a text and a table of tags with lines of another encoding are named in the run's summaries."""
+"""Tests that run summaries name artists without a text and tag files with lines in another encoding."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ threads: 1
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Plays of 40 artists; A7's tags are in Latin-1, A9 has none."""
+    """Return a folder with plays of 40 artists. The tags of A7 are in Latin-1, and A9 has no tags."""
     rng = np.random.default_rng(0)
     plays = [
         f"u{user}\tA{artist}\tName {artist}\t{rng.integers(1, 9)}\n"
@@ -74,7 +74,7 @@ def test_summaries_name_clips_that_are_too_short_or_missing() -> None:
     assert tracks_without(Modality("sound", sound.matrix[:2], present[:2]), ["a"]) == {}
 
 
-def test_by_default_a_bad_file_stops_the_run_in_one_line(folder: Path) -> None:
+def test_bad_file_raises_a_one_line_error_by_default(folder: Path) -> None:
     (folder / "recipe.yaml").write_text(RECIPE.format(on_error="stop"))
     with pytest.raises(DataError, match=r"artists\.tsv, line 9: is not UTF-8"):
         pipeline.run(load(folder / "recipe.yaml", parameters=True), folder / "run", cache=folder / "cache")

@@ -1,4 +1,4 @@
-"""`mlp` and `two-tower`: above random, below the upper bound, and better with two modalities than with one."""
+"""Tests of `mlp` and `two-tower`: AUC between random and upper bound, and higher with two modalities than with one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def planted() -> Planted:
 
 @pytest.fixture(scope="module")
 def parts(planted: Planted) -> list[Modality]:
-    """Two modalities that tell the tastes apart together."""
+    """Return two modalities that distinguish the tastes only together."""
     rng = np.random.default_rng(0)
     sound = np.eye(3)[planted.heard % 3] @ rng.normal(size=(3, 12)) + rng.normal(0, 0.4, (TRACKS, 12))
     text = np.eye(2)[planted.heard // 3] @ rng.normal(size=(2, 20)) * 5 + rng.normal(0, 2, (TRACKS, 20))
@@ -35,7 +35,7 @@ def parts(planted: Planted) -> list[Modality]:
 
 
 @pytest.mark.parametrize(("name", "params"), SYSTEMS)
-def test_two_modalities_are_better_than_one(
+def test_cold_auc_is_higher_with_two_modalities_than_with_one(
     name: str, params: dict[str, Any], planted: Planted, parts: list[Modality]
 ) -> None:
     both = planted.aucs(planted.fitted(name, *parts, **params))
@@ -47,7 +47,7 @@ def test_two_modalities_are_better_than_one(
 
 
 @pytest.mark.parametrize(("name", "params"), SYSTEMS)
-def test_shuffled_content_is_as_good_as_random(
+def test_shuffled_content_has_auc_of_random_factors(
     name: str, params: dict[str, Any], planted: Planted, parts: list[Modality]
 ) -> None:
     order = np.concatenate([[0], np.random.default_rng(1).permutation(TRACKS) + 1])
@@ -56,13 +56,15 @@ def test_shuffled_content_is_as_good_as_random(
 
 
 @pytest.mark.parametrize(("name", "params"), SYSTEMS)
-def test_the_contract_holds(name: str, params: dict[str, Any], planted: Planted, parts: list[Modality]) -> None:
+def test_cold_rankers_pass_check_ranker(
+    name: str, params: dict[str, Any], planted: Planted, parts: list[Modality]
+) -> None:
     data = replace(planted.data, modalities={part.name: part for part in parts}, device="cpu")
     small = params | {"epochs": 2, "factors": FACTORS.model_dump()}
     check_ranker(lambda: plugins.load("segue.rankers", name)(**small), data, planted.test)
 
 
-def test_a_played_track_without_content_is_used_by_its_factors_and_not_ranked(
+def test_two_tower_uses_but_does_not_rank_played_tracks_without_content(
     planted: Planted, parts: list[Modality]
 ) -> None:
     first = int(np.flatnonzero(planted.warm)[0]) + 1
@@ -75,7 +77,7 @@ def test_a_played_track_without_content_is_used_by_its_factors_and_not_ranked(
 
 
 def test_two_tower_loss_is_a_softmax_with_log_popularity_correction() -> None:
-    """Against the formula written out, with one other track a list, so that nothing is drawn."""
+    """Compare with the explicit formula, with one other track in a playlist, so nothing is drawn."""
     import torch
 
     from toolkit.coldstart.two_tower_network import Towers
@@ -97,7 +99,7 @@ def test_two_tower_loss_is_a_softmax_with_log_popularity_correction() -> None:
     assert found.item() == pytest.approx(wanted, rel=1e-5)
 
 
-def test_training_without_content_is_refused(planted: Planted, parts: list[Modality]) -> None:
+def test_cold_rankers_without_content_raise_input_error(planted: Planted, parts: list[Modality]) -> None:
     nobody = Modality("sound", parts[0].matrix, parts[0].present & np.concatenate([[False], ~planted.warm]))
     with pytest.raises(InputError, match="modality 'sound': none of the tracks to learn from has it"):
         planted.fitted("two-tower", nobody)

@@ -1,4 +1,4 @@
-"""The recipe of the page on cold start, from the catalogue to the table: tracks, and artists."""
+"""Tests of the documented cold-start recipe, from catalogue to table, for tracks and artists."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _auc(run: Path) -> dict[str, float]:
     }
 
 
-def test_content_is_above_random_and_below_the_upper_bound(
+def test_documented_content_auc_is_between_random_and_upper_bound(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[Any] = []
@@ -65,7 +65,7 @@ def test_content_is_above_random_and_below_the_upper_bound(
     assert Continuation.load(run, "ridge").continue_playlist([tracks["seeds"][0]["id"]], k=3)
 
 
-def test_artist_level_runs_end_to_end(recipe: Path, tmp_path: Path) -> None:
+def test_artist_level_recipe_runs_end_to_end(recipe: Path, tmp_path: Path) -> None:
     changes = ["data.level=artist", "evaluation.split.min_tracks=2", "evaluation.k=[5]", "models=[]", "baselines=[]"]
     pipeline.run(
         load(recipe, [*changes, "data.options.artists=120"], parameters=True),
@@ -96,18 +96,18 @@ def test_artist_level_runs_end_to_end(recipe: Path, tmp_path: Path) -> None:
             "coldstart.systems.0.params={penalty: 1}",
             "coldstart.systems.0.params.penalty is not a key: did you mean penalties?",
         ),
-        ("coldstart.systems.1.name=ridge", "a second system called ridge: give each its own name"),
+        ("coldstart.systems.1.name=ridge", "repeats the system name ridge: set different names"),
         ("evaluation={split: {field: part}}", "evaluation.split.field is not a key"),
         ("coldstart.factors.alpha=0", "coldstart.factors.alpha=0 must be greater than 0"),
     ],
 )
-def test_errors_of_the_coldstart_section_name_the_key(change: str, message: str, recipe: Path) -> None:
+def test_invalid_coldstart_settings_raise_with_key(change: str, message: str, recipe: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         load(recipe, [change], parameters=True)
     assert message in str(caught.value)
 
 
-def test_triplets_with_song_and_artist_tables_and_a_given_split_run(tmp_path: Path) -> None:
+def test_triplets_recipe_with_artist_table_and_split_file_runs(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     taste = rng.integers(0, 2, 40)
     lines = [

@@ -1,4 +1,4 @@
-"""Means of an artist's and of a genre's factors: against plain loops, what they reach, and what has no mean."""
+"""Tests of mean factors of artists and genres: values by slow loops, AUC, and tracks without a mean."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ def planted() -> Planted:
 
 @pytest.fixture(scope="module")
 def labels(planted: Planted) -> dict[str, sp.csr_matrix]:
-    """An artist of the track's taste, its genre and a random genre. The last track shares no label with a warm one."""
+    """Return an artist in the track's taste, its genre, and a random genre.
+
+    The last track shares no label with a warm track.
+    """
     rng = np.random.default_rng(0)
     artist, genre = np.zeros((TRACKS + 1, 19), np.float32), np.zeros((TRACKS + 1, 9), np.float32)
     rows = np.arange(1, TRACKS + 1)
@@ -41,7 +44,7 @@ def _fitted(name: str, data: TrainingData) -> Ranker:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_cold_track_has_the_mean_of_its_labels_centroids(
+def test_cold_track_factors_are_mean_of_label_centroids(
     name: str, planted: Planted, labels: dict[str, sp.csr_matrix]
 ) -> None:
     items = _fitted(name, replace(planted.data, labels=labels, device="cpu")).state["items"][1:]
@@ -54,7 +57,7 @@ def test_a_cold_track_has_the_mean_of_its_labels_centroids(
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_label_means_are_above_random_and_below_the_upper_bound(
+def test_label_mean_auc_is_between_random_and_upper_bound(
     name: str, planted: Planted, labels: dict[str, sp.csr_matrix]
 ) -> None:
     ranker = _fitted(name, replace(planted.data, labels=labels, device="cpu"))
@@ -65,13 +68,13 @@ def test_label_means_are_above_random_and_below_the_upper_bound(
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_the_contract_holds(name: str, planted: Planted, labels: dict[str, sp.csr_matrix]) -> None:
+def test_label_means_pass_check_ranker(name: str, planted: Planted, labels: dict[str, sp.csr_matrix]) -> None:
     make = plugins.load("segue.rankers", name)
     check_ranker(
         lambda: make(factors=FACTORS.model_dump()), replace(planted.data, labels=labels, device="cpu"), planted.test
     )
 
 
-def test_missing_labels_are_refused(planted: Planted) -> None:
+def test_label_means_without_labels_raise_input_error(planted: Planted) -> None:
     with pytest.raises(InputError, match="same-artist needs the tracks' artist, and the catalogue has none"):
         _fitted("same-artist", planted.data)

@@ -1,4 +1,4 @@
-"""Predictions in place of all tracks' factors."""
+"""Tests of the ranker that uses predicted factors for all tracks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.coldstart.test_rankers import K, Planted, _prediction
 from toolkit.coldstart.predicted_factors import PredictedFactors, PredictedForAll
 
 
-def test_predicted_for_all_scores_played_tracks_by_their_prediction(planted: Planted) -> None:
+def test_predicted_for_all_scores_played_tracks_by_prediction(planted: Planted) -> None:
     data, test = planted
     given = replace(data, modalities={"predicted": _prediction(data)})
     every, own = PredictedForAll(factors=K).fit(given), PredictedFactors(factors=K).fit(given)

@@ -1,4 +1,4 @@
-"""Cold-start rankers keep the rankers' contract, and stand where they belong on a planted corpus."""
+"""Tests of cold-start rankers: the ranker contract, and AUC on a planted corpus."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _fitted(name: str, data: TrainingData, **params: Any) -> Any:
 
 
 def _reached(ranker: Any, data: TrainingData, test: HeldOut) -> float:
-    """Mean AUC of the hidden tracks among all tracks without placements."""
+    """Return the mean AUC of the hidden tracks among all unplayed tracks."""
     cold = np.flatnonzero(data.train.counts() == 0)[1:]
     hidden, offsets = test.hidden()
     scores = np.maximum(ranker.score(test.queries(), cold), -1e30)
@@ -38,7 +38,7 @@ def _reached(ranker: Any, data: TrainingData, test: HeldOut) -> float:
 
 
 def _prediction(data: TrainingData) -> Modality:
-    """The factors that ridge predicts, as a supervised encoder would give them."""
+    """Return the factors predicted by ridge, as a modality from a supervised encoder."""
     factors = FactorStore(data.train, FactorSpec(**K), seed=data.seed)()
     ridge = plugins.load("segue.rankers", "ridge")(factors=K, penalties=[0.01])
     vectors, present = ridge.predict(data, factors)
@@ -46,11 +46,11 @@ def _prediction(data: TrainingData) -> Modality:
 
 
 @pytest.mark.parametrize("name", ["random-factors", "factor-upper-bound", "ridge"])
-def test_the_contract_holds(name: str, planted: Planted) -> None:
+def test_cold_start_rankers_pass_check_ranker(name: str, planted: Planted) -> None:
     check_ranker(lambda: plugins.load("segue.rankers", name)(factors=K), *planted)
 
 
-def test_content_is_above_random_and_below_the_upper_bound(planted: Planted) -> None:
+def test_content_auc_is_between_random_and_upper_bound(planted: Planted) -> None:
     data, test = planted
     chance, found, bound = (
         _reached(_fitted(name, data), data, test) for name in ("random-factors", "ridge", "factor-upper-bound")
@@ -58,7 +58,7 @@ def test_content_is_above_random_and_below_the_upper_bound(planted: Planted) -> 
     assert abs(chance - 0.5) < 0.1 and 0.8 < found <= bound and bound > 0.9
 
 
-def test_two_modalities_are_better_than_one(planted: Planted) -> None:
+def test_auc_is_higher_with_two_modalities_than_with_one(planted: Planted) -> None:
     data, test = planted
     both = _reached(_fitted("ridge", data), data, test)
     for name in data.modalities:
@@ -66,7 +66,7 @@ def test_two_modalities_are_better_than_one(planted: Planted) -> None:
         assert _reached(_fitted("ridge", alone), alone, test) < both - 0.1
 
 
-def test_shuffled_content_is_as_good_as_random(planted: Planted) -> None:
+def test_shuffled_content_auc_is_near_random(planted: Planted) -> None:
     data, test = planted
     order = np.concatenate([[0], np.random.default_rng(1).permutation(data.n_items) + 1])
     shuffled = {name: Modality(name, each.matrix[order], each.present[order]) for name, each in data.modalities.items()}
@@ -74,7 +74,7 @@ def test_shuffled_content_is_as_good_as_random(planted: Planted) -> None:
     assert _reached(_fitted("ridge", dealt), dealt, test) < 0.65
 
 
-def test_warm_tracks_keep_their_factors_and_cold_tracks_use_the_prediction(planted: Planted) -> None:
+def test_warm_tracks_use_factors_and_cold_tracks_use_prediction(planted: Planted) -> None:
     data, _ = planted
     factors = FactorStore(data.train, FactorSpec(**K), seed=data.seed)()
     given = replace(data, modalities={"predicted": _prediction(data)})
@@ -95,13 +95,13 @@ def test_tracks_without_plays_and_content_are_not_ranked(planted: Planted) -> No
     assert np.isneginf(ranker.score(nobody, np.arange(1, 50))).all(axis=1).tolist() == [True, False]
 
 
-def test_the_penalty_is_chosen_on_validation(planted: Planted) -> None:
+def test_ridge_penalty_has_best_validation_ndcg(planted: Planted) -> None:
     data, _ = planted
     assert _fitted("ridge", data, penalties=[0.01, 1e6]).penalty == 0.01
     assert _fitted("ridge", replace(data, valid=None), penalties=[1.0, 10.0, 100.0]).penalty == 10.0
 
 
-def test_a_prediction_of_other_factors_is_refused(planted: Planted) -> None:
+def test_prediction_with_other_dimension_raises_input_error(planted: Planted) -> None:
     data, _ = planted
     with pytest.raises(
         InputError, match=r"modality 'audio' has 3 dimensions and must have k=8: set `targets: {factors: 8}`"

@@ -1,4 +1,4 @@
-"""Tag prediction: areas under curves against scikit-learn, and vectors that say what tracks are called."""
+"""Tests of tag prediction against scikit-learn, and of tags that vectors contain."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from toolkit.errors import InputError
 
 
 def planted(n: int = 240, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors [n, 6] whose first two columns contain the first two tags. The third is random, all have the fourth."""
+    """Return vectors [n, 6] and four tags.
+
+    The first two columns contain the first two tags. The third tag is random, and all tracks have the fourth.
+    """
     rng = np.random.default_rng(seed)
     vectors = rng.normal(size=(n, 6))
     tags = np.stack(
@@ -22,7 +25,7 @@ def planted(n: int = 240, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return vectors.astype(np.float32), tags.astype(np.float32)
 
 
-def test_auc_equals_scikit_learns() -> None:
+def test_auc_equals_scikit_learn() -> None:
     rng = np.random.default_rng(3)
     scores, tags = rng.integers(0, 6, (50, 3)).astype(float), rng.random((50, 3)) < 0.4
     tags[:, 2] = False
@@ -30,7 +33,7 @@ def test_auc_equals_scikit_learns() -> None:
     assert np.allclose(found[:2], [roc_auc_score(tags[:, t], scores[:, t]) for t in range(2)]) and np.isnan(found[2])
 
 
-def test_joint_logistic_regressions_equal_scikit_learns() -> None:
+def test_joint_logistic_regressions_equal_scikit_learn() -> None:
     vectors, tags = planted()
     taught, asked = np.arange(200), np.arange(200, 240)
     found = tag_probe._logistic(vectors, tags, taught, asked)
@@ -43,7 +46,7 @@ def test_joint_logistic_regressions_equal_scikit_learns() -> None:
 
 
 @pytest.mark.parametrize(("method", "tested"), [("logistic", 240), ("mlp", 48)])
-def test_tags_that_vectors_contain_are_predicted(method: tag_probe.Method, tested: int) -> None:
+def test_tags_contained_in_vectors_have_high_auc(method: tag_probe.Method, tested: int) -> None:
     found = predict_tags(*planted(), method=method, seed=1)
     assert found.tested == tested and found.auc.shape == (4,)
     assert found.auc[0] > 0.95 and found.auc[1] > 0.9 and abs(found.auc[2] - 0.5) < 0.2 and np.isnan(found.auc[3])
@@ -52,7 +55,7 @@ def test_tags_that_vectors_contain_are_predicted(method: tag_probe.Method, teste
     assert np.array_equal(again.auc, found.auc, equal_nan=True)
 
 
-def test_too_few_tracks_are_refused() -> None:
+def test_tag_prediction_with_too_few_tracks_raises_input_error() -> None:
     vectors, tags = planted(19)
     with pytest.raises(InputError, match="19 tracks have both vectors and tags, but 10 folds require at least 20"):
         predict_tags(vectors, tags, method="logistic", seed=0)

@@ -1,4 +1,4 @@
-"""The track-level systems of Oramas et al. 2017: fusion of embeddings, a joint network, and missing modalities."""
+"""Tests of the track-level systems of Oramas et al. 2017: late fusion, a joint network, and missing modalities."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def planted() -> Planted:
 
 @pytest.fixture(scope="module")
 def sound(planted: Planted) -> Modality:
-    """Which of three groups of tastes a track is of, as an embedding."""
+    """Return an embedding that distinguishes three groups of tastes."""
     rng = np.random.default_rng(0)
     return modality(np.eye(3)[planted.heard % 3] @ rng.normal(size=(3, 12)) + rng.normal(0, 0.4, (TRACKS, 12)), "sound")
 
 
 @pytest.fixture(scope="module")
 def text(planted: Planted) -> Modality:
-    """Which half of each of those groups, as an embedding of another size."""
+    """Return an embedding of another dimension that distinguishes two halves of each group."""
     rng = np.random.default_rng(1)
     return modality(
         np.eye(2)[planted.heard // 3] @ rng.normal(size=(2, 20)) * 5 + rng.normal(0, 2, (TRACKS, 20)), "text"
@@ -51,7 +51,7 @@ def text(planted: Planted) -> Modality:
 
 @pytest.fixture(scope="module")
 def spectrogram(planted: Planted) -> Modality:
-    """As `sound`, but where in a spectrogram there is a tone, at any time."""
+    """Return a spectrogram with a tone whose frequency depends on the group of `sound`, at any time."""
     rng = np.random.default_rng(2)
     made = rng.normal(0, 0.3, (TRACKS, BINS, FRAMES))
     for track, kind in enumerate(planted.heard % 3):
@@ -61,7 +61,7 @@ def spectrogram(planted: Planted) -> Modality:
 
 
 @pytest.mark.parametrize("hidden", [None, 16], ids=["MM-LF-LIN", "MM-LF-H1"])
-def test_two_modalities_are_better_than_one(
+def test_fusion_auc_is_higher_with_two_modalities_than_with_one(
     hidden: int | None, planted: Planted, sound: Modality, text: Modality
 ) -> None:
     both = planted.aucs(planted.fitted("late-fusion", sound, text, **FUSED, hidden=hidden))
@@ -72,9 +72,7 @@ def test_two_modalities_are_better_than_one(
     assert difference(planted.bound, both).low > 0
 
 
-def test_the_joint_network_learns_from_two_inputs_together(
-    planted: Planted, spectrogram: Modality, text: Modality
-) -> None:
+def test_joint_network_auc_is_higher_with_two_inputs(planted: Planted, spectrogram: Modality, text: Modality) -> None:
     both = planted.aucs(planted.fitted("joint-network", spectrogram, text, **JOINT, spectrogram="sound"))
     heard = planted.aucs(planted.fitted("joint-network", spectrogram, **JOINT, spectrogram="sound"))
     assert difference(heard, planted.chance).low > 0
@@ -82,14 +80,14 @@ def test_the_joint_network_learns_from_two_inputs_together(
     assert difference(planted.bound, both).low > 0
 
 
-def test_shuffled_content_is_as_good_as_random(planted: Planted, sound: Modality, text: Modality) -> None:
+def test_fusion_of_shuffled_content_has_auc_near_random(planted: Planted, sound: Modality, text: Modality) -> None:
     order = np.concatenate([[0], np.random.default_rng(1).permutation(TRACKS) + 1])
     dealt = [Modality(one.name, one.matrix[order], one.present[order]) for one in (sound, text)]
     assert abs(planted.aucs(planted.fitted("late-fusion", *dealt, **FUSED)).mean() - 0.5) < 0.1
 
 
-def test_late_fusion_is_a_linear_layer_over_unit_vectors(planted: Planted, sound: Modality, text: Modality) -> None:
-    """A modality's scale says nothing, its direction everything."""
+def test_late_fusion_does_not_depend_on_modality_scale(planted: Planted, sound: Modality, text: Modality) -> None:
+    """Late fusion is a linear layer over vectors with unit norm."""
     larger = Modality("sound", sound.matrix * 7, sound.present)
     first = planted.fitted("late-fusion", sound, text, **FUSED).state["items"]
     second = planted.fitted("late-fusion", larger, text, **FUSED).state["items"]
@@ -97,7 +95,7 @@ def test_late_fusion_is_a_linear_layer_over_unit_vectors(planted: Planted, sound
     np.testing.assert_allclose(np.linalg.norm(first[1:][~planted.warm], axis=1), 1, rtol=1e-5)
 
 
-def test_a_track_without_one_modality_is_ranked_by_the_other(planted: Planted, sound: Modality, text: Modality) -> None:
+def test_track_without_a_modality_is_ranked_by_the_other(planted: Planted, sound: Modality, text: Modality) -> None:
     cold = np.flatnonzero(~planted.warm) + 1
     present = text.present.copy()
     present[cold[:30]] = False
@@ -108,14 +106,14 @@ def test_a_track_without_one_modality_is_ranked_by_the_other(planted: Planted, s
 
 
 @pytest.mark.parametrize("name", ["late-fusion", "joint-network"])
-def test_the_contract_holds(name: str, planted: Planted, spectrogram: Modality, text: Modality) -> None:
+def test_track_systems_pass_check_ranker(name: str, planted: Planted, spectrogram: Modality, text: Modality) -> None:
     params = {**JOINT, "spectrogram": "sound"} if name == "joint-network" else {**FUSED, "hidden": 8}
     params |= {"epochs": 2, "factors": FACTORS.model_dump()}
     data = replace(planted.data, modalities={"sound": spectrogram, "text": text}, device="cpu")
     check_ranker(lambda: plugins.load("segue.rankers", name)(**params), data, planted.test)
 
 
-def test_a_killed_fit_resumes_and_ends_with_the_same_state(
+def test_resuming_a_killed_network_fit_gives_identical_state(
     planted: Planted, sound: Modality, tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from toolkit.encoders.learning import train_network
@@ -136,7 +134,7 @@ def test_a_killed_fit_resumes_and_ends_with_the_same_state(
     np.testing.assert_array_equal(resumed.state["items"], whole.state["items"])
 
 
-def test_a_modality_that_is_not_a_spectrogram_is_refused(
+def test_joint_network_without_spectrogram_raises_input_error(
     planted: Planted, sound: Modality, spectrogram: Modality
 ) -> None:
     with pytest.raises(InputError, match="spectrogram='audio' is not a modality: known: sound"):

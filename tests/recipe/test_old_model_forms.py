@@ -74,10 +74,10 @@ def test_saved_entry_drops_unknown_keys() -> None:
     [
         (
             {"loss": "full", "log_q": False},
-            "is for `loss: sampled`, not `full`: take it out, or write `loss: {type: sampled, log_q: false}`",
+            "can be set only with `loss: sampled`, not `full`: remove `log_q`, or write `loss: {type: sampled, log_q: false}`",
         ),
-        ({"negatives": 3}, "is for `loss: gbce or sampled`, not `chunked`"),
-        ({"mask_ratio": 0.3}, "is for `type: bert4rec`, not `sasrec`: take it out"),
+        ({"negatives": 3}, "can be set only with `loss: gbce or sampled`, not `chunked`"),
+        ({"mask_ratio": 0.3}, "can be set only with `type: bert4rec`, not `sasrec`: remove `mask_ratio`"),
         ({"loss": {"type": "full", "negatives": 3}}, "loss.negatives\n  is not a key: known here: type"),
     ],
 )
@@ -113,13 +113,13 @@ def test_old_form_warning_has_the_line_number_of_the_entry(tmp_path: Path) -> No
 
 
 def test_adam_rows_without_a_sampled_loss_raises() -> None:
-    with pytest.raises(InputError, match="SASRec: `adam: rows` needs `loss: sampled` or `gbce`"):
+    with pytest.raises(InputError, match="SASRec: `adam: rows` requires `loss: sampled` or `gbce`"):
         SASRec(adam="rows")
     assert SASRec(adam="rows", loss=GBCE()).loss.samples
 
 
 def test_strict_recbole_with_popularity_negatives_raises() -> None:
-    with pytest.raises(InputError, match="because it never draws unplayed tracks"):
+    with pytest.raises(InputError, match="because popularity never draws unplayed tracks"):
         BERT4Rec(strict_recbole=True, loss=Sampled(negatives_from="popularity"))
 
 

@@ -8,7 +8,7 @@ import torch
 
 @pytest.fixture(scope="package", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Small matrices are fastest on one thread, and sums do not depend on how many there are."""
+    """Limit torch to one thread, which is fastest for small matrices and makes sums reproducible."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -1,4 +1,4 @@
-"""Small corpora, content and models for the tests of this folder."""
+"""Small corpora, content and models for the tests in this folder."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def modality(name: str, n_items: int, dim: int, seed: int, *, coverage: float = 
 
 
 def ring(playlists: int = 60, n_items: int = 48, unplayed: int = 6, seed: int = 0) -> tuple[TrainingData, HeldOut]:
-    """Playlists that walk round a ring of tracks in small steps, which a model can learn.
+    """Return training and held-out playlists that follow a ring of tracks in small steps, which a model can learn.
 
-    The last `unplayed` tracks are in none. Titles name the quarter in which a list begins; every fourth list has no
-    title. Twelve lists are held out after three tracks.
+    The last `unplayed` tracks are in no playlist. Titles name the quarter in which a playlist begins. Every fourth
+    playlist has no title. Twelve playlists are held out after three tracks.
     """
     generator = np.random.default_rng(seed)
     played = n_items - unplayed
@@ -93,7 +93,7 @@ def model(
     mask_ratio: float = 0.2,
     **parts: Any,
 ) -> Any:
-    """A model in evaluation mode whose weights have some size, so that everything shows in the scores."""
+    """Return a model in evaluation mode with random weights, so that every part affects the scores."""
     base, ours = {"sasrec": ("SASRec", MultimodalSASRec), "bert4rec": ("BERT4Rec", MultimodalBERT4Rec)}[kind]
     config, size = bridge.model_config(
         base,  # type: ignore[arg-type]

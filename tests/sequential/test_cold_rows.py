@@ -1,4 +1,4 @@
-"""Free ids of cold tracks: the ridge map against plain solving, and what a model makes of them."""
+"""Tests of free ids for cold tracks against a slow ridge regression, and of models that use them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _weights(seed: int = 2) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(seed).normal(0, 1, (V + 2, H)).astype(np.float32))
 
 
-def test_rows_are_those_of_a_plain_ridge_with_the_best_penalty_left_one_out() -> None:
+def test_cold_rows_equal_slow_ridge_with_best_leave_one_out_penalty() -> None:
     modalities, played = _content()
     columns, present = concatenated_columns(modalities, played)
     taught, cold = np.flatnonzero(played & present), np.flatnonzero(~played & present)
@@ -60,7 +60,7 @@ def test_rows_are_those_of_a_plain_ridge_with_the_best_penalty_left_one_out() ->
     np.testing.assert_array_equal(weight[kept].numpy(), _weights()[kept].numpy())
 
 
-def test_ids_that_are_linear_in_content_are_predicted_exactly() -> None:
+def test_cold_rows_are_exact_for_ids_linear_in_content() -> None:
     modalities, played = _content()
     columns, present = concatenated_columns(modalities, played)
     truth = columns @ np.random.default_rng(5).normal(0, 1, (columns.shape[1], H)).astype(np.float32)
@@ -70,7 +70,7 @@ def test_ids_that_are_linear_in_content_are_predicted_exactly() -> None:
     np.testing.assert_allclose(weight[cold].numpy(), truth[cold], atol=0.02)
 
 
-def test_block_size_does_not_change_predicted_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cold_rows_do_not_depend_on_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, parts = _weights(), _weights()
     ColdRows(*_content()).fill(whole)
     monkeypatch.setattr(cold_rows, "BLOCK", 7)
@@ -78,7 +78,7 @@ def test_block_size_does_not_change_predicted_rows(monkeypatch: pytest.MonkeyPat
     np.testing.assert_allclose(parts.numpy(), whole.numpy(), atol=1e-6)
 
 
-def test_nothing_to_learn_from_is_refused() -> None:
+def test_cold_rows_without_played_content_raise_input_error() -> None:
     modalities, played = _content()
     apart = {"audio": replace(modalities["audio"], present=modalities["audio"].present & ~played)}
     with pytest.raises(InputError, match="modality 'audio': none of the tracks to learn from has it"):
@@ -86,7 +86,7 @@ def test_nothing_to_learn_from_is_refused() -> None:
 
 
 @pytest.mark.parametrize("architecture", ["early", "late"])
-def test_a_model_ranks_cold_tracks_by_content_and_predicted_ids(architecture: str, tmp_path: Path) -> None:
+def test_model_ranks_cold_tracks_by_content_and_predicted_ids(architecture: str, tmp_path: Path) -> None:
     data, valid = ring()
     cold = np.flatnonzero(data.train.counts() == 0)[1:]
     present = np.any([each.present for each in data.modalities.values()], axis=0)
@@ -113,8 +113,8 @@ def test_a_model_ranks_cold_tracks_by_content_and_predicted_ids(architecture: st
     ("change", "lacks"),
     [("modalities: []", "a modality to predict from"), ("fusion: {id_embedding: false}", "fusion.id_embedding: true")],
 )
-def test_a_recipe_without_what_it_needs_is_refused(change: str, lacks: str, tiny_recipe: Path) -> None:
+def test_recipe_with_predicted_cold_rows_requires_ids_and_content(change: str, lacks: str, tiny_recipe: Path) -> None:
     text = tiny_recipe.read_text().replace("titles: true, select", f"cold_rows: predicted, {change}, select")
     tiny_recipe.write_text(text)
-    with pytest.raises(RecipeError, match=f"models.0.cold_rows=predicted needs {lacks}"):
+    with pytest.raises(RecipeError, match=f"models.0.cold_rows=predicted requires {lacks}"):
         load(tiny_recipe)

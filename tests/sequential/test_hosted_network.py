@@ -1,4 +1,4 @@
-"""Hosted models: RecBole's GRU4Rec, HSTU and LiGR against plain twins, and the parts around any architecture."""
+"""Tests of hosted models against slow reimplementations, and of the parts around any architecture."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EVERY = np.arange(1, DATA.n_items + 1)
 
 
 def network(name: str, **changed: Any) -> Any:
-    """A network of 30 tracks in evaluation mode, with weights of some size."""
+    """Return a network over 30 tracks in evaluation mode, with random weights."""
     torch.manual_seed(0)
     made: Any = spec(name, **{"hidden_size": H, "max_length": L, **changed}).network(
         build_network.Host(V, Parts(played=np.arange(V + 1) > 0))
@@ -43,7 +43,7 @@ def states(made: Any, items: torch.Tensor = WINDOWS) -> torch.Tensor:
     return found
 
 
-def test_hidden_states_of_gru4rec_are_recboles() -> None:
+def test_gru4rec_hidden_states_equal_recbole() -> None:
     made = network("gru4rec", layers=2, inner_size=10)
     settings = {"embedding_size": H, "hidden_size": 10, "num_layers": 2, "MAX_ITEM_LIST_LENGTH": L}
     stock: Any = bridge.GRU4Rec(bridge.config("GRU4Rec", settings=settings), bridge.CatalogueSize(V)).eval()
@@ -63,8 +63,8 @@ def test_hidden_states_of_gru4rec_are_recboles() -> None:
         torch.testing.assert_close(made.objective.query(WINDOWS, lengths), wanted, atol=1e-6, rtol=0)
 
 
-def test_the_loss_of_gru4rec_is_recboles() -> None:
-    """Cross-entropy over all tracks: RecBole's has the padding track among them, whose score is 0."""
+def test_gru4rec_loss_equals_recbole() -> None:
+    """RecBole's cross-entropy over all tracks includes the padding track, with score 0."""
     made = network("gru4rec", inner_size=10)
     settings = {
         "embedding_size": H,
@@ -93,7 +93,7 @@ def test_the_loss_of_gru4rec_is_recboles() -> None:
     assert float(F.cross_entropy(logits, step.targets + 1)) == pytest.approx(wanted, abs=1e-5)
 
 
-def test_a_block_of_ligr_is_the_papers_equations() -> None:
+def test_ligr_block_equals_equations_of_the_paper() -> None:
     block = network("ligr", heads=2, inner_size=6).first.layers.blocks[0].double()
     x = torch.randn(2, 4, H, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
@@ -117,7 +117,7 @@ def test_a_block_of_ligr_is_the_papers_equations() -> None:
         torch.testing.assert_close(block(x), wanted, atol=1e-12, rtol=0)
 
 
-def test_a_block_of_hstu_is_the_papers_equations() -> None:
+def test_hstu_block_equals_equations_of_the_paper() -> None:
     block = network("hstu", heads=2).first.layers.blocks[0].double()
     x = torch.randn(1, 4, H, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -137,7 +137,7 @@ def test_a_block_of_hstu_is_the_papers_equations() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_later_track_leaves_earlier_states_alone(name: str) -> None:
+def test_later_track_does_not_change_earlier_hosted_states(name: str) -> None:
     made, other = network(name), WINDOWS.clone()
     other[0, 3] = 22
     before, after = states(made), states(made, other)
@@ -146,7 +146,7 @@ def test_a_later_track_leaves_earlier_states_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_hosted_models_learn_the_ring(name: str) -> None:
+def test_hosted_models_reach_high_recall_on_the_ring(name: str) -> None:
     ranker = SequentialRanker(spec(name, epochs=25, patience=25, lr=1e-2, dropout=0.0), fusion()).fit(
         replace(DATA, modalities={})
     )
@@ -156,8 +156,10 @@ def test_hosted_models_learn_the_ring(name: str) -> None:
 
 @pytest.mark.parametrize("architecture", ["early", "late"])
 @pytest.mark.parametrize("name", NAMES)
-def test_hosted_models_work_with_every_part_around_the_layers(name: str, architecture: str, tmp_path: Path) -> None:
-    """Content, match, neighbours, popularity, fine-tuning: trained, saved, loaded, in one model."""
+def test_hosted_model_with_all_parts_scores_the_same_after_loading(
+    name: str, architecture: str, tmp_path: Path
+) -> None:
+    """A model with content, match head, neighbours, popularity and fine-tuning is trained, saved and loaded."""
     settings = {"match": True, "neighbours": 5, "popularity": True, "train": "finetune", "id_start": "cooccurrence"}
     ranker = SequentialRanker(spec(name, **settings), fusion(architecture=architecture, join="sum")).fit(DATA)
     queries = VALID.queries()
@@ -176,14 +178,14 @@ def test_hosted_models_work_with_every_part_around_the_layers(name: str, archite
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_hosted_models_train_in_bfloat16(name: str) -> None:
+def test_hosted_models_train_with_bfloat16(name: str) -> None:
     curve = SequentialRanker(spec(name, bf16="on", epochs=3, dropout=0.0), fusion()).fit(DATA).curve
     exact = SequentialRanker(spec(name, epochs=3, dropout=0.0), fusion()).fit(DATA).curve
     assert curve[-1]["loss"] == pytest.approx(exact[-1]["loss"], rel=0.05)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_titles_reach_every_state(name: str) -> None:
+def test_title_changes_every_hosted_state(name: str) -> None:
     torch.manual_seed(0)
     played = np.arange(V + 1) > 0
     made: Any = (
@@ -199,7 +201,7 @@ def test_titles_reach_every_state(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_more_parameters_are_counted_than_there_are(name: str) -> None:
+def test_estimated_parameters_do_not_exceed_actual_parameters(name: str) -> None:
     from toolkit.sequential.training import memory_estimate
 
     settings: ModelSpec = spec(name, hidden_size=32, max_length=40)

@@ -1,4 +1,4 @@
-"""Sequential models that hear a cold-start system: how it is weighed, what is added, and what is refused."""
+"""Tests of sequential models with a cold-start system: the weight, the sum of scores, and errors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def fitted_data() -> TrainingData:
-    """The ring, whose last track has neither plays nor content, and a system by content that was fitted to it."""
+    """Return the ring, with a last track without plays and content, and a content system fitted to it."""
     data, _ = ring()
     for each in data.modalities.values():
         each.present[-1], each.matrix[-1] = False, 0
@@ -53,7 +53,7 @@ def alone(fitted_data: TrainingData) -> SequentialRanker:
     return SequentialRanker(spec(cold_rows="predicted", epochs=1), fusion()).fit(fitted_data)
 
 
-def test_the_systems_scores_are_added_with_one_weight(
+def test_advised_scores_are_model_scores_plus_weighted_system_scores(
     advised: AdvisedRanker, alone: Ranker, fitted_data: TrainingData
 ) -> None:
     assert fitted_data.valid is not None
@@ -66,7 +66,7 @@ def test_the_systems_scores_are_added_with_one_weight(
         np.testing.assert_allclose(copy.score(queries, items), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_the_weight_is_that_of_the_best_ranking_of_validation(
+def test_advice_weight_has_best_validation_ranking(
     advised: AdvisedRanker, alone: Ranker, fitted_data: TrainingData
 ) -> None:
     assert fitted_data.valid is not None
@@ -94,12 +94,12 @@ def _ndcg(ranker: Ranker, data: TrainingData) -> float:
     return float(np.nanmean(values["all", "ndcg", 10]))
 
 
-def test_an_advised_ranker_keeps_the_contract(fitted_data: TrainingData) -> None:
+def test_advised_ranker_passes_check_ranker(fitted_data: TrainingData) -> None:
     assert fitted_data.valid is not None
     check_ranker(lambda: AdvisedRanker(ADVISED, fusion()), fitted_data, fitted_data.valid, tolerance=1e-4)
 
 
-def test_an_advised_ranker_is_loaded_with_its_system(
+def test_loaded_advised_ranker_scores_the_same(
     advised: AdvisedRanker, fitted_data: TrainingData, tmp_path: Path
 ) -> None:
     assert fitted_data.valid is not None
@@ -111,7 +111,7 @@ def test_an_advised_ranker_is_loaded_with_its_system(
     np.testing.assert_allclose(loaded.score(queries, items), weighted.score(queries, items), rtol=1e-6)
 
 
-def test_a_missing_system_or_validation_is_named(fitted_data: TrainingData) -> None:
+def test_advised_ranker_without_system_or_validation_raises(fitted_data: TrainingData) -> None:
     with pytest.raises(InputError, match=r"cold_system='ridge' must be a fitted system \(one of: none\)"):
         AdvisedRanker(ADVISED, fusion()).fit(replace(fitted_data, systems={}))
     with pytest.raises(InputError, match="cold_system='ridge' requires validation playlists, but there are 0"):
@@ -121,11 +121,11 @@ def test_a_missing_system_or_validation_is_named(fitted_data: TrainingData) -> N
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ("cold_system: ridge", "is for cold_rows: predicted, not content: take it out"),
+        ("cold_system: ridge", "can be set only with `cold_rows: predicted`, not `content`: remove `cold_system`"),
         ("cold_rows: predicted, cold_system: rigde", "='rigde' is not a cold-start system that can be queried"),
     ],
 )
-def test_a_recipe_with_a_wrong_cold_system_is_refused(change: str, fault: str, tiny_recipe: Path) -> None:
+def test_recipe_with_invalid_cold_system_raises_recipe_error(change: str, fault: str, tiny_recipe: Path) -> None:
     text = tiny_recipe.read_text().replace("titles: true, select", f"{change}, select")
     tiny_recipe.write_text(text + "\ncoldstart: {systems: [{system: ridge}]}\n")
     with pytest.raises(RecipeError, match=f"models.0.cold_system ?{fault}"):

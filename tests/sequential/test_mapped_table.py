@@ -1,4 +1,4 @@
-"""Content that stays in a file: the same numbers, and memory for the rows that are read alone."""
+"""Tests of memory-mapped content, which gives the same numbers and keeps only the rows in use in memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TABLE = ROWS * DIM * 4
 
 
 @pytest.mark.parametrize("table", ["float32", "bfloat16", "int8"])
-def test_a_model_over_a_file_is_the_one_over_memory(table: str) -> None:
+def test_model_over_mapped_content_equals_model_over_memory(table: str) -> None:
     data, valid = ring()
     scores = []
     for place in ("memory", "file"):
@@ -34,7 +34,7 @@ def test_a_model_over_a_file_is_the_one_over_memory(table: str) -> None:
     assert np.array_equal(*scores)
 
 
-def test_released_content_is_read_again_from_the_file(tmp_path: Path) -> None:
+def test_released_mapped_content_is_read_again(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).normal(size=(5000, 16)).astype(np.float32)
     kept = store([rows], "float32", tmp_path)
     assert np.array_equal(kept.values.numpy(), rows)
@@ -44,7 +44,7 @@ def test_released_content_is_read_again_from_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_training_steps_leave_nothing_of_the_table_in_memory() -> None:
+def test_training_steps_release_mapped_content() -> None:
     # a process for each: what other tests left free in the heap, or this one took for good, is in neither figure
     grown = {place: kept_after_steps(place) for place in ("memory", "file")}
     assert grown["memory"]["anonymous"] > TABLE
@@ -64,7 +64,7 @@ def kept_after_steps(place: str) -> dict[str, int]:
 
 
 def resident() -> dict[str, int]:
-    """Bytes of this process: all, and those that no file holds."""
+    """Return the resident bytes of this process, in total and without file-backed pages."""
     give_back_memory()
     fields = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
     return {name: int(fields[field].split()[0]) * 1024 for name, field in (("all", "VmRSS"), ("anonymous", "RssAnon"))}

@@ -1,4 +1,4 @@
-"""Sequential models as rankers: the contract for every kind, what they rank, and what they keep on disk."""
+"""Tests of sequential models as rankers: the contract of every model type, ranked tracks, and saved files."""
 
 from __future__ import annotations
 
@@ -95,14 +95,14 @@ def fitted(data: TrainingData = DATA, model: dict[str, Any] | None = None, **joi
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_keeps_the_contract(kind: str) -> None:
-    """Among it: two fits alike, a second fit anew, and identical rankings after save and load."""
+def test_every_model_type_passes_check_ranker(kind: str) -> None:
+    """The checks include identical repeated fits, and identical rankings after saving and loading."""
     data, model, joined = KINDS[kind]
     check_ranker(lambda: make(model, joined), data, VALID)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_load_gives_back_every_score(kind: str, tmp_path: Path) -> None:
+def test_loaded_model_returns_identical_scores(kind: str, tmp_path: Path) -> None:
     data, model, joined = KINDS[kind]
     ranker = fitted(data, model, **joined)
     ranker.save(tmp_path)
@@ -120,8 +120,8 @@ def test_load_gives_back_every_score(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux tells what is mapped")
-def test_a_loaded_model_does_not_map_its_file(tmp_path: Path) -> None:
-    """A part of the file in use would keep all of it in memory, once more than the weights."""
+def test_loaded_model_does_not_map_its_file(tmp_path: Path) -> None:
+    """A tensor that maps part of the file would keep the whole file in memory in addition to the weights."""
     fitted(model={"neighbours": 3}).save(tmp_path)
     loaded = SequentialRanker.load(tmp_path)
     assert loaded.neighbours is not None
@@ -129,24 +129,24 @@ def test_a_loaded_model_does_not_map_its_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sasrec", "bert4rec"])
-def test_a_model_learns_the_ring(kind: str) -> None:
-    """The next tracks on the ring are a few steps away; ranking by plays finds a quarter of them."""
+def test_trained_model_recall_is_above_popularity_on_the_ring(kind: str) -> None:
+    """The next tracks on the ring are a few steps away. A ranking by plays contains a quarter of them."""
     ranker = fitted(IDS_ONLY, {"type": kind, "epochs": 30, "patience": 30, "lr": 1e-2, "dropout": 0.0})
     assert max(row["recall@10"] for row in ranker.curve) > 0.45
 
 
 @pytest.mark.parametrize("option", [{"strict_recbole": True}, {"last_item_epochs": 1}, {"mask_ratio": 0.4}])
-def test_settings_of_bert4rec_are_refused_for_sasrec(option: dict[str, Any]) -> None:
+def test_bert4rec_settings_for_sasrec_raise_validation_error(option: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="for `type: bert4rec`, not `sasrec`: "):
         spec("sasrec", **option)
 
 
-def test_an_initialisation_of_bert4rec_is_refused_for_sasrec() -> None:
+def test_bert4rec_initialisation_for_sasrec_raises_validation_error() -> None:
     with pytest.raises(ValueError, match="should be 'auto', 'xavier' or 'recbole'"):
         spec("sasrec", initialisation="identity")
 
 
-def test_auto_is_an_initialisation_for_each_kind() -> None:
+def test_auto_initialisation_resolves_for_each_model_type() -> None:
     assert [spec(kind).starts for kind in ("sasrec", "bert4rec")] == ["xavier", "identity"]
     assert spec("bert4rec", strict_recbole=True).starts == "recbole"
     assert spec("bert4rec", strict_recbole=True, initialisation="identity").starts == "identity"
@@ -156,7 +156,7 @@ def test_auto_is_an_initialisation_for_each_kind() -> None:
 
 
 @pytest.mark.parametrize("kind", ["sasrec-ids", "bert4rec-ids", "sasrec-untied", "sasrec-untied-content"])
-def test_without_a_shared_space_unplayed_tracks_are_not_ranked(kind: str) -> None:
+def test_unplayed_tracks_are_not_ranked_without_content(kind: str) -> None:
     data, model, joined = KINDS[kind]
     ranker = fitted(data, model, **joined)
     scores = ranker.score(VALID.queries(), EVERY)
@@ -170,7 +170,7 @@ def test_without_a_shared_space_unplayed_tracks_are_not_ranked(kind: str) -> Non
     "kind",
     ["sasrec-content", "bert4rec-content", "sasrec-match", "sasrec-no-ids", "sasrec-late", "bert4rec-late-finetune"],
 )
-def test_content_ranks_unplayed_tracks(kind: str) -> None:
+def test_unplayed_tracks_are_ranked_with_content(kind: str) -> None:
     data, model, joined = KINDS[kind]
     ranker = fitted(data, model, **joined)
     scores = ranker.score(VALID.queries(), EVERY)
@@ -181,14 +181,14 @@ def test_content_ranks_unplayed_tracks(kind: str) -> None:
     assert set(UNPLAYED) <= set(ranker.rank(VALID.queries(), DATA.n_items)[0].ravel())
 
 
-def test_cold_rows_none_leaves_them_out_of_a_content_model() -> None:
+def test_cold_rows_none_does_not_rank_unplayed_tracks() -> None:
     with_them, without = fitted(), fitted(model={"cold_rows": "none"})
     scores, cold = (ranker.score(VALID.queries(), EVERY) for ranker in (with_them, without))
     assert np.isneginf(cold[:, UNPLAYED - 1]).all()
     assert np.array_equal(cold[:, PLAYED - 1], scores[:, PLAYED - 1])
 
 
-def test_an_untied_head_with_unplayed_tracks_is_refused() -> None:
+def test_untied_head_with_unplayed_tracks_raises_input_error() -> None:
     with pytest.raises(
         InputError, match=r"`head: untied` cannot rank the \d+ tracks without plays: set `head: tied` or `cold_rows"
     ):
@@ -196,7 +196,7 @@ def test_an_untied_head_with_unplayed_tracks_is_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", ["sasrec", "bert4rec"])
-def test_unplayed_seeds_of_an_ids_only_model_are_all_alike(kind: str) -> None:
+def test_unplayed_seeds_of_a_model_without_content_are_identical(kind: str) -> None:
     ranker = fitted(IDS_ONLY, {"type": kind})
     first, second = UNPLAYED[:2].tolist()
     scores = ranker.score(Queries.of([[3, first], [3, second]]), PLAYED)
@@ -206,7 +206,7 @@ def test_unplayed_seeds_of_an_ids_only_model_are_all_alike(kind: str) -> None:
 # what a score is made of
 
 
-def test_seeds_before_the_window_are_not_read() -> None:
+def test_seeds_before_the_window_do_not_change_scores() -> None:
     for kind, kept in (("sasrec", 10), ("bert4rec", 9)):
         ranker = fitted(IDS_ONLY, {"type": kind})
         long = list(range(1, 15))
@@ -215,7 +215,7 @@ def test_seeds_before_the_window_are_not_read() -> None:
         assert np.abs(scores[0] - scores[2]).max() > 1e-4
 
 
-def test_a_title_changes_the_ranking_and_an_unknown_or_absent_one_does_not() -> None:
+def test_known_title_changes_scores_and_unknown_title_does_not() -> None:
     ranker = fitted(model={"titles": True, "epochs": 4})
     seeds = [[3, 4]] * 4
     scores = ranker.score(Queries.of(seeds, ["quarter 0", "quarter 3", None, ""]), PLAYED)
@@ -225,7 +225,7 @@ def test_a_title_changes_the_ranking_and_an_unknown_or_absent_one_does_not() -> 
 
 
 @pytest.mark.parametrize("kind", ["sasrec-match", "bert4rec-match-popularity"])
-def test_a_score_is_state_match_and_bias(kind: str) -> None:
+def test_score_is_sum_of_state_match_and_bias_terms(kind: str) -> None:
     data, settings, joined = KINDS[kind]
     ranker = fitted(data, settings, **joined)
     made, every = ranker.model, torch.from_numpy(EVERY)
@@ -241,7 +241,7 @@ def test_a_score_is_state_match_and_bias(kind: str) -> None:
     np.testing.assert_allclose(ranker.score(Queries.of([[3, 8, 1], [7]]), EVERY), wanted, atol=1e-5)
 
 
-def test_queries_in_blocks_are_queries_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_do_not_depend_on_query_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
     ranker = fitted(model={"match": True})
     at_once = ranker.score(VALID.queries(), EVERY)
     monkeypatch.setattr("toolkit.sequential.scoring.playlist_scorer.QUERY_BLOCK", 5)
@@ -252,7 +252,7 @@ def test_queries_in_blocks_are_queries_at_once(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("train", ["frozen", "finetune"])
-def test_the_given_vectors_are_in_the_table_after_a_fit(train: str) -> None:
+def test_item_table_contains_input_vectors_after_fit(train: str) -> None:
     ranker = fitted(model={"train": train, "epochs": 3, "weight_decay": 0.1})
     table = ranker.model.item_table
     for name, given in DATA.modalities.items():
@@ -265,7 +265,7 @@ def test_the_given_vectors_are_in_the_table_after_a_fit(train: str) -> None:
         assert not size[UNPLAYED].any()
 
 
-def test_finetune_starts_where_frozen_does() -> None:
+def test_finetune_and_frozen_start_with_identical_parameters() -> None:
     def start(train: str) -> Any:
         ranker = make({"train": train})
         ranker._build(dict(DATA.modalities), DATA.train.counts(), device="cpu", seed=3)
@@ -287,30 +287,30 @@ def test_modalities_may_have_any_name() -> None:
 # refusals and files
 
 
-def test_match_without_content_is_refused() -> None:
+def test_match_without_content_raises_input_error() -> None:
     with pytest.raises(InputError, match="`match: true` requires content"):
         fitted(IDS_ONLY, {"match": True})
     with pytest.raises(InputError, match="the model has no modality among cover"):
         fitted(model={"match": True}, match_modalities=["cover"])
 
 
-def test_titles_without_an_encoder_are_refused() -> None:
+def test_titles_without_encoder_raise_input_error() -> None:
     with pytest.raises(InputError, match="`titles: true` requires a title encoder"):
         SequentialRanker(spec(titles=True), fusion())
 
 
-def test_playlists_of_one_track_are_refused() -> None:
+def test_fit_on_playlists_of_one_track_raises_input_error() -> None:
     with pytest.raises(InputError, match="none of the 3 training playlists has at least 2 tracks"):
         fitted(TrainingData(training([[1], [2], [3]], 5), seed=3))
 
 
-def test_too_few_playlists_for_cooccurrence_start_at_random() -> None:
+def test_cooccurrence_start_with_too_few_playlists_is_random() -> None:
     ranker = fitted(TrainingData(training([[1, 2, 3], [2, 3]], 5), seed=3), {"id_start": "cooccurrence"})
     assert np.isfinite(ranker.score(Queries.of([[1]]), np.array([2, 3]))).all()
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut"])
-def test_a_damaged_model_raises_run_directory_error(damage: str, tmp_path: Path) -> None:
+def test_loading_a_damaged_model_raises_run_directory_error(damage: str, tmp_path: Path) -> None:
     fitted(IDS_ONLY).save(tmp_path)
     path = tmp_path / "model.safetensors"
     whole = path.read_bytes()
@@ -321,7 +321,7 @@ def test_a_damaged_model_raises_run_directory_error(damage: str, tmp_path: Path)
         SequentialRanker.load(tmp_path)
 
 
-def test_a_saved_model_describes_its_layout_and_curve(tmp_path: Path) -> None:
+def test_saved_model_json_contains_layout_and_curve(tmp_path: Path) -> None:
     ranker = fitted(model={"match": True}, match_modalities=["lyrics"])
     ranker.save(tmp_path)
     info = json.loads((tmp_path / "model.json").read_text())
@@ -332,14 +332,14 @@ def test_a_saved_model_describes_its_layout_and_curve(tmp_path: Path) -> None:
     assert set(info["curve"][0]) == {"epoch", "loss", "seconds", "recall@10", "ndcg@10"}
 
 
-def test_seconds_are_measured_by_the_given_clock() -> None:
+def test_curve_seconds_use_the_clock_argument() -> None:
     ticks = itertools.count(0.0, 2.5)
     data = replace(IDS_ONLY, clock=lambda: next(ticks))
     # read before and after the steps of an epoch
     assert [row["seconds"] for row in SequentialRanker(spec(epochs=2), fusion()).fit(data).curve] == [2.5, 2.5]
 
 
-def test_validation_metrics_equal_the_evaluators(tmp_path: Path) -> None:
+def test_validation_metrics_equal_evaluation_metrics(tmp_path: Path) -> None:
     from toolkit.evaluation.evaluator import evaluate
 
     ranker = fitted(model={"epochs": 1})

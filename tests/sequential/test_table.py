@@ -1,4 +1,4 @@
-"""Models over content in fewer bytes: kept, loaded and resumed as it is, and as good for tracks never played."""
+"""Tests of models with content of lower precision: saving, loading, resuming, and recall for unplayed tracks."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ EVERY = np.arange(1, 49)
 COLD = np.arange(43, 49)
 
 
-def told() -> tuple[TrainingData, Any]:
-    """The ring, with content that says where on it a track is, also for the tracks that no playlist holds."""
+def positioned_content() -> tuple[TrainingData, Any]:
+    """Return the ring, and content that encodes the position of each track on it, including unplayed tracks."""
     data, valid = ring()
     angle = np.concatenate([np.arange(43) / 42, (np.arange(6) * 7 + 0.5) / 42]) * 2 * np.pi
     waves = np.stack([wave(angle * k) for k in range(1, 5) for wave in (np.sin, np.cos)], axis=1).astype(np.float32)
@@ -27,21 +27,21 @@ def told() -> tuple[TrainingData, Any]:
 
 
 def fit(table: str, **changed: Any) -> SequentialRanker:
-    data, _ = told()
+    data, _ = positioned_content()
     made = SequentialRanker(spec(match=True, dropout=0.0, epochs=15, patience=15), fusion(table=table, id_dropout=0.3))
     return made.fit(replace(data, **changed))
 
 
 @pytest.fixture(scope="module")
 def exact() -> np.ndarray:
-    return fit("float32").score(told()[1].queries(), EVERY)
+    return fit("float32").score(positioned_content()[1].queries(), EVERY)
 
 
 @pytest.mark.parametrize(("table", "dtype"), [("bfloat16", "torch.bfloat16"), ("int8", "torch.int8")])
-def test_a_table_of_lower_precision_is_saved_loaded_and_scores_as_in_float32(
+def test_table_of_lower_precision_scores_close_to_float32_after_loading(
     table: str, dtype: str, exact: np.ndarray, tmp_path: Path
 ) -> None:
-    ranker, queries = fit(table), told()[1].queries()
+    ranker, queries = fit(table), positioned_content()[1].queries()
     found = ranker.score(queries, EVERY)
     ranker.save(tmp_path)
     loaded = SequentialRanker.load(tmp_path)
@@ -58,6 +58,6 @@ def test_a_table_of_lower_precision_is_saved_loaded_and_scores_as_in_float32(
     assert np.mean(top == wanted) >= 0.9
 
 
-def test_a_training_over_int8_resumes_from_its_checkpoint(tmp_path: Path) -> None:
+def test_training_with_int8_table_resumes_from_checkpoint(tmp_path: Path) -> None:
     first, second = fit("int8", workdir=tmp_path), fit("int8", workdir=tmp_path)
     assert second.curve == first.curve

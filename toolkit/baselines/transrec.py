@@ -98,8 +98,9 @@ class TransRec(TransRecGlobal):
     def learn(self, data: TrainingData) -> State:
         if data.valid and not np.isin(data.valid.rows, data.train.rows).all():
             raise InputError(
-                "transrec requires validation playlists that are also training playlists:"
-                " use transrec-global, or set the protocol leave_last_out"
+                "transrec requires validation playlists that are also training playlists, but"
+                f" {(~np.isin(data.valid.rows, data.train.rows)).sum()} are not: use transrec-global, or set the protocol"
+                " leave_last_out"
             )
         return super().learn(data)
 

@@ -81,7 +81,8 @@ class TwoStage(Baseline):
         valid = data.valid
         if valid is None or len(np.unique(valid.groups())) < 2:
             raise InputError(
-                "two-stage requires at least 2 different validation playlists: raise the share of validation playlists"
+                f"two-stage requires at least 2 different validation playlists, but there are"
+                f" {0 if valid is None else len(np.unique(valid.groups()))}: raise the share of validation playlists"
             )
         self._content, self._boosters = None, []
         plays = np.asarray(data.train.matrix().sum(axis=0, dtype=np.float64)).ravel().astype(np.float32)

@@ -1,4 +1,4 @@
-"""VSKNN, STAN and VSTAN against a slow twin with loops."""
+"""Tests of VSKNN, STAN and VSTAN against a slow loop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Small = tuple[TrainingData, HeldOut]
 
 
 def slow(data: TrainingData, queries: Queries, params: dict[str, Any], kind: type[SessionNeighbours]) -> np.ndarray:
-    """Scores of tracks 1…90, playlist by playlist and seed by seed."""
+    """Return the scores of tracks 1…90 by loops over playlists and seeds."""
     items, offsets = data.train.flat()
     playlists = [items[a:b].tolist() for a, b in pairwise(offsets)]
     held = np.array([sum(track in one for one in playlists) for track in range(91)])
@@ -72,7 +72,7 @@ CASES: list[tuple[type[SessionNeighbours], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("kind", "params"), CASES)
-def test_session_neighbours_equal_a_slow_reference(
+def test_session_neighbour_scores_equal_slow_loop(
     kind: type[SessionNeighbours], params: dict[str, Any], small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, held_out = small
@@ -82,6 +82,6 @@ def test_session_neighbours_equal_a_slow_reference(
     np.testing.assert_allclose(found, slow(data, whole.queries(), params, kind), rtol=1e-5)
 
 
-def test_a_query_without_known_seeds_scores_minus_infinity(small: Small) -> None:
+def test_query_without_known_seeds_has_scores_of_minus_infinity(small: Small) -> None:
     ids, _ = VSTAN().fit(small[0]).rank(Queries.of([[], [85], [1]]), 3)
     assert not ids[:2].any() and ids[2].all()

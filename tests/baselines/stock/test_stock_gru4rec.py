@@ -1,4 +1,4 @@
-"""RecBole's GRU4Rec as a ranker: its own scores, and the shared suite."""
+"""Tests of RecBole's GRU4Rec as a ranker: scores equal to RecBole's, and the ranker contract."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def split() -> Split:
     )
 
 
-def test_the_contract_holds(split: Split) -> None:
+def test_stock_gru4rec_passes_check_ranker(split: Split) -> None:
     data = TrainingData(split.train, split.valid, device="cpu")
     check_ranker(lambda: StockGRU4Rec(**{**SMALL, "epochs": 1}), data, split.test.part(0, 6), k=5)
 
 
-def test_scores_equal_recboles_and_a_ring_is_learned(split: Split) -> None:
+def test_stock_gru4rec_scores_equal_recbole_on_a_learned_ring(split: Split) -> None:
     ranker = StockGRU4Rec(**SMALL, learning_rate=0.01).fit(TrainingData(split.train, split.valid, device="cpu"))
     queries = split.test.queries()
     ids, lengths = queries.last(6)

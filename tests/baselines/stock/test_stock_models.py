@@ -1,4 +1,4 @@
-"""RecBole's models as rankers: trained by its trainer, asked as it asks them, resumable, saved without pickle."""
+"""Tests of RecBole's models as rankers: training by RecBole's trainer, queries, resuming, and saving without pickle."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ QUERIES = Queries.of([[1, 2, 3], [5], [6], [9, 10, 11, 12, 1, 2, 3, 4], []])
 
 @pytest.fixture(scope="module")
 def split() -> Split:
-    """Playlists that walk a ring of 12 tracks; tracks 13 and 14 are never played."""
+    """Return playlists that follow a ring of 12 tracks. Tracks 13 and 14 are never played."""
     lists = [[(start + step) % 12 + 1 for step in range(4 + start % 5)] for start in range(60)]
     offsets = np.concatenate([[0], np.cumsum([len(row) for row in lists])]).astype(np.int64)
     items = np.array([item for row in lists for item in row], np.int32)
@@ -51,7 +51,9 @@ def test_stock_models_load_by_entry_point() -> None:
 
 
 @pytest.mark.parametrize("cls", CLASSES)
-def test_stock_rankings_keep_the_contract(cls: type[StockRanker], fitted: dict[type[StockRanker], StockRanker]) -> None:
+def test_stock_rankings_pass_check_rankings(
+    cls: type[StockRanker], fitted: dict[type[StockRanker], StockRanker]
+) -> None:
     ranker = fitted[cls]
     ids, scores = ranker.rank(QUERIES, V)
     assert (ids.shape, ids.dtype, scores.dtype, ranker.n_items) == ((5, V), np.int32, np.float32, V)
@@ -73,10 +75,10 @@ def test_stock_models_pass_check_ranker(cls: type[StockRanker], split: Split) ->
 
 
 @pytest.mark.parametrize("cls", [StockSASRec, StockBERT4Rec])
-def test_scores_equal_recboles_full_sort_predict(
+def test_stock_scores_equal_full_sort_predict(
     cls: type[StockRanker], fitted: dict[type[StockRanker], StockRanker]
 ) -> None:
-    """The slow twin: RecBole's own prediction over padded rows of max_length."""
+    """Compare with RecBole's own prediction over padded rows of max_length."""
     ranker = fitted[cls]
     rows = np.zeros((4, 6), np.int64)
     lists = [[1, 2, 3], [5], [6], [11, 12, 1, 2, 3, 4]]
@@ -88,7 +90,7 @@ def test_scores_equal_recboles_full_sort_predict(
     np.testing.assert_allclose(ranker.score(QUERIES.part(0, 4), np.arange(V + 1)), wanted, atol=1e-5)
 
 
-def test_without_seeds_only_the_fixed_bert4rec_ranks(fitted: dict[type[StockRanker], StockRanker]) -> None:
+def test_only_fixed_bert4rec_ranks_without_seeds(fitted: dict[type[StockRanker], StockRanker]) -> None:
     items = np.arange(1, V + 1)
     assert np.isneginf(fitted[StockSASRec].score(QUERIES, items)[4]).all()
     assert np.isneginf(fitted[StockBERT4Rec].score(QUERIES, items)[4]).all()
@@ -140,7 +142,9 @@ def test_early_stopping_keeps_the_best_epoch_as_recbole_does(split: Split) -> No
 
 
 @pytest.mark.parametrize("cls", [StockSASRec, StockBERT4Rec])
-def test_a_killed_fit_resumes_to_the_same_weights(cls: type[StockRanker], split: Split, tmp_path: Path) -> None:
+def test_resuming_a_killed_stock_fit_gives_identical_weights(
+    cls: type[StockRanker], split: Split, tmp_path: Path
+) -> None:
     params = {**SMALL, "epochs": 4}
     whole = cls(**params).fit(TrainingData(split.train, split.valid, device="cpu", workdir=tmp_path / "whole"))
 
@@ -159,7 +163,7 @@ def test_a_killed_fit_resumes_to_the_same_weights(cls: type[StockRanker], split:
     assert [path.suffix for path in (tmp_path / "killed").iterdir()] == [".safetensors"]
 
 
-def test_without_validation_the_last_epoch_is_kept_and_resumed(split: Split, tmp_path: Path) -> None:
+def test_stock_fit_without_validation_keeps_the_last_epoch(split: Split, tmp_path: Path) -> None:
     plain = StockSASRec(**SMALL).fit(TrainingData(split.train, device="cpu", workdir=tmp_path / "a"))
     StockSASRec(**{**SMALL, "epochs": 1}).fit(TrainingData(split.train, device="cpu", workdir=tmp_path / "b"))
     continued = StockSASRec(**SMALL).fit(TrainingData(split.train, device="cpu", workdir=tmp_path / "b"))
@@ -168,7 +172,7 @@ def test_without_validation_the_last_epoch_is_kept_and_resumed(split: Split, tmp
     assert "valid" not in plain.curve[0]
 
 
-def test_another_seed_does_not_read_the_checkpoint(split: Split, tmp_path: Path) -> None:
+def test_stock_checkpoint_of_another_seed_is_not_resumed(split: Split, tmp_path: Path) -> None:
     first = StockSASRec(**SMALL).fit(TrainingData(split.train, split.valid, device="cpu", workdir=tmp_path, seed=1))
     second = StockSASRec(**SMALL).fit(TrainingData(split.train, split.valid, device="cpu", workdir=tmp_path, seed=2))
     fresh = StockSASRec(**SMALL).fit(TrainingData(split.train, split.valid, device="cpu", seed=2))
@@ -176,7 +180,7 @@ def test_another_seed_does_not_read_the_checkpoint(split: Split, tmp_path: Path)
     assert all(np.array_equal(second.state[name], array) for name, array in fresh.state.items())
 
 
-def test_a_second_fit_starts_from_scratch(split: Split) -> None:
+def test_second_stock_fit_starts_from_scratch(split: Split) -> None:
     data = TrainingData(split.train, split.valid, device="cpu")
     ranker = StockSASRec(**SMALL).fit(data)
     before = ranker.score(QUERIES, np.arange(1, V + 1))
@@ -184,13 +188,13 @@ def test_a_second_fit_starts_from_scratch(split: Split) -> None:
     np.testing.assert_array_equal(ranker.fit(data).score(QUERIES, np.arange(1, V + 1)), before)
 
 
-def test_fitting_restores_the_random_generators(split: Split) -> None:
+def test_stock_fit_restores_random_generators(split: Split) -> None:
     before = torch.get_rng_state()
     StockBERT4Rec(**{**SMALL, "epochs": 1}).fit(TrainingData(split.train, split.valid, device="cpu"))
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_batches_with_nothing_to_predict_are_skipped(split: Split) -> None:
+def test_stock_batches_without_targets_are_skipped(split: Split) -> None:
     # batches of one row: many have no mask but one at position 0, for which RecBole's loss is 0 / 0
     few = PlaylistSet(split.train.corpus, split.train.rows[:15], split.train.starts[:15], split.train.ends[:15])
     ranker = StockBERT4Rec(**{**SMALL, "epochs": 1, "train_batch_size": 1}).fit(TrainingData(few, device="cpu"))
@@ -204,7 +208,7 @@ def test_max_seconds_marks_the_model_underfit(split: Split) -> None:
     assert np.isfinite(ranker.score(QUERIES.part(0, 4), np.arange(1, V + 1))).all()
 
 
-def test_seconds_and_max_seconds_use_the_given_clock(split: Split) -> None:
+def test_seconds_and_max_seconds_use_the_clock_argument(split: Split) -> None:
     ticks = itertools.count(100.0)
     data = TrainingData(split.train, device="cpu", clock=lambda: next(ticks))
     # read once at the start, once a step where there is a limit, and once at the end of an epoch
@@ -216,7 +220,7 @@ def test_seconds_and_max_seconds_use_the_given_clock(split: Split) -> None:
 
 
 @pytest.mark.parametrize("cls", CLASSES)
-def test_a_loaded_model_gives_the_same_scores(
+def test_loaded_stock_model_returns_identical_scores(
     cls: type[StockRanker], fitted: dict[type[StockRanker], StockRanker], tmp_path: Path
 ) -> None:
     fitted[cls].save(tmp_path / "model")
@@ -239,13 +243,15 @@ def test_a_loaded_model_gives_the_same_scores(
         (StockBERT4Rec, {"max_length": 4}, "max_length=4 must be at least 5"),
     ],
 )
-def test_wrong_parameters_are_refused_by_name(cls: type[StockRanker], params: dict[str, Any], message: str) -> None:
+def test_invalid_stock_parameters_raise_with_name_and_value(
+    cls: type[StockRanker], params: dict[str, Any], message: str
+) -> None:
     with pytest.raises(InputError) as caught:
         cls(**params)
     assert message in str(caught.value)
 
 
-def test_errors_of_a_fit_are_one_line(split: Split) -> None:
+def test_stock_fit_errors_name_value_and_cure(split: Split) -> None:
     with pytest.raises(SegueError, match="recbole-sasrec is not fitted"):
         StockSASRec().score(QUERIES, np.arange(3))
     with pytest.raises(InputError, match="remove the recbole baselines"):
@@ -256,7 +262,7 @@ def test_errors_of_a_fit_are_one_line(split: Split) -> None:
         )
 
 
-def test_a_step_larger_than_memory_is_refused_before_allocation(
+def test_stock_step_larger_than_memory_raises_before_allocation(
     split: Split, fitted: dict[type[StockRanker], StockRanker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = min(64, int((split.train.lengths - 1).sum()))

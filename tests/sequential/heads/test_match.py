@@ -1,4 +1,4 @@
-"""The match head against slow loops: a playlist's sum of content over √n, times the candidate's."""
+"""Tests of the match head against slow loops over seeds and modalities."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def head() -> MatchHead:
 
 
 def slow_score(playlist: list[int], candidate: int) -> float:
-    """Σ_m w_m · ⟨Σ seeds' content / √n, the candidate's⟩."""
+    """Return Σ_m w_m · ⟨Σ content of the seeds / √n, content of the candidate⟩."""
     total = 0.0
     for weight, each in zip(WEIGHTS, (AUDIO, LYRICS), strict=True):
         content = prepare(each, missing="zero", reduce="none", normalise="before").astype(np.float64)
@@ -35,7 +35,7 @@ def slow_score(playlist: list[int], candidate: int) -> float:
     return total
 
 
-def test_prefix_is_the_slow_loop_at_every_position() -> None:
+def test_match_prefix_equals_slow_loop_at_every_position() -> None:
     made = head()
     found = (made.prefix(PLAYLISTS) @ made.rows(torch.arange(V + 1)).T).detach()  # (3, 5, V + 1)
     assert found.shape == (3, 5, V + 1)
@@ -46,14 +46,14 @@ def test_prefix_is_the_slow_loop_at_every_position() -> None:
             assert found[row, end - 1].tolist() == pytest.approx(wanted, abs=1e-5)
 
 
-def test_whole_is_the_last_prefix_wherever_the_padding_is() -> None:
+def test_match_whole_equals_last_prefix_with_padding_on_either_side() -> None:
     made = head()
     wanted = made.prefix(PLAYLISTS)[:, -1]
     torch.testing.assert_close(made.whole(PLAYLISTS), wanted)
     torch.testing.assert_close(made.whole(PLAYLISTS.flip(1)), wanted)  # as BERT4Rec hides tracks: holes anywhere
 
 
-def test_bags_are_whole_playlists_without_padding() -> None:
+def test_match_bags_equal_match_whole_without_padding() -> None:
     made = head()
     flat, offsets = PLAYLISTS[PLAYLISTS > 0], torch.tensor([0, 5, 7, 7, 8])  # the third is empty
     wanted = made.whole(PLAYLISTS)
@@ -62,17 +62,17 @@ def test_bags_are_whole_playlists_without_padding() -> None:
     )
 
 
-def test_no_seed_matches_nothing() -> None:
+def test_match_score_is_zero_without_seeds() -> None:
     assert not head().whole(torch.zeros(2, 3, dtype=torch.int64)).any()
 
 
-def test_an_absent_modality_adds_nothing() -> None:
+def test_missing_modality_adds_zero_to_match_score() -> None:
     made, absent = head(), int(np.flatnonzero(~AUDIO.present[1:])[0]) + 1
     assert not made.rows(torch.tensor([absent]))[0, :4].any()
 
 
-def test_codes_of_artists_say_whether_the_artist_is_the_same() -> None:
-    """Orthogonal codes of three artists, two tracks each: what is left after centring is same artist or not."""
+def test_orthogonal_artist_codes_match_only_the_same_artist() -> None:
+    """Use orthogonal codes for three artists with two tracks each, and compare scores after centring."""
     codes = np.zeros((7, 3), np.float32)
     codes[1:] = np.eye(3)[[0, 0, 1, 1, 2, 2]]
     made = MatchHead({"artist": Modality("artist", codes, np.arange(7) > 0)})
@@ -81,7 +81,7 @@ def test_codes_of_artists_say_whether_the_artist_is_the_same() -> None:
     assert scores.tolist() == pytest.approx([0, 1, 1, -0.5, -0.5, -0.5, -0.5], abs=1e-6)
 
 
-def test_one_weight_a_modality_learns_and_content_does_not() -> None:
+def test_only_the_weights_of_the_match_head_are_trainable() -> None:
     made = head()
     assert [name for name, _ in made.named_parameters()] == ["weight"]
     made.prefix(PLAYLISTS).sum().backward()
@@ -89,7 +89,7 @@ def test_one_weight_a_modality_learns_and_content_does_not() -> None:
     assert made.weights() == {"audio": 0.5, "lyrics": -2.0}
 
 
-def test_wide_modalities_keep_their_principal_axes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wide_modalities_are_reduced_to_principal_axes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(match_head, "WIDEST", 5)
     made = MatchHead({"audio": AUDIO, "lyrics": LYRICS})
     assert made.layout() == {"audio": 4, "lyrics": 5}
@@ -97,7 +97,7 @@ def test_wide_modalities_keep_their_principal_axes(monkeypatch: pytest.MonkeyPat
     assert np.array_equal(made.rows(torch.arange(V + 1))[:, 4:].numpy(), wanted)
 
 
-def test_a_blank_head_takes_a_saved_one() -> None:
+def test_blank_match_head_loads_saved_state() -> None:
     made = head()
     blank = MatchHead.blank(made.layout(), V + 1)
     blank.load_state_dict(made.state_dict())

@@ -1,4 +1,4 @@
-"""The neighbour head against item-kNN and a slow loop, and how its weight is chosen."""
+"""Tests of the neighbour head against item-kNN and a slow loop, and of the choice of its weight."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DATA, VALID = ring()
 EVERY = np.arange(1, DATA.n_items + 1)
 
 
-def test_scores_are_the_slow_loop() -> None:
+def test_neighbour_scores_equal_slow_loop() -> None:
     near = replace(Neighbours.of(PLAYS, 2), weight=1.5)
     holders = [{row for row in range(PLAYS.shape[0]) if PLAYS[row, item]} for item in range(7)]
     cosine = [
@@ -41,7 +41,7 @@ def test_scores_are_the_slow_loop() -> None:
         np.testing.assert_allclose(found[row], wanted, atol=1e-6)
 
 
-def test_all_neighbours_rank_as_item_knn_does() -> None:
+def test_ranking_with_all_neighbours_equals_item_knn() -> None:
     near, queries = Neighbours.of(DATA.train.matrix(), DATA.n_items), VALID.queries()
     found = near.scores(queries.seeds, queries.offsets)[:, EVERY].toarray()
     knn = ItemKNN().fit(DATA).score(queries, EVERY)
@@ -50,7 +50,7 @@ def test_all_neighbours_rank_as_item_knn_does() -> None:
     assert not found[knn == 0].any()
 
 
-def test_tracks_that_share_no_playlist_get_nothing() -> None:
+def test_neighbour_score_is_zero_without_shared_playlist() -> None:
     unplayed = np.flatnonzero(DATA.train.counts() == 0)
     near, queries = Neighbours.of(DATA.train.matrix(), 10), VALID.queries()
     assert not near.scores(queries.seeds, queries.offsets)[:, unplayed].nnz or not near.similarity[unplayed].any()
@@ -58,17 +58,17 @@ def test_tracks_that_share_no_playlist_get_nothing() -> None:
     assert not near.scores(alone.seeds, alone.offsets).count_nonzero()
 
 
-def test_more_neighbours_than_tracks_take_no_more_room() -> None:
+def test_neighbour_count_is_limited_to_cooccurring_tracks() -> None:
     assert Neighbours.of(PLAYS, 10**9).ids.shape == (7, 4)  # track 3 shares playlists with four others
 
 
-def test_a_corpus_of_single_tracks_has_no_neighbours() -> None:
+def test_playlists_of_one_track_have_no_neighbours() -> None:
     near = Neighbours.of(Queries.of([[1], [2]]).matrix(3), 4)
     assert not near.similarity.any() and np.isfinite(near.similarity).all()
 
 
 @pytest.mark.parametrize("kind", ["sasrec", "bert4rec"])
-def test_the_weight_is_the_one_that_ranks_the_validation_playlists_best(kind: str) -> None:
+def test_neighbour_weight_has_best_validation_ranking(kind: str) -> None:
     ranker = SequentialRanker(spec(kind, neighbours=8), fusion()).fit(DATA)
     reached = []
     assert ranker.neighbours is not None
@@ -83,7 +83,7 @@ def test_the_weight_is_the_one_that_ranks_the_validation_playlists_best(kind: st
 
 
 @pytest.mark.parametrize("kind", ["sasrec", "bert4rec"])
-def test_choosing_the_weight_reads_the_validation_playlists_once(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_choosing_neighbour_weight_encodes_each_playlist_once(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ranker = SequentialRanker(spec(kind, neighbours=8), fusion()).fit(DATA)
     assert ranker.neighbours is not None
     chosen, read = ranker.neighbours, []
@@ -100,7 +100,7 @@ def test_choosing_the_weight_reads_the_validation_playlists_once(kind: str, monk
     assert ranker.neighbours.weight == chosen.weight
 
 
-def test_choosing_the_weight_scores_the_candidates_alone() -> None:
+def test_choosing_neighbour_weight_scores_only_candidates() -> None:
     ranker = SequentialRanker(spec(neighbours=8), fusion()).fit(DATA)
     assert ranker.neighbours is not None
     asked: list[int] = []
@@ -116,8 +116,8 @@ def test_choosing_the_weight_scores_the_candidates_alone() -> None:
     assert ranker.neighbours.weight == 0  # neighbours have nothing to say of them
 
 
-def test_training_is_the_same_with_and_without_neighbours() -> None:
-    """The transformer learns apart from its neighbours."""
+def test_neighbours_do_not_change_trained_weights() -> None:
+    """The transformer is trained without its neighbours."""
     blind = TrainingData(DATA.train, None, {}, seed=DATA.seed)
     plain = SequentialRanker(spec(), fusion()).fit(blind)
     near = SequentialRanker(spec(neighbours=8), fusion()).fit(blind)
@@ -130,7 +130,7 @@ def test_training_is_the_same_with_and_without_neighbours() -> None:
 
 
 @pytest.mark.parametrize("head", ["neighbours", "match"])
-def test_the_heads_read_every_seed_and_the_layers_the_last_ones(head: str) -> None:
+def test_heads_read_every_seed_and_layers_read_the_last_seeds(head: str) -> None:
     chosen = {"neighbours": 8} if head == "neighbours" else {"match": True}
     data = replace(DATA, modalities={}) if head == "neighbours" else DATA
     ranker = SequentialRanker(spec(max_length=3, epochs=1, **chosen), fusion()).fit(data)

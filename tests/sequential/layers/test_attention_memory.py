@@ -1,4 +1,4 @@
-"""No step and no ranking makes a mask or a score of every pair of positions."""
+"""Tests that no training step or ranking allocates a tensor for all pairs of positions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LENGTH = 37
 
 
 class Shapes(TorchDispatchMode):
-    """Notes the shape of every tensor that an operation makes."""
+    """Recorder of the shape of every tensor that an operation creates."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Shapes(TorchDispatchMode):
 
 @pytest.mark.parametrize("kind", ["sasrec", "bert4rec"])
 @pytest.mark.parametrize("padded", [False, True])
-def test_nothing_is_as_large_as_all_pairs_of_positions(kind: str, padded: bool) -> None:
+def test_no_tensor_has_all_pairs_of_positions(kind: str, padded: bool) -> None:
     made = model(kind, n_items=50, max_length=LENGTH).train()
     for module in made.modules():
         if isinstance(module, torch.nn.Dropout):

@@ -1,4 +1,4 @@
-"""Late fusion against RecBole's own encoder run once a stream, and against early fusion where they are the same."""
+"""Tests of late fusion against RecBole's encoder for each stream, and against early fusion with one stream."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def states(made: Any, vectors: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("ids", [True, False])
-def test_the_last_layers_of_recboles_encoders_are_added(kind: str, ids: bool) -> None:
-    """The slow twin: each stream through RecBole's forward, weighed, summed, normalised."""
+def test_late_fusion_equals_weighted_sum_of_recbole_encoders(kind: str, ids: bool) -> None:
+    """Pass each stream through RecBole's forward, and compare with the weighted and normalised sum."""
     made = late(kind, ids=ids)
     streams = [made.item_embedding.weight[:-1] if kind == "bert4rec" else made.item_embedding.weight] if ids else []
     streams = [each[EVERY] * made.id_gate for each in streams]
@@ -66,8 +66,8 @@ def test_the_last_layers_of_recboles_encoders_are_added(kind: str, ids: bool) ->
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_one_stream_is_early_fusion_and_a_layernorm(kind: str) -> None:
-    """One modality and no ids, the same weights: equal without regularisation, one LayerNorm apart with it."""
+def test_late_fusion_of_one_stream_equals_early_fusion(kind: str) -> None:
+    """With regularisation a LayerNorm is added to the early-fusion states."""
     for regularise in (False, True):
         made = late(
             kind, ("audio",), ids=False, regularise=regularise
@@ -91,7 +91,7 @@ def test_one_stream_is_early_fusion_and_a_layernorm(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_stream_of_weight_0_does_not_change_states(kind: str) -> None:
+def test_stream_with_weight_0_does_not_change_states(kind: str) -> None:
     made = late(kind)
     with torch.no_grad():
         before = inputs(made)
@@ -103,7 +103,7 @@ def test_a_stream_of_weight_0_does_not_change_states(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_scores_are_one_product_with_a_table_of_the_models_width(kind: str) -> None:
+def test_late_fusion_scores_are_one_product_with_table_of_model_width(kind: str) -> None:
     made = late(kind)
     with torch.no_grad():
         rows = made.space.output_rows(EVERY, made.space.vectors(EVERY))
@@ -117,7 +117,7 @@ def test_scores_are_one_product_with_a_table_of_the_models_width(kind: str) -> N
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_stack_and_weight_learns(kind: str) -> None:
+def test_every_stack_and_stream_weight_gets_a_gradient(kind: str) -> None:
     made = late(kind)
     torch.manual_seed(5)
     step = made.objective.step(WINDOWS, torch.zeros(3, dtype=torch.int64))
@@ -133,7 +133,7 @@ def test_every_stack_and_weight_learns(kind: str) -> None:
     assert set(still) <= unused
 
 
-def test_each_stream_has_a_mask_of_its_own() -> None:
+def test_each_stream_has_its_own_mask_vector() -> None:
     made = late("bert4rec")
     hidden = torch.zeros(3, 5, dtype=torch.bool)
     hidden[0, 1] = True
@@ -155,7 +155,7 @@ def fresh(kind: str, content: Any, **parts: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_further_stacks_start_as_recbole_starts_its_own(kind: str) -> None:
+def test_further_stacks_are_initialised_like_recbole(kind: str) -> None:
     made = fresh(kind, table(CONTENT, PLAYED, architecture="late"))
     for stack in made.late.stacks:
         assert float(stack.position_embedding.weight.detach().std()) == pytest.approx(0.02, rel=0.2)
@@ -169,7 +169,7 @@ def test_further_stacks_start_as_recbole_starts_its_own(kind: str) -> None:
 
 
 @pytest.mark.parametrize("regularise", [True, False])
-def test_xavier_leaves_bare_projections_alone(regularise: bool) -> None:
+def test_xavier_does_not_change_projections_without_norm(regularise: bool) -> None:
     content = table(CONTENT, PLAYED, architecture="late", regularise=regularise)
     before = {name: value.clone() for name, value in content.named_parameters()}
     made = fresh("sasrec", content, xavier=True)
@@ -178,16 +178,18 @@ def test_xavier_leaves_bare_projections_alone(regularise: bool) -> None:
     assert float(made.late.stacks[0].trm_encoder.layer[0].feed_forward.dense_1.weight.detach().std()) > 0.1
 
 
-def test_late_fusion_joins_by_sum_and_refuses_concat() -> None:
+def test_late_fusion_with_concat_raises_validation_error() -> None:
     assert fusion(architecture="late").join.type == "sum"
     assert fusion(architecture="late", join="sum").join.type == "sum"
-    with pytest.raises(ValidationError, match="`join: concat` is for `architecture: early`"):
+    with pytest.raises(ValidationError, match="`join: concat` requires `architecture: early`"):
         fusion(architecture="late", join="concat")
-    with pytest.raises(ValidationError, match="`normalise: after` is for `join: concat`"):
+    with pytest.raises(
+        ValidationError, match="`normalise: after` requires a join that projects all modalities together"
+    ):
         fusion(architecture="late", normalise="after")
 
 
-def test_a_model_of_ids_alone_has_one_stack_whatever_the_architecture() -> None:
+def test_model_with_ids_only_has_one_stack_in_both_architectures() -> None:
     data, valid = ring()
     ids, every = replace(data, modalities={}), np.arange(1, data.n_items + 1)
     early, apart = (SequentialRanker(spec(epochs=1), fusion(architecture=name)).fit(ids) for name in ("early", "late"))
@@ -200,7 +202,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_killed_fit_ends_as_an_uninterrupted_one(kind: str, tmp_path: Path) -> None:
+def test_resuming_a_killed_late_fusion_fit_gives_identical_weights(kind: str, tmp_path: Path) -> None:
     data, valid = ring()
     every = np.arange(1, data.n_items + 1)
 
@@ -221,7 +223,7 @@ def test_a_killed_fit_ends_as_an_uninterrupted_one(kind: str, tmp_path: Path) ->
     assert np.array_equal(resumed.score(valid.queries(), every), wanted)
 
 
-def test_another_architecture_does_not_resume_from_this_checkpoint(tmp_path: Path) -> None:
+def test_checkpoint_of_other_architecture_is_not_resumed(tmp_path: Path) -> None:
     data, valid = ring()
     kept, every = replace(data, workdir=tmp_path), np.arange(1, data.n_items + 1)
     SequentialRanker(spec(epochs=1), fusion(join="sum")).fit(kept)

@@ -1,4 +1,4 @@
-"""A step without padding has the hidden states and gradients of the padded one."""
+"""Tests that packed training steps have the hidden states and gradients of padded steps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KINDS = ["sasrec", "bert4rec"]
 
 
 def one_by_one(packing: Packing, projected: torch.Tensor, *, causal: bool, dropout: float) -> torch.Tensor:
-    """`Packing.attend` playlist after playlist, by the softmax written out."""
+    """Compute `Packing.attend` playlist by playlist with an explicit softmax."""
     assert dropout == 0
     mixed = []
     for start, end in zip(packing.offsets[:-1], packing.offsets[1:], strict=True):
@@ -32,7 +32,7 @@ def one_by_one(packing: Packing, projected: torch.Tensor, *, causal: bool, dropo
 
 
 def training(kind: str, device: str = "cpu", *, late: bool = False) -> Any:
-    """A model over ids and two modalities that reads titles, in training mode without dropout."""
+    """Return a model over ids, two modalities and titles, in training mode without dropout."""
     played = np.ones(V + 1, bool)
     content = {"audio": modality("audio", V, 5, 1), "lyrics": modality("lyrics", V, 7, 2)}
     architecture = "late" if late else "early"
@@ -45,7 +45,7 @@ def training(kind: str, device: str = "cpu", *, late: bool = False) -> Any:
 
 
 def outcome(made: Any, *, packs: bool) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Queries of a step, and the gradients of a loss over them."""
+    """Return the queries of a step, and the gradients of a loss over them."""
     made.packs = packs
     made.zero_grad()
     torch.manual_seed(0)
@@ -68,7 +68,7 @@ def same(made: Any, tolerance: float = 1e-5) -> None:
         )
 
 
-def test_packing_removes_padding() -> None:
+def test_pack_and_unpack_are_inverse_without_padding() -> None:
     packing = Packing.of(torch.tensor([[True, True, False], [True, False, False], [True, True, True]]))
     assert packing.rows.tolist() == [0, 0, 1, 2, 2, 2]
     assert packing.columns.tolist() == [0, 1, 0, 0, 1, 2]
@@ -79,7 +79,7 @@ def test_packing_removes_padding() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")  # of its form for the CPU
-def test_attention_stays_inside_each_playlist() -> None:
+def test_packed_attention_stays_within_each_playlist() -> None:
     packing = Packing.of(WINDOWS > 0)
     projected = torch.randn(17, 3, 2, 8, requires_grad=True)
     made, wanted = (attend(packing, projected, causal=False, dropout=0.0) for attend in (Packing.attend, one_by_one))
@@ -90,18 +90,18 @@ def test_attention_stays_inside_each_playlist() -> None:
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_a_packed_step_of_bert4rec_is_the_padded_one(late: bool) -> None:
+def test_packed_step_of_bert4rec_equals_padded_step(late: bool) -> None:
     same(training("bert4rec", late=late))
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_a_packed_step_of_sasrec_is_the_padded_one(late: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With attention written out: PyTorch's is for CUDA alone where it is causal."""
+def test_packed_step_of_sasrec_equals_padded_step(late: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attention is computed explicitly, because PyTorch's causal kernel is for CUDA only."""
     monkeypatch.setattr(Packing, "attend", one_by_one)
     same(training("sasrec", late=late))
 
 
-def test_no_position_of_padding_reaches_the_transformer() -> None:
+def test_packed_step_passes_no_padding_to_the_transformer() -> None:
     made = training("bert4rec")
     seen: list[tuple[int, ...]] = []
     made.trm_encoder.layer[0].feed_forward.dense_1.register_forward_hook(
@@ -113,7 +113,7 @@ def test_no_position_of_padding_reaches_the_transformer() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_cpu_trains_padded(kind: str) -> None:
+def test_training_on_cpu_uses_padded_batches(kind: str) -> None:
     data, _ = ring(playlists=30)
     ranker = SequentialRanker(spec(kind), fusion())
     ranker._build(data.modalities, data.train.counts(), device="cpu", seed=0)
@@ -124,7 +124,7 @@ def test_a_cpu_trains_padded(kind: str) -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_on_cuda_attention_stays_inside_each_playlist(causal: bool, dtype: torch.dtype) -> None:
+def test_packed_attention_on_cuda_stays_within_each_playlist(causal: bool, dtype: torch.dtype) -> None:
     packing = Packing.of((WINDOWS > 0).cuda())
     projected = torch.randn(17, 3, 2, 8, device="cuda")
     made = packing.attend(projected.to(dtype), causal=causal, dropout=0.0)
@@ -136,13 +136,13 @@ def test_on_cuda_attention_stays_inside_each_playlist(causal: bool, dtype: torch
 @pytest.mark.gpu
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("late", [False, True])
-def test_on_cuda_a_packed_step_is_the_padded_one(kind: str, late: bool) -> None:
+def test_packed_step_on_cuda_equals_padded_step(kind: str, late: bool) -> None:
     same(training(kind, "cuda", late=late), tolerance=1e-4)
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("heads", [2, 4])
-def test_on_cuda_training_packs_where_heads_allow(heads: int) -> None:
+def test_training_on_cuda_packs_if_head_size_is_a_multiple_of_8(heads: int) -> None:
     data, _ = ring(playlists=30)
     ranker = SequentialRanker(spec(heads=heads), fusion())
     ranker._build(data.modalities, data.train.counts(), device="cuda", seed=0)

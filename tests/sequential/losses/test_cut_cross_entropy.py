@@ -1,4 +1,4 @@
-"""Cut Cross-Entropy beside our own losses: the product it is given, when it is used, and, on CUDA, what it returns."""
+"""Tests of Cut Cross-Entropy against our own losses: its factors, when it is used, and its results on CUDA."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def whole(
     accum_e_fp32: bool,
     accum_c_fp32: bool,
 ) -> torch.Tensor:
-    """The package's contract by the whole logits: its arguments, bfloat16 factors, float32 logits and sums."""
+    """Return the package's result from full logits: its arguments, bfloat16 factors, float32 logits and sums."""
     assert (e.dtype, c.dtype) == (torch.bfloat16, torch.bfloat16)
     assert (filter_eps, accum_e_fp32, accum_c_fp32) == (None, True, True)
     return F.cross_entropy(e.float() @ c.float().T, targets)
@@ -39,13 +39,13 @@ def whole(
 def older(
     e: torch.Tensor, c: torch.Tensor, targets: torch.Tensor, *, filter_eps: object = "high", impl: str = "cce"
 ) -> torch.Tensor:
-    """The arguments of 25.1.1."""
+    """Stand-in with the arguments of release 25.1.1."""
     return F.cross_entropy(e @ c.T, targets)
 
 
 @pytest.mark.parametrize("match", [True, False])
 @pytest.mark.parametrize("bias", [True, False])
-def test_one_product_is_the_whole_score_matrix(match: bool, bias: bool) -> None:
+def test_product_of_factors_equals_score_matrix(match: bool, bias: bool) -> None:
     given = tensors(match=match, bias=bias)
     query, table = cut_cross_entropy.factors(Scores(**given))
     assert query.shape[1] == table.shape[1] == 8 + 5 * match + 2 * bias
@@ -54,7 +54,7 @@ def test_one_product_is_the_whole_score_matrix(match: bool, bias: bool) -> None:
 
 @pytest.mark.parametrize("match", [True, False])
 @pytest.mark.parametrize("bias", [True, False])
-def test_every_part_gets_its_gradient_through_the_product(match: bool, bias: bool) -> None:
+def test_every_part_gets_a_gradient_through_the_factors(match: bool, bias: bool) -> None:
     def through(scores: Scores, wanted: torch.Tensor) -> torch.Tensor:
         query, table = cut_cross_entropy.factors(scores)
         return F.cross_entropy(query @ table.T, wanted)
@@ -63,8 +63,8 @@ def test_every_part_gets_its_gradient_through_the_product(match: bool, bias: boo
     torch.testing.assert_close(worked(through, given), worked(full, given), rtol=0, atol=1e-12)
 
 
-def test_a_bias_keeps_sixteen_bits_in_bfloat16() -> None:
-    """One column would be off by up to 2^-8 of the value: 0.03 of a popularity of 10."""
+def test_bias_keeps_16_bits_in_bfloat16_factors() -> None:
+    """A single column would differ by up to 2^-8 of the value, or 0.03 for a popularity of 10."""
     bias = torch.linspace(-10, 10, 31)
     query, table = cut_cross_entropy.factors(Scores(torch.zeros(1, 8), torch.zeros(31, 8), bias=bias))
     kept = query.bfloat16().float() @ table.bfloat16().float().T
@@ -72,7 +72,7 @@ def test_a_bias_keeps_sixteen_bits_in_bfloat16() -> None:
     assert float((bias.bfloat16().float() - bias).abs().max()) > 1e-2
 
 
-def test_the_loss_is_that_of_the_full_softmax_at_bfloat16() -> None:
+def test_cut_cross_entropy_loss_equals_full_softmax_at_bfloat16() -> None:
     given = tensors(dtype=torch.float32)
     found, wanted = (
         worked(lambda scores, asked: cut_cross_entropy.loss(whole, scores, asked), given),
@@ -82,7 +82,7 @@ def test_the_loss_is_that_of_the_full_softmax_at_bfloat16() -> None:
         torch.testing.assert_close(found[part], value, rtol=0, atol=0.02 * float(value.abs().max()))
 
 
-def test_refusal_names_why_cut_cross_entropy_is_not_used() -> None:
+def test_refusal_returns_reason_not_to_use_cut_cross_entropy() -> None:
     assert cut_cross_entropy.refusal(whole, AMPERE, bf16=True) is None
     assert "is not installed" in str(cut_cross_entropy.refusal(None, AMPERE, bf16=True))
     assert "bf16: off" in str(cut_cross_entropy.refusal(whole, AMPERE, bf16=False))
@@ -90,15 +90,15 @@ def test_refusal_names_why_cut_cross_entropy_is_not_used() -> None:
     assert "install a newer release" in str(cut_cross_entropy.refusal(older, AMPERE, bf16=True))
 
 
-def test_a_cpu_never_loads_cut_cross_entropy(caplog: pytest.LogCaptureFixture) -> None:
+def test_cut_cross_entropy_is_not_imported_on_cpu(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         assert cut_cross_entropy.choose("cpu", bf16=True) is None
     assert not caplog.records
 
 
 @pytest.mark.parametrize("kind", ["sasrec", "bert4rec"])
-def test_training_takes_the_kernel_it_chose(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A first step of either way: the same loss but for bfloat16, here with match columns and a bias."""
+def test_training_with_cut_cross_entropy_starts_at_the_same_loss(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compare the first step of a model with match columns and a bias, up to bfloat16."""
     data, _ = ring(playlists=30)
     ranker = SequentialRanker(spec(kind, match=True, popularity=True, dropout=0.0), fusion())
     ranker._build(data.modalities, data.train.counts(), device="cpu", seed=0)
@@ -114,8 +114,8 @@ def test_training_takes_the_kernel_it_chose(kind: str, monkeypatch: pytest.Monke
 
 
 @pytest.mark.gpu
-def test_on_cuda_loss_and_gradients_are_those_of_the_full_softmax() -> None:
-    """20,000 tracks: where a release adds up in bfloat16, the query's gradient is 3 % off."""
+def test_cut_cross_entropy_on_cuda_equals_full_softmax() -> None:
+    """With 20,000 tracks a release that sums in bfloat16 has an error of 3 % in the query's gradient."""
     kernel = cut_cross_entropy.choose("cuda", bf16=True)
     if kernel is None:
         pytest.skip("Cut Cross-Entropy is not used here: its log line says why")
@@ -142,7 +142,7 @@ def test_on_cuda_loss_and_gradients_are_those_of_the_full_softmax() -> None:
 
 
 @pytest.mark.gpu
-def test_on_cuda_training_ends_as_well_as_with_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_with_cut_cross_entropy_on_cuda_reaches_recall_of_chunked(monkeypatch: pytest.MonkeyPatch) -> None:
     if cut_cross_entropy.choose("cuda", bf16=True) is None:
         pytest.skip("Cut Cross-Entropy is not used here: its log line says why")
     data, _ = ring(playlists=120)

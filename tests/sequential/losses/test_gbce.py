@@ -1,4 +1,4 @@
-"""Generalised BCE against a loop over rows and negatives, in float64, and through a model's step."""
+"""Tests of generalised BCE against a float64 loop over rows and negatives, and in a model's step."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def given(*, match: bool = True, bias: bool = True, dtype: torch.dtype = torch.f
 
 
 def naive(parts: dict[str, torch.Tensor], t: float) -> torch.Tensor:
-    """Row by row and negative by negative, with the paper's own form of β."""
+    """Return the loss from loops over rows and negatives, with the paper's own form of β."""
     scores = parts["query"] @ parts["table"].T
     if "match_query" in parts:
         scores = scores + parts["match_query"] @ parts["match_table"].T
@@ -58,7 +58,7 @@ def memory(rows: int) -> float:
 @pytest.mark.parametrize("t", [0.0, 0.3, 0.75, 1.0])
 @pytest.mark.parametrize("rows", [1, 5, 1000])
 @pytest.mark.parametrize(("match", "bias"), [(False, False), (True, False), (False, True), (True, True)])
-def test_gbce_is_the_naive_loss(t: float, rows: int, match: bool, bias: bool) -> None:
+def test_gbce_equals_slow_loop(t: float, rows: int, match: bool, bias: bool) -> None:
     parts = given(match=match, bias=bias)
     wanted = worked(lambda p: naive(p, t), parts)
     found = worked(lambda p: gbce(Scores(**p), t=t, n_candidates=CANDIDATES, memory_mb=memory(rows)), parts)
@@ -67,7 +67,7 @@ def test_gbce_is_the_naive_loss(t: float, rows: int, match: bool, bias: bool) ->
         torch.testing.assert_close(found[name], value, atol=1e-10, rtol=1e-10)
 
 
-def test_gradients_are_the_slopes_of_the_value() -> None:
+def test_gbce_gradients_equal_finite_differences() -> None:
     parts = given()
     fixed = {name: parts.pop(name) for name in ("match_table", "hit")}
     names = list(parts)
@@ -83,7 +83,7 @@ def test_gradients_are_the_slopes_of_the_value() -> None:
     assert torch.autograd.gradcheck(value, tuple(parts.values()))
 
 
-def test_t_of_0_is_plain_binary_cross_entropy() -> None:
+def test_gbce_with_t_0_equals_binary_cross_entropy() -> None:
     parts = given() | {"hit": torch.full((N,), K)}
     scores = Scores(**parts)
     negatives = Scores(**{name: tensor for name, tensor in parts.items() if name not in ("gold", "hit")}).logits()
@@ -93,21 +93,21 @@ def test_t_of_0_is_plain_binary_cross_entropy() -> None:
     torch.testing.assert_close(gbce(scores, t=0.0, n_candidates=CANDIDATES), wanted, atol=1e-12, rtol=0)
 
 
-def test_beta_by_hand() -> None:
-    """One row of score 0, 2 of 4 wrong answers drawn: α = 1/2, so t = 1 halves the positive's weight."""
+def test_gbce_beta_is_one_half_for_half_of_the_negatives() -> None:
+    """With score 0 and 2 of 4 negatives drawn, α = 1/2, so t = 1 halves the weight of the positive."""
     scores = Scores(torch.zeros(1, 1), torch.ones(2, 1), gold=torch.zeros(1), hit=torch.tensor([2]))
     for t, weight in ((0.0, 1.0), (0.5, 0.75), (1.0, 0.5)):
         assert float(gbce(scores, t=t, n_candidates=5)) == pytest.approx((2 + weight) * 0.693147, abs=1e-5)
 
 
-def test_every_wrong_answer_drawn_needs_no_correction() -> None:
-    """k = V − 1, the target being the one other column: β is 1 whatever t is."""
+def test_gbce_beta_is_1_if_all_negatives_are_drawn() -> None:
+    """For k = V − 1 negatives, with the target as the other column, β is 1 for any t."""
     parts = given() | {"hit": torch.arange(N) % K}
     one, other = (gbce(Scores(**parts), t=t, n_candidates=K) for t in (0.0, 1.0))
     torch.testing.assert_close(one, other, atol=1e-12, rtol=0)
 
 
-def test_a_huge_score_has_a_finite_loss() -> None:
+def test_gbce_is_finite_for_huge_scores() -> None:
     scores = Scores(
         torch.ones(1, 1, requires_grad=True),
         torch.full((2, 1), 500.0),
@@ -117,7 +117,7 @@ def test_a_huge_score_has_a_finite_loss() -> None:
     assert float(gbce(scores, t=0.0, n_candidates=3).detach()) == pytest.approx(1500)
 
 
-def test_bfloat16_products_are_near() -> None:
+def test_gbce_with_bfloat16_products_is_close_to_float32() -> None:
     parts = given(dtype=torch.float32)
     exact = float(gbce(Scores(**parts), t=0.75, n_candidates=CANDIDATES).detach())
     low = float(gbce(Scores(**parts), t=0.75, n_candidates=CANDIDATES, compute=torch.bfloat16).detach())
@@ -126,7 +126,7 @@ def test_bfloat16_products_are_near() -> None:
 
 
 @pytest.mark.parametrize("kind", ["sasrec", "bert4rec"])
-def test_a_step_gives_uncorrected_scores_of_one_shared_set(kind: str) -> None:
+def test_gbce_step_has_uncorrected_scores_of_a_shared_sample(kind: str) -> None:
     made = model(kind, n_items=CANDIDATES)
     torch.manual_seed(0)
     windows = torch.randint(1, CANDIDATES + 1, (6, 8))

@@ -1,4 +1,4 @@
-"""The conformance suite of losses: the built-in ones pass it, and broken ones are caught by name of what they break."""
+"""Tests of the conformance suite for losses, which built-in losses pass and broken losses fail."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ BUILT_IN = [
 
 
 @pytest.mark.parametrize("loss", BUILT_IN, ids=repr)
-def test_built_in_losses_keep_the_contract(loss: Loss) -> None:
+def test_built_in_losses_pass_check_loss(loss: Loss) -> None:
     check_loss(loss)
 
 
-def test_every_loss_of_the_door_is_checked_here() -> None:
+def test_every_registered_loss_is_tested_here() -> None:
     assert {type(loss) for loss in BUILT_IN} == {
         plugins.load("segue.losses", name) for name in plugins.names("segue.losses")
     }
 
 
-def test_full_takes_the_bfloat16_queries_of_autocast() -> None:
+def test_full_loss_accepts_bfloat16_queries() -> None:
     query, table = torch.randn(3, 4, dtype=torch.bfloat16), torch.randn(5, 4)
     targets = torch.tensor([0, 4, 2])
     found = Full().mean(Scores(query, table), targets, Training(torch.zeros(6).numpy(), 5, 256))
@@ -48,7 +48,7 @@ def test_full_takes_the_bfloat16_queries_of_autocast() -> None:
 
 
 class Plain(Loss):
-    """A full softmax in one line; what the broken ones change."""
+    """Full softmax in one line, the base of the broken losses."""
 
     type: str = "plain"
 
@@ -58,7 +58,7 @@ class Plain(Loss):
 
 
 class Beside(Plain):
-    """The same over a shared sample, with targets beside it."""
+    """Softmax over a shared sample, with separately scored targets."""
 
     samples: ClassVar[bool] = True
 
@@ -140,7 +140,7 @@ class Forgetful(Plain):
 
 
 @pytest.mark.parametrize("loss", [Plain(), Beside()], ids=repr)
-def test_the_base_of_the_broken_losses_keeps_the_contract(loss: Loss) -> None:
+def test_base_of_broken_losses_passes_check_loss(loss: Loss) -> None:
     check_loss(loss)
 
 
@@ -161,13 +161,13 @@ def test_the_base_of_the_broken_losses_keeps_the_contract(loss: Loss) -> None:
         (Forgetful, "step_memory returned 'much' and must return"),
     ],
 )
-def test_broken_losses_are_caught(cls: type[Loss], message: str) -> None:
+def test_broken_loss_fails_check_loss(cls: type[Loss], message: str) -> None:
     with pytest.raises(AssertionError, match=message) as caught:
         check_loss(cls())
     assert cls.__name__ in str(caught.value)
 
 
-def test_a_loss_without_mean_cannot_be_built() -> None:
+def test_loss_without_mean_raises_type_error() -> None:
     class Empty(Loss):
         type: str = "empty"
 

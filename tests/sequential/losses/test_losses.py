@@ -1,4 +1,4 @@
-"""The loss in chunks against the full one: values and gradients, at every chunk size and precision."""
+"""Tests of the chunked loss against the full loss, for values and gradients at every chunk size and precision."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def targets() -> torch.Tensor:
 
 
 def worked(loss: Any, given: dict[str, torch.Tensor], **options: Any) -> dict[str, torch.Tensor]:
-    """The loss and the gradient of each part, for an outer gradient of 3."""
+    """Return the loss and the gradient of each part, for an outer gradient of 3."""
     value = loss(Scores(**given), targets(), **options)
     learned = {name: tensor for name, tensor in given.items() if tensor.requires_grad}
     grads = torch.autograd.grad(3.0 * value, list(learned.values()))
@@ -38,12 +38,12 @@ def worked(loss: Any, given: dict[str, torch.Tensor], **options: Any) -> dict[st
 
 
 def rows_at_once(rows: int) -> float:
-    """`memory_mb` for that many rows of float32 logits."""
+    """Return `memory_mb` for a number of rows of float32 logits."""
     return (rows + 0.5) * 4 * C / 2**20
 
 
-def test_two_candidates_by_hand() -> None:
-    """Logits 0 and log 3: chances 1/4 and 3/4."""
+def test_full_loss_of_two_candidates_equals_hand_computed_value() -> None:
+    """Logits 0 and log 3 have the probabilities 1/4 and 3/4."""
     scores = Scores(torch.tensor([[3.0]]).log(), torch.tensor([[0.0], [1.0]]))
     for loss in (full, chunked):
         assert float(loss(scores, torch.tensor([0]))) == pytest.approx(1.386294, abs=1e-6)  # log 4
@@ -60,7 +60,7 @@ def test_logits_add_the_match_part_and_the_bias() -> None:
 
 @pytest.mark.parametrize("rows", [1, 2, 7, 23, 1000])
 @pytest.mark.parametrize(("match", "bias"), [(False, False), (True, False), (False, True), (True, True)])
-def test_chunked_is_full(rows: int, match: bool, bias: bool) -> None:
+def test_chunked_loss_equals_full_loss(rows: int, match: bool, bias: bool) -> None:
     given = tensors(match=match, bias=bias)
     wanted = worked(full, given)
     found = worked(chunked, given, memory_mb=rows_at_once(rows))
@@ -70,7 +70,7 @@ def test_chunked_is_full(rows: int, match: bool, bias: bool) -> None:
 
 
 @pytest.mark.parametrize("rows", [4, 1000])
-def test_chunked_is_full_in_float32(rows: int) -> None:
+def test_chunked_loss_equals_full_loss_in_float32(rows: int) -> None:
     wanted, found = worked(full, tensors()), worked(chunked, tensors(dtype=torch.float32), memory_mb=rows_at_once(rows))
     for name, value in wanted.items():
         assert found[name].dtype == torch.float32
@@ -78,7 +78,7 @@ def test_chunked_is_full_in_float32(rows: int) -> None:
 
 
 @pytest.mark.parametrize("bias", [False, True])
-def test_chunked_is_near_full_with_bfloat16_products(bias: bool) -> None:
+def test_chunked_loss_with_bfloat16_products_is_close_to_full_loss(bias: bool) -> None:
     given = {
         name: (tensor.detach() * 0.3).requires_grad_(tensor.requires_grad)
         for name, tensor in tensors(bias=bias).items()
@@ -92,14 +92,14 @@ def test_chunked_is_near_full_with_bfloat16_products(bias: bool) -> None:
 
 
 def test_sums_of_bfloat16_scores_are_float32() -> None:
-    """5,000 equal scores: bfloat16 cannot count past 256."""
+    """For 5,000 equal scores a bfloat16 sum would stop at 256."""
     query, table = torch.ones(1, 1), torch.ones(5000, 1)
     found = chunked(Scores(query, table), torch.tensor([20]), compute=torch.bfloat16)
     assert float(found) == pytest.approx(math.log(5000), abs=1e-6)
 
 
-def test_a_bias_too_fine_for_bfloat16_is_kept() -> None:
-    """bfloat16 has no number between 30 and 30.125: as one of its numbers, a bias would change the loss by .01."""
+def test_chunked_loss_keeps_a_bias_too_fine_for_bfloat16() -> None:
+    """bfloat16 has no number between 30 and 30.125, so a rounded bias would change the loss by .01."""
     query, table, bias = torch.zeros(1, 1), torch.zeros(3, 1), torch.tensor([30.06, 30.09, -50.0])
     exact = float(full(Scores(query, table, bias=bias), torch.tensor([0])))
     found = float(chunked(Scores(query, table, bias=bias), torch.tensor([0]), compute=torch.bfloat16))
@@ -107,7 +107,7 @@ def test_a_bias_too_fine_for_bfloat16_is_kept() -> None:
     assert abs(float(chunked(Scores(query, table, bias=bias.bfloat16().float()), torch.tensor([0]))) - exact) > 1e-2
 
 
-def test_bfloat16_under_autocast_keeps_float32_products_where_asked() -> None:
+def test_chunked_loss_under_autocast_keeps_float32_products() -> None:
     given = tensors(dtype=torch.float32)
     wanted = worked(chunked, given)
     with torch.autocast("cpu", torch.bfloat16):
@@ -115,7 +115,7 @@ def test_bfloat16_under_autocast_keeps_float32_products_where_asked() -> None:
     assert all(torch.equal(found[name], value) for name, value in wanted.items())
 
 
-def test_gradients_are_the_slopes_of_the_value() -> None:
+def test_chunked_gradients_equal_finite_differences() -> None:
     given = tensors()
     match_table = given.pop("match_table")
     names = list(given)
@@ -127,7 +127,7 @@ def test_gradients_are_the_slopes_of_the_value() -> None:
     assert torch.autograd.gradcheck(value, tuple(given.values()))
 
 
-def test_no_gradient_is_made_for_the_match_table() -> None:
+def test_match_table_has_no_gradient() -> None:
     given = tensors()
     given["match_table"].requires_grad_()
     chunked(Scores(**given), targets()).backward()
@@ -136,8 +136,8 @@ def test_no_gradient_is_made_for_the_match_table() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_a_probability_too_small_for_float32_has_a_finite_loss(dtype: torch.dtype) -> None:
-    """Logits 0 and 500: −log p = 500, though p itself is 0 in float32."""
+def test_loss_is_finite_for_probabilities_too_small_for_float32(dtype: torch.dtype) -> None:
+    """For logits 0 and 500, −log p = 500, although p is 0 in float32."""
     query, table = (
         torch.ones(3, 1, dtype=dtype, requires_grad=True),
         torch.tensor([[0.0], [500.0]], dtype=dtype, requires_grad=True),
@@ -150,8 +150,8 @@ def test_a_probability_too_small_for_float32_has_a_finite_loss(dtype: torch.dtyp
     assert table.grad.tolist() == pytest.approx(torch.tensor([[-2 / 3], [2 / 3]]).numpy(), rel=1e-5)
 
 
-def test_logits_in_memory_stay_within_memory_mb() -> None:
-    """Nothing that grows with rows times candidates passes the megabyte asked for, of what would be 16 MB whole."""
+def test_chunked_loss_allocates_at_most_memory_mb() -> None:
+    """No tensor that grows with rows times candidates exceeds 1 MB, of 16 MB for all logits."""
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Largest(TorchDispatchMode):
@@ -170,7 +170,7 @@ def test_logits_in_memory_stay_within_memory_mb() -> None:
     assert seen.cells <= 2**20 // 4
 
 
-def test_scores_have_exactly_the_tested_fields() -> None:
+def test_scores_have_only_tested_fields() -> None:
     assert tuple(field.name for field in fields(Scores)) == (*PARTS, "gold", "hit")
 
 
@@ -178,7 +178,7 @@ def test_scores_have_exactly_the_tested_fields() -> None:
 
 
 def beside(dtype: torch.dtype = torch.float64, **parts: bool) -> dict[str, torch.Tensor]:
-    """Every third row's target is also the candidate of that number."""
+    """Return scores in which every third row's target is also the candidate with the row's number."""
     given = tensors(dtype=dtype, **parts)
     generator = torch.Generator().manual_seed(2)
     given["gold"] = torch.randn(N, generator=generator, dtype=torch.float64).to(dtype).requires_grad_()
@@ -186,8 +186,8 @@ def beside(dtype: torch.dtype = torch.float64, **parts: bool) -> dict[str, torch
     return given | {"hit": torch.where(rows % 3 == 0, rows, C)}
 
 
-def test_a_target_beside_the_candidates_by_hand() -> None:
-    """Gold log 3 against logits 0 and 0: 3/5 where none is the target, 3/4 where the first one is."""
+def test_loss_with_gold_scores_equals_hand_computed_value() -> None:
+    """A gold score of log 3 against logits 0 and 0 has probability 3/5, or 3/4 if the first candidate is the target."""
     for loss in (full, chunked):
         for hit, chance in ((2, 3 / 5), (0, 3 / 4)):
             scores = Scores(
@@ -198,7 +198,7 @@ def test_a_target_beside_the_candidates_by_hand() -> None:
 
 @pytest.mark.parametrize("rows", [1, 7, 1000])
 @pytest.mark.parametrize(("match", "bias"), [(False, False), (True, True)])
-def test_chunked_is_full_beside_the_candidates(rows: int, match: bool, bias: bool) -> None:
+def test_chunked_loss_equals_full_loss_with_gold_scores(rows: int, match: bool, bias: bool) -> None:
     given, last = beside(match=match, bias=bias), torch.full((N,), C)
     learned = [tensor for tensor in given.values() if tensor.requires_grad]
     values = [full(Scores(**given), last), chunked(Scores(**given), last, memory_mb=rows_at_once(rows))]
@@ -209,7 +209,7 @@ def test_chunked_is_full_beside_the_candidates(rows: int, match: bool, bias: boo
 
 
 @pytest.mark.parametrize("bias", [False, True])
-def test_bfloat16_products_leave_the_gold_score_alone(bias: bool) -> None:
+def test_bfloat16_products_do_not_change_the_gold_score(bias: bool) -> None:
     given = beside(torch.float32, bias=bias)
     last = torch.full((N,), C)
     exact = float(full(Scores(**given), last).detach())

@@ -1,4 +1,4 @@
-"""The shared sample of wrong answers: how often a track is in it, and what the corrected softmax estimates."""
+"""Tests of the negative sampler: sampling frequencies, and the expectation of the corrected softmax."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def sample(draw: str, negatives: int, n: int = 16, *, plays: torch.Tensor | None
     return Sample(negatives, n, **{"expected": expected, "plays": FROM[draw] if plays is None else plays, **more})  # type: ignore[arg-type]
 
 
-def test_log_q_is_how_often_tracks_are_sampled() -> None:
-    """Batches of 40 placements drawn by popularity, 6 uniform negatives: counted over 4000 steps."""
+def test_log_q_equals_observed_sampling_frequency() -> None:
+    """Count 4000 steps with batches of 40 entries drawn by popularity and 6 uniform negatives."""
     made = model("sasrec", n_items=V, played=PLAYED)
     plays = PLAYS.numpy() ** 2
     share = plays / plays.sum()
@@ -50,7 +50,7 @@ def test_log_q_is_how_often_tracks_are_sampled() -> None:
 
 
 @pytest.mark.parametrize("draw", FROM)
-def test_tracks_are_drawn_in_proportion_to_plays(draw: str) -> None:
+def test_negatives_are_drawn_in_proportion_to_plays(draw: str) -> None:
     torch.manual_seed(0)
     times = torch.bincount(sample(draw, 200_000).draw(TRACKS), minlength=V + 1).double() / 200_000
     wanted = torch.from_numpy(PLAYED / 16) if draw == "uniform" else PLAYS / PLAYS.sum()
@@ -59,8 +59,8 @@ def test_tracks_are_drawn_in_proportion_to_plays(draw: str) -> None:
 
 
 @pytest.mark.parametrize("draw", FROM)
-def test_log_q_is_the_exact_chance_of_being_drawn(draw: str) -> None:
-    """Every sequence of 3 draws out of 4 tracks: the probability of each track, and the mean of the normaliser."""
+def test_log_q_equals_exact_probability_of_being_drawn(draw: str) -> None:
+    """Enumerate every sequence of 3 draws from 4 tracks, for the probability of each track and the mean normaliser."""
     plays = torch.tensor([0, 5, 1, 3, 2] + [0] * 16)
     share = [0.25] * 4 if draw == "uniform" else [5 / 11, 1 / 11, 3 / 11, 2 / 11]
     found = sample(draw, 3, 4, plays=plays if draw == "popularity" else None).log_q(torch.arange(1, 5))
@@ -76,8 +76,8 @@ def test_log_q_is_the_exact_chance_of_being_drawn(draw: str) -> None:
 
 
 @pytest.mark.parametrize("draw", FROM)
-def test_the_sampled_loss_and_its_gradient_are_the_full_ones_on_average(draw: str) -> None:
-    """4 targets over 16 tracks, 24 draws per step: the mean over 800 steps, and its error without the correction."""
+def test_mean_sampled_loss_and_gradient_equal_full_softmax(draw: str) -> None:
+    """Average 800 steps with 4 targets over 16 tracks and 24 draws, with and without the correction."""
     generator = torch.Generator().manual_seed(1)
     query, table = (torch.randn(size, 3, generator=generator, dtype=torch.float64) * 0.7 for size in (4, V + 1))
     wanted = torch.tensor([1, 2, 9, 16])
@@ -111,15 +111,15 @@ def test_the_sampled_loss_and_its_gradient_are_the_full_ones_on_average(draw: st
     assert float((slopes - slope).norm()) < 0.08 * float(slope.norm())
 
 
-def test_log_q_of_a_rare_track_is_exact_in_a_large_catalogue() -> None:
-    """A chance of one in a million, where 1 − exp(−x) in float32 would be off by 5 %."""
+def test_log_q_is_exact_for_rare_tracks() -> None:
+    """For a probability of one in a million, 1 − exp(−x) in float32 would have an error of 5 %."""
     found = Sample(negatives=2, n_candidates=2_000_000, expected=torch.zeros(1)).log_q(torch.tensor([0]))
     assert found is not None
     assert float(found.exp()) == pytest.approx(1e-6, rel=1e-4)
 
 
-def test_draws_distinguish_shares_that_float32_rounds_together() -> None:
-    """A hundred million placements, of which the last of three tracks has all but two."""
+def test_draws_distinguish_shares_that_are_equal_in_float32() -> None:
+    """The last of three tracks has all but two of a hundred million entries."""
     plays = torch.tensor([0, 1, 1, 99_999_998])
     drawn = Sample(4, 3, torch.zeros(4), plays=plays)
     found = drawn.log_q(torch.tensor([1, 2]))
@@ -129,7 +129,7 @@ def test_draws_distinguish_shares_that_float32_rounds_together() -> None:
 
 
 @pytest.mark.parametrize("own", [True, False])
-def test_a_recipe_draws_by_training_placements(own: bool) -> None:
+def test_negatives_from_popularity_draws_by_training_plays(own: bool) -> None:
     data, _ = ring()
     counts = data.train.counts()
     asked = spec(loss="sampled", negatives=8, negatives_from="popularity", batch_negatives=own, epochs=8, dropout=0.0)

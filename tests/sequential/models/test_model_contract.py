@@ -1,4 +1,4 @@
-"""The conformance suite of models: the built-in ones pass it, and broken ones are caught by name of what they break."""
+"""Tests of the conformance suite for models, which built-in models pass and broken models fail."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SMALL: dict[str, Any] = {"hidden_size": 16, "max_length": 10}
 
 
 @pytest.mark.parametrize("name", plugins.names("segue.models"))
-def test_built_in_models_keep_the_contract(name: str) -> None:
+def test_built_in_models_pass_check_model(name: str) -> None:
     check_model(plugins.load("segue.models", name)(**SMALL))
 
 
@@ -31,12 +31,12 @@ def test_built_in_models_keep_the_contract(name: str) -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["ligr", "bert4rec"])
-def test_models_keep_the_contract_with_every_part_around_the_layers(name: str, more: dict[str, Any]) -> None:
+def test_models_pass_check_model_with_all_parts(name: str, more: dict[str, Any]) -> None:
     check_model(plugins.load("segue.models", name)(**SMALL, **more))
 
 
 class Mean(nn.Module):
-    """The mean of the tracks so far, through a matrix; what the broken ones change."""
+    """Mean of the tracks so far, multiplied by a matrix, the base of the broken causal models."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class MeanModel(ModelSpec):
 
 
 class Whole(Mean):
-    """The mean of all tracks, of both sides."""
+    """Mean of all tracks on both sides."""
 
     def mixed(self, vectors: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
         total = (vectors * kept[..., None]).sum(1, keepdim=True)
@@ -78,7 +78,7 @@ class BothSides(MaskedSpec):
 @pytest.mark.parametrize(
     "spec", [MeanModel(**SMALL), BothSides(**SMALL), BothSides(**SMALL, last_item_epochs=1, mask_ratio=0.5)]
 )
-def test_small_models_of_both_objectives_keep_it(spec: ModelSpec) -> None:
+def test_small_models_of_both_objectives_pass_check_model(spec: ModelSpec) -> None:
     check_model(spec)
 
 
@@ -158,7 +158,7 @@ class Deaf(MeanModel):
 
 
 class Forgets(MeanModel):
-    """A counter that is no buffer: a loaded model must rank identically."""
+    """Counter that is not a buffer, so a saved model ranks differently."""
 
     class Layers(Mean):
         def __init__(self, hidden: int) -> None:
@@ -190,13 +190,13 @@ class Forgets(MeanModel):
         (Forgets, "a loaded model must rank identically"),
     ],
 )
-def test_broken_models_are_caught(cls: type[ModelSpec], message: str) -> None:
+def test_broken_model_fails_check_model(cls: type[ModelSpec], message: str) -> None:
     with pytest.raises(AssertionError, match=message) as caught:
         check_model(cls(type=f"{__name__}:{cls.__name__}", **SMALL))
     assert cls.__name__ in str(caught.value)
 
 
-def test_a_model_without_an_architecture_cannot_be_built() -> None:
+def test_model_without_architecture_raises_type_error() -> None:
     class Empty(ModelSpec):
         type: str = "empty"
 

@@ -1,4 +1,4 @@
-"""What the models see, what they are asked and what must not change their answers."""
+"""Tests of sequential models: their inputs, their queries, and changes that must not affect scores."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EXACT = 1e-12
 
 
 def rich(kind: str, **more: Any) -> Any:
-    """Ids, content and match, with four unplayed tracks."""
+    """Return a model with ids, content and a match head, and four unplayed tracks."""
     return model(kind, n_items=V, played=PLAYED, table=table(CONTENT, PLAYED), match=MatchHead(CONTENT), **more)
 
 
@@ -39,7 +39,7 @@ def step(made: Any, items: torch.Tensor = WINDOWS, sample: Sample | None = None,
 
 
 def ask(made: Any, playlists: list[list[int]], width: int = 0) -> torch.Tensor:
-    """Scores [B, V] of every track."""
+    """Return scores [B, V] of every track."""
     longest = max(width, *map(len, playlists))
     items = torch.tensor([tracks + [0] * (longest - len(tracks)) for tracks in playlists])
     every = torch.arange(1, V + 1)
@@ -53,8 +53,8 @@ def ask(made: Any, playlists: list[list[int]], width: int = 0) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_parts_have_their_names_and_order_on_the_network(kind: str) -> None:
-    """Saved models and training checkpoints hold parameters by name, and moments by their order."""
+def test_parameter_names_and_order_are_stable(kind: str) -> None:
+    """Saved models and training checkpoints store parameters by name and moments by order."""
     more = {"log_plays": np.zeros(V + 1), "title_dim": 3, "untied": True}
     names = list(dict.fromkeys(name.split(".")[0] for name, _ in rich(kind, **more).named_parameters()))
     assert names[: 1 + (kind == "bert4rec")] == [*(["output_bias"] if kind == "bert4rec" else []), "popularity"]
@@ -63,7 +63,7 @@ def test_parts_have_their_names_and_order_on_the_network(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_network_is_freed_without_garbage_collection(kind: str) -> None:
+def test_deleted_network_is_freed_without_garbage_collection(kind: str) -> None:
     gc.disable()
     try:
         made = weakref.ref(rich(kind))
@@ -73,7 +73,7 @@ def test_a_network_is_freed_without_garbage_collection(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_item_space_follows_its_network_to_another_dtype(kind: str) -> None:
+def test_item_space_changes_dtype_with_its_network(kind: str) -> None:
     made = rich(kind, log_plays=np.ones(V + 1)).double()
     assert made.space.vectors(torch.arange(1, V + 1)).dtype == torch.float64
     assert made.space.bias(torch.arange(1, V + 1)).dtype == torch.float64
@@ -82,7 +82,7 @@ def test_the_item_space_follows_its_network_to_another_dtype(kind: str) -> None:
 # what a state may depend on
 
 
-def test_a_later_track_changes_no_earlier_state() -> None:
+def test_later_track_does_not_change_earlier_states() -> None:
     made = rich("sasrec")
     changed = WINDOWS.clone()
     changed[0, 3] = 4
@@ -95,7 +95,7 @@ def test_a_later_track_changes_no_earlier_state() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_padding_changes_nothing(kind: str) -> None:
+def test_padding_does_not_change_scores(kind: str) -> None:
     made = rich(kind).double()
     alone = ask(made, [[7, 2, 12]])
     torch.testing.assert_close(ask(made, [[7, 2, 12]], width=9), alone, atol=EXACT, rtol=0)
@@ -103,21 +103,21 @@ def test_padding_changes_nothing(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_one_seed_changes_the_ranking(kind: str) -> None:
+def test_ranking_depends_on_a_single_seed(kind: str) -> None:
     scores = ask(model(kind, n_items=V, played=PLAYED), [[5], [9]])
     orders = scores.argsort(dim=1, descending=True)
     assert orders[0].tolist() != orders[1].tolist()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_seed_and_its_position_change_the_scores(kind: str) -> None:
+def test_scores_depend_on_every_seed_and_its_position(kind: str) -> None:
     made = rich(kind)
     scores = ask(made, [[7, 2, 12], [4, 2, 12], [7, 4, 12], [7, 2, 4], [2, 7, 12]])
     assert bool(((scores[1:] - scores[0]).abs().amax(1) > 1e-3).all())
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_query_without_seeds_is_finite(kind: str) -> None:
+def test_scores_without_seeds_are_finite(kind: str) -> None:
     made = rich(kind)
     with torch.no_grad():
         query = made.objective.query(torch.zeros(2, 3, dtype=torch.int64), torch.tensor([0, 0]))
@@ -126,7 +126,7 @@ def test_a_query_without_seeds_is_finite(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_ids_without_plays_influence_nothing(kind: str) -> None:
+def test_free_ids_of_unplayed_tracks_do_not_change_scores(kind: str) -> None:
     made = rich(kind)
     asked, loss = [[7, 2, 17], [18, 20]], step(made)
     before, value = ask(made, asked), softmax_cross_entropy.full(loss.scores, loss.targets)
@@ -141,7 +141,7 @@ def test_ids_without_plays_influence_nothing(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_unplayed_tracks_are_not_negatives(kind: str) -> None:
+def test_unplayed_tracks_are_not_training_candidates(kind: str) -> None:
     made = rich(kind)
     assert made.candidates.tolist() == np.flatnonzero(PLAYED).tolist()
     assert step(made).scores.logits().shape[1] == int(PLAYED.sum())
@@ -159,15 +159,15 @@ def test_content_gives_unplayed_tracks_different_scores() -> None:
 # what is asked
 
 
-def test_sasrec_predicts_every_next_track_from_the_scored_position() -> None:
+def test_sasrec_predicts_every_next_track_after_the_scored_position() -> None:
     made = rich("sasrec")
     asked = made.objective.step(WINDOWS, torch.tensor([2, 0, 0]))
     assert made.candidates[asked.targets].tolist() == [15, 10, 2, 12, 6]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_step_scores_as_a_query_does(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Training and inference are one computation: the last track asked for in a step, then by `query`."""
+def test_step_scores_equal_query_scores(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Score the last track in a training step and by `query`."""
     made = rich(kind).double()
     if kind == "bert4rec":
         last = torch.arange(5)[None] == LENGTHS[:, None] - 1
@@ -180,8 +180,8 @@ def test_a_step_scores_as_a_query_does(kind: str, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_hidden_track_does_not_change_its_own_query(kind: str) -> None:
-    """Another hidden track under the same masks: the same query and match query."""
+def test_hidden_track_does_not_change_its_query(kind: str) -> None:
+    """Replace a hidden track under the same masks, and compare the query and the match query."""
     made = rich(kind)
     one = step(made)
     masked = torch.tensor(made.candidates[one.targets].tolist())
@@ -199,7 +199,7 @@ def test_a_hidden_track_does_not_change_its_own_query(kind: str) -> None:
     assert torch.equal(other.scores.match_query[rows], one.scores.match_query[rows])
 
 
-def test_a_mask_at_the_first_position_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bert4rec_mask_at_first_position_counts_in_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     made = rich("bert4rec")
     first = torch.zeros(3, 5, dtype=torch.bool)
     first[:, 0] = True
@@ -214,7 +214,7 @@ def test_a_mask_at_the_first_position_counts(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("ratio", [0.2, 0.5])
-def test_masks_are_as_frequent_as_mask_ratio(ratio: float) -> None:
+def test_masks_have_frequency_mask_ratio(ratio: float) -> None:
     made = model("bert4rec", n_items=V, mask_ratio=ratio)
     torch.manual_seed(0)
     length, rows = 30, 4000
@@ -226,7 +226,7 @@ def test_masks_are_as_frequent_as_mask_ratio(ratio: float) -> None:
     assert float(masked[~alone, 0].float().mean()) == pytest.approx(ratio, abs=0.03)
 
 
-def test_every_row_has_a_mask_and_padding_has_none() -> None:
+def test_every_row_has_a_mask_outside_padding() -> None:
     made = model("bert4rec", n_items=V, mask_ratio=0.05)
     torch.manual_seed(0)
     items = WINDOWS.repeat(500, 1)
@@ -239,7 +239,7 @@ def test_every_row_has_a_mask_and_padding_has_none() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_sample_of_every_track_is_the_full_loss(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sampled_loss_with_every_track_equals_full_loss(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made = rich(kind)
     counts = torch.from_numpy(PLAYED.astype(np.float32))
     every = Sample(negatives=2000, n_candidates=int(PLAYED.sum()), expected=counts)
@@ -265,10 +265,8 @@ def test_a_sample_of_every_track_is_the_full_loss(kind: str, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_shared_sample_is_the_full_loss_over_its_tracks_and_each_target(
-    kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without the batch's own: position by position, from the full logits."""
+def test_shared_sample_loss_equals_full_loss_over_sample_and_target(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compute the loss for each position from the full logits, without the batch's own tracks."""
     made = rich(kind)
     monkeypatch.setattr(Masked, "masks", lambda self, items, lengths: items > 0)
     torch.manual_seed(5)
@@ -304,7 +302,7 @@ def test_sampled_logits_are_corrected_by_log_q(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_title_of_zeros_is_no_title(kind: str) -> None:
+def test_zero_title_vector_equals_missing_title(kind: str) -> None:
     made = rich(kind, title_dim=3)
     items, lengths = WINDOWS[:1, :3], torch.tensor([3])
     with torch.no_grad():
@@ -315,7 +313,7 @@ def test_a_title_of_zeros_is_no_title(kind: str) -> None:
     assert float((one - plain).abs().max()) > 1e-3
 
 
-def test_an_untied_head_has_rows_of_its_own() -> None:
+def test_untied_head_has_its_own_rows() -> None:
     made = model("sasrec", n_items=V, untied=True)
     every = torch.arange(V + 1)
     assert torch.equal(made.space.output_rows(every, made.space.vectors(every)), made.output_head.weight)
@@ -323,7 +321,7 @@ def test_an_untied_head_has_rows_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_popularity_adds_a_multiple_of_log_plays(kind: str) -> None:
+def test_popularity_bias_is_a_multiple_of_log_plays(kind: str) -> None:
     log_plays = np.log1p(np.arange(V + 1))
     made, without = (model(kind, n_items=V, log_plays=plays) for plays in (log_plays, None))
     without.load_state_dict(
@@ -334,13 +332,13 @@ def test_popularity_adds_a_multiple_of_log_plays(kind: str) -> None:
     torch.testing.assert_close(ask(made, asked), wanted, atol=1e-5, rtol=0)
 
 
-def test_content_alone_has_no_free_ids() -> None:
+def test_model_with_content_only_has_no_free_ids() -> None:
     made = model("sasrec", n_items=V, played=PLAYED, table=table(CONTENT, PLAYED), id_embedding=False)
     every = torch.arange(V + 1)
     assert torch.equal(made.space.vectors(every), made.item_table(every))
 
 
-def test_id_dropout_leaves_content_alone_in_training() -> None:
+def test_id_dropout_drops_free_ids_but_not_content() -> None:
     made = rich("sasrec", id_dropout=0.25)
     many = torch.full((4000,), 3)
     made.train()
@@ -354,7 +352,7 @@ def test_id_dropout_leaves_content_alone_in_training() -> None:
 
 
 @pytest.mark.parametrize("xavier", [False, True])
-def test_no_initialisation_touches_loaded_vectors_and_deltas(xavier: bool) -> None:
+def test_initialisation_does_not_change_loaded_vectors_and_deltas(xavier: bool) -> None:
     from toolkit.sequential.item_space import Parts
     from toolkit.sequential.recbole import bridge
     from toolkit.sequential.recbole.multimodal_sasrec import MultimodalSASRec
@@ -369,8 +367,8 @@ def test_no_initialisation_touches_loaded_vectors_and_deltas(xavier: bool) -> No
 
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("start", ["xavier", "identity"])
-def test_an_open_path_carries_the_playlist_to_its_mask(start: str, late: bool) -> None:
-    """Before any training, tracks of the playlist itself score high, by how many standard deviations of all scores."""
+def test_open_path_gives_playlist_tracks_high_initial_scores(start: str, late: bool) -> None:
+    """Compare the scores of the playlist's own tracks before training with the standard deviation of all scores."""
     from toolkit.sequential.item_space import Parts
     from toolkit.sequential.recbole import bridge
     from toolkit.sequential.recbole.multimodal_bert4rec import MultimodalBERT4Rec

@@ -1,4 +1,4 @@
-"""`strict_recbole: true` against stock RecBole: the same loss on the same masks, scores, and distribution of masks."""
+"""Tests of `strict_recbole: true` against stock RecBole: the loss on the same masks, scores, and mask frequencies."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SETTINGS = {"hidden_size": 16, "inner_size": 32, "MAX_ITEM_LIST_LENGTH": L, "mas
 
 
 def pair() -> tuple[Any, Any, Any]:
-    """RecBole's configuration and model with weights of some size, and ours, strict, with the same ones."""
+    """Return RecBole's configuration and model with random weights, and our strict model with the same weights."""
     with bridge.seeded(0):
         config = bridge.config("BERT4Rec", settings=SETTINGS)
         stock: Any = bridge.BERT4Rec(config, bridge.CatalogueSize(V)).eval()
@@ -43,7 +43,7 @@ def rows(lists: list[list[int]]) -> Any:
 
 
 def masked(config: Any, ft_ratio: float) -> Any:
-    """RecBole's own masks over 30 lists of 2 to 12 tracks."""
+    """Return RecBole's own masks over 30 playlists of 2 to 12 tracks."""
     rng = np.random.default_rng(0)
     lists = [(rng.permutation(V)[: rng.integers(2, L + 1)] + 1).tolist() for _ in range(30)]
     config["ft_ratio"] = ft_ratio
@@ -52,7 +52,7 @@ def masked(config: Any, ft_ratio: float) -> Any:
 
 
 @pytest.mark.parametrize("ft_ratio", [0.0, 1.0])
-def test_the_loss_on_recboles_masks_is_recboles(ft_ratio: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strict_loss_equals_recbole_on_its_masks(ft_ratio: float, monkeypatch: pytest.MonkeyPatch) -> None:
     config, stock, model = pair()
     batch = masked(config, ft_ratio)
     hidden = batch["Mask_item_id_list"] == V + 1
@@ -72,7 +72,7 @@ def test_the_loss_on_recboles_masks_is_recboles(ft_ratio: float, monkeypatch: py
     assert ft_ratio == 1 or abs(float(softmax_cross_entropy.full(step.scores, step.targets).detach()) - wanted) > 1e-3
 
 
-def test_gradients_on_recboles_masks_are_recboles(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strict_gradients_equal_recbole_on_its_masks(monkeypatch: pytest.MonkeyPatch) -> None:
     config, stock, model = pair()
     batch = masked(config, 0.0)
     stock.calculate_loss(batch).backward()
@@ -90,7 +90,7 @@ def test_gradients_on_recboles_masks_are_recboles(monkeypatch: pytest.MonkeyPatc
         torch.testing.assert_close(found, wanted, atol=1e-6, rtol=1e-4)
 
 
-def test_scores_are_recboles_for_every_length() -> None:
+def test_strict_scores_equal_recbole_for_every_playlist_length() -> None:
     _, stock, model = pair()
     lists = [list(range(5, 5 + length)) for length in range(1, L + 1)]
     with torch.no_grad():
@@ -100,8 +100,8 @@ def test_scores_are_recboles_for_every_length() -> None:
         assert float((model.full_sort_predict(rows(lists)) - wanted)[:-1].abs().amax(1).min()) > 1e-3
 
 
-def test_masks_are_as_frequent_as_recboles() -> None:
-    """Half of the batches hide the last track alone; in the others each position is drawn, and a row may hide none."""
+def test_strict_masks_are_as_frequent_as_in_recbole() -> None:
+    """Half of the batches hide only the last track. In other batches each position is drawn and a row may hide none."""
     _, _, model = pair()
     torch.manual_seed(0)
     items, lengths = torch.ones(50, 10, dtype=torch.int64), torch.full((50,), 10)
@@ -113,7 +113,7 @@ def test_masks_are_as_frequent_as_recboles() -> None:
     assert float((rest.sum(2) == 0).float().mean()) == pytest.approx(0.7**10, abs=0.01)
 
 
-def test_a_batch_that_would_have_no_loss_hides_last_tracks() -> None:
+def test_strict_batch_without_counted_masks_hides_last_tracks() -> None:
     _, _, model = pair()
     model.mask_ratio = 0.0
     assert torch.equal(
@@ -122,8 +122,8 @@ def test_a_batch_that_would_have_no_loss_hides_last_tracks() -> None:
     )
 
 
-def test_a_strict_ranker_scores_as_recbole_does() -> None:
-    """All single seeds have one ranking, unplayed tracks are ranked, and a seed past the window changes nothing."""
+def test_strict_ranker_scores_equal_recbole() -> None:
+    """All single seeds have the same ranking, unplayed tracks are ranked, and seeds before the window are ignored."""
     lists = [[1 + (start + step) % 20 for step in range(6)] for start in range(20)]
     given = {
         "type": "bert4rec",

@@ -1,4 +1,4 @@
-"""RecBole runs on today's stack and leaves the process as it was."""
+"""Tests that RecBole runs with current packages and changes nothing outside its own modules."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def run(script: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_nothing_outside_recbole_changes(tmp_path: Path) -> None:
+def test_importing_recbole_does_not_change_numpy_torch_or_environment(tmp_path: Path) -> None:
     script = (
         SNAPSHOT
         + """
@@ -103,7 +103,7 @@ def test_nothing_outside_recbole_changes(tmp_path: Path) -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_a_missing_recbole_names_the_install_command(tmp_path: Path) -> None:
+def test_missing_recbole_raises_with_install_command(tmp_path: Path) -> None:
     script = """
     import sys
     sys.modules["recbole"] = None
@@ -114,10 +114,10 @@ def test_a_missing_recbole_names_the_install_command(tmp_path: Path) -> None:
         print(error)
     """
     done = run(script, cwd=tmp_path)
-    assert done.stdout.strip() == "recbole is missing: pip install --no-deps recbole==1.2.1", done.stderr
+    assert done.stdout.strip() == "package recbole is not installed: pip install --no-deps recbole==1.2.1", done.stderr
 
 
-def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_recbole_version_raises_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bridge.recbole(), "__version__", "1.1.1")
     with pytest.raises(
         MissingPackage, match=r"recbole==1\.1\.1 must be version 1\.2\.1: pip install --no-deps recbole==1\.2\.1"
@@ -128,21 +128,21 @@ def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "value", ["__import__('os').getcwd()", "exit()", "[].append(1)", "a b", "1 + 1", "__class__", "x;y"]
 )
-def test_strings_that_are_no_plain_words_are_refused(value: str) -> None:
+def test_setting_that_is_not_a_plain_word_raises_recipe_error(value: str) -> None:
     with pytest.raises(RecipeError, match="must be a plain word or number"):
         bridge.config("SASRec", settings={"learner": value})
     with pytest.raises(RecipeError, match="must be a plain word or number"):
         bridge.config("SASRec", settings={"eval_args": {"order": ["TO", value]}})
 
 
-def test_words_that_recbole_would_evaluate_stay_words() -> None:
+def test_settings_are_not_evaluated_as_python() -> None:
     assert (
         bridge.config("SASRec", settings={"learner": "adamw", "wandb_project": "sys.path"})["wandb_project"]
         == "sys.path"
     )
 
 
-def test_unknown_settings_are_named() -> None:
+def test_unknown_or_invalid_setting_raises_recipe_error() -> None:
     with pytest.raises(RecipeError, match=r"'hidden_sise' is not a setting of SASRec: did you mean 'hidden_size'\?"):
         bridge.config("SASRec", settings={"hidden_sise": 3})
     with pytest.raises(RecipeError, match="'local_rank' is not a setting"):  # it would open a process group
@@ -153,7 +153,7 @@ def test_unknown_settings_are_named() -> None:
         bridge.config("SASRec", settings={"topk": [0]})
 
 
-def test_defaults_are_recboles() -> None:
+def test_config_defaults_equal_recbole_defaults() -> None:
     config = bridge.config("SASRec", settings={})
     names = (
         "n_layers",
@@ -174,7 +174,7 @@ def test_defaults_are_recboles() -> None:
     )
 
 
-def test_a_subclass_of_another_name_has_its_bases_defaults() -> None:
+def test_config_of_a_subclass_has_defaults_of_its_base() -> None:
     class Mine(bridge.BERT4Rec):  # type: ignore[misc,unused-ignore]
         pass
 
@@ -210,7 +210,7 @@ def test_model_config_builds_models_without_files() -> None:
     )
 
 
-def test_seeded_restores_every_generator() -> None:
+def test_seeded_restores_random_generators() -> None:
     def states() -> tuple[object, ...]:
         return (
             random.getstate(),
@@ -231,7 +231,7 @@ def test_seeded_restores_every_generator() -> None:
 # prefix rows
 
 
-def test_every_prefix_is_a_row_under_our_ids() -> None:
+def test_train_loader_has_a_row_for_every_prefix_with_our_ids() -> None:
     config = bridge.config("SASRec", settings=SMALL)
     lists = [[5, 3, 9], [7], [1, 2, 3, 4, 5, 6, 7]]
     dataset = PlaylistDataset(config, training(lists, 12))
@@ -253,7 +253,7 @@ def test_every_prefix_is_a_row_under_our_ids() -> None:
     assert dataset.id2token("item_id", 12) == "local:12"
 
 
-def test_the_validation_target_is_the_track_after_the_seeds() -> None:
+def test_valid_loader_target_is_the_track_after_the_seeds() -> None:
     config = bridge.config("SASRec", settings=SMALL)
     valid = held_out([[1, 2, 3], [4, 5, 6, 7, 8, 9, 10], [2, 3]], [1, 5, 0], 12)
     _, loader = loaders(config, training([[1, 2]], 12), valid)
@@ -263,7 +263,7 @@ def test_the_validation_target_is_the_track_after_the_seeds() -> None:
     assert (positive_u.tolist(), positive_i.tolist()) == ([0, 1], [2, 9])
 
 
-def test_too_many_rows_and_none_are_refused() -> None:
+def test_loaders_raise_for_too_many_or_zero_rows() -> None:
     config = bridge.config("SASRec", settings=SMALL)
     with pytest.raises(
         InputError, match=r"RecBole's 1999 prefix rows of this split take 0\.0 GiB, above memory_gb=1e-05"
@@ -275,7 +275,7 @@ def test_too_many_rows_and_none_are_refused() -> None:
         loaders(bridge.config("BERT4Rec", settings=SMALL), training([[1, 2, 3, 4]], 4), None)
 
 
-def test_row_bytes_are_those_of_the_tensors() -> None:
+def test_row_bytes_equal_bytes_of_loader_tensors() -> None:
     config = bridge.config("SASRec", settings=SMALL)
     dataset = PlaylistDataset(config, training([[1, 2, 3, 4]], 12))
     rows: Any = dataset.inter_feat
@@ -306,7 +306,9 @@ def one_epoch(base: str, folder: Path) -> tuple[bridge.Trainer, object, object]:
 
 
 @pytest.mark.parametrize("base", ["SASRec", "BERT4Rec"])
-def test_an_epoch_under_recboles_trainer(base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stock_model_trains_an_epoch_under_recbole_trainer(
+    base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     trainer, _, valid = one_epoch(base, tmp_path)
     assert trainer.train_loss_dict[0] / 2 == pytest.approx(np.log(13), abs=0.1)  # 60 prefixes, 2 steps
@@ -317,8 +319,8 @@ def test_an_epoch_under_recboles_trainer(base: str, tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
-def test_a_stock_checkpoint_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Written by RecBole's own Config and Trainer, nothing of ours between."""
+def test_load_checkpoint_reads_stock_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checkpoint is written by RecBole's own Config and Trainer, without our classes."""
     from recbole.config import Config
     from recbole.trainer import Trainer
 
@@ -356,7 +358,7 @@ class Trap:
         return os.mkdir, (str(self.folder),)
 
 
-def test_a_strangers_checkpoint_runs_no_code(tmp_path: Path) -> None:
+def test_load_checkpoint_runs_no_code_from_the_file(tmp_path: Path) -> None:
     torch.save({"config": Trap(tmp_path / "sprung"), "state_dict": {"weight": torch.ones(2)}}, tmp_path / "model.pth")
     assert bridge.load_checkpoint(tmp_path / "model.pth")["weight"].tolist() == [1.0, 1.0]
     torch.save({"state_dict": {"weight": Trap(tmp_path / "sprung")}}, tmp_path / "worse.pth", pickle_protocol=4)
@@ -365,7 +367,7 @@ def test_a_strangers_checkpoint_runs_no_code(tmp_path: Path) -> None:
     assert not (tmp_path / "sprung").exists()
 
 
-def test_files_that_are_not_checkpoints_are_refused(tmp_path: Path) -> None:
+def test_load_checkpoint_raises_data_error_for_other_files(tmp_path: Path) -> None:
     (tmp_path / "text.pth").write_text("not a checkpoint")
     torch.save([1, 2], tmp_path / "list.pth")
     for name in ("text.pth", "list.pth", "absent.pth"):

@@ -1,4 +1,4 @@
-"""Our models against RecBole's: same weights, same playlists, same states and loss; and under RecBole's own trainer."""
+"""Tests of our models against RecBole's with the same weights: states, losses, and training under RecBole's trainer."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def random_lists(count: int, longest: int) -> list[list[int]]:
 
 
 def pair(base: str, ours: type) -> tuple[Any, Any, Any]:
-    """RecBole's configuration and model with weights of some size, and ours with the same ones."""
+    """Return RecBole's configuration and model with random weights, and our model with the same weights."""
     with bridge.seeded(0):
         config = bridge.config(base, settings=SETTINGS)
         stock = getattr(bridge, base)(config, bridge.CatalogueSize(V)).eval()
@@ -52,7 +52,7 @@ def pair(base: str, ours: type) -> tuple[Any, Any, Any]:
     return config, stock, model
 
 
-def test_a_stock_checkpoint_loads_into_ours(tmp_path: Path) -> None:
+def test_stock_checkpoint_loads_into_our_model(tmp_path: Path) -> None:
     for base, ours in (("SASRec", MultimodalSASRec), ("BERT4Rec", MultimodalBERT4Rec)):
         config, stock, _ = pair(base, ours)
         config["checkpoint_dir"] = str(tmp_path)
@@ -63,7 +63,7 @@ def test_a_stock_checkpoint_loads_into_ours(tmp_path: Path) -> None:
         assert all(torch.equal(value, stock.state_dict()[name]) for name, value in model.state_dict().items())
 
 
-def test_one_pass_gives_the_states_of_all_prefix_rows() -> None:
+def test_sasrec_states_equal_states_of_recbole_prefix_rows() -> None:
     config, stock, model = pair("SASRec", MultimodalSASRec)
     lists = random_lists(20, L)
     rows: Any = PlaylistDataset(config, training(lists)).inter_feat
@@ -79,8 +79,8 @@ def test_one_pass_gives_the_states_of_all_prefix_rows() -> None:
     assert float((found - wanted).abs().max()) <= 1e-6
 
 
-def test_the_loss_is_that_of_all_prefix_rows() -> None:
-    """Playlists no longer than the window: every target in one batch on both sides."""
+def test_sasrec_loss_equals_loss_of_recbole_prefix_rows() -> None:
+    """No playlist exceeds the window, so every target is in one batch of both models."""
     config, stock, model = pair("SASRec", MultimodalSASRec)
     train = training(random_lists(20, L + 1))
     rows: Any = PlaylistDataset(config, train).inter_feat
@@ -92,8 +92,8 @@ def test_the_loss_is_that_of_all_prefix_rows() -> None:
     assert abs(float(softmax_cross_entropy.chunked(step.scores, step.targets).detach()) - wanted) <= 1e-5
 
 
-def test_targets_of_a_long_playlist_have_the_state_of_their_prefix_row_in_some_epoch() -> None:
-    """With its L tracks of context, which some epoch's window gives a target, its state is that of RecBole's row."""
+def test_long_playlist_states_equal_recbole_prefix_rows_in_some_epoch() -> None:
+    """In an epoch whose window gives a target L tracks of context, its state equals that of RecBole's row."""
     config, stock, model = pair("SASRec", MultimodalSASRec)
     train = training([[1 + (7 * at) % V for at in range(3 * L)], [1 + (3 * at) % V for at in range(2 * L + 3)]])
     rows: Any = PlaylistDataset(config, train).inter_feat
@@ -122,7 +122,7 @@ def _fields(rows: Any) -> Any:
     return zip(rows["user_id"], rows["item_id_list"], rows["item_length"], rows["item_id"], strict=True)
 
 
-def test_gradients_are_those_of_all_prefix_rows() -> None:
+def test_sasrec_gradients_equal_gradients_of_recbole_prefix_rows() -> None:
     config, stock, model = pair("SASRec", MultimodalSASRec)
     train = training(random_lists(20, L + 1))
     rows: Any = PlaylistDataset(config, train).inter_feat
@@ -146,14 +146,14 @@ def asked(lists: list[list[int]]) -> Any:
     return bridge.Interaction({"item_id_list": rows, "item_length": torch.tensor([len(seeds) for seeds in lists])})
 
 
-def test_rankings_of_sasrec_are_recboles() -> None:
+def test_sasrec_ranking_equals_recbole() -> None:
     _, stock, model = pair("SASRec", MultimodalSASRec)
     batch = asked(random_lists(10, L))
     with torch.no_grad():
         torch.testing.assert_close(model.full_sort_predict(batch), stock.full_sort_predict(batch), atol=1e-5, rtol=0)
 
 
-def test_bert_states_of_masked_rows_are_recboles() -> None:
+def test_bert4rec_states_of_masked_rows_equal_recbole() -> None:
     _, stock, model = pair("BERT4Rec", MultimodalBERT4Rec)
     items = asked(random_lists(10, L))["item_id_list"]
     masked = items.masked_fill(
@@ -164,7 +164,7 @@ def test_bert_states_of_masked_rows_are_recboles() -> None:
     assert float(difference[items > 0].max()) <= 1e-6
 
 
-def test_bert_loss_is_recboles_where_no_mask_is_first() -> None:
+def test_bert4rec_loss_equals_recbole_without_mask_at_position_0() -> None:
     config, stock, model = pair("BERT4Rec", MultimodalBERT4Rec)
     with bridge.seeded(3):
         batch = bridge.MaskItemSequence(config)(bridge.CatalogueSize(V), asked(random_lists(60, L)))
@@ -175,7 +175,7 @@ def test_bert_loss_is_recboles_where_no_mask_is_first() -> None:
         assert abs(float(model.calculate_loss(chosen)) - float(stock.calculate_loss(chosen))) <= 1e-5
 
 
-def test_a_mask_at_the_first_position_counts_in_ours() -> None:
+def test_bert4rec_loss_counts_mask_at_position_0() -> None:
     _, _, model = pair("BERT4Rec", MultimodalBERT4Rec)
     masked = torch.tensor([[V + 1, 4, V + 1] + [0] * 9])
 
@@ -195,7 +195,7 @@ def test_a_mask_at_the_first_position_counts_in_ours() -> None:
     assert abs(loss(5, 7) - loss(11, 7)) > 1e-3
 
 
-def test_ours_reads_the_earliest_seed_that_recbole_drops() -> None:
+def test_bert4rec_reads_the_earliest_seed_that_recbole_drops() -> None:
     _, stock, model = pair("BERT4Rec", MultimodalBERT4Rec)
     with torch.no_grad():
         one, other = model.full_sort_predict(asked([[5], [9]]))
@@ -205,7 +205,7 @@ def test_ours_reads_the_earliest_seed_that_recbole_drops() -> None:
 
 
 @pytest.mark.parametrize("ours", [MultimodalSASRec, MultimodalBERT4Rec])
-def test_an_epoch_under_recboles_own_trainer(ours: type, tmp_path: Path) -> None:
+def test_our_models_train_an_epoch_under_recbole_trainer(ours: type, tmp_path: Path) -> None:
     with bridge.seeded(0):
         settings = {**SETTINGS, "epochs": 6, "train_batch_size": 64, "checkpoint_dir": str(tmp_path)}
         config = bridge.config(ours, settings=settings)

@@ -1,7 +1,7 @@
-"""The known faults of RecBole 1.2.1's sequential side, each shown against the stock code.
+"""Tests that show the known faults of RecBole 1.2.1's sequential models in the stock code.
 
-They are why `toolkit.sequential` and `toolkit.evaluation` exist; what answers
-them is tested in test_parity.py, test_models.py and the evaluation's tests.
+These faults are the reason for `toolkit.sequential` and `toolkit.evaluation`. Their corrections are tested in
+test_parity.py, test_sequential_models.py and the tests of evaluation.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def held_out(lists: list[list[int]], cut: int) -> HeldOut:
 
 
 def stock(base: str, **settings: Any) -> tuple[Any, Any]:
-    """RecBole's configuration and its model in evaluation mode."""
+    """Return RecBole's configuration and its model in evaluation mode."""
     with bridge.seeded(1):
         config = bridge.config(
             base, settings={"hidden_size": 16, "inner_size": 32, "MAX_ITEM_LIST_LENGTH": L, **settings}
@@ -70,7 +70,7 @@ def asked(lists: list[list[int]]) -> Any:
 # 1. every prefix is a padded row
 
 
-def test_fault_1_every_placement_costs_628_bytes() -> None:
+def test_fault_1_prefix_rows_take_628_bytes_per_playlist_entry() -> None:
     config = bridge.config("SASRec", settings={})
     lists = [[1 + (start + step) % V for step in range(20)] for start in range(5)]
     rows: Any = PlaylistDataset(config, training(lists)).inter_feat
@@ -78,7 +78,7 @@ def test_fault_1_every_placement_costs_628_bytes() -> None:
     assert sum(tensor.numel() * tensor.element_size() for tensor in rows.interaction.values()) == 628 * len(rows)
 
 
-def test_fault_1_one_causal_pass_gives_what_all_prefix_rows_give() -> None:
+def test_fault_1_causal_pass_equals_all_prefix_rows() -> None:
     _, model = stock("SASRec")
     playlist = [3, 8, 1, 22, 9, 14]
     prefixes = asked([playlist[:end] for end in range(1, 7)])
@@ -95,7 +95,7 @@ def test_fault_1_one_causal_pass_gives_what_all_prefix_rows_give() -> None:
 # 2. the earliest track is dropped at inference
 
 
-def test_fault_2_the_first_track_changes_nothing() -> None:
+def test_fault_2_first_track_does_not_change_scores() -> None:
     _, model = stock("BERT4Rec")
     with torch.no_grad():
         scores = model.full_sort_predict(asked([[5], [9], [5, 7, 8], [9, 7, 8], [5, 7, 9]]))
@@ -112,7 +112,7 @@ def test_fault_2_the_first_track_changes_nothing() -> None:
 # 3. masks that are not predicted, logits that are not needed
 
 
-def test_fault_3_a_mask_at_position_0_is_left_out_of_the_loss() -> None:
+def test_fault_3_mask_at_position_0_does_not_count_in_loss() -> None:
     _, model = stock("BERT4Rec")
     mask = V + 1
 
@@ -130,7 +130,7 @@ def test_fault_3_a_mask_at_position_0_is_left_out_of_the_loss() -> None:
     assert loss(5, 7) != loss(5, 12)
 
 
-def test_fault_3_a_batch_with_no_other_mask_has_no_loss() -> None:
+def test_fault_3_loss_is_nan_with_masks_only_at_position_0() -> None:
     _, model = stock("BERT4Rec")
     batch = {"Mask_item_id_list": torch.tensor([[V + 1] + [0] * 9]), "MASK_INDEX": torch.tensor([[0, 0]])}
     batch |= {"Pos_item_id": torch.tensor([[0, 5]]), "Neg_item_id": torch.tensor([[1, 1]])}
@@ -144,7 +144,7 @@ def masked_batch() -> Any:
         return bridge.MaskItemSequence(config)(bridge.CatalogueSize(V), asked(lists))
 
 
-def test_fault_3_masks_past_the_slots_are_never_predicted() -> None:
+def test_fault_3_masks_beyond_the_slots_are_not_predicted() -> None:
     batch = masked_batch()
     masks = (batch["Mask_item_id_list"] == V + 1).sum(1)
     assert batch["MASK_INDEX"].shape[1] == 2  # int(0.2 * 10)
@@ -153,7 +153,7 @@ def test_fault_3_masks_past_the_slots_are_never_predicted() -> None:
     assert dropped / int(masks.sum()) > 0.15
 
 
-def test_fault_3_much_of_the_logits_is_padding() -> None:
+def test_fault_3_large_share_of_logits_is_padding() -> None:
     config = bridge.config("BERT4Rec", settings={"ft_ratio": 0.0})  # length 50: 10 slots a row
     rows = torch.zeros(200, 50, dtype=torch.int64)
     rows[:, :25] = torch.arange(1, 26)
@@ -173,7 +173,7 @@ def evaluation_batch(base: str = "SASRec") -> tuple[Any, Any, Any]:
     return config, model, valid
 
 
-def test_fault_4_seeds_stay_in_the_ranking(tmp_path: Path) -> None:
+def test_fault_4_seeds_are_ranked(tmp_path: Path) -> None:
     config, model, valid = evaluation_batch("BERT4Rec")
     config["checkpoint_dir"] = str(tmp_path)
     with torch.no_grad():
@@ -190,7 +190,7 @@ def test_fault_4_seeds_stay_in_the_ranking(tmp_path: Path) -> None:
     assert bool(torch.isfinite(scores[:, 1:]).all())
 
 
-def test_fault_5_one_positive_a_row() -> None:
+def test_fault_5_evaluation_has_one_positive_per_row() -> None:
     _, _, valid = evaluation_batch()
     ((_, _, positive_u, positive_i),) = list(valid)
     assert positive_u.tolist() == [0, 1]
@@ -201,7 +201,7 @@ def test_fault_5_one_positive_a_row() -> None:
 
 
 class _Allocations(TorchFunctionMode):
-    """Shapes and dtypes of everything made inside."""
+    """Recorder of the shapes and dtypes of all tensors created in a context."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -214,7 +214,7 @@ class _Allocations(TorchFunctionMode):
         return result
 
 
-def test_fault_6_scores_of_the_whole_catalogue_and_an_int_copy(tmp_path: Path) -> None:
+def test_fault_6_evaluation_allocates_catalogue_scores_and_int_copy(tmp_path: Path) -> None:
     config, model, valid = evaluation_batch()
     config["checkpoint_dir"] = str(tmp_path)
     trainer = bridge.Trainer(config, model)
@@ -230,7 +230,7 @@ def test_fault_6_scores_of_the_whole_catalogue_and_an_int_copy(tmp_path: Path) -
 # 7. Python loops, device syncs, unfused Adam
 
 
-def test_fault_7_python_masks_even_what_is_evaluated() -> None:
+def test_fault_7_masks_are_computed_in_python_during_evaluation() -> None:
     _, _, valid = evaluation_batch("BERT4Rec")
     with bridge.seeded(4):
         before = random.getstate()
@@ -240,7 +240,7 @@ def test_fault_7_python_masks_even_what_is_evaluated() -> None:
 
 
 class _Syncs(TorchDispatchMode):
-    """Counts reads of a tensor's value by Python: each waits for the device."""
+    """Counter of tensor values read by Python, each of which waits for the device."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -251,7 +251,7 @@ class _Syncs(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def test_fault_7_two_syncs_a_step_and_an_unfused_optimizer(tmp_path: Path) -> None:
+def test_fault_7_step_has_two_syncs_and_an_unfused_optimizer(tmp_path: Path) -> None:
     # plain gradient descent: Adam on the CPU reads its own step counts
     config, model = stock("SASRec", learner="sgd", train_batch_size=4, checkpoint_dir=str(tmp_path))
     train, _ = loaders(config, training([[1, 2, 3, 4, 5, 6, 7, 8, 9]]), None)
@@ -267,7 +267,7 @@ def test_fault_7_two_syncs_a_step_and_an_unfused_optimizer(tmp_path: Path) -> No
     assert not bridge.Trainer(config, model).optimizer.defaults["fused"]
 
 
-def test_an_eighth_importing_it_slows_every_training_of_the_process() -> None:
+def test_fault_8_only_stock_import_enables_anomaly_detection() -> None:
     script = (
         "import torch; import recbole.model.sequential_recommender; stock = torch.is_anomaly_enabled();"
         "torch.autograd.set_detect_anomaly(False); from toolkit.sequential.recbole import bridge; "

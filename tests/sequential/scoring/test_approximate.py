@@ -1,4 +1,4 @@
-"""The optional approximate index against the exact ranking; skipped where faiss is absent."""
+"""Tests of the optional approximate index against the exact ranking, skipped without faiss."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def clustered(count: int, generator: torch.Generator) -> torch.Tensor:
     return centres[torch.randint(50, (count,), generator=generator)] + 0.3 * torch.randn(count, 16, generator=generator)
 
 
-def test_finds_nearly_all_with_exact_scores_and_no_seeds() -> None:
+def test_approximate_index_returns_nearly_all_top_k_without_seeds() -> None:
     generator = torch.Generator().manual_seed(0)
     table, query = clustered(20_001, generator), clustered(30, generator)
     items = torch.arange(1, 20_001)
@@ -44,7 +44,7 @@ def test_finds_nearly_all_with_exact_scores_and_no_seeds() -> None:
     assert torch.allclose(scores[:, 0], wanted_scores[:, 0])
 
 
-def test_an_index_with_all_cells_finds_everything_and_pads_the_rest() -> None:
+def test_approximate_index_with_all_cells_equals_exact_top_k() -> None:
     table = torch.arange(12.0).repeat(2, 1).T.contiguous()
     index = ApproximateIndex(table.__getitem__, torch.arange(1, 12))
     scores, ids = index.top_k(torch.ones(1, 2), table.__getitem__, (torch.tensor([0]), torch.tensor([11])), 12)
@@ -52,7 +52,7 @@ def test_an_index_with_all_cells_finds_everything_and_pads_the_rest() -> None:
     assert scores[0, :2].tolist() == [20, 18] and scores[0, 10:].tolist() == [-np.inf] * 2
 
 
-def test_rank_uses_the_approximate_index_until_the_next_fit() -> None:
+def test_rank_uses_approximate_index_until_the_next_fit() -> None:
     ranker = SequentialRanker(spec(), fusion()).fit(DATA)
     exact = ranker.rank(VALID.queries(), 5)
     index = ranker.approximate(probes=4096)
@@ -65,12 +65,12 @@ def test_rank_uses_the_approximate_index_until_the_next_fit() -> None:
 
 
 @pytest.mark.parametrize(("probes", "items"), [(0, 5), (1, 0)])
-def test_an_index_without_probes_or_items_is_refused(probes: int, items: int) -> None:
+def test_approximate_index_without_probes_or_items_raises(probes: int, items: int) -> None:
     with pytest.raises(InputError, match=rf"probes={probes} and the number of items {items} must be at least 1"):
         ApproximateIndex(torch.ones(9, 2).__getitem__, torch.arange(items), probes=probes)
 
 
-def test_a_model_with_neighbours_has_no_approximate_index() -> None:
+def test_approximate_raises_for_a_model_with_neighbours() -> None:
     ranker = SequentialRanker(spec(neighbours=5), fusion()).fit(DATA)
     assert ranker.neighbours is not None
     ranker.neighbours = replace(ranker.neighbours, weight=1.0)

@@ -1,4 +1,4 @@
-"""Counting a target's place in a rough product, against sorting exact scores."""
+"""Tests of exact ranks from a rough product, against sorting of exact scores."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def slow(
 
 @pytest.mark.parametrize("compute", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("seed", range(30))
-def test_results_equal_those_of_sorting(seed: int, compute: torch.dtype) -> None:
-    """Small whole numbers: exact in float32, tied everywhere, and too fine for bfloat16 where an offset is added."""
+def test_exact_ranks_equal_sorting(seed: int, compute: torch.dtype) -> None:
+    """Small integers are exact in float32, often tied, and too fine for bfloat16 with an added offset."""
     draw = np.random.default_rng(seed)
     count, rows, dim = int(draw.integers(2, 60)), int(draw.integers(1, 7)), int(draw.integers(1, 5))
     query, table = (
@@ -55,8 +55,8 @@ def test_results_equal_those_of_sorting(seed: int, compute: torch.dtype) -> None
     assert found.tolist() == slow(query @ table.T, targets.tolist(), items.tolist(), lists, limit)
 
 
-def test_a_bfloat16_product_alone_ranks_wrongly() -> None:
-    """Scores 1000 … 1019 are four numbers in bfloat16; every place is found all the same."""
+def test_exact_ranks_are_exact_where_bfloat16_scores_are_tied() -> None:
+    """The scores 1000 … 1019 are only four different numbers in bfloat16."""
     table = torch.arange(999.0, 1020.0)[:, None]
     nobody = torch.zeros(0, dtype=torch.int64)
     targets = torch.arange(1, 21)
@@ -68,7 +68,7 @@ def test_a_bfloat16_product_alone_ranks_wrongly() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_ranks_of_real_numbers_at_any_block_size_and_precision(seed: int) -> None:
+def test_exact_ranks_do_not_depend_on_block_size_and_precision(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     query, table = torch.randn(20, 16, generator=generator), torch.randn(3001, 16, generator=generator)
     nobody = torch.zeros(0, dtype=torch.int64)

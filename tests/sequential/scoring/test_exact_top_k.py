@@ -1,4 +1,4 @@
-"""The k best by a rough product and a bound known beforehand, against sorting exact scores."""
+"""Tests of exact top k from a rough product and a bound, against sorting of exact scores."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BOTH = pytest.mark.parametrize("compute", [torch.float32, torch.bfloat16])
 def slow(
     scores: np.ndarray, items: np.ndarray, lists: list[list[int]], k: int
 ) -> tuple[list[list[int]], list[list[float]]]:
-    """Sort the items of each row by (−score, id), 0 and -inf behind them; scores [B, V + 1]."""
+    """Sort the items of each row by (−score, id), padded with 0 and -inf; scores [B, V + 1]."""
     ids, values = [], []
     for row, seeds in zip(scores, lists, strict=True):
         order = sorted((-row[item], item) for item in items if item not in seeds)[:k]
@@ -35,8 +35,8 @@ def pairs(lists: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
 
 @BOTH
 @pytest.mark.parametrize("seed", range(60))
-def test_results_equal_those_of_sorting(seed: int, compute: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small integers: exact in float32, tied everywhere, negative, and too fine for bfloat16 with an offset."""
+def test_exact_top_k_equals_sorting(seed: int, compute: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small integers are exact in float32, often tied, negative, and too fine for bfloat16 with an offset."""
     draw = np.random.default_rng(seed)
     count, rows, dim = int(draw.integers(1, 700)), int(draw.integers(1, 7)), int(draw.integers(1, 5))
     k = int(draw.integers(1, count + 3)) if seed % 2 else int(draw.integers(1, 4))
@@ -67,8 +67,8 @@ def test_results_equal_those_of_sorting(seed: int, compute: torch.dtype, monkeyp
 
 @BOTH
 @pytest.mark.parametrize("block", [1000, 16_384])
-def test_top_k_of_real_numbers_in_any_order(block: int, compute: torch.dtype) -> None:
-    """Best items first, last or anywhere: the tightest and the loosest bounds; far more items than the sample."""
+def test_exact_top_k_does_not_depend_on_item_order(block: int, compute: torch.dtype) -> None:
+    """The best items are first, last or anywhere, for tight and loose bounds, with far more items than the sample."""
     generator = torch.Generator().manual_seed(block)
     query, table = torch.randn(9, 16, generator=generator), torch.randn(20_001, 16, generator=generator)
     by_first = (table @ query[0]).argsort()
@@ -85,8 +85,8 @@ def test_top_k_of_real_numbers_in_any_order(block: int, compute: torch.dtype) ->
 
 @BOTH
 @pytest.mark.parametrize("seed", range(60))
-def test_top_ranks_equal_counting_all(seed: int, compute: torch.dtype) -> None:
-    """Ties, targets that are seeds or not ranked, limits beyond the last item, and targets that pass the limit."""
+def test_exact_top_ranks_equal_exact_ranks(seed: int, compute: torch.dtype) -> None:
+    """Includes ties, targets that are seeds or not ranked, limits beyond the last item, and targets above the limit."""
     draw = np.random.default_rng(seed)
     count, rows, dim = int(draw.integers(1, 700)), int(draw.integers(1, 30)), int(draw.integers(1, 5))
     query, table = (
@@ -115,7 +115,7 @@ def test_top_ranks_equal_counting_all(seed: int, compute: torch.dtype) -> None:
 
 
 @BOTH
-def test_top_ranks_of_real_numbers_among_many(compute: torch.dtype) -> None:
+def test_exact_top_ranks_equal_exact_ranks_for_many_items(compute: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(1)
     query, table = torch.randn(40, 16, generator=generator), torch.randn(50_001, 16, generator=generator)
     wanted = torch.randint(1, 200, (40,), generator=generator)
@@ -126,7 +126,7 @@ def test_top_ranks_of_real_numbers_among_many(compute: torch.dtype) -> None:
 
 
 @BOTH
-def test_top_k_of_negative_scores_and_of_a_zero_query(compute: torch.dtype) -> None:
+def test_exact_top_k_of_negative_scores_and_zero_query(compute: torch.dtype) -> None:
     table = -1 - torch.arange(5000.0)[:, None] / 7
     query = torch.tensor([[1.0], [0.0], [-1.0]])
     scores, ids = exact_top_k(query, table.__getitem__, torch.arange(5000), NOBODY, 4, block=512, compute=compute)
@@ -135,8 +135,10 @@ def test_top_k_of_negative_scores_and_of_a_zero_query(compute: torch.dtype) -> N
 
 
 @BOTH
-def test_top_k_is_exact_when_the_sample_holds_the_best(compute: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its best is then no measure of the rest: one of the queries is asked again, by the bound that is certain."""
+def test_exact_top_k_is_exact_if_the_sample_contains_the_best(
+    compute: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The likely bound is then too high, and a query is searched again with the certain bound."""
     asked = []
     above = nearest._top_k_above
     monkeypatch.setattr(nearest, "_top_k_above", lambda floor, *more: asked.append(len(floor)) or above(floor, *more))
@@ -153,8 +155,8 @@ def test_top_k_is_exact_when_the_sample_holds_the_best(compute: torch.dtype, mon
     assert torch.equal(scores, wanted.values) and torch.equal(ids, wanted.indices)
 
 
-def test_few_scores_are_recomputed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a filter is for: of 200,000 scores a query no more than one in a hundred gets to float32."""
+def test_exact_top_k_recomputes_at_most_1_percent_of_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 200,000 scores a query at most one in a hundred is recomputed in float32."""
     seen = []
     scored = nearest.pair_scores
     monkeypatch.setattr(nearest, "pair_scores", lambda *given: seen.append(len(given[2])) or scored(*given))
@@ -165,7 +167,7 @@ def test_few_scores_are_recomputed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("rows", "items"), [(0, 5), (3, 0)])
-def test_no_queries_or_no_items_give_empty_results(rows: int, items: int) -> None:
+def test_exact_top_k_without_queries_or_items_returns_empty_results(rows: int, items: int) -> None:
     table = torch.ones(9, 2)
     scores, ids = exact_top_k(torch.ones(rows, 2), table.__getitem__, torch.arange(items), NOBODY, 4)
     assert ids.tolist() == [[0] * 4] * rows
@@ -173,7 +175,7 @@ def test_no_queries_or_no_items_give_empty_results(rows: int, items: int) -> Non
 
 
 @pytest.mark.gpu
-def test_a_gpu_finds_the_same_top_k() -> None:
+def test_exact_top_k_on_gpu_equals_cpu() -> None:
     generator = torch.Generator().manual_seed(0)
     query, table = torch.randn(70, 64, generator=generator), torch.randn(90_001, 64, generator=generator)
     seeds = torch.arange(70), torch.arange(1, 71)

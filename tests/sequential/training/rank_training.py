@@ -1,4 +1,4 @@
-"""What every process of `test_distributed.py` runs: some trainings together; the first one keeps what came of them."""
+"""Script of every process in `test_distributed.py`, which trains together; the first process saves the results."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def fit(case: str) -> SequentialRanker:
 
 
 def results(ranker: SequentialRanker) -> dict[str, torch.Tensor]:
-    """Weights, and the curve as one more tensor."""
+    """Return the weights, and the curve as a further tensor."""
     names = [name for name in ranker.curve[0] if name != "seconds"]
     curve = torch.tensor([[row[name] for name in names] for row in ranker.curve], dtype=torch.float64)
     return {name: tensor.detach().clone() for name, tensor in ranker.model.named_parameters()} | {"curve": curve}

@@ -1,4 +1,4 @@
-"""Windows and batches against slow loops: every next track is asked for exactly once."""
+"""Tests of windows and batches against slow loops, in which every next track is a target exactly once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ V = 40
 
 
 def slow_windows(length: int, max_length: int, overlap: bool) -> list[tuple[int, int, int]]:
-    """(first track, tracks, first scored position) of one playlist's windows, by walking along it."""
+    """Return (first track, tracks, first scored position) of a playlist's windows by a loop over the playlist."""
     found, done, begin, targets = [], 0, 0, length - 1
     while done < targets:
         begin = min(begin, max(targets - max_length, 0))
@@ -30,7 +30,7 @@ def slow_windows(length: int, max_length: int, overlap: bool) -> list[tuple[int,
 
 @pytest.mark.parametrize("overlap", [True, False])
 @pytest.mark.parametrize("max_length", [1, 2, 3, 4, 7, 8, 29, 50])
-def test_windows_are_those_of_a_slow_loop(max_length: int, overlap: bool) -> None:
+def test_windows_equal_slow_loop(max_length: int, overlap: bool) -> None:
     cut = windows(OFFSETS, max_length, overlap=overlap)
     wanted = [
         (row, OFFSETS[row] + begin, size, scored)
@@ -44,7 +44,7 @@ def test_windows_are_those_of_a_slow_loop(max_length: int, overlap: bool) -> Non
 @pytest.mark.parametrize("seed", [None, 0, 1, 2])
 @pytest.mark.parametrize("overlap", [True, False])
 @pytest.mark.parametrize("max_length", range(1, 12))
-def test_every_next_track_is_scored_once(max_length: int, overlap: bool, seed: int | None) -> None:
+def test_windows_score_every_next_track_once(max_length: int, overlap: bool, seed: int | None) -> None:
     cut = windows(OFFSETS, max_length, overlap=overlap, rng=None if seed is None else np.random.default_rng(seed))
     scored: Counter[int] = Counter()
     for start, length, first in zip(cut.starts, cut.lengths, cut.scored, strict=True):
@@ -54,34 +54,34 @@ def test_every_next_track_is_scored_once(max_length: int, overlap: bool, seed: i
     assert cut.lengths.max() <= max_length + 1
 
 
-def test_windows_stay_inside_their_playlist() -> None:
+def test_windows_stay_within_their_playlist() -> None:
     cut = windows(OFFSETS, 4)
     assert (cut.starts >= OFFSETS[cut.playlists]).all()
     assert (cut.starts + cut.lengths <= OFFSETS[cut.playlists + 1]).all()
 
 
-def test_with_overlap_every_later_target_has_half_a_window_before_it() -> None:
+def test_overlapping_windows_give_later_targets_half_a_window_of_context() -> None:
     cut = windows(np.array([0, 1000]), 10)
     assert (cut.scored[1:] + 1 >= 5).all()
     assert cut.scored[0] == 0
 
 
 def contexts(cut: Windows) -> list[tuple[int, int]]:
-    """(target, tracks of its window before it) of every target of one playlist that starts at 0."""
+    """Return (target, number of tracks before it in its window) for every target of a playlist that starts at 0."""
     spans = zip(cut.starts.tolist(), cut.lengths.tolist(), cut.scored.tolist(), strict=True)
     return [(start + at + 1, at + 1) for start, length, first in spans for at in range(first, length - 1)]
 
 
 @pytest.mark.parametrize("max_length", [1, 2, 5, 10])
-def test_every_target_has_half_a_window_or_its_whole_past_in_every_epoch(max_length: int) -> None:
+def test_random_windows_give_targets_half_a_window_or_full_history(max_length: int) -> None:
     for seed in range(20):
         found = contexts(windows(np.array([0, 101]), max_length, rng=np.random.default_rng(seed)))
         assert [target for target, _ in found] == list(range(1, 101))
         assert all(min(target, max_length // 2 + 1) <= context <= min(target, max_length) for target, context in found)
 
 
-def test_over_epochs_a_target_has_every_context_that_windows_may_give_it() -> None:
-    """The whole window among them, as in RecBole's prefixes: a distant track is missed in some epochs, never in all."""
+def test_random_windows_give_a_target_every_context_over_epochs() -> None:
+    """The whole window is included, as in RecBole's prefixes. A distant track is missed in some epochs, not in all."""
     rng = np.random.default_rng(0)
     met: dict[int, Counter[int]] = {target: Counter() for target in range(1, 101)}
     for _ in range(1000):
@@ -96,13 +96,13 @@ def test_over_epochs_a_target_has_every_context_that_windows_may_give_it() -> No
     assert met[100] == {10: 1000}  # the last window ends with the playlist
 
 
-def test_a_playlist_that_fits_is_one_window_in_every_epoch() -> None:
+def test_playlist_shorter_than_window_is_one_window() -> None:
     for seed in range(10):
         cut = windows(np.array([0, 11, 22]), 10, rng=np.random.default_rng(seed))
         assert (cut.starts.tolist(), cut.lengths.tolist(), cut.scored.tolist()) == ([0, 11], [11, 11], [0, 0])
 
 
-def test_an_epoch_cuts_long_playlists_where_the_seed_says() -> None:
+def test_window_cuts_depend_on_the_seed() -> None:
     def starts(seed: int) -> list[int]:
         return windows(np.array([0, 101, 202]), 10, rng=np.random.default_rng(seed)).starts.tolist()
 
@@ -110,7 +110,7 @@ def test_an_epoch_cuts_long_playlists_where_the_seed_says() -> None:
     assert starts(0) != starts(1)
 
 
-def test_without_overlap_windows_are_as_few_as_can_be() -> None:
+def test_windows_without_overlap_have_minimum_count() -> None:
     assert len(windows(np.array([0, 101]), 10, overlap=False).starts) == 10
     assert len(windows(np.array([0, 101]), 10).starts) == 19
 
@@ -125,8 +125,8 @@ def epoch(*, max_length: int = 6, tokens: int = 64, shuffle: bool = False, seed:
     )
 
 
-def asked(made: list[Batch]) -> Counter[tuple[int, int, int]]:
-    """(playlist, track, track after it) of every scored position."""
+def scored_positions(made: list[Batch]) -> Counter[tuple[int, int, int]]:
+    """Return counts of (playlist, track, track after it) over all scored positions."""
     found: Counter[tuple[int, int, int]] = Counter()
     for batch in made:
         for row, length, first, playlist in zip(
@@ -136,15 +136,15 @@ def asked(made: list[Batch]) -> Counter[tuple[int, int, int]]:
     return found
 
 
-def test_an_epoch_asks_for_every_next_track_once() -> None:
+def test_epoch_scores_every_next_track_once() -> None:
     rng = np.random.default_rng(5)
     lists = [(rng.permutation(V)[:length] + 1).tolist() for length in LENGTHS if length]
     wanted = [(row, *pair) for row, tracks in enumerate(lists) for pair in pairwise(tracks)]
-    assert asked(epoch()) == Counter(wanted)
+    assert scored_positions(epoch()) == Counter(wanted)
 
 
 @pytest.mark.parametrize("tokens", [1, 10, 33, 64, 1000])
-def test_a_batch_holds_at_most_its_tokens_or_one_row(tokens: int) -> None:
+def test_batch_has_at_most_batch_tokens_or_one_row(tokens: int) -> None:
     made = epoch(tokens=tokens)
     assert all(batch.inputs.size <= tokens or len(batch.inputs) == 1 for batch in made)
     if tokens == 1000:
@@ -153,7 +153,7 @@ def test_a_batch_holds_at_most_its_tokens_or_one_row(tokens: int) -> None:
         assert all(len(batch.inputs) == 1 for batch in made)
 
 
-def test_rows_are_left_aligned_and_padded_with_0() -> None:
+def test_batch_rows_are_left_aligned_and_padded_with_0() -> None:
     for batch in epoch():
         columns = np.arange(batch.inputs.shape[1])
         assert np.array_equal(batch.inputs > 0, columns < batch.lengths[:, None])
@@ -161,7 +161,7 @@ def test_rows_are_left_aligned_and_padded_with_0() -> None:
         assert batch.inputs.dtype == np.int64
 
 
-def test_shuffled_keeps_every_playlists_tracks() -> None:
+def test_shuffled_keeps_the_tracks_of_each_playlist() -> None:
     items = np.arange(OFFSETS[-1], dtype=np.int32)
     mixed = shuffled(items, OFFSETS, np.random.default_rng(0))
     for start, end in pairwise(OFFSETS):
@@ -169,7 +169,7 @@ def test_shuffled_keeps_every_playlists_tracks() -> None:
     assert mixed[OFFSETS[6] : OFFSETS[7]].tolist() != items[OFFSETS[6] : OFFSETS[7]].tolist()
 
 
-def test_shuffled_block_by_block_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shuffled_does_not_depend_on_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
     items = np.arange(OFFSETS[-1], dtype=np.int32)
     at_once = shuffled(items, OFFSETS, np.random.default_rng(3))
     for size in (1, 7, 40):
@@ -177,7 +177,7 @@ def test_shuffled_block_by_block_is_the_same(monkeypatch: pytest.MonkeyPatch) ->
         assert shuffled(items, OFFSETS, np.random.default_rng(3)).tolist() == at_once.tolist()
 
 
-def test_shuffled_gives_every_order_the_same_chance() -> None:
+def test_shuffled_orders_are_uniformly_distributed() -> None:
     offsets = np.arange(0, 3 * 6000 + 1, 3)
     orders = Counter(
         map(tuple, (shuffled(np.tile([1, 2, 3], 6000), offsets, np.random.default_rng(1)).reshape(-1, 3)).tolist())
@@ -186,9 +186,9 @@ def test_shuffled_gives_every_order_the_same_chance() -> None:
     assert all(abs(count - 1000) < 5 * 29 for count in orders.values())  # standard deviation 28.9
 
 
-def test_a_shuffled_epoch_scores_every_track_but_one_per_playlist() -> None:
-    tracks = Counter((playlist, after) for playlist, _, after in asked(epoch(shuffle=True)).elements())
-    straight = Counter((playlist, after) for playlist, _, after in asked(epoch()).elements())
+def test_shuffled_epoch_scores_all_tracks_but_one_per_playlist() -> None:
+    tracks = Counter((playlist, after) for playlist, _, after in scored_positions(epoch(shuffle=True)).elements())
+    straight = Counter((playlist, after) for playlist, _, after in scored_positions(epoch()).elements())
     assert tracks != straight
     assert Counter(playlist for playlist, _ in tracks.elements()) == Counter(
         playlist for playlist, _ in straight.elements()
@@ -205,7 +205,7 @@ def test_batches_depend_on_the_seed(shuffle: bool) -> None:
     assert inputs(0) != inputs(1)
 
 
-def test_windows_of_like_length_share_a_batch() -> None:
+def test_batches_contain_windows_of_similar_length() -> None:
     """Lengths 2 to 29 in random order would be about half padding."""
     lengths = np.random.default_rng(0).integers(2, 30, 400)
     lists = [list(range(1, length + 1)) for length in lengths]
@@ -216,7 +216,7 @@ def test_windows_of_like_length_share_a_batch() -> None:
 
 
 @pytest.mark.parametrize("max_length", [1, 2, 5, 8])
-def test_windows_cut_anywhere_score_every_target_once_and_read_nothing_twice(max_length: int) -> None:
+def test_random_windows_without_overlap_read_every_target_once(max_length: int) -> None:
     lengths = np.array([0, 1, 2, 3, 8, 9, 10, 16, 17, 40])
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     firsts = set()

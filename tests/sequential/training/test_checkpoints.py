@@ -1,4 +1,4 @@
-"""Training state on disk: whole or not there, and back in place bit for bit."""
+"""Tests of training state on disk: complete or absent files, and bit-identical restored state."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_read_returns_written_tensors_and_info(tmp_path: Path) -> None:
     assert all(torch.equal(found[name], value) and found[name].dtype == value.dtype for name, value in tensors.items())
 
 
-def test_a_failed_write_leaves_the_last_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_keeps_the_previous_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "state.safetensors"
     checkpoint_tensors.write(path, {"a": torch.ones(2)}, {"epoch": 1})
 
@@ -63,14 +63,14 @@ def model() -> nn.Module:
     return made
 
 
-def test_parameters_are_training_state_and_buffers_are_not() -> None:
+def test_training_state_contains_parameters_without_buffers() -> None:
     first, second = model(), model()
     assert set(checkpoint_tensors.learned(first)) == {"0.weight", "0.bias", "1.weight", "1.bias"}
     checkpoint_tensors.restore(second, checkpoint_tensors.learned(first))
     assert all(torch.equal(value, second.state_dict()[name]) for name, value in first.state_dict().items())
 
 
-def test_a_restored_optimizer_takes_the_same_next_step(tmp_path: Path) -> None:
+def test_restored_optimizer_takes_an_identical_step(tmp_path: Path) -> None:
     def optimizer(made: nn.Module) -> torch.optim.Optimizer:
         return torch.optim.AdamW(made.parameters(), lr=0.1, fused=True)
 

@@ -1,4 +1,4 @@
-"""Two real processes take the steps that one takes."""
+"""Tests that two processes take the same training steps as one process."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("case", rank_training.CASES)
-def test_two_processes_train_as_one(case: str, together: Path) -> None:
-    """The same playlists a step, the same losses and validation metrics, the same weights but for the order of sums."""
+def test_two_processes_train_the_same_weights_as_one(case: str, together: Path) -> None:
+    """Playlists of each step, losses, validation metrics and weights are equal up to the order of sums."""
     alone, shared = rank_training.results(rank_training.fit(case)), load_file(together / f"{case}.safetensors")
     assert set(shared) == set(alone)
     assert alone["curve"][-1, 1] < alone["curve"][0, 1]
@@ -37,14 +37,14 @@ def test_two_processes_train_as_one(case: str, together: Path) -> None:
     torch.testing.assert_close(shared["curve"][:, 1], alone["curve"][:, 1], atol=1e-5, rtol=1e-5)
 
 
-def test_the_processes_share_the_rows_of_a_batch() -> None:
+def test_own_rows_split_a_batch_between_processes() -> None:
     rows = torch.arange(10).view(5, 2)
     shares = [rows[Processes(rank, 3).own_rows(5)] for rank in range(3)]
     assert [share[:, 0].tolist() for share in shares] == [[0, 6], [2, 8], [4]]
     assert torch.equal(rows[Processes().own_rows(5)], rows)
 
 
-def test_each_process_draws_numbers_of_its_own_after_the_shared_ones() -> None:
+def test_own_rows_seeds_each_process_differently() -> None:
     drawn = []
     for rank in range(2):
         torch.manual_seed(5)
@@ -55,12 +55,12 @@ def test_each_process_draws_numbers_of_its_own_after_the_shared_ones() -> None:
     assert drawn[0][1] != drawn[1][1]
 
 
-def test_fewer_rows_than_processes_leave_some_with_a_row_that_does_not_count() -> None:
+def test_has_rows_is_false_with_fewer_rows_than_processes() -> None:
     assert torch.tensor([7, 8])[Processes(2, 3).own_rows(2)].tolist() == [7]
     assert [Processes(rank, 3).has_rows(2) for rank in range(3)] == [True, True, False]
 
 
-def test_a_single_process_keeps_its_loss_and_decides_alone() -> None:
+def test_single_process_returns_its_own_loss_and_decision() -> None:
     grad = torch.ones(2)
     loss, targets = Processes().mean(torch.tensor(3.0), 4, [grad])
     assert (float(loss), targets, grad.tolist()) == (3.0, 4, [1.0, 1.0])
@@ -71,7 +71,9 @@ def test_a_single_process_keeps_its_loss_and_decides_alone() -> None:
     ("device", "why"),
     [("cuda:0", "can be set only with one process, but 2 run"), ("cuda", "require a CUDA device each, but .* 0")],
 )
-def test_every_process_needs_a_device_of_its_own(device: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_device_raises_unless_each_process_has_a_device(
+    device: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(InputError, match=why):
         Processes(0, 2).check_device(device)

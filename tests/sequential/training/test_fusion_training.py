@@ -1,4 +1,4 @@
-"""Every join, reduction, missing policy and warm-up, under both models: training, loading, resuming after a kill."""
+"""Tests of training, loading and resuming for every join, reduction, missing policy and warm-up."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WAYS: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("kind", "ways"), WAYS, ids=[f"{kind}-{number}" for number, (kind, _) in enumerate(WAYS)])
-def test_a_trained_fusion_scores_the_same_once_loaded(kind: str, ways: dict[str, Any], tmp_path: Path) -> None:
+def test_loaded_fusion_model_scores_the_same(kind: str, ways: dict[str, Any], tmp_path: Path) -> None:
     data, valid = ring()
     ranker = SequentialRanker(spec(kind, train="warmup", warmup_epochs=1, epochs=5), fusion(**ways)).fit(data)
     found = ranker.score(valid.queries(), EVERY)
@@ -45,7 +45,9 @@ def test_a_trained_fusion_scores_the_same_once_loaded(kind: str, ways: dict[str,
 
 
 @pytest.mark.parametrize(("kind", "ways"), [WAYS[0], WAYS[1], WAYS[3], WAYS[5]])
-def test_a_killed_training_of_a_fusion_resumes(kind: str, ways: dict[str, Any], tmp_path: Path) -> None:
+def test_resuming_a_killed_fusion_training_gives_identical_weights(
+    kind: str, ways: dict[str, Any], tmp_path: Path
+) -> None:
     data, valid = ring()
 
     def fit(workdir: Path, **options: Any) -> SequentialRanker:
@@ -60,7 +62,7 @@ def test_a_killed_training_of_a_fusion_resumes(kind: str, ways: dict[str, Any], 
     assert np.array_equal(resumed.score(valid.queries(), EVERY), whole.score(valid.queries(), EVERY))
 
 
-def test_warm_up_holds_the_content_and_then_fine_tunes_it() -> None:
+def test_warmup_freezes_content_before_finetuning() -> None:
     made = fresh("sasrec", train="warmup")
     with torch.no_grad():
         for delta in made.item_table.deltas.values():
@@ -77,14 +79,14 @@ def test_warm_up_holds_the_content_and_then_fine_tunes_it() -> None:
     assert moved == [False, False, True, True]
 
 
-def test_patience_is_counted_from_the_end_of_the_warm_up() -> None:
+def test_patience_is_counted_from_the_end_of_warmup() -> None:
     made = fresh("sasrec", train="warmup")
     run = trainer(made, validate=scripted(made, [0.5, 0.4, 0.3, 0.2, 0.1, 0.1])[0])
     run.spec = spec("sasrec", train="warmup", warmup_epochs=3, epochs=6, patience=1)
     assert run.run().epoch == 4
 
 
-def test_a_killed_warm_up_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
+def test_resuming_a_killed_warmup_gives_identical_weights(tmp_path: Path) -> None:
     def run(workdir: Path | None, **options: Any) -> tuple[Any, Any]:
         made = fresh("sasrec", train="warmup")
         built = trainer(made, workdir=workdir, **options)
@@ -102,7 +104,7 @@ def test_a_killed_warm_up_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
         assert same(weights(resumed), weights(straight))
 
 
-def test_weights_name_each_modality_and_what_its_weight_is() -> None:
+def test_modality_weights_list_part_and_modality() -> None:
     data, _ = ring()
 
     def said(**changed: Any) -> dict[str, list[str]]:
@@ -122,8 +124,8 @@ def test_weights_name_each_modality_and_what_its_weight_is() -> None:
 
 
 @pytest.mark.parametrize("changed", [{}, {"join": "sum", "train": "finetune"}, {"table": "int8"}])
-def test_shuffling_a_modality_is_ranking_with_other_tracks_vectors(changed: dict[str, Any]) -> None:
-    """The slow twin: swap two tracks' vectors in one modality by hand; what absent tracks have stays."""
+def test_shuffle_equals_fit_with_swapped_vectors(changed: dict[str, Any]) -> None:
+    """Compare with vectors of two tracks swapped by hand in a modality. Values of absent tracks do not change."""
     data, valid = ring()
     kept = {"train": changed.pop("train", "frozen")}
     ranker = SequentialRanker(spec(match=True, **kept), fusion(**changed)).fit(data)
@@ -149,7 +151,7 @@ def test_shuffling_a_modality_is_ranking_with_other_tracks_vectors(changed: dict
     assert np.abs(after - before).max() > 1e-3
 
 
-def test_a_model_saved_with_flat_keys_loads_and_ranks_the_same(tmp_path: Path) -> None:
+def test_model_saved_with_flat_keys_ranks_the_same_after_loading(tmp_path: Path) -> None:
     data, valid = ring()
     ranker = SequentialRanker(spec(epochs=1), fusion(join="gated")).fit(data)
     ranker.save(tmp_path)

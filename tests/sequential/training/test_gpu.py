@@ -1,4 +1,4 @@
-"""The same training on a CUDA device: the same first loss, the same quality, the same scores from the same weights."""
+"""Tests of training on a CUDA device: the first loss, the final recall, and scores with the same weights."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def fit(device: str, kind: str = "sasrec", **changed: Any) -> SequentialRanker:
 
 
 @pytest.mark.parametrize("train", ["frozen", "finetune"])
-def test_the_first_step_has_the_same_loss(train: str) -> None:
-    """All windows in one batch, no dropout: the first epoch's loss is that of one step from the same weights."""
+def test_first_step_on_cuda_has_the_same_loss(train: str) -> None:
+    """All windows are in one batch without dropout, so the loss of the first epoch is that of a single step."""
     cpu, cuda = (fit(device, train=train, epochs=1, batch_tokens=10**6).curve[0]["loss"] for device in ("cpu", "cuda"))
     assert cuda == pytest.approx(cpu, abs=1e-4)
 
 
 @pytest.mark.parametrize("train", ["frozen", "finetune"])
-def test_training_on_cuda_ends_with_the_same_recall(train: str) -> None:
+def test_training_on_cuda_reaches_the_same_recall(train: str) -> None:
     settings: dict[str, Any] = {"train": train, "epochs": 30, "patience": 30, "match": True}
     cpu, cuda = (max(row["recall@10"] for row in fit(device, **settings).curve) for device in ("cpu", "cuda"))
     assert cpu > 0.5
@@ -41,7 +41,7 @@ def test_training_on_cuda_ends_with_the_same_recall(train: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sasrec", "bert4rec"])
-def test_one_set_of_weights_scores_the_same(kind: str, tmp_path: Path) -> None:
+def test_same_weights_have_the_same_scores_on_cuda(kind: str, tmp_path: Path) -> None:
     ranker = fit("cpu", kind, train="finetune", match=True)
     ranker.save(tmp_path)
     moved = SequentialRanker.load(tmp_path, device="cuda")
@@ -50,8 +50,8 @@ def test_one_set_of_weights_scores_the_same(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sasrec", "bert4rec"])
-def test_a_killed_training_resumes_on_cuda(kind: str, tmp_path: Path) -> None:
-    """Moments and weights come back to the device; atomic sums on it are not repeatable to the bit."""
+def test_killed_training_resumes_on_cuda(kind: str, tmp_path: Path) -> None:
+    """Moments and weights are restored on the device. Its atomic sums are not reproducible to the bit."""
     settings: dict[str, Any] = {"epochs": 4, "patience": 9}
     straight = fit("cuda", kind, **settings)
     SequentialRanker(spec(kind, dropout=0.0, epochs=2, patience=9), fusion()).fit(
@@ -64,15 +64,15 @@ def test_a_killed_training_resumes_on_cuda(kind: str, tmp_path: Path) -> None:
     assert [row["loss"] for row in resumed.curve] == pytest.approx([row["loss"] for row in straight.curve], abs=1e-3)
 
 
-def test_bfloat16_learns_as_well_as_float32() -> None:
+def test_training_with_bfloat16_reaches_recall_of_float32() -> None:
     exact, low = (fit("cuda", bf16=bf16, epochs=30, patience=30) for bf16 in ("off", "on"))
     best = [max(row["recall@10"] for row in ranker.curve) for ranker in (exact, low)]
     assert best[1] == pytest.approx(best[0], abs=2 * RECALL)
     assert low.model.item_embedding.weight.dtype == torch.float32
 
 
-def test_memory_of_the_loss_stays_within_its_chunk() -> None:
-    """65 536 tracks by 4096 rows: 1 GB of logits, of which 16 MB are held at once."""
+def test_loss_memory_on_cuda_is_limited_to_its_chunk() -> None:
+    """65,536 tracks by 4096 rows have 1 GB of logits, of which 16 MB are in memory at once."""
     from toolkit.sequential.losses.loss_scores import Scores
     from toolkit.sequential.losses.softmax_cross_entropy import chunked
 

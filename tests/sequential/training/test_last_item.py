@@ -1,4 +1,4 @@
-"""BERT4Rec's last epochs, which hide the last track alone: where they begin, when they are kept, and after a kill."""
+"""Tests of BERT4Rec's last epochs, which hide only the last track: their start, their use, and resuming."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from toolkit.sequential.training.training_progress import Progress
 
 
 def hidden_positions(monkeypatch: pytest.MonkeyPatch) -> list[set[int]]:
-    """Positions of each step's masks, counted from the end; filled while training runs."""
+    """Return the positions of each step's masks, counted from the end, filled during training."""
     positions: list[set[int]] = []
     masks = Masked.masks
 
@@ -28,7 +28,7 @@ def hidden_positions(monkeypatch: pytest.MonkeyPatch) -> list[set[int]]:
     return positions
 
 
-def test_last_epochs_hide_the_last_track_alone_and_begin_at_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_last_epochs_hide_the_last_track_and_start_at_the_best_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     made = fresh("bert4rec")
     positions = hidden_positions(monkeypatch)
     validate, seen = scripted(made, [0.5, 0.1, 0.2, 0.6])
@@ -49,7 +49,7 @@ def test_last_epochs_hide_the_last_track_alone_and_begin_at_the_best(monkeypatch
     assert same(weights(made), seen[3])
 
 
-def test_last_epochs_that_bring_nothing_are_not_kept() -> None:
+def test_last_epochs_without_improvement_are_not_kept() -> None:
     made = fresh("bert4rec")
     validate, seen = scripted(made, [0.5, 0.4, 0.3])
     progress = trainer(made, epochs=2, last_item_epochs=1, validate=validate).run()
@@ -57,7 +57,7 @@ def test_last_epochs_that_bring_nothing_are_not_kept() -> None:
     assert same(weights(made), seen[0])
 
 
-def test_without_validation_the_last_epochs_are_kept() -> None:
+def test_last_epochs_without_validation_are_kept() -> None:
     made = fresh("bert4rec")
     progress = trainer(made, epochs=2, last_item_epochs=2).run()
     assert (progress.epoch, progress.tuned) == (4, 2)
@@ -74,7 +74,7 @@ def test_underfit_covers_the_last_track_epochs(values: list[float], wanted: bool
 
 
 @pytest.mark.parametrize("epoch", [2, 3, 4])
-def test_a_kill_before_or_in_the_last_epochs_changes_nothing(tmp_path: Path, epoch: int) -> None:
+def test_resuming_before_or_in_the_last_epochs_gives_identical_weights(tmp_path: Path, epoch: int) -> None:
     settings: dict[str, Any] = {"epochs": 2, "last_item_epochs": 2}
     straight, killed, resumed = (fresh("bert4rec") for _ in range(3))
     whole = trainer(straight, **settings).run()
@@ -84,8 +84,8 @@ def test_a_kill_before_or_in_the_last_epochs_changes_nothing(tmp_path: Path, epo
     assert same(weights(resumed), weights(straight))
 
 
-def test_more_epochs_after_last_ones_begin_anew(tmp_path: Path) -> None:
-    """What the last epochs went on from is gone: four epochs are not two, a last one and two more."""
+def test_more_epochs_after_last_epochs_start_from_scratch(tmp_path: Path) -> None:
+    """The weights before the last epochs are no longer available, so training cannot resume from them."""
     straight, first, second = (fresh("bert4rec") for _ in range(3))
     wanted = trainer(straight, epochs=3, last_item_epochs=1).run()
     trainer(first, workdir=tmp_path, epochs=2, last_item_epochs=1).run()

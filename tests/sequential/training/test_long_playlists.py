@@ -1,7 +1,7 @@
-"""Windows lose nothing that RecBole's prefixes teach: a corpus where the next track is decided six tracks before.
+"""Tests that windows learn as well as RecBole's prefixes if each track depends on the sixth track before it.
 
-Playlists of 60 tracks, a window of 12, one layer: t[i] follows from t[i − 6] alone, so that a target
-without half a window before it could not be known.
+Playlists have 60 tracks, the window 12 tracks, and the model one layer. t[i] follows from t[i − 6] alone, so targets
+without half a window of context cannot be predicted.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ SETTINGS = {
 }
 
 
-def found(model: Any) -> float:
-    """Share of new playlists whose next track stands first."""
+def top_1_share(model: Any) -> float:
+    """Return the share of new playlists with the next track ranked first."""
     lists = bridge.Interaction(
         {"item_id_list": torch.from_numpy(ASKED[:, :-1]), "item_length": torch.full((len(ASKED),), L)}
     )
@@ -61,19 +61,19 @@ def by_prefixes(folder: Path) -> float:
         trainer, (rows, _) = bridge.Trainer(config, model), loaders(config, TRAIN, None)
         for epoch in range(EPOCHS):
             trainer._train_epoch(rows, epoch)
-    return found(model)
+    return top_1_share(model)
 
 
 def by_windows() -> float:
-    """As many epochs of as many targets, in as many steps of 64 targets."""
+    """Train with windows for the same number of epochs and steps, with 64 targets in a step, and return the share."""
     torch.manual_seed(0)
     model: Any = MultimodalSASRec(bridge.config("SASRec", settings=SETTINGS), bridge.CatalogueSize(V), Parts())
     settings = spec("sasrec", epochs=EPOCHS, max_length=L, hidden_size=32, dropout=0.0, batch_tokens=128)
     Trainer(model, TRAIN, settings, seed=0, device="cpu").run()
-    return found(model)
+    return top_1_share(model)
 
 
-def test_long_playlists_train_as_well_as_their_prefixes(tmp_path: Path) -> None:
+def test_windows_of_long_playlists_train_as_well_as_prefixes(tmp_path: Path) -> None:
     prefixes, ours = by_prefixes(tmp_path), by_windows()
     assert prefixes > 0.9
     assert ours > prefixes - 0.05

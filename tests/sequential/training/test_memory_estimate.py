@@ -1,4 +1,4 @@
-"""Sizes that no machine holds are refused by name before anything is allocated."""
+"""Tests that models larger than any memory raise an error before memory is allocated."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GB = 10**9
 @pytest.mark.parametrize(
     "sizes", [{}, {"hidden_size": 32, "layers": 5, "inner_size": 7}, {"max_length": 200}, {"late": True}]
 )
-def test_no_more_parameters_are_counted_than_there_are(kind: str, sizes: dict[str, Any]) -> None:
+def test_estimated_parameters_are_a_lower_bound(kind: str, sizes: dict[str, Any]) -> None:
     late = sizes.get("late", False)
     settings = spec(kind, **{name: value for name, value in sizes.items() if name != "late"})
     ranker = SequentialRanker(settings, fusion(architecture="late" if late else "early"))
@@ -48,13 +48,13 @@ def test_no_more_parameters_are_counted_than_there_are(kind: str, sizes: dict[st
         ({"loss": {"type": "gbce", "negatives": 10**13}}, "negatives=10000000000000"),
     ],
 )
-def test_a_training_larger_than_memory_is_refused(changed: dict[str, Any], said: str) -> None:
+def test_training_larger_than_memory_raises_input_error(changed: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said) as caught:
         SequentialRanker(spec(**changed), fusion()).fit(DATA)
     assert "\n" not in str(caught.value) and "GB are free: " in str(caught.value)
 
 
-def test_a_training_that_fits_in_memory_passes() -> None:
+def test_check_passes_for_training_within_free_memory() -> None:
     settings = spec(hidden_size=64)
     # 2 layers of 50,000 numbers, 1,000,000 tracks of 64: five copies of 256 MB
     memory_estimate.check(settings, 10**6, 256, free=13 * GB // 10)
@@ -62,7 +62,7 @@ def test_a_training_that_fits_in_memory_passes() -> None:
         memory_estimate.check(settings, 10**6, 256, free=12 * GB // 10)
 
 
-def test_a_whole_softmax_holds_its_logits() -> None:
+def test_memory_of_full_loss_includes_logits() -> None:
     chunked, full = spec(), spec(loss="full")
     memory_estimate.check(chunked, 10**6, 4096, free=10 * GB)
     with pytest.raises(
@@ -71,5 +71,5 @@ def test_a_whole_softmax_holds_its_logits() -> None:
         memory_estimate.check(full, 10**6, 4096, free=10 * GB)
 
 
-def test_more_batch_tokens_than_placements_need_no_more_memory() -> None:
+def test_memory_is_limited_by_number_of_playlist_entries() -> None:
     SequentialRanker(spec(batch_tokens=10**15, epochs=1), fusion()).fit(DATA)

@@ -1,4 +1,4 @@
-"""AdamW on the rows of a step, against a twin that loops over them."""
+"""Tests of AdamW on the rows of a step, against a slow loop over rows."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def gradient(made: nn.Embedding, items: list[int], step: int) -> None:
     (made(torch.tensor(items)) * torch.arange(1.0, H + 1) * (step + 1)).pow(2).sum().backward()
 
 
-def test_rows_of_every_step_move_as_under_adamw() -> None:
-    """Where a step holds every row, lazy and dense Adam are one."""
+def test_row_adam_equals_adamw_if_every_row_has_gradients() -> None:
+    """Lazy and dense Adam are identical if a step contains every row."""
     sparse, dense = embedding(True), embedding(False)
     ours, theirs = RowAdamW(sparse.parameters(), **SETTINGS), torch.optim.AdamW(dense.parameters(), **SETTINGS)
     for step in range(5):
@@ -39,7 +39,7 @@ def test_rows_of_every_step_move_as_under_adamw() -> None:
     torch.testing.assert_close(sparse.weight, dense.weight, atol=1e-6, rtol=1e-5)
 
 
-def test_other_rows_stay_and_touched_ones_follow_the_formula() -> None:
+def test_row_adam_updates_only_rows_with_gradients() -> None:
     made = embedding(True)
     optimizer, before = RowAdamW(made.parameters(), **SETTINGS), made.weight.detach().clone()
     weight, mean, square = before.double(), torch.zeros(V, H).double(), torch.zeros(V, H).double()
@@ -57,7 +57,7 @@ def test_other_rows_stay_and_touched_ones_follow_the_formula() -> None:
     assert torch.equal(made.weight[untouched], before[untouched])
 
 
-def test_a_restored_optimizer_state_takes_the_same_steps() -> None:
+def test_restored_row_adam_takes_identical_steps() -> None:
     straight, broken = embedding(True), embedding(True)
     first, second = RowAdamW(straight.parameters(), **SETTINGS), RowAdamW(broken.parameters(), **SETTINGS)
     for step in range(4):
@@ -70,7 +70,7 @@ def test_a_restored_optimizer_state_takes_the_same_steps() -> None:
     assert torch.equal(straight.weight, broken.weight)
 
 
-def test_sparse_gradients_are_clipped_with_the_dense_ones() -> None:
+def test_clip_uses_joint_norm_of_sparse_and_dense_gradients() -> None:
     sparse, dense, beside = embedding(True), embedding(False), nn.Parameter(torch.ones(2))
     for made in (sparse, dense):
         gradient(made, [1, 4, 4], 0)
@@ -85,7 +85,7 @@ def test_sparse_gradients_are_clipped_with_the_dense_ones() -> None:
 @pytest.mark.parametrize(
     ("kind", "changed"), [("sasrec", {"train": "finetune"}), ("bert4rec", {"head": "untied", "cold_rows": "none"})]
 )
-def test_a_model_trained_by_rows_has_no_gradient_as_large_as_its_tables(kind: str, changed: dict[str, Any]) -> None:
+def test_row_adam_training_allocates_no_dense_table_gradient(kind: str, changed: dict[str, Any]) -> None:
     data, _ = ring()
     seen: set[tuple[str, bool]] = set()
     ranker = SequentialRanker(

@@ -1,4 +1,4 @@
-"""Training: it learns, stops in time, keeps the best, and goes on after a kill as if there had been none."""
+"""Tests of training: convergence, early stopping, best weights, and resuming after a kill."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ from toolkit.sequential.training.objectives import Causal
 @pytest.mark.parametrize(
     "loss", ["full", "chunked", {"type": "sampled", "negatives": 32}, {"type": "gbce", "negatives": 32}]
 )
-def test_the_loss_falls(kind: str, loss: str) -> None:
+def test_loss_decreases_in_training(kind: str, loss: str) -> None:
     curve = trainer(fresh(kind), epochs=6, loss=loss, dropout=0.0).run().curve
     assert [row["epoch"] for row in curve] == [1, 2, 3, 4, 5, 6]
     assert curve[-1]["loss"] < 0.9 * curve[0]["loss"]
 
 
-def test_full_and_chunked_train_alike() -> None:
+def test_full_and_chunked_loss_train_the_same_weights() -> None:
     full, chunked = (trainer(fresh("sasrec"), loss=loss).run().curve for loss in ("full", "chunked"))
     assert [row["loss"] for row in chunked] == pytest.approx([row["loss"] for row in full], rel=1e-4)
 
 
-def test_bfloat16_trains_nearly_as_float32() -> None:
+def test_training_with_bfloat16_is_close_to_float32() -> None:
     exact, low = (trainer(fresh("sasrec"), bf16=bf16).run().curve for bf16 in ("off", "on"))
     assert [row["loss"] for row in low] == pytest.approx([row["loss"] for row in exact], rel=0.03)
     assert low != exact
 
 
-def test_shuffled_playlists_are_new_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shuffled_playlists_differ_in_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = []
     step = Causal.step
 
@@ -67,7 +67,7 @@ def test_shuffled_playlists_are_new_each_epoch(monkeypatch: pytest.MonkeyPatch) 
 # the best weights, and when to stop
 
 
-def test_it_stops_when_patience_runs_out_and_keeps_the_best_weights() -> None:
+def test_early_stopping_restores_the_best_weights() -> None:
     made = fresh("sasrec")
     validate, seen = scripted(made, [0.1, 0.5, 0.2, 0.5, 0.9])
     fitted = trainer(made, epochs=9, patience=2, validate=validate)
@@ -80,7 +80,7 @@ def test_it_stops_when_patience_runs_out_and_keeps_the_best_weights() -> None:
     assert not progress.underfit(fitted.spec)
 
 
-def test_select_names_the_metric_that_decides() -> None:
+def test_early_stopping_uses_the_select_metric() -> None:
     made = fresh("sasrec")
     validate, seen = scripted(made, [0.1, 0.5, 0.2])
     progress = trainer(made, epochs=3, select="recall@10", validate=validate).run()
@@ -88,14 +88,14 @@ def test_select_names_the_metric_that_decides() -> None:
     assert same(weights(made), seen[0])
 
 
-def test_underfit_is_a_last_epoch_that_is_the_best() -> None:
+def test_underfit_is_true_if_the_last_epoch_is_the_best() -> None:
     for values, wanted in (([0.1, 0.2, 0.3], True), ([0.1, 0.3, 0.2], False), ([0.3, 0.2, 0.1], False)):
         made = fresh("sasrec")
         fitted = trainer(made, epochs=3, validate=scripted(made, values)[0])
         assert fitted.run().underfit(fitted.spec) is wanted
 
 
-def test_without_validation_a_training_is_never_underfit() -> None:
+def test_underfit_is_false_without_validation() -> None:
     fitted = trainer(fresh("sasrec"), epochs=2)
     assert not fitted.run().underfit(fitted.spec)
 
@@ -108,8 +108,8 @@ def test_without_validation_a_training_is_never_underfit() -> None:
         {"loss": {"type": "gbce", "negatives": 16}},
     ],
 )
-def test_match_weights_are_fitted_without_the_transformer(changed: dict[str, Any]) -> None:
-    """Whatever the transformer holds, the weights are the same, and they have learned."""
+def test_match_weights_do_not_depend_on_the_transformer(changed: dict[str, Any]) -> None:
+    """Fit the match weights next to transformers with different weights."""
     fitted = []
     for size in (1.0, 3.0):
         made = fresh("sasrec", match=MatchHead(DATA.modalities))
@@ -134,7 +134,9 @@ def test_match_weights_are_fitted_without_the_transformer(changed: dict[str, Any
         ("sasrec", {"max_length": 4}),  # most playlists are longer: each epoch cuts them elsewhere
     ],
 )
-def test_a_killed_training_ends_as_an_uninterrupted_one(tmp_path: Path, kind: str, changed: dict[str, Any]) -> None:
+def test_resuming_a_killed_training_gives_identical_best_weights(
+    tmp_path: Path, kind: str, changed: dict[str, Any]
+) -> None:
     kept, values = changed.get("train", "frozen"), [0.4, 0.1, 0.2, 0.3]
     settings: dict[str, Any] = {name: value for name, value in changed.items() if name != "train"} | {"patience": 9}
     straight = fresh(kind, train=kept)
@@ -155,8 +157,8 @@ def test_a_killed_training_ends_as_an_uninterrupted_one(tmp_path: Path, kind: st
 
 
 @pytest.mark.parametrize("average", [False, True])
-def test_a_killed_training_ends_in_the_same_last_weights(tmp_path: Path, average: bool) -> None:
-    """Without early stopping to hide behind: the last epoch is the best."""
+def test_resuming_a_killed_training_gives_identical_last_weights(tmp_path: Path, average: bool) -> None:
+    """Without early stopping the last epoch is the best."""
     straight, killed, resumed = (fresh("sasrec") for _ in range(3))
     whole = trainer(straight, average=average).run()
     with pytest.raises(Killed):
@@ -165,7 +167,7 @@ def test_a_killed_training_ends_in_the_same_last_weights(tmp_path: Path, average
     assert same(weights(resumed), weights(straight))
 
 
-def test_two_epochs_and_two_resumed_ones_are_four(tmp_path: Path) -> None:
+def test_two_epochs_and_two_resumed_epochs_equal_four_epochs(tmp_path: Path) -> None:
     straight, first, second = (fresh("sasrec") for _ in range(3))
     trainer(straight).run()
     trainer(first, workdir=tmp_path, epochs=2).run()
@@ -173,8 +175,8 @@ def test_two_epochs_and_two_resumed_ones_are_four(tmp_path: Path) -> None:
     assert same(weights(second), weights(straight))
 
 
-def test_the_average_follows_the_weights_and_leaves_training_alone() -> None:
-    """A slow twin: the average moves towards each step's weights; what is kept is it, what trains on is not."""
+def test_weight_average_follows_weights_without_changing_training() -> None:
+    """Compare with a slow average of each step's weights. The average is kept, and training uses its own weights."""
     plain, averaged = fresh("sasrec"), fresh("sasrec")
     made = trainer(averaged, average=True, epochs=2)
     expected = {name: tensor.clone() for name, tensor in weights(averaged).items()}
@@ -196,7 +198,7 @@ def test_the_average_follows_the_weights_and_leaves_training_alone() -> None:
 
 
 @pytest.mark.parametrize("foreign", [False, True])
-def test_without_its_best_weights_a_training_begins_anew(tmp_path: Path, foreign: bool) -> None:
+def test_training_without_best_weights_file_starts_from_scratch(tmp_path: Path, foreign: bool) -> None:
     steps: list[int] = []
     whole = trainer(fresh("sasrec"), workdir=tmp_path).run()
     (best,) = tmp_path.glob("best-*.safetensors")
@@ -210,7 +212,7 @@ def test_without_its_best_weights_a_training_begins_anew(tmp_path: Path, foreign
     assert timeless(again) == timeless(whole)
 
 
-def test_best_weights_are_the_same_from_a_file_as_from_memory(tmp_path: Path) -> None:
+def test_best_weights_from_file_equal_best_weights_from_memory(tmp_path: Path) -> None:
     kept, held = fresh("sasrec"), fresh("sasrec")
     for made, workdir in ((kept, tmp_path), (held, None)):
         trainer(made, workdir=workdir, validate=scripted(made, [0.1, 0.5, 0.3, 0.2])[0], patience=4).run()
@@ -218,7 +220,7 @@ def test_best_weights_are_the_same_from_a_file_as_from_memory(tmp_path: Path) ->
     assert [file.name for file in tmp_path.glob("best-*")] == ["best-2.safetensors"]
 
 
-def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
+def test_finished_training_is_not_repeated(tmp_path: Path) -> None:
     first, second = fresh("sasrec"), fresh("sasrec")
     whole = trainer(first, workdir=tmp_path).run()
     steps: list[int] = []
@@ -229,7 +231,7 @@ def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("changed", [{"lr": 1e-2}, {"seed": 8}, {"train": "half"}, {"content": "other"}])
-def test_another_training_does_not_resume_from_this_checkpoint(tmp_path: Path, changed: dict[str, Any]) -> None:
+def test_checkpoint_of_other_settings_is_not_resumed(tmp_path: Path, changed: dict[str, Any]) -> None:
     whole = DATA.train
     half = PlaylistSet(whole.corpus, whole.rows[::2], whole.starts[::2], whole.ends[::2])
     settings: dict[str, Any] = {
@@ -262,7 +264,7 @@ def test_training_depends_on_the_seed() -> None:
 # what it says
 
 
-def test_progress_counts_the_placements_of_an_epoch() -> None:
+def test_progress_counts_the_playlist_entries_of_an_epoch() -> None:
     calls: list[tuple[int, int, str]] = []
     trainer(fresh("sasrec"), epochs=2, on_step=lambda *call: calls.append(call)).run()
     size = calls[0][1]
@@ -271,13 +273,11 @@ def test_progress_counts_the_placements_of_an_epoch() -> None:
     assert calls[-1][2].startswith("epoch 2/2, loss ")
 
 
-def test_a_nan_loss_raises_segue_error() -> None:
+def test_nan_loss_raises_segue_error() -> None:
     made = fresh("sasrec")
     with torch.no_grad():
         made.item_embedding.weight[5] = float("nan")
-    with pytest.raises(
-        SegueError, match=r"the loss is nan in epoch 1: reduce lr=0\.003, or set `bf16: off`"
-    ) as caught:
+    with pytest.raises(SegueError, match=r"the loss is nan in epoch 1: reduce lr=0\.003, or set `bf16: off`") as caught:
         trainer(made).run()
     assert caught.value.exit_code == 1
 
@@ -290,13 +290,13 @@ def test_infinite_weights_after_the_last_step_raise_segue_error() -> None:
         trainer(fresh("sasrec"), lr=1e300, epochs=1, batch_tokens=1_000_000).run()
 
 
-def test_playlists_of_one_track_are_refused() -> None:
+def test_training_on_playlists_of_one_track_raises_input_error() -> None:
     with pytest.raises(InputError, match="none of the 3 training playlists has at least 2 tracks"):
         trainer(fresh("sasrec"), train=training([[1], [2], [3]], V))
 
 
 @pytest.mark.parametrize("match", [False, True])
-def test_a_step_is_clipped_over_what_learns(match: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gradient_clipping_scales_trained_parameters_to_norm_1(match: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     made = fresh("sasrec", match=MatchHead(DATA.modalities) if match else None)
     norms: list[float] = []
     step = torch.optim.AdamW.step
@@ -315,7 +315,7 @@ def test_a_step_is_clipped_over_what_learns(match: bool, monkeypatch: pytest.Mon
     assert norms == pytest.approx([1.0] * len(norms), abs=1e-4)
 
 
-def test_weight_decay_shrinks_matrices_alone() -> None:
+def test_weight_decay_applies_only_to_matrices() -> None:
     made = fresh("sasrec")
     decayed, free = trainer(made, weight_decay=0.1).steps.optimizer.param_groups
     assert (decayed["weight_decay"], free["weight_decay"]) == (0.1, 0.0)

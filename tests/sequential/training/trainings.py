@@ -1,4 +1,4 @@
-"""Models and trainings of the ring of tracks, for the tests of the trainer."""
+"""Models and trainings on the ring of tracks for the tests of the trainer."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def trainer(made: Any, **changed: Any) -> Trainer:
 
 
 def scripted(made: Any, values: list[float]) -> tuple[Callable[[], dict[str, float]], list[dict[str, torch.Tensor]]]:
-    """A validation that gives these values in turn, and the weights it saw."""
+    """Return a validation function that returns `values` in turn, and a list of the weights at each call."""
     seen: list[dict[str, torch.Tensor]] = []
 
     def validate() -> dict[str, float]:
@@ -61,11 +61,11 @@ def timeless(progress: Progress) -> list[dict[str, float]]:
 
 
 class Killed(BaseException):
-    """Ends a training as a signal would: nothing may catch it."""
+    """Exception that ends a training like a signal."""
 
 
 def killer(epoch: int) -> OnStep:
-    """A progress callback that kills after the second step of an epoch."""
+    """Return a progress callback that raises `Killed` after the second step of an epoch."""
     steps: list[int] = []
 
     def on_step(done: int, total: int, what: str) -> None:

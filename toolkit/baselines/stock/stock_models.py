@@ -112,7 +112,7 @@ class StockRanker(Baseline):
         if self.params.hidden_size % getattr(self.params, "heads", 1):
             raise InputError(
                 f"{self.name}: hidden_size={self.params.hidden_size} must be a multiple of heads={self.params.heads}:"
-                " change either setting"
+                " change hidden_size"
             )
         self.underfit = False
         self.curve: list[dict[str, float]] = []

@@ -35,8 +35,8 @@ class BERT4Rec(RecBoleSpec, MaskedSpec):
     def _strict(self) -> BERT4Rec:
         if self.strict_recbole and self.loss.draws_by_plays:
             raise ValueError(
-                "`negatives_from: popularity` cannot be combined with `strict_recbole: true`, because it never draws"
-                " unplayed tracks: set `negatives_from: uniform`"
+                "`negatives_from: popularity` cannot be combined with `strict_recbole: true`, because popularity never"
+                " draws unplayed tracks: set `negatives_from: uniform`"
             )
         return self
 

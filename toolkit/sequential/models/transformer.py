@@ -25,7 +25,9 @@ class Blocks(ModelSpec):
     @model_validator(mode="after")
     def _whole_heads(self) -> Blocks:
         if self.hidden_size % self.heads:
-            raise ValueError(f"hidden_size={self.hidden_size} must be a multiple of heads={self.heads}: change either")
+            raise ValueError(
+                f"hidden_size={self.hidden_size} must be a multiple of heads={self.heads}: change hidden_size"
+            )
         return self
 
     def sizes(self) -> dict[str, int]:

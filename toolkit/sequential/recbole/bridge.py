@@ -188,13 +188,13 @@ def _plain(key: str, value: object) -> object:
         if key == "checkpoint_dir" or value == "" or _WORD.fullmatch(value) or _INTERVAL.fullmatch(value):
             return value
         raise RecipeError(
-            f"{key}={value!r} must be a plain word or number, because RecBole evaluates strings as Python"
+            f"{key}={value!r} must be a plain word or number, because RecBole evaluates it as Python: pass a word"
         )
     if isinstance(value, list | tuple):
         return [_plain(key, part) for part in value]
     if isinstance(value, Mapping):
         return {_plain(key, name): _plain(key, part) for name, part in value.items()}
-    raise RecipeError(f"{key}={value!r} must be a word, a number, or a list or dictionary of words and numbers")
+    raise RecipeError(f"{key}={value!r} must be a word, a number, or a list or dictionary of these: pass a plain value")
 
 
 @dataclass(frozen=True)

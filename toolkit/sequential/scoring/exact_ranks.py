@@ -127,7 +127,7 @@ def relative_error(compute: torch.dtype, columns: int) -> float:
 
 
 def outwards(bound: torch.Tensor, dtype: torch.dtype, towards: float) -> torch.Tensor:
-    """Return the bound in the product's dtype, rounded so that it remains a bound."""
+    """Return the bound in the product's dtype, rounded in the direction `towards`."""
     return torch.nextafter(bound.to(dtype), torch.tensor(towards, dtype=dtype, device=bound.device))
 
 

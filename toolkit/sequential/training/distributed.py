@@ -130,7 +130,7 @@ class Processes:
         with _connected():
             while not self._shared.check([key]):
                 if self._shared.check([ENDED]):
-                    raise Ended("the first process ended")
+                    raise Ended("the first process of this run has ended")
                 time.sleep(nap)
                 nap = min(2 * nap, NAP)
             return json.loads(self._shared.get(key))

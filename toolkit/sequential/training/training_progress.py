@@ -37,7 +37,10 @@ class Progress:
         return self.epoch - max(self.best_epoch, warmup) >= spec.patience
 
     def underfit(self, spec: ModelSpec) -> bool:
-        """Return whether validation was still improving in the last epoch, before or in the last-track epochs."""
+        """Return whether the last epoch had the best validation metric.
+
+        True also if the last epoch before the last-track epochs was the best up to then.
+        """
         if any(spec.select not in row for row in self.curve):
             return False
         before = [row[spec.select] for row in self.curve][: self.epoch - self.tuned]
