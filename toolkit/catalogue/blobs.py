@@ -29,7 +29,7 @@ class BlobStore:
     def path(self, key: str) -> Path:
         """File of the blob, present or not. Raises `InputError` for anything but 64 hex digits."""
         if not _KEY.fullmatch(key):
-            raise InputError(f"blob key {key!r} must be the 64 hex digits of a SHA-256")
+            raise InputError(f"blob key {key!r} must be a SHA-256 with 64 hex digits")
         return self.root / key[:2] / key[2:4] / key
 
     def __contains__(self, key: str) -> bool:
@@ -40,7 +40,7 @@ class BlobStore:
         try:
             return self.path(key).read_bytes()
         except FileNotFoundError:
-            raise InputError(f"no blob {key} under {self.root}") from None
+            raise InputError(f"blob {key} is missing in {self.root}: collect or read the data again") from None
 
     def put(self, data: bytes) -> str:
         """Store the content and return its key. Content that is already there is not written again."""
@@ -61,7 +61,7 @@ class BlobStore:
                     file.seek(0)
                     self._write(key, iter(lambda: file.read(_CHUNK), b""))
         except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+            raise InputError(f"{path} cannot be read ({error.strerror or error}): correct path or permissions") from None
         return key
 
     def _write(self, key: str, chunks: Iterable[bytes]) -> None:
@@ -80,7 +80,7 @@ class BlobStore:
                 Path(temporary).unlink(missing_ok=True)
             if isinstance(error, OSError):
                 raise SegueError(
-                    f"blob {key[:12]}… of {self.root} cannot be written: {error.strerror or error}"
+                    f"blob {key[:12]}… cannot be written to {self.root} ({error.strerror or error}): free disk space"
                 ) from None
             raise
 

@@ -83,7 +83,7 @@ def as_texts(field: str, values: Sequence[SourcedValue | None]) -> list[str | No
     """Values as text, for templates. Raises `InputError` for vectors and blobs."""
     for value in values:
         if value is not None and value.kind in ("vector", "blob"):
-            raise InputError(f"field {field!r} holds {value.kind}s: only texts and numbers go into a template")
+            raise InputError(f"field {field!r} contains {value.kind}s, but a template requires text or numbers: use another field")
     return [None if v is None else f"{v.value:g}" if v.kind == "number" else str(v.value) for v in values]
 
 
@@ -97,18 +97,18 @@ def check_one_kind(field: str, values: Sequence[SourcedValue | None]) -> None:
     there = [value for value in values if value is not None]
     kinds = Counter(value.kind for value in there)
     if len(kinds) > 1:
-        raise InputError(f"field {field!r} holds {_listed(kinds)}: choose one with source=")
+        raise InputError(f"field {field!r} must have values of one kind ({_listed(kinds)}): set `source`")
     if "vector" not in kinds:
         return
     families = Counter(family(value.source) or "(none)" for value in there)
     if len(families) > 1:
         raise InputError(
-            f"field {field!r} has vectors of several sources ({_listed(families)}), whose scales differ:"
-            " choose one with source="
+            f"field {field!r} must have vectors from one source ({_listed(families)})"
+            " because scales differ: set `source`"
         )
     lengths = Counter(np.size(value.value) for value in there)
     if len(lengths) > 1:
-        raise InputError(f"field {field!r} has vectors of several lengths ({_listed(lengths)})")
+        raise InputError(f"field {field!r} must have vectors of one length ({_listed(lengths)}): set `source`")
 
 
 def provenance(field: str, values: Iterable[SourcedValue | None]) -> list[Provenance]:
@@ -160,7 +160,7 @@ def entities_of(connection: Connection, field: str, source: str | None) -> set[s
     }
     if not entities:
         known = sorted({family(origin) or "(none)" for _, origin in rows})
-        raise InputError(f"field {field!r} has nothing from source {source!r}: known: {', '.join(known)}")
+        raise InputError(f"field {field!r} has no values from source {source!r}: use one of {', '.join(known)}")
     return entities
 
 

@@ -112,7 +112,7 @@ def _add_track(batch: RowBatch, record: TrackRecord, put: PutBlob, now: float) -
         owner = owners.get(field.entity)
         if owner is None:
             raise DataError(
-                f"track {record.id!r}: field {name!r} belongs to its {field.entity}, which the track does not name"
+                f"track {record.id!r}: field {name!r} requires {field.entity} of the track: set {field.entity}"
             )
         _add_field(batch, owner, name, field, put, now)
 
@@ -152,7 +152,7 @@ def _encode(field: Field, where: str, put: PutBlob) -> tuple[str, str] | None:
     if isinstance(value, bytes | Path):
         return "blob", put(value)
     if not value:
-        raise DataError(f"{where} is a vector without numbers: leave the field out instead")
+        raise DataError(f"{where} must be a non-empty vector: remove the field")
     if not all(map(math.isfinite, value)):
-        raise DataError(f"{where} holds NaN or infinity: leave the field out instead")
+        raise DataError(f"{where} must be finite and has NaN or infinity: remove the field")
     return "vector", msgspec.json.encode([float(number) for number in value]).decode()

@@ -83,7 +83,7 @@ class Catalogue:
     def blobs(self) -> BlobStore:
         """Covers and audio. Raises `InputError` for a database server that was opened without a folder for them."""
         if self._blobs is None:
-            raise InputError(f"{self} has no folder for covers and audio: open it with blobs=<folder>")
+            raise InputError(f"{self} requires a folder for covers and audio: open the catalogue with blobs=<folder>")
         return self._blobs
 
     def __str__(self) -> str:
@@ -197,10 +197,9 @@ class Catalogue:
             reason = str(error.orig).strip().splitlines()[0]
             if "malformed" in reason:
                 raise DataError(
-                    f"{self} is damaged ({reason}): restore a copy. One in a cache can be deleted: it is rebuilt"
+                    f"{self} is damaged ({reason}): restore a copy, or delete the file if it is in the cache"
                 ) from None
-            kind = DataError if "not a database" in reason else SegueError
-            raise kind(f"{self}: {reason}") from None
+            raise (DataError if "not a database" in reason else SegueError)(f"{self}: {reason}") from None
         except SQLAlchemyError as error:
             raise SegueError(f"{self}: {error}") from error
 
@@ -209,14 +208,14 @@ def _engine(url: str) -> Engine:
     try:
         name = make_url(url).get_backend_name()
         if name not in DIALECTS:
-            raise InputError(f"a catalogue cannot be stored in {name}: use one of {', '.join(DIALECTS)}")
+            raise InputError(f"database {name!r} must be one of {', '.join(DIALECTS)}: change the URL")
         engine = create_engine(url)
     except (ArgumentError, NoSuchModuleError, ValueError):
         raise InputError(
-            "the catalogue's URL cannot be read: use a file name or postgresql+psycopg://user@host/name"
+            "the catalogue URL is invalid: use a file name or postgresql+psycopg://user@host/name"
         ) from None
     except ModuleNotFoundError as error:
-        raise InputError(f"{error.name} is missing, which this database needs: pip install {error.name}") from None
+        raise InputError(f"this database requires {error.name}, which is not installed: pip install {error.name}") from None
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _use_wal)
     return engine
@@ -235,4 +234,4 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder} cannot be made: {error.strerror}") from None
+        raise InputError(f"{folder} cannot be created ({error.strerror}): correct path or permissions") from None

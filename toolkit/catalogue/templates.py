@@ -34,7 +34,7 @@ class Template:
         try:
             pieces = list(string.Formatter().parse(text))
         except ValueError as error:
-            raise InputError(f"field template {text!r}: {error}; write {{{{ for a brace itself") from None
+            raise InputError(f"field template {text!r} is invalid ({error}): write {{{{ for a literal brace") from None
         self.text = text
         self.literals = [""]
         self.parts: list[str] = []
@@ -47,7 +47,7 @@ class Template:
             self.parts.append(name)
             self.literals.append("")
         if not self.parts:
-            raise InputError(f"field template {text!r} names no field")
+            raise InputError(f"field template {text!r} must contain a field: add a field in braces")
 
     def fill(self, values: Mapping[str, str | None]) -> str | None:
         """The text of one track; None if every part is missing."""

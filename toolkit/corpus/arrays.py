@@ -155,15 +155,15 @@ class Corpus:
                 ),
             )
         except (OSError, EOFError, ValueError, pa.ArrowInvalid) as error:
-            raise DataError(f"{directory} is not a corpus: {error}") from None
+            raise DataError(f"{directory} is not a readable corpus ({error}): build the corpus again") from None
         if corpus.times is not None and len(corpus.times) != len(corpus.items):
             raise DataError(
-                f"{directory} is damaged: {len(corpus.times)} times of {len(corpus.items)} placements;"
-                " delete it to build it again"
+                f"{directory} has {len(corpus.times)} times and must have {len(corpus.items)}:"
+                " delete the folder to rebuild the corpus"
             )
         found = {"tracks": corpus.n_items, "playlists": len(corpus), "placements": len(corpus.items)}
         if found != sizes or int(corpus.offsets[-1]) != len(corpus.items):
             raise DataError(
-                f"{directory} is damaged: corpus.json has {sizes}, the arrays have {found}; delete it to build it again"
+                f"{directory} must have arrays of {sizes} and has {found}: delete the folder to rebuild the corpus"
             )
         return corpus

@@ -36,7 +36,7 @@ def by_artist(corpus: Corpus, tracks: np.ndarray, of: np.ndarray, artists: pa.Ta
         lengths[first:last] = np.bincount(parts[-1][0], minlength=last - first)
     items = np.concatenate([part[1] for part in parts]).astype(np.int32) + 1
     if not len(items):
-        raise InputError("level: artist needs the tracks' artists, and the data names none: use level: track")
+        raise InputError("`level: artist` requires tracks with artists: add artists to the data or set `level: track`")
     plays = np.concatenate([part[2] for part in parts]).astype(np.float32)
     bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     times = None if corpus.times is None else np.concatenate([part[3] for part in parts])

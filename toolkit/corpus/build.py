@@ -62,7 +62,7 @@ def build(
                 corpus.save(Path(work) / "corpus")
             _replace(directory, Path(work))
     except OSError as error:
-        raise SegueError(f"the corpus cannot be written to {directory}: {error.strerror or error}") from None
+        raise SegueError(f"the corpus cannot be written to {directory} ({error.strerror or error}): free disk space or change the folder") from None
     return Corpus.load(directory)
 
 
@@ -178,12 +178,12 @@ def _refuse_empty(kept: Kept, indexer: RecordIndexer | ColumnIndexer, filters: F
     if len(kept.rows):
         return
     if not len(lengths):
-        raise DataError(f"{reader.path} holds no usable playlist ({reader.skipped.count} bad records left out)")
+        raise DataError(f"{reader.path} must have a valid playlist ({reader.skipped.count} bad records skipped): correct the records")
     short = int((lengths < filters.min_playlist_length).sum())
     raise InputError(
-        f"no playlist of {len(lengths)} is left: min_playlist_length={filters.min_playlist_length} alone removed"
-        f" {short}, and with min_track_plays={filters.min_track_plays} the other {len(lengths) - short}:"
-        " lower one of them"
+        f"the filters remove all {len(lengths)} playlists: min_playlist_length={filters.min_playlist_length} removes"
+        f" {short} and min_track_plays={filters.min_track_plays} the other {len(lengths) - short}:"
+        " reduce min_playlist_length or min_track_plays"
     )
 
 
@@ -192,7 +192,7 @@ def _check_target(directory: Path) -> None:
     if not directory.exists() or (directory / "corpus.json").is_file():
         return
     if not directory.is_dir() or any(directory.iterdir()):
-        raise InputError(f"{directory} holds something other than a corpus: choose another place")
+        raise InputError(f"{directory} must be empty, missing or a corpus: set the path to another folder")
 
 
 def _replace(directory: Path, work: Path) -> None:

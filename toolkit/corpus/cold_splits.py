@@ -21,8 +21,8 @@ PARTS = ("train", "valid", "test")
 NOWHERE = 3  # number of no part
 
 CURES = {
-    "track": "each track one part alone",
-    "artist": "all tracks of an artist the same evaluation.split.field, or set evaluation.split.type: item_cold",
+    "track": "assign each track to only one part",
+    "artist": "use one part per artist in evaluation.split.field, or set evaluation.split.type to item_cold",
 }
 """Cures of a leak of tracks, or of artists."""
 EXAMPLES = 3  # number of tracks or playlists left out that are listed
@@ -39,7 +39,7 @@ def prescribed(corpus: Corpus, labels: Sequence[str | None], *, min_tracks: int 
     strange = next((text for text in labels if text is not None and text.strip().lower() not in known), None)
     if strange is not None:
         raise InputError(
-            f"split {strange!r} of a track must be train, valid or test: name another evaluation.split.field"
+            f"split {strange!r} of a track must be train, valid or test: set evaluation.split.field to another field"
         )
     parts = np.array([NOWHERE if text is None else known[text.strip().lower()] for text in labels], np.int64)
     return _split(corpus, parts, min_tracks, {"tracks_without_split": parts == NOWHERE})
@@ -88,7 +88,7 @@ def credits(corpus: Corpus) -> tuple[np.ndarray, list[str], np.ndarray]:
     encoded = pc.utf8_lower(pc.utf8_trim_whitespace(pc.list_flatten(listed))).dictionary_encode()
     if not len(tracks):
         raise InputError(
-            "artist_disjoint needs the tracks' artists, and the data names none: use evaluation.split.type: item_cold"
+            "artist_disjoint requires tracks with artists: add artists to the data or set evaluation.split.type to item_cold"
         )
     return tracks, encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
 
@@ -110,7 +110,7 @@ def check_cold(split: Split, *, artists: bool) -> None:
         if len(shared):
             raise LeakError(
                 f"the split leaks: {kind} {names[int(shared[0])]!r} is in {first} and in {second}"
-                f" ({len(shared)} such {kind}s): give {CURES[kind]}"
+                f" ({len(shared)} such {kind}s): {CURES[kind]}"
             )
 
 
@@ -135,8 +135,10 @@ def _split(corpus: Corpus, labels: np.ndarray, min_tracks: int, left_out: dict[s
     ends = starts[:, None] + np.cumsum(counts, axis=1)
     train = np.flatnonzero(counts[:, 0])
     if not len(train):
-        cure = "hold out fewer (evaluation.split.folds)"
-        raise InputError(f"the train split is empty: none of {corpus.n_items} tracks is in it: {cure}")
+        raise InputError(
+            f"the train split is empty for {corpus.n_items} tracks:"
+            " increase evaluation.split.folds to hold out fewer tracks"
+        )
     held = []
     for place in (1, 2):
         found = (counts[:, place] > 0) & (np.diff(corpus.offsets) >= min_tracks)
@@ -147,12 +149,10 @@ def _split(corpus: Corpus, labels: np.ndarray, min_tracks: int, left_out: dict[s
             examples[name] = _first(corpus.playlists["id"], unknown)
         facts[f"{PARTS[place]}_tracks"] = int((labels == place).sum())
         if not len(rows):
-            cure = (
-                "lower evaluation.split.min_tracks, or hold out other shares by evaluation.split"
-                " (folds, valid_fraction)"
-            )
             raise InputError(
-                f"the {PARTS[place]} split is empty: {len(corpus)} playlists, min_tracks={min_tracks}: {cure}"
+                f"the {PARTS[place]} split is empty: {len(corpus)} playlists, min_tracks={min_tracks}:"
+                " reduce evaluation.split.min_tracks or change the held-out shares in evaluation.split"
+                " (folds, valid_fraction)"
             )
         candidates = np.flatnonzero(of_item == place).astype(np.int32)
         spans = (rows, starts[rows], ends[rows, 0], ends[rows, place])

@@ -58,8 +58,10 @@ class ColumnIndexer:
             else:
                 self._write_playlists(block)
             if self._spool is not None and len(self._about):
-                rule = "a reader gives one of the two"
-                raise TypeError(f"{type(self._reader).__name__}.blocks gave both Placements and Playlists: {rule}")
+                raise TypeError(
+                    f"{type(self._reader).__name__}.blocks must not yield both Placements and Playlists: "
+                    "yield only one block type"
+                )
             done += len(block)
             del block
             pa.default_memory_pool().release_unused()  # otherwise it keeps some 100 MB

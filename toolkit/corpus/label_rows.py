@@ -21,8 +21,8 @@ def unit_labels(labels: Mapping[str, sp.csr_matrix], kind: str, ranker: str, *, 
     """
     if kind not in labels:
         raise InputError(
-            f"{ranker} needs the tracks' {kind}, and the catalogue has none that may be trained on: give tracks one,"
-            f" or permission: {{allowed: true, reason: …}} in the recipe's data, or leave {ranker} out"
+            f"{ranker} requires tracks with a {kind} that may be trained on: add a {kind} to tracks,"
+            f" set `permission` in the section `data` of the recipe, or remove {ranker}"
         )
     weights = labels[kind].astype(np.float64)
     if idf:

@@ -30,18 +30,15 @@ def near_duplicates(
     held = np.flatnonzero(np.diff(queries[1]))
     known = np.flatnonzero(np.diff(others[1]))
     for band in range(BANDS if len(known) else 0):
-        tables = [_table(n_items, derived_seed(seed, band, row)) for row in range(ROWS)]
+        # a hash of each item by row of the band: uint32 [V + 1]
+        every = (hashed(np.arange(n_items + 1), derived_seed(seed, band, row)) for row in range(ROWS))
+        tables = [(hashes >> np.uint64(32)).astype(np.uint32) for hashes in every]
         keys, open_ = _keys(others, known, tables), held[~found[held]]
         order = np.argsort(keys, kind="stable")
         mine, sorted_ = _keys(queries, open_, tables), keys[order]
         low, high = np.searchsorted(sorted_, mine, side="left"), np.searchsorted(sorted_, mine, side="right")
         _compare(found, queries, others, open_, known[order], low, high - low, n_items, threshold)
     return found
-
-
-def _table(n_items: int, key: int) -> np.ndarray:
-    """A hash of each item: uint32 [V + 1]."""
-    return (hashed(np.arange(n_items + 1), key) >> np.uint64(32)).astype(np.uint32)
 
 
 def _keys(lists: Lists, rows: np.ndarray, tables: list[np.ndarray]) -> np.ndarray:

@@ -176,8 +176,7 @@ class RecordIndexer:
 
     def _place(self, numbers: np.ndarray, lengths: np.ndarray, times: np.ndarray | None) -> None:
         rows = np.repeat(np.arange(len(lengths)), lengths)
-        repeated = repeats(rows, numbers)
-        numbers, lengths, times = marked(repeated, numbers, lengths, times, drop=self._drop_repeats)
+        numbers, lengths, times = marked(repeats(rows, numbers), numbers, lengths, times, drop=self._drop_repeats)
         self._spool.write(numbers.data)
         self._lengths.extend(lengths.tolist())
         if self._times is not None and times is not None:

@@ -179,7 +179,7 @@ def leave_last_out(corpus: Corpus) -> Split:
     starts, ends = np.asarray(corpus.offsets[:-1]), np.asarray(corpus.offsets[1:])
     rows = np.flatnonzero(ends - starts >= 3)
     if not len(rows):
-        raise InputError("leave_last_out needs playlists of at least 3 tracks, and the corpus has none")
+        raise InputError(f"leave_last_out requires playlists of at least 3 tracks, but the longest of {len(corpus)} is shorter: add tracks")
     starts, ends = starts[rows], ends[rows]
     return Split(
         PlaylistSet(corpus, rows, starts, ends - 2),
@@ -216,11 +216,11 @@ def playlist_disjoint(
     for part, rows in (("train", train), ("valid", parts[0].rows), ("test", parts[1].rows)):
         if not len(rows):
             held = f"min_tracks={min_tracks}" + (f", seeds={seeds}" if seeds is not None else "")
-            cure = (
-                "lower evaluation.split.min_tracks or seeds, or hold out other shares by evaluation.split"
+            raise InputError(
+                f"the {part} split is empty: {len(corpus)} playlists, {held}, split by {by}:"
+                " reduce evaluation.split.min_tracks or seeds, or change the held-out shares in evaluation.split"
                 " (folds, valid_fraction)"
             )
-            raise InputError(f"the {part} split is empty: {len(corpus)} playlists, {held}, split by {by}: {cure}")
     return Split(PlaylistSet(corpus, train, starts[train], ends[train]), parts[0], parts[1])
 
 
@@ -253,12 +253,12 @@ def _labels(corpus: Corpus, *, by: str, folds: int, test_fold: int, valid_fracti
         by = "column" if by_column(corpus) else "hash"
     if by == "column":
         if column.null_count:
-            raise InputError(f"{column.null_count} playlists have no split: use split.by: hash")
+            raise InputError(f"all playlists must have a split ({column.null_count} are missing): set evaluation.split.by to hash")
         return np.array(column.to_pylist(), dtype=object)
     if by != "hash":
         raise InputError(f"by={by!r} must be auto, column or hash")
     if folds < 2 or not 0 <= test_fold < folds:
-        raise InputError(f"test_fold={test_fold} must be in 0…folds-1 with folds={folds} >= 2")
+        raise InputError(f"test_fold={test_fold} must be from 0 to folds-1 for folds={folds} >= 2: change `test_fold` or `folds`")
     groups = pc.coalesce(corpus.playlists["group"], corpus.playlists["id"]).to_pylist()
     keys = np.array([group_hash(group) for group in groups], dtype=np.int64)
     rest = (keys // folds) % 1000 < round(valid_fraction * 1000)

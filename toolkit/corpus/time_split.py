@@ -33,8 +33,8 @@ PERIODS = 3  # before the first cut, between the two, after the second
 UNKNOWN = PERIODS * PERIODS  # part of the placements of a playlist with an unknown time
 
 NO_TIMES = (
-    "evaluation.split.type: global_time needs times, and the corpus has none: name the column that has them"
-    " (data.options.time of readers csv, jsonl and recbole), or take another protocol"
+    "`evaluation.split.type: global_time` requires times, but the corpus has none: set the column with times"
+    " (data.options.time of readers csv, jsonl and recbole), or set another split"
 )
 
 
@@ -94,7 +94,7 @@ def cut_times(corpus: Corpus, valid_from: float | str, test_from: float | str) -
     if first >= second:
         raise InputError(
             f"evaluation.split.test_from={test_from!r} is {to_iso(second)} and valid_from={valid_from!r} is"
-            f" {to_iso(first)}: the test must begin after validation"
+            f" {to_iso(first)}: set test_from to a later time than valid_from"
         )
     return first, second
 
@@ -184,7 +184,7 @@ def _answerable(
 def _empty(name: str, corpus: Corpus, cuts: tuple[int, int], min_tracks: int) -> str:
     first, last = map(to_iso, span(corpus))
     return (
-        f"the {name} split is empty: times go from {first} to {last}, validation begins {to_iso(cuts[0])} and the test"
-        f" {to_iso(cuts[1])}, min_tracks={min_tracks}: move evaluation.split.valid_from and test_from,"
-        " or lower evaluation.split.min_tracks"
+        f"the {name} split is empty: times are from {first} to {last}, validation starts {to_iso(cuts[0])} and the test"
+        f" {to_iso(cuts[1])}, min_tracks={min_tracks}: change evaluation.split.valid_from or test_from,"
+        " or reduce evaluation.split.min_tracks"
     )

@@ -1,4 +1,4 @@
-"""One evaluator for every system: blockwise ranking of the whole catalogue, then one value per playlist."""
+"""Evaluator for all systems: blockwise ranking of the whole catalogue with one value per playlist."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ Key = tuple[str, str, int]
 
 @dataclass(frozen=True)
 class Scores:
-    """Values of one system for each held-out playlist.
+    """Values of a system for each held-out playlist.
 
-    - values: by slice, metric and k, float64 [n]; NaN if the playlist hides nothing in the slice. k is 0 for metrics
-      without a cutoff. Slices are `all`; `warm` and `cold`, the hidden tracks with and without a placement in training;
-      and those of `parts`. All are ranked against the whole catalogue.
+    - values: by slice, metric and k, float64 [n]; NaN if the playlist has no hidden tracks in the slice. k is 0 for
+      metrics without a cutoff. Slices are `all`, `warm` and `cold` (hidden tracks that are and are not in training),
+      and the slices in `parts`. All are ranked against the whole catalogue.
     - n_hidden: by slice, int64 [n].
-    - top: int32 [n, t], the first t tracks of each ranking; 0 for an empty rank.
-    - overall: by metric and k, a value of the system over all playlists.
+    - top: int32 [n, t], first t tracks of each ranking, padded with 0.
+    - overall: by metric and k, value of the system over all playlists.
     """
 
     values: dict[Key, np.ndarray]
@@ -63,17 +63,17 @@ def evaluate(
     keep: Keep | None = None,
     progress: Progress | None = None,
 ) -> Scores:
-    """Rank the catalogue for every playlist, and compare the rankings with the hidden tracks.
+    """Rank the catalogue for every playlist and compare the rankings with the hidden tracks.
 
     - metrics: names of the entry-point group `segue.metrics`, `module:Class`, or classes.
-    - train_counts: int64 [V + 1], placements of each item in training.
-    - parts: further slices of the hidden tracks by name: bool [V + 1], which tracks are in the slice.
-    - memory_mb: bound on the scores held at once. It determines the blocks of playlists and items.
-    - top: number of first tracks of each ranking to keep. `keep` receives them block by block; without it they are in
-      `Scores.top`.
+    - train_counts: int64 [V + 1], number of training entries of each item.
+    - parts: further slices of the hidden tracks by name, bool [V + 1].
+    - memory_mb: memory limit for scores, which determines the block sizes of playlists and items.
+    - top: number of first tracks of each ranking to keep. They are passed to `keep` block by block, or stored in
+      `Scores.top` without `keep`.
 
-    Raises `InputError` for an unknown metric, and `SegueError` for a ranking with a seed, with a track twice or with an
-    unknown id, whose metrics would mean nothing.
+    Raises `InputError` for an unknown metric, and `SegueError` for an invalid ranking, which contains a seed, a
+    duplicate track or an unknown id.
     """
     plan = _Plan.of(ks, metrics, train_counts, parts or {}, held_out)
     n_ranked = ranker.n_items if held_out.candidates is None else len(held_out.candidates)
@@ -102,7 +102,7 @@ def evaluate(
 def hidden_slices(
     held_out: HeldOut, train_counts: np.ndarray, parts: Mapping[str, np.ndarray] | None = None
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Hidden tracks and offsets, as `HeldOut.hidden` returns them, by slice."""
+    """Return hidden tracks and offsets by slice, in the form of `HeldOut.hidden`."""
     tracks, offsets = held_out.hidden()
     owners = np.repeat(np.arange(len(held_out)), np.diff(offsets))
     slices = {"all": (tracks, offsets)}
@@ -116,7 +116,7 @@ def hidden_slices(
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is measured, see `evaluate`. k: length of the rankings that the metrics need."""
+    """Metrics and options of `evaluate`. k: length of the rankings that the metrics require."""
 
     ks: Sequence[int]
     metrics: Mapping[str, Metric]
@@ -156,7 +156,7 @@ class _Plan:
 
     @property
     def hits_alone(self) -> bool:
-        """Whether metrics only read which ranks hold hidden tracks."""
+        """Whether metrics only read which ranks contain hidden tracks."""
         return all(metric.reads == "hits" for metric in self.metrics.values())
 
     def cutoffs(self, metric: Metric) -> Sequence[int]:
@@ -165,7 +165,7 @@ class _Plan:
 
 @dataclass
 class _Measured:
-    """The values measured so far, of block after block of playlists."""
+    """Accumulated values of blocks of playlists."""
 
     plan: _Plan
     n_ranked: int
@@ -173,7 +173,7 @@ class _Measured:
     tallies: dict[tuple[str, int], np.ndarray] = field(default_factory=dict)
 
     def add(self, rankings: Rankings, part: HeldOut, top: int) -> None:
-        """Measure one more block, and keep the first `top` tracks of its rankings."""
+        """Measure another block and keep the first `top` tracks of its rankings."""
         values: dict[Key, np.ndarray] = {}
         n_hidden: dict[str, np.ndarray] = {}
         for name, (tracks, offsets) in hidden_slices(part, self.plan.train_counts, self.plan.parts).items():
@@ -181,7 +181,8 @@ class _Measured:
             n_hidden[name] = block.n_hidden
             for key, metric in self.plan.metrics.items():
                 if name == "all" and isinstance(metric, SystemMetric):
-                    self._tally(key, metric, block)
+                    for k in self.plan.cutoffs(metric):
+                        self.tallies[key, k] = self.tallies.get((key, k), 0) + metric.tally(block, k)
                 elif name == "all" or metric.reads != "list":
                     values |= {
                         (name, key, k): _per_playlist(key, metric.values(block, k), block)
@@ -190,10 +191,12 @@ class _Measured:
         self.blocks.append(Scores(values, n_hidden, rankings.ids[:, :top].astype(np.int32)))
 
     def scores(self) -> Scores:
-        """The values of all blocks, and the values of the system over all of them."""
+        """Return the values of all blocks and the values of the system over all blocks."""
         if not self.blocks:
-            cure = "lower evaluation.split.min_tracks, or read more lists"
-            raise SegueError(f"there is no playlist to evaluate on, the held-out part is empty: {cure}")
+            raise SegueError(
+                "the held-out part must contain at least one playlist: "
+                "reduce evaluation.split.min_tracks, or read more playlists"
+            )
         first = self.blocks[0]
         values = {key: np.concatenate([block.values[key] for block in self.blocks]) for key in first.values}
         n_hidden = {name: np.concatenate([block.n_hidden[name] for block in self.blocks]) for name in first.n_hidden}
@@ -212,21 +215,18 @@ class _Measured:
             ids, hits(ids, tracks, offsets), tracks, offsets, plan.artists, plan.information, self.n_ranked, scores
         )
 
-    def _tally(self, key: str, metric: SystemMetric, block: Block) -> None:
-        for k in self.plan.cutoffs(metric):
-            added = metric.tally(block, k)
-            self.tallies[key, k] = self.tallies[key, k] + added if (key, k) in self.tallies else added
-
 
 def _per_playlist(name: str, values: np.ndarray, block: Block) -> np.ndarray:
     if np.shape(values) != block.n_hidden.shape:
-        rule = f"it must return one number per playlist, {block.n_hidden.shape}"
-        raise SegueError(f"metric {name} returned values of shape {np.shape(values)}: {rule}")
+        raise SegueError(
+            f"metric {name} returned shape {np.shape(values)} and must return one value per playlist,"
+            f" {block.n_hidden.shape}: correct the method `values`"
+        )
     return values
 
 
 def _among_hidden(part: HeldOut, tracks: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which of the hidden tracks are in a slice, bool [h], and their rows."""
+    """Return which hidden tracks are in a slice, bool [h], and their rows."""
     every, bounds = part.hidden()
     width = part.corpus.n_items + 1
     owners, inside = (np.repeat(np.arange(len(part)), np.diff(each)) for each in (bounds, offsets))
@@ -235,7 +235,7 @@ def _among_hidden(part: HeldOut, tracks: np.ndarray, offsets: np.ndarray) -> tup
 
 
 def mean(scores: Sequence[Scores]) -> Scores:
-    """The mean values of several fits of one system on the same playlists, with the rankings of the first."""
+    """Return the mean values of several fits of a system on the same playlists, with the rankings of the first fit."""
     first = scores[0]
     if len(scores) == 1:
         return first

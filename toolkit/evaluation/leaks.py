@@ -1,7 +1,7 @@
-"""Checks that training and selection cannot use what the test hides.
+"""Checks that training and model selection cannot use hidden tracks.
 
-The checks read the split alone, which is the same for all systems. Oracles read the hidden tracks on purpose: every
-table marks them, and they are never selected.
+The checks read only the split, which is the same for all systems. Oracles read hidden tracks on purpose. They are
+marked in every table and never selected.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from toolkit.contracts.protocol import Protocol
 
 OVERLAP, NEAR, APART = "overlap", "near-duplicate", "distinct"
-"""Labels of held-out playlists: whether a training playlist shares most of their tracks."""
+"""Label kind of held-out playlists: whether a training playlist shares most of the tracks."""
 
 
 def check_leaks(parts: Split, *, disjoint: bool = True) -> None:
-    """Raise `LeakError` with an example if training or selection can use what is hidden.
+    """Raise `LeakError` with an example if training or model selection can use hidden tracks.
 
-    disjoint: whether whole playlists are held out. No version and no copy of one may then be in another part.
+    disjoint: whether whole playlists are held out. Versions and copies of a playlist must then be in the same part.
     """
     check_placements(parts)
     if disjoint:
@@ -40,11 +40,11 @@ def check_leaks(parts: Split, *, disjoint: bool = True) -> None:
 
 
 def parts_of(protocol: Protocol, corpus: Corpus, given: Sequence[str | None] | None = None) -> Split:
-    """The split of any protocol, also of one that does not check what it returns.
+    """Return the split of any protocol, including protocols that do not check for leaks.
 
     Raises `LeakError` like `check_placements`.
 
-    Protocols that change the order of placements, or hide less than what follows the seeds, have their own checks.
+    Protocols that reorder playlist entries, or that hide only some entries after the seeds, have their own checks.
     """
     parts = protocol.split(corpus, given)
     held = (parts.valid, parts.test)
@@ -54,18 +54,18 @@ def parts_of(protocol: Protocol, corpus: Corpus, given: Sequence[str | None] | N
 
 
 def check_in_time(parts: Split) -> None:
-    """Raise `LeakError` with an example if training or selection uses what is not older than the hidden tracks.
+    """Raise `LeakError` with an example if training or model selection uses entries as recent as the hidden tracks.
 
-    By the times themselves, training must end before validation begins, and validation before the test. In addition to
-    `check_placements` and `check_equal`, no list in training may contain a track that a later list of the same playlist
-    hides as new.
+    According to the timestamps, training must end before validation begins, and validation before the test begins. In
+    addition to `check_placements` and `check_equal`, a training playlist must not contain a track that a later version
+    of the same playlist hides.
     """
     assert parts.cuts is not None
     (first, second), train, valid, test = parts.cuts, parts.train, parts.valid, parts.test
     _check_period("training", train, until=first)
     _check_period("validation", valid.whole(), until=second)
-    _check_period("what validation hides", PlaylistSet(valid.corpus, valid.rows, valid.begins, valid.ends), since=first)
-    _check_period("what the test hides", PlaylistSet(test.corpus, test.rows, test.begins, test.ends), since=second)
+    _check_period("the hidden part of validation", PlaylistSet(valid.corpus, valid.rows, valid.begins, valid.ends), since=first)
+    _check_period("the hidden part of the test", PlaylistSet(test.corpus, test.rows, test.begins, test.ends), since=second)
     for name, part in (("valid", valid), ("test", test)):
         _check_news(train, name, part)
     check_placements(parts)
@@ -73,7 +73,7 @@ def check_in_time(parts: Split) -> None:
 
 
 def check_placements(parts: Split) -> None:
-    """Raise `LeakError` if a hidden placement is in training, or a hidden one of the test is in validation."""
+    """Raise `LeakError` if hidden entries are in training, or hidden test entries are in validation."""
     hidden = {name: _spans(part) for name, part in (("valid", parts.valid), ("test", parts.test))}
     training = (
         parts.train.rows,
@@ -83,71 +83,72 @@ def check_placements(parts: Split) -> None:
     for name, spans in hidden.items():
         if (row := _overlapping(training, spans)) is not None:
             raise LeakError(
-                f"the split leaks: {_id(parts.train.corpus, row)} has hidden {name} placements in training:"
-                " end its training span where they begin"
+                f"the split leaks, because training contains hidden {name} tracks of {_id(parts.train.corpus, row)}:"
+                " end the training span before the hidden tracks"
             )
     if (row := _overlapping(hidden["valid"], hidden["test"])) is not None:
         raise LeakError(
-            f"selection on test: {_id(parts.train.corpus, row)} hides the same placements in validation and in test:"
-            " choose on other playlists than are tested"
+            f"the split leaks, because {_id(parts.train.corpus, row)} hides the same tracks in validation and test:"
+            " use different playlists for validation"
         )
 
 
 def check_hidden(train: PlaylistSet, held: HeldOut) -> None:
-    """Raise `LeakError` if a playlist of a held-out part, of any split, hides a placement that is in training."""
+    """Raise `LeakError` if a playlist of a held-out part from any split hides entries that are in training."""
     training = (train.rows, train.starts - train.corpus.offsets[train.rows], train.lengths)
     if (row := _overlapping(training, _spans(held))) is not None:
         raise LeakError(
-            f"{_id(train.corpus, row)} hides placements that the model was fitted to: use parts of one split"
+            f"the model was fitted to hidden tracks of {_id(train.corpus, row)}: use parts of one split"
         )
 
 
 def check_disjoint(parts: Split) -> None:
-    """Raise `LeakError` with an example if a playlist, or versions of one, are in two parts of the split."""
+    """Raise `LeakError` with an example if a playlist or versions of it are in two parts of the split."""
     sides = {"train": parts.train.rows, "valid": parts.valid.rows, "test": parts.test.rows}
     groups = parts.train.corpus.groups
     for first, second in (("train", "test"), ("train", "valid"), ("valid", "test")):
         shared = np.intersect1d(groups[sides[first]], groups[sides[second]])
         if len(shared):
             rows = [int(side[groups[side] == shared[0]][0]) for side in (sides[first], sides[second])]
-            names = f"{_id(parts.train.corpus, rows[0])} in {first} and {_id(parts.train.corpus, rows[1])} in {second}"
             raise LeakError(
-                f"the split leaks: {names} are versions of one playlist ({len(shared)} such playlists):"
-                " give both the same split, or set evaluation.split.by: hash"
+                "the split leaks, because "
+                f"{_id(parts.train.corpus, rows[0])} in {first} and {_id(parts.train.corpus, rows[1])} in {second}"
+                f" are versions of the same playlist ({len(shared)} cases):"
+                " move all versions to the same part, or set `evaluation.split.by: hash`"
             )
 
 
 def check_equal(parts: Split) -> None:
-    """Raise `LeakError` with an example if two parts have lists with the same tracks in the same order."""
+    """Raise `LeakError` with an example if two parts contain playlists with the same tracks in the same order."""
     sides: dict[str, PlaylistSet | HeldOut] = {"train": parts.train, "valid": parts.valid, "test": parts.test}
     for first, second in (("train", "test"), ("train", "valid"), ("valid", "test")):
         copies, originals = equal_lists(sides[first].rows, sides[second].rows, parts.train.corpus)
         if len(copies):
             corpus = parts.train.corpus
-            names = f"{_id(corpus, copies[0])} in {first} and {_id(corpus, originals[0])} in {second}"
             raise LeakError(
-                f"the split leaks: {names} are the same list ({len(copies)} such lists in {first}):"
-                " give both one group, or set evaluation.split.equal_lists: drop"
+                "the split leaks, because "
+                f"{_id(corpus, copies[0])} in {first} and {_id(corpus, originals[0])} in {second}"
+                f" have the same tracks ({len(copies)} cases in {first}):"
+                " assign both to the same group, or set `evaluation.split.equal_lists: drop`"
             )
 
 
 def without_copies(parts: Split) -> tuple[Split, int]:
-    """The split less the training and validation playlists that equal a list of a part that is measured later.
+    """Return the split without training and validation playlists that are copies of later measured playlists.
 
-    And how many.
+    Also returns the number of removed playlists.
     """
     corpus, valid, train = parts.train.corpus, parts.valid, parts.train
     tested = equal_lists(valid.rows, parts.test.rows, corpus)[0]
     valid = valid.take(np.flatnonzero(~np.isin(valid.rows, tested)))
-    held = np.concatenate([valid.rows, parts.test.rows])
-    learned = equal_lists(train.rows, held, corpus)[0]
+    learned = equal_lists(train.rows, np.concatenate([valid.rows, parts.test.rows]), corpus)[0]
     keep = ~np.isin(train.rows, learned)
     train = PlaylistSet(corpus, train.rows[keep], train.starts[keep], train.ends[keep])
     return replace(parts, train=train, valid=valid), len(tested) + len(learned)
 
 
 def equal_lists(first: np.ndarray, second: np.ndarray, corpus: Corpus) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of `first` that equal a row of `second` track for track, and the row that each of them equals."""
+    """Return rows of `first` with the same tracks in the same order as a row of `second`, and the matching rows."""
     mine, theirs = _fingerprints(first, corpus), _fingerprints(second, corpus)
     order = np.argsort(theirs, kind="stable")
     place = np.minimum(np.searchsorted(theirs[order], mine), max(0, len(order) - 1))
@@ -162,10 +163,9 @@ def equal_lists(first: np.ndarray, second: np.ndarray, corpus: Corpus) -> tuple[
 
 
 def near_copies(parts: Split, held_out: HeldOut) -> np.ndarray:
-    """Which held-out playlists share more than half of their tracks with some training playlist (Jaccard > .5): bool
-    [n].
+    """Return which held-out playlists share most of their tracks with a training playlist (Jaccard > .5), bool [n].
 
-    Playlists that continue one of training are left out: they share their own beginning.
+    Playlists that continue a training playlist are ignored, because they share their own beginning.
     """
     chosen = np.flatnonzero(held_out.labels[KIND] != CONTINUED) if parts.cuts is not None else np.arange(len(held_out))
     lists = gather(held_out.items, held_out.starts[chosen], held_out.ends[chosen])
@@ -175,7 +175,7 @@ def near_copies(parts: Split, held_out: HeldOut) -> np.ndarray:
 
 
 def _fingerprints(rows: np.ndarray, corpus: Corpus) -> np.ndarray:
-    """Hash of the tracks of each row in their order: uint64 [n]."""
+    """Return a hash of the ordered tracks of each row, uint64 [n]."""
     starts, ends = np.asarray(corpus.offsets)[rows], np.asarray(corpus.offsets)[rows + 1]
     hashes = np.zeros(len(rows), np.uint64)
     for first, last in blocks_of(ends - starts, BLOCK):
@@ -189,7 +189,7 @@ def _fingerprints(rows: np.ndarray, corpus: Corpus) -> np.ndarray:
 def _span_times(
     corpus: Corpus, rows: np.ndarray, starts: np.ndarray, ends: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The first and the last time in each span: int64 [n] each. No span is empty."""
+    """Return the first and the last time in each non-empty span, int64 [n] each."""
     if corpus.times is None:
         assert corpus.playlist_times is not None
         return corpus.playlist_times[rows], corpus.playlist_times[rows]
@@ -205,9 +205,9 @@ def _check_period(what: str, spans: PlaylistSet, *, since: int = FIRST, until: i
     wrong = np.flatnonzero((low < since) | (high >= until))
     if len(wrong):
         when = low[wrong[0]] if low[wrong[0]] < since else high[wrong[0]]
-        rule = f"begins {to_iso(since)}" if when < since else f"ends before {to_iso(until)}"
+        rule = f"must not begin before {to_iso(since)}" if when < since else f"must end before {to_iso(until)}"
         name = _id(spans.corpus, spans.rows[wrong[0]])
-        raise LeakError(f"the split leaks: {name} has a placement of {to_iso(when)} in {what}, which {rule}")
+        raise LeakError(f"the split leaks, because {name} has an entry of {to_iso(when)} in {what}, which {rule}")
 
 
 def _check_news(train: PlaylistSet, name: str, part: HeldOut) -> None:
@@ -226,8 +226,8 @@ def _check_news(train: PlaylistSet, name: str, part: HeldOut) -> None:
         if len(shared):
             track = corpus.tracks["id"][int(held[shared[0]]) - 1].as_py()
             raise LeakError(
-                f"the split leaks: {_id(corpus, train.rows[owners[shared[0]]])} in training holds {track!r},"
-                f" which a later list of the same playlist hides in {name} as new"
+                f"the split leaks, because {_id(corpus, train.rows[owners[shared[0]]])} in training contains {track!r},"
+                f" which a later version hides in {name}: remove the track from training"
             )
 
 
@@ -237,9 +237,9 @@ def _equal(corpus: Corpus, a: int, b: int) -> bool:
 
 
 def _spans(part: HeldOut) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows, where in the playlist what is hidden begins, and how long it is.
+    """Return rows, start positions of the hidden entries, and their numbers.
 
-    A part with its own placements hides all of its tracks.
+    A part with explicit entries counts as hiding all tracks.
     """
     if part.placements is not None:
         return part.rows, np.zeros(len(part), np.int64), np.diff(part.corpus.offsets)[part.rows]
@@ -247,7 +247,7 @@ def _spans(part: HeldOut) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _overlapping(first: tuple[np.ndarray, ...], second: tuple[np.ndarray, ...]) -> int | None:
-    """A row whose spans overlap in both; None if there is none."""
+    """Return a row whose spans overlap in both, or None."""
     _, mine, theirs = np.intersect1d(first[0], second[0], return_indices=True)
     begins = np.maximum(first[1][mine], second[1][theirs])
     ends = np.minimum(first[1][mine] + first[2][mine], second[1][theirs] + second[2][theirs])

@@ -1,4 +1,4 @@
-"""Rankings of a block of held-out playlists, in the three forms that metrics need, and checks of them."""
+"""Rankings of a block of held-out playlists in the three forms that metrics require, with validation."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from toolkit.ranker import Ranker, Scorer
 from toolkit.topk import blocked_top_k
 
 BYTES_A_SCORE = 24
-"""Bytes per score of a block at the peak of ranking it: the score, its copy, and the buffers of the top-k cut."""
+"""Peak bytes per score while ranking a block: the score, a copy, and buffers for top-k selection."""
 
 
 @dataclass(frozen=True)
 class How:
-    """Options of ranking a block of playlists, see `Ranker.rank`. block: number of tracks that are scored at once."""
+    """Options for ranking a block of playlists as in `Ranker.rank`. block: number of tracks scored at once."""
 
     k: int
     allow_repeats: bool
@@ -40,10 +40,10 @@ class Rankings:
 
 
 def block_sizes(n_items: int, k: int, memory_mb: int, *, whole: bool = False) -> tuple[int, int]:
-    """Numbers of playlists and items per block with which ranking needs at most `memory_mb`. k: ids kept per playlist.
+    """Return block sizes of playlists and items that fit in `memory_mb`. k: ids kept per playlist.
 
-    Blocks of items are as wide as possible, which is fast for matrix products. whole: whether the scores of all items
-    are held at once.
+    Blocks of items are as wide as possible for fast matrix products. whole: whether the scores of all items are in
+    memory at once.
     """
     room = memory_mb * 2**20 // BYTES_A_SCORE
     block = max(1, min(n_items, 16_384, room // 4))
@@ -52,18 +52,18 @@ def block_sizes(n_items: int, k: int, memory_mb: int, *, whole: bool = False) ->
 
 
 def counts(ranker: Ranker) -> bool:
-    """Whether `target_ranks` counts in the ranking of `rank`: the class that defines one must also define the other."""
+    """Return whether `target_ranks` is consistent with `rank`, because the same class defines both."""
     first = next(each for each in type(ranker).__mro__ if "rank" in vars(each) or "target_ranks" in vars(each))
     return "target_ranks" in vars(first)
 
 
 def one_each(held_out: HeldOut) -> bool:
-    """Whether the whole catalogue is ranked for at most one hidden track per playlist."""
+    """Return whether the whole catalogue is ranked for at most one hidden track per playlist."""
     return held_out.candidates is None and bool((held_out.ends - held_out.begins <= 1).all())
 
 
 def placed(ranker: Ranker, part: HeldOut, queries: Queries, how: How) -> Rankings:
-    """Rankings that only contain the one hidden track of each playlist, at its rank. There are no scores."""
+    """Return rankings that contain only the hidden track of each playlist at its rank, without scores."""
     tracks, offsets = part.hidden()
     hiding = np.flatnonzero(np.diff(offsets))
     ranked = np.zeros((len(part), how.k), np.int32)
@@ -76,14 +76,14 @@ def placed(ranker: Ranker, part: HeldOut, queries: Queries, how: How) -> Ranking
 
 
 def ranked(ranker: Ranker, part: HeldOut, queries: Queries, how: How) -> Rankings:
-    """The first k tracks of the catalogue, or of the part's candidates."""
+    """Return the first k tracks of the catalogue or of the part's candidates."""
     if part.candidates is None:
         return Rankings(*ranker.rank(queries, how.k, allow_repeats=how.allow_repeats, block=how.block))
     return Rankings(*_top(ranker.scorer(queries), ranker, part.candidates, queries, how))
 
 
 def ranked_whole(ranker: Ranker, part: HeldOut, queries: Queries, how: How) -> Rankings:
-    """The first k tracks, and the scores of all candidates."""
+    """Return the first k tracks and the scores of all candidates."""
     items = np.arange(1, ranker.n_items + 1, dtype=np.int32) if part.candidates is None else part.candidates
     scorer, scores = ranker.scorer(queries), np.empty((len(part), len(items)), np.float32)
     for start in range(0, len(items), how.block):
@@ -117,20 +117,24 @@ def _top(
 
 
 def check(ranker: Ranker, ranked: np.ndarray, queries: Queries, k: int, *, allow_repeats: bool) -> None:
-    """Raise `SegueError` for rankings that would make every metric meaningless."""
+    """Raise `SegueError` for an invalid ranking."""
     if ranked.shape != (shape := (len(queries), k)):
-        raise SegueError(f"{ranker.name} ranked {ranked.shape} ids, not {shape}: return a row per query, filled with 0")
+        raise SegueError(f"{ranker.name} returned ids of shape {ranked.shape} and must return {shape}: pad rows with 0")
     if ranked.size and not 0 <= ranked.min() <= ranked.max() <= ranker.n_items:
-        ids = f"an id outside 1…{ranker.n_items}: {int(ranked.min())}…{int(ranked.max())}"
-        raise SegueError(f"{ranker.name} ranked {ids}: rank tracks of the corpus, and 0 after the last")
+        raise SegueError(
+            f"{ranker.name} returned ids {int(ranked.min())}…{int(ranked.max())}, which must be in 1…{ranker.n_items}:"
+            " rank tracks of the corpus, and pad with 0"
+        )
     ordered = np.sort(ranked, axis=1)
     twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] > 0)
     if twice.any():
         raise SegueError(
-            f"{ranker.name} ranked item {int(ordered[:, 1:][twice][0])} twice for one playlist: rank a track once"
+            f"{ranker.name} returned item {int(ordered[:, 1:][twice][0])} twice for a playlist: rank each item once"
         )
     if not allow_repeats:
         seeds = hits(ranked, queries.seeds, queries.offsets)
         if seeds.any():
-            seed = f"item {int(ranked[seeds][0])}, a seed of the same playlist"
-            raise SegueError(f"{ranker.name} ranked {seed}: leave seeds out, or set allow_repeats")
+            raise SegueError(
+                f"{ranker.name} returned item {int(ranked[seeds][0])}, a seed of the same playlist:"
+                " remove seeds from the ranking, or set allow_repeats"
+            )

@@ -75,8 +75,7 @@ def ridge_map(known: Moments, has: Has, modality: int) -> Map:
     The penalty is the one of least generalised cross-validation error. With fewer than 3 such tracks the map is the
     mean of the modality.
     """
-    together = [there or place == modality for place, there in enumerate(has)]
-    sums = known.together(together)
+    sums = known.together([there or place == modality for place, there in enumerate(has)])
     count, width = sums[-1, -1], known.widths[modality]
     if count < 3 or not any(has):
         return np.zeros((len(known.columns(has)), width)), known.mean(modality)

@@ -28,6 +28,6 @@ def detect(path: Path) -> str:
         return found[0]
     if not found:
         raise InputError(
-            f"no reader recognises {path}: name the reader, one of {', '.join(plugins.names('segue.readers'))}"
+            f"the format of {path} is unknown: set `reader` to one of {', '.join(plugins.names('segue.readers'))}"
         )
-    raise InputError(f"{path} could be {' or '.join(found)}: name the reader")
+    raise InputError(f"{path} could be {' or '.join(found)}: set `reader`")

@@ -126,7 +126,7 @@ class CsvReader(FileReader):
         playlist, track, position, time, about = self._columns(table)
         for line, row in table.rows():
             if not row[playlist].strip() or not row[track].strip():
-                self.bad(table.where(line), f"has no {params.track if row[playlist].strip() else params.playlist}")
+                self.bad(table.where(line), f"must have a value for {params.track if row[playlist].strip() else params.playlist}")
                 continue
             when = None
             if time is not None and (when := to_seconds(row[time])) is None:

@@ -194,4 +194,4 @@ class JsonlReader(FileReader):
 
 
 def _missing_key(path: Path, keys: Set[str], options: str) -> InputError:
-    return InputError(f"{path} has no key {min(keys)!r} in any line: name it in {options}")
+    return InputError(f"{path} has no key {min(keys)!r} in any line: correct {options}")

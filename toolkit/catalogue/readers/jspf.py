@@ -50,7 +50,7 @@ class JspfReader(SharedPlaylistReader):
         try:
             playlist = _FILE.decode(read_bytes(file).removeprefix(b"\xef\xbb\xbf")).playlist
         except BROKEN_JSON as error:
-            self.bad(str(file), f"is not JSPF: {error}")
+            self.bad(str(file), f"is not JSPF ({error})")
             return None
         tracks = [self._entry(track, f"{file}, track {index}") for index, track in enumerate(playlist.track)]
         return Sheet(tracks, playlist.title, playlist.annotation, playlist.date)

@@ -67,11 +67,11 @@ class M3uReader(SharedPlaylistReader):
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             if not has_ending(file, ".m3u"):
-                self.bad(str(file), f"is not UTF-8 (byte {error.start}), as .m3u8 must be")
+                self.bad(str(file), f"must be UTF-8 because of the suffix .m3u8 (byte {error.start}): save the file as UTF-8")
                 return None
             text = data.decode("latin-1")
         if "#EXT-X-" in text:
-            self.bad(str(file), "is a stream (HLS), not a playlist")
+            self.bad(str(file), "must be a playlist and not an HLS stream")
             return None
         return text
 
@@ -85,7 +85,7 @@ class M3uReader(SharedPlaylistReader):
         elif key.upper() == "#EXTINF":
             match = _EXTINF.fullmatch(value)
             if match is None or math.isinf(float(match[1])):
-                self.bad(where, f"#EXTINF:{value[:80]} must begin with a number of seconds")
+                self.bad(where, f"#EXTINF:{value[:80]} must start with a number of seconds")
                 return
             about.duration = float(match[1]) if float(match[1]) > 0 else None  # -1 means unknown
             about.title = (match[2] or "").strip() or None

@@ -127,7 +127,7 @@ class MpdReader(FileReader):
                     playlist.tracks.sort(key=_POS)
                 tracks = list(map(_URI, playlist.tracks))
                 if not all(tracks):
-                    self.bad(f"{file}, playlist {index}", "a track has an empty track_uri")
+                    self.bad(f"{file}, playlist {index}", "track_uri must not be empty")
                     continue
                 about = (playlist.name or None, playlist.description or None)
                 yield playlist, PlaylistRecord(f"mpd:{playlist.pid}", tracks, *about, time=playlist.modified_at)
@@ -138,7 +138,7 @@ class MpdReader(FileReader):
         files = sorted(self.path.glob("mpd.slice.*.json"), key=lambda file: (_first_pid(file), file.name))
         files = files or list(self.path.glob("challenge_set.json"))
         if not files:
-            raise InputError(f"{self.path} has no mpd.slice.*.json and no challenge_set.json")
+            raise InputError(f"{self.path} must contain mpd.slice.*.json or challenge_set.json: correct the path")
         return files
 
     def _decoded(self, file: Path, decoders: _Decoders[T]) -> Iterator[tuple[int, _Playlist[T]]]:
@@ -159,7 +159,7 @@ class MpdReader(FileReader):
             parts = decoders.parts.decode(data).playlists
         except BROKEN_JSON as error:
             end = f" at byte {len(data)}" if "truncated" in str(error) else ""
-            self.bad(str(file), f"is not a slice: {error}{end}")
+            self.bad(str(file), f"is not a slice ({error}{end})")
             return
         for index, part in enumerate(parts):
             try:

@@ -33,10 +33,10 @@ R = TypeVar("R", bound=Record | NamedPlaylist)
 def existing(path: Path) -> Path:
     """The path itself. Raises `InputError` if nothing is there, or for a pipe, which cannot be read twice."""
     if not path.exists():
-        raise InputError(f"{path} does not exist")
+        raise InputError(f"{path} does not exist: correct the path")
     if not (path.is_file() or path.is_dir()):
         raise InputError(
-            f"{path} is neither a file nor a folder: save what it gives in a file, which is read more than once"
+            f"{path} must be a file or folder because the data is read more than once: save the data to a file"
         )
     return path
 
@@ -57,9 +57,9 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
             else:
                 yield raw
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path} is a damaged or truncated gzip file: {error}") from None
+        raise DataError(f"{path} is a damaged or truncated gzip file ({error}): download or create the file again") from None
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise InputError(f"{path} cannot be read ({error.strerror or error}): correct path or permissions") from None
 
 
 def read_bytes(path: Path) -> bytes:
@@ -82,7 +82,7 @@ def lines(path: Path, bad: Bad, encoding: Encoding | None = None) -> Iterator[st
 
     - encoding: the reader's option of that name; None, for a reader without the option, is `auto`.
     """
-    cure = "give options.encoding: latin-1, or save the file as UTF-8" if encoding else "save the file as UTF-8"
+    cure = "set `options.encoding: latin-1` or save the file as UTF-8" if encoding else "save the file as UTF-8"
     with opened(path) as file:
         marked = file.read(2) in _UTF_16
         file.seek(0)
@@ -93,7 +93,7 @@ def lines(path: Path, bad: Bad, encoding: Encoding | None = None) -> Iterator[st
             try:
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
-                bad(f"{path}, line {number}", f"is not UTF-8: {error.reason} at byte {error.start}: {cure}")
+                bad(f"{path}, line {number}", f"is not UTF-8 ({error.reason} at byte {error.start}): {cure}")
                 yield "\n"
 
 
@@ -104,7 +104,7 @@ def _decoded(path: Path, file: IO[bytes], encoding: str) -> Iterator[str]:
             yield from text
     except UnicodeError as error:
         raise DataError(
-            f"{path} is not {encoding.upper()}: {error.args[-1]}: give options.encoding, or save the file as UTF-8"
+            f"{path} is not {encoding.upper()} ({error.args[-1]}): set options.encoding or save the file as UTF-8"
         ) from None
 
 
@@ -133,7 +133,7 @@ def files_of(path: Path, *endings: str) -> list[Path]:
     """
     files = [path] if existing(path).is_file() else [file for file in files_below(path) if has_ending(file, *endings)]
     if not files:
-        raise InputError(f"{path} has no {' or '.join(endings)} file")
+        raise InputError(f"{path} must contain a {' or '.join(endings)} file: correct the path")
     return files
 
 
@@ -150,8 +150,8 @@ def is_file(path: Path) -> bool:
 
 def _raise_unreadable(error: OSError) -> None:
     raise InputError(
-        f"{error.filename} cannot be read: {error.strerror}: make it readable, move it elsewhere, or name a folder"
-        " beside it"
+        f"{error.filename} cannot be read ({error.strerror}): change permissions, move the folder or set `path`"
+        " to another folder"
     )
 
 
@@ -162,7 +162,7 @@ def with_playlists(records: Iterator[R], path: Path) -> Iterator[R]:
         playlists += isinstance(record, PlaylistRecord | NamedPlaylist)
         yield record
     if not playlists:
-        raise DataError(f"{path} holds no playlist")
+        raise DataError(f"{path} must contain a playlist: correct the path or the reader options")
 
 
 some = with_playlists  # its name in `segue.plugin`

@@ -59,7 +59,7 @@ class ParquetReader(TableReader):
         beside = self._beside()
         files = [file for file in files_of(self.path, *ENDINGS) if file != beside or self.path.is_file()]
         if not files:
-            raise InputError(f"{self.path} has no Parquet file but that of the tracks: put the placements beside it")
+            raise InputError(f"{self.path} contains only the track file: add a Parquet file with playlists")
         return [ParquetPart(file) for file in files]
 
     def side(self) -> tuple[ParquetPart, TrackColumns] | None:
@@ -106,8 +106,8 @@ class ParquetPart:
             ) as file:
                 yield file
         except pa.ArrowException as error:
-            raise DataError(f"{self.path} is not a Parquet file, or is damaged: {str(error).splitlines()[0]}") from None
+            raise DataError(f"{self.path} must be a valid Parquet file ({str(error).splitlines()[0]})") from None
         except OSError as error:  # Arrow's own, of a damaged page, has no number
             if error.errno is not None:
-                raise InputError(f"{self.path} cannot be read: {error.strerror}") from None
-            raise DataError(f"{self.path} is not a Parquet file, or is damaged: {str(error).splitlines()[0]}") from None
+                raise InputError(f"{self.path} cannot be read ({error.strerror}): correct path or permissions") from None
+            raise DataError(f"{self.path} must be a valid Parquet file ({str(error).splitlines()[0]})") from None

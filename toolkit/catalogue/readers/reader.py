@@ -122,7 +122,7 @@ class Reader(ABC):
         """Report a bad record: raise `DataError`, or count it. `where` is file and record."""
         message = f"{where}: {why}"
         if self.on_error == "stop":
-            raise DataError(f"{message} ({self.skip_by} leaves such records out)")
+            raise DataError(f"{message} ({self.skip_by} skips such records)")
         self.skipped.add(message)
 
 

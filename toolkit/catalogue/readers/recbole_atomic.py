@@ -83,7 +83,7 @@ class RecboleReader(FileReader):
         table, types = self._table(self._inter())
         tokens = [name for name in table.header if types[name] == "token"]
         if len(tokens) < 2:
-            raise DataError(f"{table.path} needs two token columns, playlist and track, and has {len(tokens)}")
+            raise DataError(f"{table.path} has {len(tokens)} token columns and must have at least 2, for playlist and track")
         playlist = table.needed("playlist", self.params.playlist or tokens[0])
         track = table.needed(
             "track", self.params.track or next(token for token in tokens if token != table.header[playlist])
@@ -112,7 +112,7 @@ class RecboleReader(FileReader):
             return self.path
         files = sorted(self.path.glob("*.inter"))
         if len(files) != 1:
-            raise InputError(f"{self.path} must have one .inter file, not {len(files)}: name the file itself")
+            raise InputError(f"{self.path} has {len(files)} .inter files and must have exactly 1: set `path` to a file")
         return files[0]
 
     def _table(self, path: Path) -> tuple[DelimitedFile, dict[str, str]]:
@@ -134,7 +134,7 @@ class RecboleReader(FileReader):
     ) -> Iterator[Placement]:
         for line, row in table.rows():
             if not row[playlist] or not row[track]:
-                self.bad(table.where(line), "has an empty playlist or track")
+                self.bad(table.where(line), "must have a playlist and a track")
                 continue
             if math.isnan(position := 0.0 if place is None else number_or_nan(row[place])):
                 self.bad(table.where(line), f"position {shortened(row[place or 0])} must be a number")
@@ -194,7 +194,7 @@ def write_atomic(corpus: Corpus, directory: Path, name: str) -> Path:
 
 def _token(identifier: str) -> str:
     if any(mark in identifier for mark in '\t\r\n"'):
-        raise DataError(f"id {identifier!r} contains a tab, line end or quote, which an atomic file cannot hold")
+        raise DataError(f"id {identifier!r} must not contain tabs, line ends or quotes for an atomic file: rename the track or playlist")
     return identifier
 
 

@@ -85,7 +85,7 @@ class SharedPlaylistReader(FileReader):
             tracks = [record for record, _ in records if record is not None]
             times = [time for record, time in records if record is not None]
             if not tracks:
-                self.bad(str(file), "lists no track")
+                self.bad(str(file), "must contain a track")
                 continue
             for track in tracks:
                 if track.id not in seen:
@@ -109,7 +109,7 @@ class SharedPlaylistReader(FileReader):
     def _track(self, entry: Entry, index: int, file: Path, root: Path) -> TrackRecord | None:
         identifier = _identifier(entry, file, root)
         if identifier is None:
-            self.bad(f"{file}, track {index}", "has no identifier, location or title")
+            self.bad(f"{file}, track {index}", "must have an identifier, location or title")
             return None
         return TrackRecord(
             identifier,

@@ -102,13 +102,16 @@ class TripletsReader(FileReader):
                 continue
             where, cells = f"{self.path}, line {number}", [cell.strip() for cell in line.split(self.params.delimiter)]
             if not LEAST <= len(cells) <= LEAST + 1:
-                rule = "user, item and plays (or user, item, name, plays)"
-                self.bad(where, f"has {len(cells)} columns, not {rule}: see options.delimiter")
+                self.bad(
+                    where,
+                    f"has {len(cells)} columns and must have user, item, plays (or user, item, name, plays):"
+                    " set options.delimiter",
+                )
                 continue
             user, name, plays = cells[0], cells[2] if len(cells) > LEAST else None, number_or_nan(cells[-1])
             item = cells[1] or name or ""  # Last.fm leaves out ids that it does not know
             if not user or not item:
-                self.bad(where, f"has no {'item' if user else 'user'}")
+                self.bad(where, f"must have a value for {'item' if user else 'user'}")
             elif not 0 < plays < math.inf:
                 self.bad(where, f"plays {shortened(cells[-1])} must be a number above 0")
             else:
@@ -178,7 +181,7 @@ class TripletsReader(FileReader):
                 if row[column].strip()
             }
             if not row[place].strip():
-                self.bad(file.where(line), f"has no {table.id}")
+                self.bad(file.where(line), f"must have a value for {table.id}")
             elif found.setdefault(row[place].strip(), fields) != fields:
                 self.doubles.add(
                     f"{file.where(line)}: artist {row[place].strip()!r} came before with other {', '.join(columns)}:"

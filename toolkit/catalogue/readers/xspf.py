@@ -36,13 +36,13 @@ class XspfReader(SharedPlaylistReader):
         try:
             root = ET.fromstring(read_bytes(file), ET.XMLParser(target=_Builder()))
         except _Doctype:
-            self.bad(str(file), "declares a DOCTYPE, which a playlist must not")
+            self.bad(str(file), "must not declare a DOCTYPE")
             return None
         except (ET.ParseError, ValueError) as error:
-            self.bad(str(file), f"is not XML: {error}")
+            self.bad(str(file), f"is not XML ({error})")
             return None
         if root.tag != f"{_NS}playlist":
-            self.bad(str(file), f"is not XSPF: its root is {root.tag!r}, not a playlist of http://xspf.org/ns/0/")
+            self.bad(str(file), f"must have the root element playlist of http://xspf.org/ns/0/ and has {root.tag!r}")
             return None
         tracks = [
             self._entry(element, f"{file}, track {index}")

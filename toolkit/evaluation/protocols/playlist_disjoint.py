@@ -1,4 +1,4 @@
-"""`playlist_disjoint`: whole playlists are held out, their first tracks shown and the rest hidden."""
+"""Protocol `playlist_disjoint`, which holds out whole playlists, shows their first tracks and hides the rest."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class DealtLists(WholeLists, Dealt):
-    """Whole playlists dealt into training, validation and test."""
+    """Whole playlists divided into training, validation and test."""
 
     def dealt(self, corpus: Corpus, shown: float, seeds: int | None) -> Split:
-        """The parts, checked for leaks.
+        """Return the parts after checking them for leaks.
 
-        Raises `InputError` where folds are set and the data's own split is what counts.
+        Raises `InputError` if folds are set but the split column of the data is used.
         """
         from toolkit.corpus import splits
         from toolkit.evaluation import leaks
@@ -43,14 +43,14 @@ class DealtLists(WholeLists, Dealt):
     def _check_default_folds(self) -> None:
         for key in DEALING:
             if (value := getattr(self, key)) != type(self).model_fields[key].default:
-                rule = "is for playlists dealt by hash, and the data says of each whether it is train, valid or test"
                 raise InputError(
-                    f"evaluation.split.{key}={value} {rule}: set evaluation.split.by: hash, or take it out"
+                    f"evaluation.split.{key}={value} can be set only without a split column in the data:"
+                    f" set `evaluation.split.by: hash`, or remove {key}"
                 )
 
 
 class PlaylistDisjoint(Shown, DealtLists):
-    """Holds out whole playlists, with all their versions; their first tracks are shown and the rest is hidden."""
+    """Holds out whole playlists with all their versions. The first tracks are shown and the rest is hidden."""
 
     type: str = "playlist_disjoint"
 

@@ -1,4 +1,4 @@
-"""Keys that several protocols have, each with its own checks."""
+"""Keys shared by several protocols, with their checks."""
 
 from __future__ import annotations
 
@@ -18,61 +18,62 @@ if TYPE_CHECKING:
     from toolkit.corpus.splits import Split
 
 ALL = "all"
-"""As `test_fold`: each fold in its turn."""
+"""Value of `test_fold` for testing each fold in turn."""
 
 
 def _thousandths(share: float) -> float:
     if abs(share * 1000 - round(share * 1000)) > 1e-6:
         near = min(999, max(1, round(share * 1000))) / 1000
-        rule = f"must be a whole number of thousandths, for shares are counted in integers: use {near}"
+        rule = f"must be a multiple of 0.001: set {near}"
         raise rule_error("thousandths", rule)
     return share
 
 
 def _cut(cut: object) -> object:
-    """A share, or a time as text. YAML reads some texts as dates."""
+    """Return a share or a time as text. YAML parses some texts as dates."""
     cut = cut.isoformat() if isinstance(cut, date) else cut
     share = isinstance(cut, int | float) and 0 < cut < 1
     if not share and not (
         isinstance(cut, str) and not cut.replace(".", "").isdecimal() and to_seconds(cut) is not None
     ):
-        raise ValueError(f"{cut!r} must be a date, such as 2020-07-01, or a share of all placements between 0 and 1")
+        raise ValueError(f"{cut!r} must be a date such as 2020-07-01 or a share of all playlist entries between 0 and 1")
     return cut
 
 
 def _fold(fold: object) -> object:
     if fold != ALL and (isinstance(fold, bool) or not isinstance(fold, int) or fold < 0):
-        raise ValueError(f"{fold!r} must be the number of a fold, from 0, or all")
+        raise ValueError(f"{fold!r} must be a fold number >= 0 or all")
     return fold
 
 
 Share = Annotated[float, Field(gt=0, lt=1), AfterValidator(_thousandths)]
-"""A share, in whole thousandths."""
+"""A share between 0 and 1, as a multiple of 0.001."""
 
 Cut = Annotated[float | str, BeforeValidator(_cut)]
-"""A moment of the calendar."""
+"""A point in time: a date, or a share of all playlist entries."""
 
 Fold = Annotated[Annotated[int, Field(ge=0)] | Literal["all"], BeforeValidator(_fold)]
-"""The fold that is tested, or `all` of them one after the other."""
+"""The tested fold, or `all` for testing each fold in turn."""
 
 DEALING = ("folds", "test_fold", "valid_fraction")
-"""Keys that choose the fold that is held out."""
+"""Keys that select the held-out fold."""
 
 
 def refuse(part: Protocol, keys: Mapping[str, str]) -> None:
-    """Raise `ValueError` for a key with another value than its default. keys: by name, what the key is for."""
+    """Raise `ValueError` for a key that is not at its default. keys: condition for each key, by name."""
     for key, why in keys.items():
         default = type(part).model_fields[key].get_default(call_default_factory=True)
         if getattr(part, key) != default:
-            cure = f"take it out, or set it to its default, {default}"
-            raise ValueError(f"{key}={getattr(part, key)} is for {why}: {cure}")
+            raise ValueError(
+                f"{key}={getattr(part, key)} can be set only with {why}: remove {key}, or set the default {default}"
+            )
 
 
 class Shown(Protocol):
     """Keys for the number of first tracks of a held-out playlist that are shown."""
 
-    shown: Share = Field(0.7, description="the share of a playlist's tracks that are shown, the first ones")
-    seeds: int | None = Field(None, ge=1, le=100_000, description="a fixed number of seeds instead of `shown`")
+    shown: Share = Field(0.7, description="share of a playlist's tracks that are shown, from the first track")
+    seeds: int | None = Field(None, ge=1, le=100_000, description="fixed number of seeds instead of `shown`")
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -82,12 +83,12 @@ class Shown(Protocol):
 
 
 class Shuffled(Protocol):
-    """Key for the order in which seeds are shown."""
+    """Key for the order of the seeds."""
 
-    shuffle_seeds: bool = Field(False, description="show the seeds in another order: what order is worth")
+    shuffle_seeds: bool = Field(False, description="show the seeds in random order, to measure the effect of order")
 
     def ordered(self, parts: Split) -> Split:
-        """The parts with their seeds in the order in which they are shown."""
+        """Return the parts with seeds in the order in which they are shown."""
         from dataclasses import replace
 
         from toolkit.evaluation import shuffled_seeds as shown
@@ -104,12 +105,12 @@ class WholeLists(Shuffled):
 
     whole_lists: ClassVar[bool] = True
 
-    min_tracks: int = Field(10, ge=2, description="shorter held-out playlists are not tested")
+    min_tracks: int = Field(10, ge=2, description="minimum length of a tested playlist")
     equal_lists: Literal["stop", "drop"] = Field(
-        "stop", description="where training or validation holds a list that is tested: stop, or leave it out there"
+        "stop", description="whether a copy of a tested playlist in training or validation stops the run or is dropped"
     )
     strict_overlap: bool = Field(
-        False, description="stop where a test playlist shares most of its tracks with a training playlist"
+        False, description="stop if a test playlist shares most of its tracks with a training playlist"
     )
 
     @property
@@ -117,17 +118,17 @@ class WholeLists(Shuffled):
         return self.strict_overlap
 
     def without_copies(self, parts: Split) -> Split:
-        """The parts without lists of training and validation that are tested, where they are to be dropped."""
+        """Return the parts, without training and validation copies of tested playlists if `equal_lists` is drop."""
         from toolkit.evaluation import leaks
 
         return leaks.without_copies(parts)[0] if self.equal_lists == "drop" else parts
 
 
 class Folds(Protocol):
-    """Keys for the fold that is tested, and for the share of the others that validates."""
+    """Keys for the tested fold and for the share of the other folds used for validation."""
 
-    folds: int = Field(5, ge=2, description="equal parts of what may be held out")
-    valid_fraction: Share = Field(0.1, description="share of the other folds that validates")
+    folds: int = Field(5, ge=2, description="number of equal parts")
+    valid_fraction: Share = Field(0.1, description="share of the other folds used for validation")
 
     def check_fold(self, fold: int | str) -> None:
         """Raise `ValueError` for a fold that does not exist."""
@@ -136,12 +137,12 @@ class Folds(Protocol):
 
 
 class Dealt(Folds):
-    """Keys of protocols that split playlists by a column of the data, or by a hash of their group."""
+    """Keys of protocols that split playlists by a column of the data or by a hash of their group."""
 
     by: Literal["auto", "column", "hash"] = Field(
-        "auto", description="auto: the data's own split where it has one, else hash"
+        "auto", description="auto: the split column of the data if there is one, otherwise hash"
     )
-    test_fold: Fold = Field(0, description="all: a run for each, and one table")
+    test_fold: Fold = Field(0, description="all: a run for each fold, and a joint table")
 
     @model_validator(mode="after")
     def _dealt_by_hash(self) -> Self:
@@ -152,10 +153,12 @@ class Dealt(Folds):
 
     @property
     def fold(self) -> int:
-        """The fold that is tested. Raises `InputError` if all are."""
+        """The tested fold. Raises `InputError` if all folds are tested."""
         if isinstance(self.test_fold, str):
-            rule = "is for `segue run` and `segue bench`, a run for each fold"
-            raise InputError(f"evaluation.split.test_fold=all {rule}: name one, 0 to {self.folds - 1}")
+            raise InputError(
+                "evaluation.split.test_fold=all can be used only by `segue run` and `segue bench`:"
+                f" set a fold from 0 to {self.folds - 1}"
+            )
         return self.test_fold
 
     def each_fold(self) -> list[Self]:
@@ -174,8 +177,8 @@ class ColdTracks(Folds):
     by_artist: ClassVar[bool] = False
 
     test_fold: int = Field(0, ge=0)
-    min_tracks: int = Field(10, ge=2, description="shorter playlists are not tested")
-    field: str | None = Field(None, description="of the catalogue, instead of folds: texts train, valid or test")
+    min_tracks: int = Field(10, ge=2, description="minimum length of a tested playlist")
+    field: str | None = Field(None, description="catalogue field with train, valid or test for each track, instead of folds")
 
     @model_validator(mode="after")
     def _folds_or_field(self) -> Self:

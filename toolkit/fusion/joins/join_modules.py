@@ -65,8 +65,7 @@ class Gates(Streams):
         scores = torch.stack(
             [torch.tanh(part) @ weight for part, weight in zip(inputs.projected, self.weights, strict=True)], dim=1
         )
-        shares = (scores + self.bias).float().masked_fill(~inputs.present, ABSENT).softmax(dim=1)
-        return shares * inputs.present
+        return (scores + self.bias).float().masked_fill(~inputs.present, ABSENT).softmax(dim=1) * inputs.present
 
     def streams(self, inputs: JoinInputs) -> Sequence[torch.Tensor]:
         """Each modality times its gate."""

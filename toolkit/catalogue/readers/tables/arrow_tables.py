@@ -79,7 +79,7 @@ class TableReader(FileReader):
             playlists |= not isinstance(block, Tracks) and len(block) > 0
             yield block
         if not playlists:
-            raise DataError(f"{self.path} holds no playlist")
+            raise DataError(f"{self.path} must contain a playlist: correct the path or the reader options")
 
     def check_source(self) -> None:
         self._laid()
@@ -128,7 +128,7 @@ class TableReader(FileReader):
         found = [layout(self.columns(), part.schema, part.path) for part in parts]
         for part, other in zip(parts, found, strict=True):
             if other != found[0]:
-                raise InputError(f"{part.path} has other columns than {parts[0].path}: give every part the same")
+                raise InputError(f"{part.path} must have the same columns as {parts[0].path}: rename or add columns")
         return list(zip(parts, found, strict=True))
 
     def _tracks_of(self, found: Layout) -> TrackColumns:
@@ -147,7 +147,7 @@ class TableReader(FileReader):
             found = column_types.ids(batch.column(columns.track), self.params.scheme, where, columns.track)
             there = found.is_valid().to_numpy(zero_copy_only=False)
             for row in np.flatnonzero(~there).tolist():
-                self.bad(where(row), f"has no {columns.track}")
+                self.bad(where(row), f"must have a value for {columns.track}")
             yield table_rows.track_names(found, batch, columns, np.flatnonzero(there), table=0)
 
     def _described(self, laid: Sequence[tuple[Part, Layout]]) -> Iterator[TrackRecord]:
@@ -257,17 +257,17 @@ class ArrowReader(TableReader):
         """Raise `InputError` for named columns of tracks that no table has."""
         if self.tracks is None:
             if self.params.tracks is not None:
-                raise InputError("options.tracks names columns of a table of tracks, and there is none: give one")
+                raise InputError("options.tracks requires a track table: pass `tracks` or remove options.tracks")
         elif self.params.tracks is None:
             header, other = self.placements.schema.names, self.tracks.schema.names
             for column, option in self.params.named_columns().items():
                 if column not in header and column not in other:
                     cure = nearest(column, [*header, *other])
-                    raise InputError(f"neither placements nor tracks has a column {column!r} (option {option}): {cure}")
+                    raise InputError(f"column {column!r} (option {option}) is missing in playlists and tracks: {cure}")
             for name, listed in self.params.vectors().items():
                 if not (set(listed) <= set(header) - set(other) or set(listed) <= set(other)):
                     raise InputError(
-                        f"features.{name}: {', '.join(listed)} are columns of two tables: give them in one"
+                        f"features.{name}: the columns {', '.join(listed)} must be in one table: move columns"
                     )
 
 

@@ -145,11 +145,10 @@ def check_type(
     if inside:
         kind = column_types.inner(kind)
         if not column_types.is_list(kind):
-            cure = "where tracks are a list a row, it must be one too"
-            raise InputError(f"{shown} {column_types.kind_of(kind)}: {cure}")
+            raise InputError(f"{shown} {column_types.kind_of(kind)} and must hold lists like the tracks: convert the column")
         kind = kind.value_type
     if not fits(kind):
-        raise InputError(f"{shown} {column_types.kind_of(kind)}: it must hold {what}")
+        raise InputError(f"{shown} {column_types.kind_of(kind)} and must hold {what}: convert the column")
 
 
 def _is_list(schema: pa.Schema, name: str) -> bool:
@@ -159,4 +158,4 @@ def _is_list(schema: pa.Schema, name: str) -> bool:
 def check_unique_names(header: Sequence[str], path: Path) -> None:
     """Raise `InputError` for a repeated column name."""
     if repeated := next((name for place, name in enumerate(header) if name in header[:place]), None):
-        raise InputError(f"{path}: the column name {repeated!r} occurs twice: rename one of them")
+        raise InputError(f"{path}: column name {repeated!r} must be unique: rename a column")

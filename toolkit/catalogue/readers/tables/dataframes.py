@@ -25,7 +25,7 @@ def table_of(frame: object, name: str = "frame") -> pa.Table:
     try:
         return _table(frame, name)
     except pa.ArrowException as error:
-        raise InputError(f"{name} cannot be read as a table: {_line(error)}") from None
+        raise InputError(f"{name} must be convertible to an Arrow table ({_line(error)}): convert the columns") from None
 
 
 def _table(frame: object, name: str) -> pa.Table:
@@ -64,17 +64,17 @@ def _of_pandas(frame: pd.DataFrame, name: str) -> pa.Table:
     frame = frame.reset_index() if named else frame
     if not all(isinstance(column, str) for column in frame.columns):
         odd = next(column for column in frame.columns if not isinstance(column, str))
-        raise InputError(f"{name}: the column name {odd!r} is not text: rename it")
+        raise InputError(f"{name}: column name {odd!r} must be text: rename the column")
     if not frame.columns.is_unique:
         raise InputError(
-            f"{name}: the column name {frame.columns[frame.columns.duplicated()][0]!r} occurs twice: rename one of them"
+            f"{name}: the column name {frame.columns[frame.columns.duplicated()][0]!r} must be unique: rename a column"
         )
     arrays = []
     for column in frame.columns:
         try:
             arrays.append(pa.Array.from_pandas(frame[column]))
         except (pa.ArrowException, TypeError, OverflowError) as error:
-            raise InputError(f"{name}, column {column!r} holds values of several kinds: {_line(error)}") from None
+            raise InputError(f"{name}, column {column!r} must have values of one type ({_line(error)}): convert the column") from None
     return pa.table(
         [pa.chunked_array(array) if isinstance(array, list) else array for array in arrays], names=list(frame.columns)
     )

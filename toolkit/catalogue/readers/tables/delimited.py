@@ -47,9 +47,9 @@ class DelimitedFile:
         except csv.Error as error:
             raise DataError(f"{path}, line 1: {_fault(error)}") from None
         if not any(self.header):
-            raise DataError(f"{path} is empty: it must begin with a header of column names")
+            raise DataError(f"{path} is empty and must start with a header of column names: add a header")
         if len(set(self.header)) < len(self.header):
-            raise DataError(f"{path}, line 1: a column name occurs twice: {', '.join(self.header)}")
+            raise DataError(f"{path}, line 1: column names must be unique ({', '.join(self.header)}): rename a column")
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """(line number, cells); a row of another length than the header is a bad record."""
@@ -79,7 +79,7 @@ class DelimitedFile:
             if len(row) == len(self.header):
                 yield reader.line_num, row
             elif row:
-                self.bad(self.where(reader.line_num), f"has {len(row)} cells, the header {len(self.header)}")
+                self.bad(self.where(reader.line_num), f"has {len(row)} cells and must have {len(self.header)} like the header")
 
     def where(self, line: int) -> str:
         """File and line, for messages."""

@@ -79,7 +79,7 @@ class PlaylistSpool:
                 times = None if first.time is None else [row[2] for row in held]
                 yield playlist(first, [row[1] for row in held], plays, times)
         except sqlite3.Error as error:
-            raise SegueError(f"sorting playlists in {tempfile.gettempdir()}: {error}") from None
+            raise SegueError(f"playlists cannot be sorted in {tempfile.gettempdir()} ({error}): set TMPDIR to a folder with free space") from None
 
     def _flush(self) -> None:
         try:
@@ -87,7 +87,7 @@ class PlaylistSpool:
             self._db.executemany("INSERT INTO placements VALUES (?, ?, ?, ?)", self._waiting)
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
-            raise SegueError(f"sorting playlists in {tempfile.gettempdir()}: {error}") from None
+            raise SegueError(f"playlists cannot be sorted in {tempfile.gettempdir()} ({error}): set TMPDIR to a folder with free space") from None
         self._waiting.clear()
 
 

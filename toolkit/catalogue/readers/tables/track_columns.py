@@ -104,7 +104,7 @@ class TrackParser:
             self.bad(where, f"{self.columns.track!r}{fault}")
             return None
         if (identifier := cell_text(cell)) is None:
-            self.bad(where, f"has no {self.columns.track}")
+            self.bad(where, f"must have a value for {self.columns.track}")
             return None
         album_id, scheme = self._text(row, "album_id", where), self.origin.scheme
         return TrackRecord(
@@ -170,7 +170,7 @@ class TrackParser:
             return None
         file = self.folder / name
         if not is_file(file):
-            self.bad(where, f"file {shortened(name)} is not there")
+            self.bad(where, f"file {shortened(name)} does not exist")
             return None
         return file
 
@@ -187,7 +187,7 @@ class TrackParser:
         try:
             data = content.read_bytes() if isinstance(content, Path) else content
         except OSError as error:
-            self.bad(where, f"cover {name!r} cannot be read: {error.strerror}")
+            self.bad(where, f"cover {name!r} cannot be read ({error.strerror})")
             return None
         if (fault := flaw(data)) is not None:
             self.bad(where, f"cover {name!r} {fault}")
@@ -207,8 +207,10 @@ def feature_vector(row: Row, columns: Sequence[str], where: str, bad: Bad) -> li
     numbers = [_number(cell) for cell in cells]
     for cell, number in zip(cells, numbers, strict=True):
         if number is None or abs(number) > LARGEST:
-            rule = f"must be a finite number within ±{LARGEST:.1e}"
-            bad(where, f"feature {shortened(cell)} of {', '.join(columns)} {rule}")
+            bad(
+                where,
+                f"feature {shortened(cell)} of {', '.join(columns)} must be a finite number within ±{LARGEST:.1e}",
+            )
             return None
     return [number for number in numbers if number is not None]
 
@@ -217,7 +219,7 @@ def text_fault(value: object) -> str | None:
     """The fault of a JSON value that must be text; None for text, a number or null."""
     if not isinstance(value, list | dict | bool):
         return None
-    return f": {shortened(value)} must be text or a number: name a key that holds such"
+    return f"={shortened(value)} must be text or a number: set the option to another key"
 
 
 def cell_text(value: object) -> str | None:
