@@ -111,7 +111,7 @@ def test_model_ranks_cold_tracks_by_content_and_predicted_ids(architecture: str,
 
 @pytest.mark.parametrize(
     ("change", "lacks"),
-    [("modalities: []", "a modality to predict from"), ("fusion: {id_embedding: false}", "fusion.id_embedding: true")],
+    [("modalities: []", "a modality"), ("fusion: {id_embedding: false}", "free ids to predict: set `fusion.id_embedding: true`")],
 )
 def test_recipe_with_predicted_cold_rows_requires_ids_and_content(change: str, lacks: str, tiny_recipe: Path) -> None:
     text = tiny_recipe.read_text().replace("titles: true, select", f"cold_rows: predicted, {change}, select")

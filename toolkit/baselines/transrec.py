@@ -99,7 +99,7 @@ class TransRec(TransRecGlobal):
         if data.valid and not np.isin(data.valid.rows, data.train.rows).all():
             raise InputError(
                 "transrec requires validation playlists that are also training playlists, but"
-                f" {(~np.isin(data.valid.rows, data.train.rows)).sum()} are not: use transrec-global, or set the protocol"
+                f" {(~np.isin(data.valid.rows, data.train.rows)).sum()} are not: use transrec-global, or set protocol"
                 " leave_last_out"
             )
         return super().learn(data)

@@ -67,7 +67,7 @@ class ColdRanker(Baseline):
         if vectors.shape != factors.items.shape:
             raise InputError(
                 f"{self.name}: predicted vectors have {vectors.shape[1]} dimensions and must have k={factors.k}:"
-                " set both to the same number"
+                f" set the dimension of the prediction to {factors.k}"
             )
         ranked = factors.known | present
         ranked[0] = False

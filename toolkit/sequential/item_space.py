@@ -97,10 +97,9 @@ class Candidates:
 
 
 class ItemSpace:
-    """Free ids, content, heads and biases of a network.
+    """Free ids, content, heads and biases of one network.
 
-    Every parameter and buffer is registered on the network itself, under the names used in RecBole's checkpoints and in
-    saved models (`item_embedding`, `item_table`, `late`, …).
+    Parameters and buffers are registered on the network, under their names in RecBole's checkpoints and saved models.
 
     - ids: free id vectors [V + 1 or more, H].
     - n_items: V + 1.
@@ -171,10 +170,7 @@ class ItemSpace:
 
     @torch.no_grad()
     def start_ids(self, vectors: np.ndarray) -> None:
-        """Initialise free ids with `vectors`, scaled to the size of random values, unless all are zero.
-
-        - vectors: float32 [V + 1, H].
-        """
+        """Initialise free ids with `vectors` float32 [V + 1, H], scaled to random values, unless all are zero."""
         if vectors.any():
             scale = self.std / max(float(vectors[vectors.any(axis=1)].std()), 1e-12)
             self.ids.weight[: len(vectors)].copy_(torch.from_numpy(vectors * scale))
@@ -192,9 +188,7 @@ class ItemSpace:
                 part.release()
 
     def vectors(self, items: torch.Tensor) -> torch.Tensor:
-        """Return item vectors [n, H], the sum of trained free ids and content.
-
-        - items: int64 [n].
+        """Return vectors [n, H] of items int64 [n], the sum of trained free ids and content.
 
         Under late fusion the vectors of all streams are concatenated to [n, streams · H].
         """
@@ -218,12 +212,9 @@ class ItemSpace:
         return self.vectors(items.flatten()).view(*items.shape, -1) * (items > 0)[..., None]
 
     def output_rows(self, items: torch.Tensor, vectors: torch.Tensor | None = None) -> torch.Tensor:
-        """Return rows of the output head [n, H].
+        """Return rows of the output head [n, H], for a tied head the item vectors summed over streams.
 
-        - items: the tracks.
         - vectors: item vectors of `items`, if already computed.
-
-        A tied head uses the item vectors, summed over streams.
         """
         vectors = self.vectors(items) if vectors is None else vectors
         if self.output_head is not None:
@@ -239,10 +230,7 @@ class ItemSpace:
         return plays if bias is None else bias + plays
 
     def choose(self, items: torch.Tensor, sample: Sample | None) -> Candidates:
-        """Return the candidates of a step on windows int64 [B, T].
-
-        The candidates are all trained tracks, or the tracks of the windows and of `sample`.
-        """
+        """Return the candidates of a step, all trained tracks or those of windows int64 [B, T] and `sample`."""
         if sample is None:
             return Candidates(self.candidates, self.vectors(self.candidates), None, None)
         drawn = sample.draw(self.candidates)
@@ -255,11 +243,9 @@ class ItemSpace:
     def scored(
         self, chosen: Candidates, query: torch.Tensor, match: torch.Tensor | None, targets: torch.Tensor
     ) -> Step:
-        """Return the scores of a step's candidates.
+        """Return the scores of a step's candidates, with track ids int64 [n] as `targets`.
 
-        - query: states [n, H].
-        - match: queries of the match head [n, D], if the network has one.
-        - targets: track ids int64 [n].
+        - query: states [n, H]. match: queries of the match head [n, D], if the network has one.
         """
         output, bias, local = self.output_rows(chosen.ids, chosen.rows), self.bias(chosen.ids), chosen.local(targets)
         content = None if match is None or self.match is None else self.match.rows(chosen.ids)
@@ -279,11 +265,7 @@ class ItemSpace:
         return Step(scores, torch.full_like(local, len(shared)))
 
     def all_scores(self, query: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
-        """Return the scores [n, V + 1] of every item, for RecBole's trainer.
-
-        - query: states [n, H].
-        - items: playlists int64 [n, T].
-        """
+        """Return scores [n, V + 1] of every item for states [n, H] of playlists int64 [n, T], for RecBole's trainer."""
         every = torch.arange(self.n_items, device=query.device)
         output = self.output_rows(every)
         match = None if self.match is None else self.match.whole(items)
@@ -293,9 +275,8 @@ class ItemSpace:
     def weights(self) -> list[tuple[str, str, str, float]]:
         """Return the learned weights of modalities as tuples (part, label in reports, modality, value).
 
-        The part is the name of the join, with the modality's mean share of a track's vector (`ItemTable.shares`);
-        `stream`, with the factor of the modality's stack under late fusion, ids included; or `match`, with the
-        modality's weight in the match head.
+        The part is the join, with the mean share of a track's vector; `stream`, with the factor of the modality's
+        stack; or `match`, with the weight in the match head.
         """
         rows: list[tuple[str, str, str, float]] = []
         if self.table is not None and (shares := self.table.fusion.join.shares) is not None:
@@ -308,10 +289,7 @@ class ItemSpace:
         return rows
 
     def reorder(self, modality: str, order: torch.Tensor) -> None:
-        """Give each track the vector of track `order[track]` in a modality.
-
-        - order: int64 [V + 1].
-        """
+        """Give each track the vector of track `order[track]`, int64 [V + 1], in a modality."""
         for part in (self.table, self.match):
             if part is not None and modality in part.names:
                 part.reorder(modality, order)

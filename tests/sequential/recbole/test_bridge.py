@@ -362,7 +362,7 @@ def test_load_checkpoint_runs_no_code_from_the_file(tmp_path: Path) -> None:
     torch.save({"config": Trap(tmp_path / "sprung"), "state_dict": {"weight": torch.ones(2)}}, tmp_path / "model.pth")
     assert bridge.load_checkpoint(tmp_path / "model.pth")["weight"].tolist() == [1.0, 1.0]
     torch.save({"state_dict": {"weight": Trap(tmp_path / "sprung")}}, tmp_path / "worse.pth", pickle_protocol=4)
-    with pytest.raises(DataError, match="state_dict holds more than tensors"):
+    with pytest.raises(DataError, match="state_dict must hold only tensors"):
         bridge.load_checkpoint(tmp_path / "worse.pth")
     assert not (tmp_path / "sprung").exists()
 

@@ -66,7 +66,7 @@ def test_memory_of_full_loss_includes_logits() -> None:
     chunked, full = spec(), spec(loss="full")
     memory_estimate.check(chunked, 10**6, 4096, free=10 * GB)
     with pytest.raises(
-        InputError, match="batch_tokens=256 and loss: full over 1,000,000 tracks takes at least 32.8 GB"
+        InputError, match="batch_tokens=256 and `loss: full` over 1,000,000 tracks takes at least 32.8 GB"
     ):
         memory_estimate.check(full, 10**6, 4096, free=10 * GB)
 

@@ -50,7 +50,7 @@ class Block(nn.Module):
 
 
 class LiGRLayers(Stack):
-    """Stack of positions, LiGR blocks and a final LayerNorm, because the residual path is not normalised."""
+    """Stack of positions, LiGR blocks and a LayerNorm of the residual path."""
 
     def __init__(
         self, hidden: int, *, layers: int, heads: int, inner: int, length: int, dropout: float, attention_dropout: float

@@ -24,4 +24,4 @@ class Full(Loss):
 
     def step_memory(self, positions: int, tracks: int, hidden_size: int) -> tuple[int, str]:
         # scores and their gradient in float32
-        return 2 * 4 * positions * tracks, f"loss: full over {tracks:,} tracks"
+        return 2 * 4 * positions * tracks, f"`loss: full` over {tracks:,} tracks"

@@ -171,7 +171,7 @@ def config(model: type | str, *, settings: Mapping[str, object], device: str = "
     try:
         built = _PlainConfig(model=model, dataset=DATASET, config_dict=checked)
     except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
-        raise RecipeError(f"RecBole rejected the settings: {error}") from None
+        raise RecipeError(f"RecBole rejected the settings ({error}): change the settings") from None
     built["device"] = torch.device(devices.device(device))
     construct_transform(built)  # BERT4Rec's names the masked fields in the configuration
     return built
@@ -335,7 +335,7 @@ def load_checkpoint(path: Path) -> dict[str, torch.Tensor]:
             warnings.filterwarnings("ignore", message="Detected pickle protocol", category=UserWarning)
             weights = torch.load(path, map_location="cpu", pickle_module=reader, weights_only=False)["state_dict"]
         if not all(isinstance(value, torch.Tensor) for value in weights.values()):
-            raise TypeError("state_dict holds more than tensors")
+            raise TypeError("state_dict must hold only tensors")
     except Exception as error:  # torch raises a dozen kinds for a broken file
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(f"{path} is not a checkpoint of RecBole's trainer: {reason}") from None
