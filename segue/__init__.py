@@ -1,4 +1,4 @@
-"""segue continues playlists: it ranks the next tracks by who plays them together and by their content.
+"""Playlist continuation: rank the next tracks of a playlist by co-occurrence in playlists and by content.
 
     import segue
 
@@ -7,7 +7,7 @@
     model = segue.SASRec(epochs=12).fit(split.train, split.valid)
     segue.evaluate(model, split.test).to_frame()
 
-Each name is imported when it is first used. This keeps `import segue` fast.
+Each name is imported on first use, which keeps `import segue` fast.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`python -m toolkit` is `segue`."""
+"""Entry point of `python -m segue`, which runs the command `segue`."""
 
 from segue.commands.application import main
 

@@ -1,4 +1,4 @@
-"""Joins combine the modalities of a track into one vector: `segue.joins.Gated()`, or by name, `join="gated"`."""
+"""Joins, which combine the modalities of a track into one vector, such as `segue.joins.Gated()` or `join="gated"`."""
 
 from toolkit.fusion.joins.concat import Concat as Concat
 from toolkit.fusion.joins.gated import Gated as Gated

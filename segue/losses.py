@@ -1,4 +1,4 @@
-"""Training losses of sequential models: `segue.losses.GBCE(negatives=256)`, or by name, `loss="gbce"`."""
+"""Training losses of sequential models, such as `segue.losses.GBCE(negatives=256)` or `loss="gbce"`."""
 
 from toolkit.sequential.losses.chunked import Chunked as Chunked
 from toolkit.sequential.losses.full import Full as Full

@@ -1,4 +1,4 @@
-"""Policies for modalities that a track does not have: `segue.missing.Em(rank=8)`, or by name, `missing="em"`."""
+"""Policies for missing modalities, such as `segue.missing.Em(rank=8)` or `missing="em"`."""
 
 from toolkit.fusion.missing.em import Em as Em
 from toolkit.fusion.missing.linear import Linear as Linear

@@ -1,4 +1,4 @@
-"""Modalities: one vector per track, from an encoder or computed elsewhere."""
+"""Modalities: one vector per track, computed by an encoder or elsewhere."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Modality:
-    """Vectors of tracks. Create them with `encode` or `vectors`.
+    """Vectors of tracks, created with `encode` or `vectors`.
 
-    - ids: n outside ids.
+    - ids: n external track ids.
     - matrix: float32 [n, d]; rows of absent tracks have no meaning.
     - present: bool [n], False if the track does not have this modality.
     - encoder: the fitted encoder, which can transform further inputs; None for vectors computed elsewhere.
-    - aligned: the same vectors in the order of the catalogue. targets: facts about the targets of a supervised encoder.
+    - aligned: the same vectors in the order of the catalogue.
+    - targets: facts about the targets of a supervised encoder.
     """
 
     name: str
@@ -51,7 +52,7 @@ class Modality:
         return f"<segue.Modality {self.name}: {tracks}, {self.matrix.shape[1]} numbers each>"
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per track that has the modality, indexed by id."""
+        """Return one row per track that has the modality, indexed by id."""
         import pandas as pd
 
         return pd.DataFrame(
@@ -62,14 +63,14 @@ class Modality:
         """Write the ids and vectors of the tracks that have the modality. The encoder `vectors` reads the file.
 
         - path: must end in `.parquet`, `.safetensors` or `.npz`.
-        - names: id, title and artist of tracks; a Parquet file includes the titles and artists.
+        - names: table of id, title and artist, which are written to Parquet files.
         """
         from toolkit.continuation.export_vectors import write
 
         write(Path(path), np.asarray(self.ids, object)[self.present].tolist(), self.matrix[self.present], names)
 
     def on(self, corpus: Corpus) -> Aligned:
-        """The vectors in the order of a corpus: float32 [V + 1, d], row 0 for padding.
+        """Return the vectors in the order of a corpus, float32 [V + 1, d]. Row 0 is padding.
 
         Raises `InputError` if none of the ids is known.
         """
@@ -81,18 +82,19 @@ class Modality:
         known = (items > 0) & self.present
         if not known.any():
             raise InputError(
-                f"modality {self.name!r}: none of its {len(self.ids):,} ids is in the catalogue, whose ids look like"
-                f" {ids[0]}"
+                f"modality {self.name!r}: the {len(self.ids):,} ids must include ids of the catalogue: pass ids such as"
+                f" {ids[0]!r}"
             )
         used = items[known]
         if len(np.unique(used)) < len(used):
             raise InputError(
-                f"modality {self.name!r}: two of its ids are of one track, such as 'a' and 'local:a':"
-                " give each track one vector"
+                f"modality {self.name!r} must have one vector per track, but two ids such as 'a' and 'local:a' are the"
+                " same track: remove one"
             )
         if unknown := int((items == 0).sum()):
             warnings.warn(
-                f"modality {self.name!r}: {unknown:,} of {len(self.ids):,} ids are not in the catalogue", stacklevel=3
+                f"modality {self.name!r}: {unknown:,} of {len(self.ids):,} ids are not in the catalogue",
+                stacklevel=3,
             )
         matrix, present = np.zeros((len(ids) + 1, self.matrix.shape[1]), np.float32), np.zeros(len(ids) + 1, bool)
         matrix[items[known]], present[items[known]] = self.matrix[known], True
@@ -103,10 +105,10 @@ def vectors(name: str, ids: Sequence[object], matrix: np.ndarray) -> Modality:
     """Create a modality from vectors that were computed elsewhere.
 
     - name: name of the modality.
-    - ids: n outside ids of tracks; `a` also matches `local:a`.
+    - ids: n external track ids; `a` also matches `local:a`.
     - matrix: [n, d], finite numbers; a row of NaN means that the track does not have the modality.
 
-    Raises `InputError` for a matrix of another shape, for infinite numbers, and for an id that is listed twice.
+    Raises `InputError` for a wrong shape, for infinite numbers and for duplicate ids.
 
     Example:
         >>> import numpy as np
@@ -116,17 +118,15 @@ def vectors(name: str, ids: Sequence[object], matrix: np.ndarray) -> Modality:
     """
     rows, names = np.asarray(matrix, np.float32), [str(track) for track in ids]
     if rows.ndim != 2 or len(rows) != len(names) or not rows.shape[1]:
-        raise InputError(
-            f"modality {name!r}: a matrix of shape {rows.shape} for {len(names)} ids must be [{len(names)}, d]"
-        )
+        raise InputError(f"modality {name!r}: matrix shape {rows.shape} must be ({len(names)}, d), one row per id")
     if len(set(names)) < len(names):
         twice = next(track for place, track in enumerate(names) if track in names[:place])
-        raise InputError(f"modality {name!r}: the id {twice!r} is listed twice: give each track one vector")
+        raise InputError(f"modality {name!r}: ids must be unique, but {twice!r} is listed twice: remove one vector")
     present = np.asarray(~np.isnan(rows).all(axis=1))
     if not np.isfinite(rows[present]).all():
         where = names[int(np.flatnonzero(present & ~np.isfinite(rows).all(axis=1))[0])]
         raise InputError(
-            f"modality {name!r}: the vector of {where!r} holds NaN or infinity: leave the track out instead"
+            f"modality {name!r}: the vector of {where!r} must be finite: remove the track, or pass a row of NaN"
         )
     return Modality(name, names, np.where(present[:, None], rows, np.float32(0)), present)
 
@@ -147,21 +147,22 @@ def encode(
     progress: Progress | None = None,
     **params: object,
 ) -> Modality:
-    """Encode one field of the catalogue. The result is cached under a hash of everything that it depends on.
+    """Encode a field of the catalogue. The result is cached under a hash of all inputs and settings.
 
     - field: a field of the catalogue, such as `lyrics`, or a template such as `{title} by {artist}`.
-    - encoder: a name of `segue list encoders`, `module:Class`, a class, or an encoder.
-    - name: name of the modality; default: the name of the field.
-    - fit_on: the training playlists; an encoder learns only from their tracks.
+    - encoder: a name listed by `segue list encoders`, `module:Class`, a class, or an encoder.
+    - name: name of the modality; default: the field's name.
+    - fit_on: the training playlists, from whose tracks an encoder learns.
     - targets: field with the labels that a supervised encoder learns to predict, or `Targets`, which can also select
       factors.
-    - source: use only values of this source.
-    - seed, device: of the encoder.
-    - engine: `ray` encodes in several processes with Ray. workers: number of processes.
+    - source: use only values from this source.
+    - seed, device: random seed and device of the encoder.
+    - engine: `ray` encodes in several processes with Ray.
+    - workers: number of processes.
     - params: parameters of the encoder.
 
-    Raises `InputError` for a wrong name or parameter, for a field that no track has, and for an encoder that learns if
-    `fit_on` is missing.
+    Raises `InputError` for a wrong name or parameter, for a field without values, and if a trainable encoder is used
+    without `fit_on`.
 
     Example:
         >>> import segue
@@ -179,15 +180,13 @@ def encode(
     if fit_on is not None and not isinstance(fit_on, Training):
         raise InputError(f"fit_on must be split.train, not {type(fit_on).__name__}")
     if fit_on is not None and fit_on.data is not data and fit_on.data.hash != data.hash:
-        raise InputError("fit_on is of other playlists than data: pass the train part of a split of this data")
+        raise InputError("fit_on must be from a split of the same data: pass data.split().train")
     name = name or field
     made = _encoder(encoder, name, params, seed=seed, device=device)
     check_installed(f"encoder {made.name!r}", made.requires)
     trained = None if fit_on is None else fit_on.counts[1:] > 0
     if (made.requires_fit or targets is not None) and trained is None:
-        raise InputError(
-            f"{made.name} learns from tracks: pass fit_on=split.train, so that it learns only from training tracks"
-        )
+        raise InputError(f"encoder {made.name!r} must be fitted to training tracks: pass fit_on=split.train")
     ids = data.corpus.tracks["id"].to_pylist()
     data.allow(field, source)
     learned = None if targets is None or fit_on is None else _learned(fit_on, targets, seed, device)
@@ -212,7 +211,7 @@ def encode(
 
 
 def _learned(train: Training, targets: str | Targets, seed: int, device: str) -> Labels | FactorTargets:
-    """Targets of a supervised encoder, for training tracks only."""
+    """Return the targets of a supervised encoder for training tracks."""
     from toolkit.ingest.encoder_targets import FactorTargets, labels
     from toolkit.recipe import Targets
     from toolkit.validation import validated
@@ -247,13 +246,15 @@ def _encoder(
 
 
 def modalities_of(given: Sequence[Modality]) -> list[Modality]:
-    """Modalities, each under its own name. Raises `InputError`."""
+    """Return modalities with unique names as a list. Raises `InputError` for other values."""
     found = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
     for each in found:
         if not isinstance(each, Modality):
-            raise InputError(f"modalities={given!r} must be a list of what segue.encode and segue.vectors return")
+            raise InputError(
+                f"modalities={given!r} must be a list of segue.Modality: pass results of segue.encode or segue.vectors"
+            )
     names = [each.name for each in found]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"two modalities are called {twice!r}: give each a name of its own, segue.encode(…, name=…)")
+        raise InputError(f"modality names must be unique, but {twice!r} is used twice: set segue.encode(…, name=…)")
     return found

@@ -1,4 +1,4 @@
-"""Models rank the tracks of a catalogue as the next tracks of a playlist."""
+"""Base class of models, which rank the tracks of a catalogue as the next tracks of a playlist."""
 
 from __future__ import annotations
 
@@ -28,32 +28,32 @@ if TYPE_CHECKING:
 
 
 class Model:
-    """Base class of all models, which rank tracks as the next tracks of a playlist.
+    """Base class of all models, which rank the tracks of a catalogue as the next tracks of a playlist.
 
-    All models are fitted, evaluated, queried and saved in the same way. `segue.SASRec`, `segue.EASE` and the other
-    classes of `segue list rankers` and `segue list models` are subclasses. `segue.ranker` creates a model from a name
-    or class.
+    All models are fitted, evaluated, queried and saved in the same way. The classes listed by `segue list rankers` and
+    `segue list models`, such as `segue.EASE` and `segue.SASRec`, are subclasses. `segue.ranker` creates a model from a
+    name or class.
 
-    - name: the name of its row in tables.
-    - modalities: the content that it uses.
-    - seed: seed of its random numbers.
+    - name: name of the model in tables.
+    - modalities: content that the model uses.
+    - seed: random seed.
     - device: `auto`, `cpu` or `cuda`.
     """
 
     kind: ClassVar[str] = ""
-    """The name of the part that a generated subclass wraps."""
+    """Entry-point name of the part that a generated subclass wraps."""
 
     def __init__(self, *, name: str, modalities: Sequence[Modality] = (), seed: int = 0, device: str = "auto") -> None:
         self.name, self.modalities, self.seed, self.device = name, modalities_of(modalities), seed_of(seed), device
         if not NAME.fullmatch(name):
-            raise InputError(f"the name {name!r} must be of letters, digits, '.', '_', '~' and '-': it names a folder")
+            raise InputError(f"name={name!r} must consist of letters, digits, '.', '_', '~' and '-' to name a folder")
         self._ranker: Ranker | None = None
         self._tracks: pa.Table | None = None
         self._train: Training | None = None
 
     @abstractmethod
     def make(self, train: Training) -> Ranker:
-        """Create a new ranker that is not fitted yet."""
+        """Create a new ranker that is not yet fitted."""
 
     def __repr__(self) -> str:
         return f"<segue.{type(self).__name__} {self.name!r}, {'fitted' if self._ranker is not None else 'not fitted'}>"
@@ -62,23 +62,23 @@ class Model:
     def ranker(self) -> Ranker:
         """The fitted ranker, which uses item numbers instead of ids. Raises `SegueError` before `fit`."""
         if self._ranker is None:
-            raise SegueError(f"{self.name} is not fitted: call fit(split.train, valid=split.valid) first")
+            raise SegueError(f"{self.name} must be fitted first: call fit(split.train, valid=split.valid)")
         return self._ranker
 
     @property
     def tracks(self) -> pa.Table:
-        """The catalogue that the model ranks: id, title, artist, album. Row i is item i + 1."""
+        """The catalogue that the model ranks, with the columns id, title, artist and album. Row i is item i + 1."""
         assert self._tracks is not None, "a fitted model has its tracks"
         return self._tracks
 
     @property
     def train(self) -> Training | None:
-        """The playlists that it was fitted to; None for a model that was loaded."""
+        """The training playlists, or None for a loaded model."""
         return self._train
 
     @property
     def curve(self) -> pd.DataFrame:
-        """One row per epoch: epoch, loss, seconds and validation metrics. Empty for models without epochs."""
+        """One row per epoch with epoch, loss, seconds and validation metrics. Empty for models without epochs."""
         import pandas as pd
 
         return pd.DataFrame(self.ranker.curve)
@@ -96,13 +96,12 @@ class Model:
         """Learn from training playlists. A second fit starts from scratch.
 
         - valid: validation playlists, for early stopping and model selection. Models that do not need them ignore them.
-        - systems: other fitted models that this one uses, for `TwoStage` and models with a `cold_system`.
-        - workdir: folder for checkpoints. A long fit that was killed resumes from there.
-        - progress: called with the amount done, the total and what is counted; default: lines in a terminal or
-          notebook.
-        - draws_as: name of another model whose random numbers this one shares.
+        - systems: other fitted models that this model uses, for `TwoStage` and models with a `cold_system`.
+        - workdir: folder for checkpoints, from which an interrupted fit resumes.
+        - progress: called with the amount done, the total and a description; default: lines in a terminal or notebook.
+        - draws_as: name of another model with the same random numbers.
 
-        Raises `InputError` if the playlists or the content are not sufficient.
+        Raises `InputError` if required playlists or content are missing.
 
         Example:
             >>> import segue
@@ -134,7 +133,7 @@ class Model:
         return self
 
     def _parts(self) -> list[type]:
-        """The classes without which the model cannot be loaded."""
+        """Return the classes without which the model cannot be loaded."""
         return [type(self.ranker)]
 
     def continue_playlist(
@@ -146,11 +145,11 @@ class Model:
         exclude: Iterable[str] = (),
         allow_repeats: bool = False,
     ) -> pd.DataFrame:
-        """Return the k tracks that come next, best first: id, title, artist, score.
+        """Return the k next tracks, best first, with the columns id, title, artist and score.
 
-        If the model cannot rank k tracks, it returns fewer, with a warning.
+        If the model cannot rank k tracks, fewer are returned with a warning.
 
-        - tracks: outside ids in playlist order; unknown ids are left out with a warning.
+        - tracks: external ids in playlist order; unknown ids are ignored with a warning.
         - title: title of the playlist, for models that read titles.
         - exclude: ids that are never returned.
         - allow_repeats: whether tracks of the playlist may be returned.
@@ -176,10 +175,10 @@ class Model:
     def rank(
         self, playlists: Sequence[Sequence[str]], k: int = 20, *, titles: Sequence[str | None] | None = None
     ) -> pd.DataFrame:
-        """Return the k best tracks of many playlists: playlist (its index, from 0), rank (from 1), id, score.
+        """Return the k best tracks of many playlists with the columns playlist and rank (from 1), id and score.
 
-        This is much faster than `continue_playlist` in a loop. A playlist without a known track has no rows, unless the
-        model reads its title. A warning counts such playlists.
+        `playlist` is the index in `playlists`. The method is much faster than `continue_playlist` in a loop. A playlist
+        without known tracks has no rows, unless the model reads titles. A warning counts such playlists.
         """
         import pandas as pd
 
@@ -188,24 +187,26 @@ class Model:
         seeds = seeds_of(Continuation(self.ranker, self.tracks, system=self.name), playlists, titles)
         if empty := [row for row, items in enumerate(seeds) if not items and not (titles and titles[row])]:
             count = f"{len(empty):,} of {len(seeds):,} playlists"
-            warnings.warn(f"{count} have no track of the catalogue, such as the one at {empty[0]}", stacklevel=2)
+            warnings.warn(
+                f"{count} have no tracks of the catalogue, such as playlists[{empty[0]}]: pass known ids", stacklevel=2
+            )
         ids, scores = self.ranker.rank(Queries.of(seeds, titles), min(length_of(k), self.ranker.n_items))
         rows, ranks = np.nonzero(ids)
         names = self.tracks["id"].to_numpy()[ids[rows, ranks] - 1]
         return pd.DataFrame({"playlist": rows, "rank": ranks + 1, "id": names, "score": scores[rows, ranks]})
 
     def item_vectors(self) -> Modality | None:
-        """The vectors by which the model compares tracks, as a modality. None if it has no such vectors."""
+        """Return the vectors by which the model compares tracks as a modality, or None if there are none."""
         rows = self.ranker.item_vectors(np.arange(1, self.ranker.n_items + 1))
         return None if rows is None else _modality(self.name, self.tracks, rows)
 
     def modality_vectors(self) -> dict[str, Modality]:
-        """The vectors of each modality as the model uses them: reduced, normalised, and filled in if missing."""
+        """Return the vectors of each modality as the model uses them: reduced, normalised and imputed."""
         vectors = self.ranker.modality_vectors(np.arange(1, self.ranker.n_items + 1))
         return {name: _modality(name, self.tracks, rows) for name, rows in vectors.items()}
 
     def export(self, directory: str | Path, format: Literal["parquet", "safetensors", "npz"] = "parquet") -> list[Path]:
-        """Write `items` (the vectors by which the model compares tracks) and one file per modality. Returns the paths.
+        """Write item vectors to `items` and the vectors of each modality to a file. Returns the paths.
 
         A Parquet file has ids, titles and artists next to the vectors. The encoder `vectors` reads all three formats.
         Raises `InputError` for a model without vectors.
@@ -213,18 +214,19 @@ class Model:
         return write_vectors(self, Path(directory), format)
 
     def save(self, directory: str | Path, *, overwrite: bool = False) -> None:
-        """Write weights, settings and the names of the tracks, without pickle.
+        """Write weights, settings and track names without pickle.
 
         `segue.load` and `segue continue` read the folder.
 
-        - overwrite: whether to replace a model that was saved there before.
+        - overwrite: whether to replace a model that was saved in the same folder.
 
-        Raises `InputError` for a folder that holds a run or anything else.
+        Raises `InputError` for a folder with a run or with other files.
         """
         write_model(self, Path(directory), overwrite=overwrite)
         if any(part.__module__ == "__main__" for part in self._parts()):
             warnings.warn(
-                f"{self.name} uses a class of this notebook or script: only it can load the model again", stacklevel=2
+                f"{self.name} uses a class of a notebook or script: move the class to a module to load it elsewhere",
+                stacklevel=2,
             )
 
 

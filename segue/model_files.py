@@ -1,4 +1,4 @@
-"""Writing of fitted models and of the vectors of their tracks."""
+"""Writers for fitted models and for track vectors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def write_model(model: Model, target: Path, *, overwrite: bool) -> None:
-    """Write weights, settings and the names of the tracks. Raises `InputError` if `target` must not be replaced."""
+    """Write weights, settings and track names. Raises `InputError` if `target` must not be replaced."""
     import pyarrow.feather as feather
 
     ranker = model.ranker
@@ -34,12 +34,10 @@ def write_model(model: Model, target: Path, *, overwrite: bool) -> None:
 
 
 def write_vectors(model: Model, target: Path, format: Literal["parquet", "safetensors", "npz"]) -> list[Path]:
-    """Write the vectors of the tracks and of each modality. Returns the paths. Raises `InputError` without vectors."""
+    """Write the track vectors and each modality's vectors. Returns the paths. Raises `InputError` without vectors."""
     items = model.item_vectors()
     if items is None:
-        raise InputError(
-            f"{model.name} has no vectors of tracks: choose a system that has them, such as a sequential model"
-        )
+        raise InputError(f"{model.name} does not have track vectors: export a sequential model, for example")
     target.mkdir(parents=True, exist_ok=True)
     parts = {"items": items, **{f"modality-{name}": each for name, each in model.modality_vectors().items()}}
     paths = {name: target / f"{name}.{format}" for name in parts}
@@ -56,6 +54,6 @@ def _check_target(target: Path, *, overwrite: bool) -> None:
         target.is_dir() and (target / run_directory.SYSTEMS).exists() and not (target / run_directory.RECIPE).exists()
     )
     if not saved and not (target.is_dir() and not any(target.iterdir())):
-        raise InputError(f"{target} holds something other than a saved model: choose another folder")
+        raise InputError(f"{target} must be empty or a saved model: use a different folder")
     if saved and not overwrite:
-        raise InputError(f"{target} holds a saved model: choose another folder, or pass overwrite=True")
+        raise InputError(f"{target} already contains a saved model: use a different folder, or pass overwrite=True")

@@ -1,4 +1,4 @@
-"""The three kinds of models: one that wraps a ranker, a sequential model, and one that was loaded."""
+"""Model classes for rankers, for sequential models and for loaded models."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class RankerModel(Model):
-    """A model that wraps a ranker of the group `segue.rankers`, or a class of your own.
+    """Model for a ranker of the group `segue.rankers` or for your own ranker class.
 
     - ranker: name, `module:Class` or class.
     - params: parameters of the ranker.
@@ -47,9 +47,9 @@ class RankerModel(Model):
         super().__init__(name=name or self.cls.name, modalities=modalities, seed=seed, device=device)
         content = self.cls.capabilities.content
         if content == "required" and not self.modalities:
-            raise InputError(f"{self.name} ranks by content: pass modalities=[segue.encode(…)]")
+            raise InputError(f"{self.name} requires content: pass modalities=[segue.encode(…)]")
         if content == "none" and self.modalities:
-            raise InputError(f"{self.name} does not use content: leave modalities out")
+            raise InputError(f"{self.name} does not use content: remove modalities=")
         self.params = params
         self.cls(**params)  # wrong parameters are refused here, not at the end of an hour
 
@@ -58,12 +58,12 @@ class RankerModel(Model):
 
 
 class SequentialModel(Model):
-    """A sequential model of the group `segue.models`, over ids, content or both.
+    """Sequential model of the group `segue.models` over ids, content or both.
 
     - architecture: name or `module:Class`.
-    - join, missing, reduce …: how modalities are combined: the keys of a recipe's `fusion`.
-    - title_encoder: encoder of playlist titles, or its name, if the model should read titles.
-    - params: the keys of an entry of a recipe's `models`.
+    - join, missing, reduce …: keys of a recipe's `fusion`, which determine how modalities are combined.
+    - title_encoder: encoder of playlist titles or its name, for a model that reads titles.
+    - params: keys of an entry in a recipe's `models`.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class SequentialModel(Model):
 
         if "type" in params:
             raise InputError(
-                f"type is not a parameter here: the class is {architecture}; segue.ranker(name) makes others"
+                f"type={params['type']!r} cannot be set for the class {architecture}: use segue.ranker(name)"
             )
         names = [modality.name for modality in modalities_of(modalities)]
         default = name or f"{architecture.rpartition(':')[2].lower()}-{'multimodal' if names else 'ids'}"
@@ -105,7 +105,7 @@ class SequentialModel(Model):
         device: str,
         title_encoder: Encoder | None,
     ) -> Self:
-        """Create the model of an entry of a recipe's `models`."""
+        """Create the model for an entry in a recipe's `models`."""
         model = cls.__new__(cls)
         Model.__init__(model, name=name, modalities=modalities, seed=seed, device=device)
         model.spec, model.fusion, model.title_encoder = spec, fusion, title_encoder
@@ -146,10 +146,11 @@ def ranker(
     device: str = "auto",
     **params: object,
 ) -> Model:
-    """Create a model from the name or class of a ranker or architecture, also one of your own.
+    """Create a model from the name or class of a ranker or architecture, including your own classes.
 
-    - which: a name of `segue list rankers` or `segue list models`, `module:Class`, or a class.
-    - params: its parameters. An architecture also has those of `segue.SASRec`, such as `loss`, `join` and `epochs`.
+    - which: a name listed by `segue list rankers` or `segue list models`, `module:Class`, or a class.
+    - params: parameters of the class. An architecture also accepts the parameters of `segue.SASRec`, such as `loss`,
+      `join` and `epochs`.
 
     The other parameters are those of `Model`. Raises `InputError` for an unknown name and for wrong parameters.
 
@@ -168,7 +169,7 @@ def ranker(
 
 
 def _is_model(which: str | type) -> bool:
-    """Return whether `which` is an architecture, not a ranker. Raises `InputError` if it is neither."""
+    """Return whether `which` is an architecture rather than a ranker. Raises `InputError` for other values."""
     if isinstance(which, str) and ":" not in which:
         known = [*plugins.names(GROUP), *plugins.names(MODELS)]
         if which not in known:
@@ -176,17 +177,17 @@ def _is_model(which: str | type) -> bool:
         return which in plugins.names(MODELS)
     cls = plugins.imported(which) if isinstance(which, str) else which
     if not (isinstance(cls, type) and issubclass(cls, (plugins.contract(GROUP), plugins.contract(MODELS)))):
-        raise InputError(f"{which!r} is neither a subclass of segue.plugin.Ranker nor of segue.plugin.ModelSpec")
+        raise InputError(f"{which!r} must be a subclass of segue.plugin.Ranker or of segue.plugin.ModelSpec")
     return issubclass(cls, plugins.contract(MODELS))
 
 
 def load(directory: str | Path, system: str | None = None) -> Model:
-    """Load a model from a finished run, or from a folder that `Model.save` wrote.
+    """Load a model from a finished run or from a folder written by `Model.save`.
 
     - directory: the folder.
     - system: name of a system of the run; default: the best on validation.
 
-    Raises `RunDirectoryError` for any other folder, and `InputError` for a system that the run does not have.
+    Raises `RunDirectoryError` for other folders, and `InputError` for an unknown system.
 
     Example:
         >>> import segue
@@ -200,18 +201,18 @@ def load(directory: str | Path, system: str | None = None) -> Model:
 
 
 class Loaded(Model):
-    """A loaded model. You can query, evaluate and save it, but not fit it again."""
+    """Loaded model, which can be queried, evaluated and saved but not fitted again."""
 
     def __init__(self, name: str, ranker: Ranker, tracks: pa.Table, others: Sequence[str] = ()) -> None:
         super().__init__(name=name)
         self._ranker, self._tracks, self.others = ranker, tracks, tuple(others)
 
     def make(self, train: Training) -> Ranker:
-        raise InputError(f"{self.name} was loaded: make a new model to fit one")
+        raise InputError(f"{self.name} is a loaded model and cannot be fitted: create a new model")
 
 
 def _checked(make: Callable[[], T], name: str, values: Mapping[str, object]) -> T:
-    """Call `make`, which validates `values`. A pydantic error becomes an `InputError` of one line."""
+    """Call `make`, which validates `values`, and turn a pydantic error into an `InputError` of one line."""
     from pydantic import ValidationError
 
     from toolkit.validation import one_line

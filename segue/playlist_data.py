@@ -27,13 +27,12 @@ if TYPE_CHECKING:
 
 
 class Playlists:
-    """Playlists and the catalogue of their tracks. Create them with `read_playlists` or `from_dataframe`.
+    """Playlists and the catalogue of their tracks, created with `read_playlists` or `from_dataframe`.
 
-    - read: reads the data, with or without a catalogue of the tracks' content.
-    - permission: the user's statement that content may be trained on.
-    - strict: whether content also needs permission if its source does not say whether it may be trained on, as in a
-      recipe. If False, segue only warns.
-    - factors: settings of the factorisation that some rankers share.
+    - read: function that reads the data, with or without a catalogue of the tracks' content.
+    - permission: the user's permission to train on content.
+    - strict: whether content of unknown terms requires permission, as in a recipe. If False, segue only warns.
+    - factors: settings of the matrix factorisation that several rankers share.
     """
 
     def __init__(
@@ -56,7 +55,7 @@ class Playlists:
         self._warned: set[str] = set()
 
     def __len__(self) -> int:
-        """Number of playlists."""
+        """Return the number of playlists."""
         return len(self.corpus)
 
     def __repr__(self) -> str:
@@ -65,19 +64,20 @@ class Playlists:
 
     @property
     def ingested(self) -> Ingested:
-        """The arrays, and the catalogue if it has been needed."""
+        """The arrays, and the catalogue if it has been read."""
         if self._ingested is None:
             check_cache(self.cache)
             self._ingested = self._read(False)
             if doubles := self._ingested.doubles:
                 warnings.warn(
-                    f"{doubles:,} tracks or playlists are described more than once: the first counts", stacklevel=3
+                    f"{doubles:,} tracks or playlists have several records, of which only the first is used",
+                    stacklevel=3,
                 )
         return self._ingested
 
     @property
     def described(self) -> Ingested:
-        """The arrays and the catalogue of the tracks' content, which is read when it is first needed."""
+        """The arrays and the catalogue of the tracks' content, which is read on first use."""
         if self.ingested.catalogue is None:
             self._ingested = replace(self._read(True), corpus=self.ingested.corpus)
         return self.ingested
@@ -88,17 +88,17 @@ class Playlists:
 
     @property
     def hash(self) -> str:
-        """Hash of the playlists and their tracks. It does not depend on the file format."""
+        """Hash of the playlists and their tracks, independent of the file format."""
         return self.corpus.digest()
 
     def tracks(self) -> pd.DataFrame:
-        """One row per track: id, title, artist, album."""
+        """Return one row per track with the columns id, title, artist and album."""
         import pandas as pd
 
         return pd.DataFrame(self.corpus.tracks.to_pydict())
 
     def field(self, name: str, source: str | None = None) -> pd.Series:
-        """The values of a field of the catalogue, such as `lyrics`, by track id, without tracks that have no value."""
+        """Return the values of a catalogue field, such as `lyrics`, by track id. Tracks without a value are omitted."""
         import pandas as pd
 
         present, values = self.values(name, source)
@@ -110,27 +110,27 @@ class Playlists:
         )
 
     def values(self, name: str, source: str | None = None) -> tuple[np.ndarray, Sequence[object]]:
-        """A field as input of an encoder: which tracks have a value, bool [V], and their values, in order."""
+        """Return a field as encoder input: which tracks have a value, bool [V], and the values in order."""
         ids = self.corpus.tracks["id"].to_pylist()
         with self.described.open() as catalogue:
             return catalogue.field_values(name, ids, source=source)
 
     def placements(self) -> pd.DataFrame:
-        """One row per placement: playlist, position (from 0), track."""
+        """Return one row per playlist entry with the columns playlist, position (from 0) and track."""
         from toolkit.corpus.splits import PlaylistSet
 
         starts, ends = self.corpus.offsets[:-1], self.corpus.offsets[1:]
         return placements_of(self.corpus, PlaylistSet(self.corpus, _rows(len(self)), starts, ends))
 
     def split(self, protocol: str | Protocol = "playlist_disjoint", **keys: object) -> Split:
-        """Training, validation and test playlists.
+        """Split into training, validation and test playlists.
 
-        - protocol: a name of `segue list protocols`, such as `playlist_disjoint` or `leave_last_out`, `module:Class`,
-          or a protocol object.
-        - keys: the protocol's keys in a recipe, such as `folds=5, test_fold=0, shown=0.7, min_tracks=10`.
+        - protocol: a name listed by `segue list protocols`, such as `playlist_disjoint` or `leave_last_out`,
+          `module:Class`, or a protocol object.
+        - keys: the protocol's keys as in a recipe, such as `folds=5, test_fold=0, shown=0.7, min_tracks=10`.
 
-        Raises `InputError` for an unknown key or value and for an empty part; `LeakError` if the training set contains
-        hidden placements.
+        Raises `InputError` for an unknown key or value and for an empty part. Raises `LeakError` if the training set
+        contains hidden tracks.
 
         Example:
             >>> import segue
@@ -140,14 +140,14 @@ class Playlists:
         """
         if not isinstance(protocol, str) and keys:
             raise InputError(
-                f"split: {', '.join(keys)}: give these to the protocol itself, {type(protocol).__name__}(…)"
+                f"{', '.join(keys)} cannot be set next to a protocol object: pass them to {type(protocol).__name__}(…)"
             )
         return self.split_by(
             validated(Evaluation, {"split": {"type": protocol, **keys} if isinstance(protocol, str) else protocol}, "")
         )
 
     def split_by(self, evaluation: Evaluation) -> Split:
-        """Split into training, validation and test playlists, as a recipe's section `evaluation` specifies."""
+        """Split into training, validation and test playlists as in the section `evaluation` of a recipe."""
         from toolkit.evaluation.leaks import parts_of
         from toolkit.ingest.read_data import texts
 
@@ -161,7 +161,7 @@ class Playlists:
         )
 
     def allow(self, field: str, source: str | None = None) -> Permission | None:
-        """The permission to train on the values of a field. Raises `InputError` if one is required and missing."""
+        """Return the permission to train on a field. Raises `InputError` if a required permission is missing."""
         ids = self.corpus.tracks["id"].to_pylist()
         with self.described.open() as catalogue:
             origins = catalogue.provenance(field, ids, source=source)
@@ -177,8 +177,10 @@ class Playlists:
         )
         if silent and field not in self._warned:
             self._warned.add(field)
-            cure = 'pass permission="why you may" when you read the playlists'
-            warnings.warn(f"{', '.join(silent)} does not say whether {field!r} may be trained on: {cure}", stacklevel=3)
+            cure = 'pass permission="your reason" to the function that reads the playlists'
+            warnings.warn(
+                f"{', '.join(silent)} does not state whether training on {field!r} is allowed: {cure}", stacklevel=3
+            )
         return UNSAID
 
 
@@ -199,15 +201,15 @@ def read_playlists(
     """Read playlists from a file or folder.
 
     - path: the file or folder; None for a reader that does not need one, such as `demo`.
-    - reader: a name of `segue list readers`, or `module:Class`; `auto` detects the format.
-    - on_error: `skip` leaves bad records out and counts them; `stop` raises at the first one.
+    - reader: a name listed by `segue list readers`, or `module:Class`; `auto` detects the format.
+    - on_error: `skip` omits and counts bad records; `stop` raises an error for the first bad record.
     - level: `artist` replaces each track by its artist.
     - min_track_plays, min_playlist_length, repeats: filters, as in a recipe's `data.filters`.
-    - permission: the reason why you may train on content whose source does not allow it.
-    - cache: folder for the data that was read; default: `SEGUE_CACHE`, else `runs/.cache`.
+    - permission: the reason why training on content is allowed although its source does not permit it.
+    - cache: folder for parsed data; default: `SEGUE_CACHE`, otherwise `runs/.cache`.
     - options: options of the reader, such as `fields={"lyrics": "lyrics"}` or `playlist="list_id"`.
 
-    Raises `InputError` for a wrong option or a missing file, and `DataError` for a file that violates its format.
+    Raises `InputError` for a wrong option or a missing file, and `DataError` for an invalid file.
 
     Example:
         >>> import segue
@@ -234,16 +236,15 @@ def from_dataframe(
     progress: Reporter | None = None,
     **options: object,
 ) -> Playlists:
-    """Read playlists from a table in memory: pandas, Polars, PyArrow, a Hugging Face dataset, or any Arrow C stream.
+    """Read playlists from a table in memory: pandas, Polars, PyArrow, Hugging Face or another Arrow C stream.
 
-    - placements: one row for each track of each playlist, with the columns `playlist_id` and `track_id`, or one row per
-      playlist with a list column.
+    - placements: one row per playlist entry, with the columns `playlist_id` and `track_id`, or one row per playlist
+      with a list column.
     - tracks: one row per track, with the column `track_id`. Tracks that are only in this table are new releases.
-    - options: options of the reader `parquet`, such as `playlist="list_id"`, `title="track_name"` or
+    - options: options of the `parquet` reader, such as `playlist="list_id"`, `title="track_name"` or
       `fields={"lyrics": "lyrics"}`.
 
-    The other parameters are those of `read_playlists`. Raises `InputError` for a table or an option that cannot be
-    used.
+    The other parameters are those of `read_playlists`. Raises `InputError` for an unusable table or option.
 
     Example:
         >>> import pandas as pd
@@ -259,7 +260,7 @@ def from_dataframe(
 
     if isinstance(placements, str | Path):
         raise InputError(
-            f"from_dataframe takes a table in memory, not {str(placements)!r}: read files by segue.read_playlists"
+            f"placements={str(placements)!r} must be a table in memory: read files with segue.read_playlists"
         )
     table, about = table_of(placements), None if tracks is None else table_of(tracks)
     params = validated(ArrowReader.Params, options, "from_dataframe: ")

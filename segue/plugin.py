@@ -1,8 +1,8 @@
-"""Base classes for plug-ins, and the suites that test them.
+"""Base classes for plug-ins and their conformance suites.
 
-There is a base class for each kind of part (`Encoder`, `Reader`, `Baseline`, `Source`, `Loss`, `Join`, `Missing`,
+The module has a base class for each kind of part (`Encoder`, `Reader`, `Baseline`, `Source`, `Loss`, `Join`, `Missing`,
 `Metric`, `Protocol`, `ModelSpec`), the types that their methods use, and a test suite (`check_encoder`, `check_loss`,
-…). Each name is imported when it is first used.
+…). Each name is imported on first use.
 """
 
 from __future__ import annotations

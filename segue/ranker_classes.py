@@ -1,4 +1,4 @@
-"""A class for each installed ranker and sequential model, including plug-ins, created from its entry point."""
+"""Classes for all installed rankers and sequential models, created from their entry points."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RANKERS, MODELS = "segue.rankers", "segue.models"
 
 
 def entry_points() -> dict[str, tuple[str, str]]:
-    """Return group and name of the entry point of each class, by class name. Nothing is imported."""
+    """Return group and name of each class's entry point by class name, without importing anything."""
     return {
         point.value.rpartition(":")[2].rpartition(".")[2]: (group, name)
         for group in (MODELS, RANKERS)
@@ -20,12 +20,12 @@ def entry_points() -> dict[str, tuple[str, str]]:
 
 
 def create_class(name: str) -> type[Model]:
-    """Return a new class of this name. Raises `AttributeError` for an unknown name, with the nearest known one."""
+    """Return a new class for an entry point. Raises `AttributeError` for an unknown name and suggests the nearest."""
     known = entry_points()
     if name.startswith("_") or name not in known:
         import segue
 
-        raise AttributeError(f"segue has no {name!r}: {suggest(name, [*known, *segue.__all__])}")
+        raise AttributeError(f"module 'segue' has no attribute {name!r}: {suggest(name, [*known, *segue.__all__])}")
     return _create(name, *known[name])
 
 

@@ -1,7 +1,7 @@
-"""One class for each installed ranker and sequential model, such as `segue.EASE(regularisation=300)`.
+"""Classes of all installed rankers and sequential models, such as `segue.EASE(regularisation=300)`.
 
-Each class is created when it is first used. `rankers.pyi` declares the types of the built-in ones. `python -m
-segue.type_stubs` writes it.
+Each class is created on first use. `rankers.pyi`, written by `python -m segue.type_stubs`, declares the types of the
+built-in classes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Results of evaluations: metrics of each playlist, means with intervals, and comparisons of models."""
+"""Evaluation results: metrics per playlist, means with intervals, and comparisons of models."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ METRICS = ("recall@20", "recall@50", "recall@500", "ndcg@20", "ndcg@50", "ndcg@5
 
 @dataclass(frozen=True)
 class Result:
-    """The results of one model on held-out playlists. Create them with `evaluate`.
+    """Results of a model on held-out playlists, created with `evaluate`.
 
-    ranked: ids int32 and scores float32 [n, t] of the first t tracks for each playlist; id 0 if fewer are ranked.
+    ranked: ids int32 and scores float32 [n, t] of each playlist's first t tracks, padded with id 0.
     """
 
     system: str
@@ -48,9 +48,9 @@ class Result:
         return f"<segue.Result of {self.system} on {len(self.held_out):,} playlists: {', '.join(means)}>"
 
     def to_frame(self) -> pd.DataFrame:
-        """Means with 95 % intervals: system, slice, metric, k, value, ci_low, ci_high, n.
+        """Return means with 95 % intervals: system, slice, metric, k, value, ci_low, ci_high, n.
 
-        Slices are all, warm and cold hidden tracks.
+        The slices are all, warm and cold hidden tracks.
         """
         import pandas as pd
 
@@ -68,7 +68,7 @@ class Result:
         return pd.DataFrame(rows).drop(columns=["modalities", "split"])
 
     def per_playlist(self) -> pd.DataFrame:
-        """One row per playlist, slice, metric and k: playlist, group, slice, metric, k, value."""
+        """Return one row per playlist, slice, metric and k: playlist, group, slice, metric, k, value."""
         import pandas as pd
 
         from toolkit.evaluation import result_rows
@@ -77,7 +77,7 @@ class Result:
         return pd.DataFrame(table.drop(["system", "split", "row"]).to_pandas())
 
     def rankings(self) -> pd.DataFrame:
-        """The rankings that `evaluate` stored: playlist, rank (from 1), track, score, hit."""
+        """Return the stored rankings: playlist, rank (from 1), track, score, hit."""
         import pandas as pd
 
         from toolkit.evaluation.metrics.hits import hits
@@ -106,18 +106,18 @@ def evaluate(
     keep: Keep | None = None,
     progress: Progress | None = None,
 ) -> Result:
-    """Rank the whole catalogue for every playlist, without its seeds, and compare the ranking with the hidden tracks.
+    """Rank the whole catalogue for every playlist, except its seeds, and measure the ranks of the hidden tracks.
 
-    - metrics: names of `segue list metrics` with a cutoff, such as `recall@20`, or without one if the metric has no
-      cutoff (`auc`). Write a class of your own as `my_ideas:HitRate@20`.
-    - rankings: number of tracks of each ranking to store.
+    - metrics: names listed by `segue list metrics` with a cutoff, such as `recall@20`. Metrics without a cutoff are
+      written as `auc`, and your own classes as `my_ideas:HitRate@20`.
+    - rankings: number of tracks to store per ranking.
     - allow_repeats: whether seeds may be ranked.
-    - bootstrap, seed: number of resamplings for the intervals, and their random seed.
+    - bootstrap, seed: number of bootstrap samples for the intervals, and the random seed.
     - memory_mb: bound on the memory for scores, in MB.
-    - slices: further slices of the hidden tracks by name: bool [V + 1], which items are in the slice.
-    - keep: receives the rankings block by block. The result then does not store them.
+    - slices: further slices of the hidden tracks by name, bool [V + 1].
+    - keep: function that receives the rankings block by block instead of storing them in the result.
 
-    Raises `InputError` for an unknown metric, and for a model of another catalogue.
+    Raises `InputError` for an unknown metric and for a model with a different catalogue.
 
     Example:
         >>> import segue
@@ -133,7 +133,7 @@ def evaluate(
     parsed = _parsed(metrics)
     for name, value, least in (("rankings", rankings, 0), ("bootstrap", bootstrap, 10)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise InputError(f"{name}={value!r} must be a whole number from {least}")
+            raise InputError(f"{name}={value!r} must be an integer >= {least}")
     ks = list(dict.fromkeys(k for _, k in parsed if k)) or [1]
     kept_ids: list[np.ndarray] = []
     kept_scores: list[np.ndarray] = []
@@ -173,8 +173,8 @@ def compare(reference: Result, *others: Result) -> pd.DataFrame:
     """Compare results with a reference by paired differences (other minus reference) over the same playlists.
 
     Columns: system, reference, slice, metric, k, difference, ci_low, ci_high, p (bootstrap), p_t (paired t-test),
-    p_holm and p_t_holm (the same with Holm's correction for the number of comparisons), detectable, n. Only metrics
-    that all results have are compared. Raises `InputError` for results on different playlists.
+    p_holm and p_t_holm (p-values with Holm's correction for multiple comparisons), detectable, n. Only metrics shared
+    by all results are compared. Raises `InputError` for results on different playlists.
 
     Example:
         >>> import segue
@@ -190,21 +190,21 @@ def compare(reference: Result, *others: Result) -> pd.DataFrame:
     from toolkit.evaluation import result_rows
 
     if not others:
-        raise InputError("compare needs two results or more: pass the reference first")
+        raise InputError("compare requires at least two results: pass the reference and other results")
     if any(not isinstance(each, Result) for each in (reference, *others)):
-        raise InputError("compare takes results of segue.evaluate, not models")
+        raise InputError("compare requires results, not models: pass values returned by segue.evaluate")
     if any(not _same(reference, each) for each in others):
         raise InputError(
-            "the results are not on the same playlists: evaluate all models on the same part of one split, with the"
+            "compare requires results on the same playlists: evaluate all models on the same part of a split, with the"
             " same settings"
         )
     shared = set(reference.scores.values).intersection(*(each.scores.values for each in others))
     if not shared:
-        raise InputError("the results have no metric in common: evaluate all models by the same metrics")
+        raise InputError("compare requires a common metric: evaluate all models with the same metrics")
     names = [each.system for each in (reference, *others)]
     if len(set(names)) < len(names):
         raise InputError(
-            f"two results are called {next(name for name in names if names.count(name) > 1)!r}: give the models names"
+            f"result names must be unique, but {max(names, key=names.count)!r} is used twice: set name= of the models"
         )
     scores = {
         each.system: replace(
@@ -224,14 +224,14 @@ def compare(reference: Result, *others: Result) -> pd.DataFrame:
 
 
 def with_cutoffs(metrics: Sequence[str], ks: Sequence[int]) -> list[str]:
-    """Return names for `evaluate`: each metric at each cutoff of `ks`, or without one if it has no cutoff."""
+    """Return metric names for `evaluate`, with each cutoff in `ks` for metrics that have a cutoff."""
     from toolkit.contracts.metric import named
 
     return [text for name in metrics for text in ([f"{name}@{k}" for k in ks] if named(name).cutoff == "k" else [name])]
 
 
 def _same(first: Result, second: Result) -> bool:
-    """Return whether two results are on the same playlists, seeds and hidden tracks, with the same settings."""
+    """Return whether two results share playlists, seeds, hidden tracks and settings."""
     ours, theirs = first.held_out, second.held_out
     if ours is not theirs:
         spans = ("rows", "starts", "cuts", "ends")
@@ -253,24 +253,30 @@ def _metric(text: str) -> tuple[str, int]:
 
     if not isinstance(text, str):
         raise InputError(
-            f"metrics are names with a cutoff, not {text!r}: a class of your own is written as 'module:Class@20'"
+            f"metric {text!r} must be a string: write a name as 'recall@20' and a class as 'module:Class@20'"
         )
     name, _, k = text.partition("@")
     cut = named(name).cutoff == "k"
     if cut and not (k.isdecimal() and int(k) >= 1):
-        raise InputError(f"metric {text!r} needs a cutoff, such as {name}@20")
+        raise InputError(f"metric {text!r} requires a cutoff: write {name}@20, for example")
     if k and not cut:
-        raise InputError(f"metric {text!r} has no cutoff: write {name}")
+        raise InputError(f"metric {text!r} must not have a cutoff: write {name}")
     return name, int(k or 0)
 
 
 def _check_evaluation(model: object, held: object) -> None:
-    """Raise `InputError` for what cannot be evaluated, `LeakError` where the model was fitted to what is hidden."""
+    """Raise `InputError` for wrong arguments, and `LeakError` if the model was fitted to hidden tracks."""
     if not isinstance(model, Model):
-        raise InputError(f"evaluate takes one fitted model, not {getattr(model, '__name__', type(model).__name__)}")
+        raise InputError(
+            f"model must be a fitted model, not {getattr(model, '__name__', type(model).__name__)}: call fit()"
+        )
     if not isinstance(held, HeldOutPlaylists):
-        raise InputError(f"evaluate takes split.valid or split.test, not {type(held).__name__}")
+        raise InputError(
+            f"held_out must be held-out playlists, not {type(held).__name__}: pass split.valid or split.test"
+        )
     if model.tracks["id"] != held.data.corpus.tracks["id"]:
-        raise InputError(f"{model.name} was fitted to a different catalogue: fit it to a split of the same data")
+        raise InputError(
+            f"{model.name} must be fitted to the catalogue of the playlists: fit the model to a split of the same data"
+        )
     if model.train is not None:
         check_apart(model.train, held)

@@ -1,4 +1,4 @@
-"""Runs of recipes. A run does everything from data to report, in one folder."""
+"""Runs of recipes, from data to report in one folder."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ T = TypeVar("T")
 
 
 class Run:
-    """A finished run, read from its folder. Raises `RunDirectoryError` for any other folder."""
+    """Finished run, read from a folder. Raises `RunDirectoryError` for other folders."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if not (self.path / run_directory.METRICS).exists():
             raise RunDirectoryError(
-                f"{path} is not the folder of a finished run: make one with segue.run(recipe, {str(path)!r})"
+                f"{path} is not the folder of a finished run: create a run with segue.run(recipe, {str(path)!r})"
             )
 
     def __repr__(self) -> str:
@@ -42,51 +42,51 @@ class Run:
 
     @property
     def comparisons(self) -> pd.DataFrame:
-        """Paired differences of every system from the reference (system minus reference)."""
+        """Paired differences of each system from the reference (system minus reference)."""
         return self._frame(run_directory.COMPARISONS)
 
     @property
     def coverage(self) -> pd.DataFrame:
-        """One row per modality: encoder, field, size, and the share of tracks that have it."""
+        """One row per modality: encoder, field, size, and share of tracks with the modality."""
         return self._frame(run_directory.COVERAGE)
 
     @property
     def per_playlist(self) -> pd.DataFrame:
-        """One row per system, playlist, slice, metric and k."""
+        """Return one row per system, playlist, slice, metric and k."""
         return self._parquet(run_directory.PER_PLAYLIST)
 
     @property
     def rankings(self) -> pd.DataFrame:
-        """The stored rankings of each system for the test playlists."""
+        """Return the stored rankings of each system for the test playlists."""
         return self._parquet(run_directory.RANKINGS)
 
     def to_markdown(self, *, split: str = "test", slice: str = "all", intervals: bool = True) -> str:
-        """The table of systems as Markdown."""
+        """Return the table of systems as Markdown."""
         from toolkit.report import result_tables
 
         return result_tables.to_markdown(self._table(split, slice), intervals=intervals)
 
     def to_latex(self, *, split: str = "test", slice: str = "all", intervals: bool = False) -> str:
-        """The table of systems as LaTeX (booktabs)."""
+        """Return the table of systems as LaTeX (booktabs)."""
         from toolkit.report import result_tables
 
         return result_tables.to_latex(self._table(split, slice), intervals=intervals)
 
     def to_csv(self, *, split: str = "test", slice: str = "all") -> str:
-        """The table of systems as CSV, in full precision."""
+        """Return the table of systems as CSV in full precision."""
         from toolkit.report import result_tables
 
         return result_tables.to_csv(self._table(split, slice))
 
     def render(self) -> Path:
-        """Write `report.html` again from the results of the run. Returns the path."""
+        """Write `report.html` from the stored results of the run. Returns the path."""
         from toolkit.report.page import render
 
         render(self.path)
         return self.path / run_directory.REPORT
 
     def model(self, system: str | None = None) -> Model:
-        """A fitted system of the run; default: the best on validation."""
+        """Load a fitted system of the run; default: the best on validation."""
         from segue.model_kinds import load
 
         return load(self.path, system)
@@ -106,8 +106,8 @@ class Run:
         import pandas as pd
 
         if not (self.path / name).exists():
-            why = "its recipe says `rankings: 0`, or it" if name == run_directory.RANKINGS else "it"
-            raise RunDirectoryError(f"{self.path} has no {name}: {why} is not the folder of a finished run")
+            cure = "set `rankings` above 0 and run the recipe" if name == run_directory.RANKINGS else "run the recipe"
+            raise RunDirectoryError(f"{self.path} does not contain {name}: {cure} again")
         return pd.read_parquet(self.path / name)
 
 
@@ -119,14 +119,14 @@ def run(
     fresh: bool = False,
     progress: Reporter | None = None,
 ) -> Run:
-    """Run a recipe, or resume where an earlier run of it stopped. A finished run is returned at once.
+    """Run a recipe, or resume an earlier run. A finished run is returned at once.
 
-    - recipe: path of a YAML file, a `Recipe`, or a mapping of its keys.
-    - out: folder of the run; default: `runs/` and the name of the recipe.
-    - overrides: `key=value` for a recipe file, as in `--set`.
+    - recipe: path of a YAML file, a `Recipe`, or a mapping of recipe keys.
+    - out: folder of the run; default: `runs/` and the recipe's name.
+    - overrides: `key=value` strings for a recipe file, as in `--set`.
     - fresh: whether to recompute finished steps.
 
-    Raises `RecipeError` for a recipe that cannot be run, with the line, key, value and rule.
+    Raises `RecipeError` for an invalid recipe, with line, key, value and rule.
 
     Example:
         >>> import segue

@@ -1,4 +1,4 @@
-"""The training, validation and test playlists of a split."""
+"""Training, validation and test playlists of a split."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from toolkit.corpus.splits import HeldOut, PlaylistSet
 
 UNSAID = Permission(allowed=True, reason="given in Python; the source does not say")
-"""Permission for content whose source does not say whether it may be trained on.
+"""Permission for content whose source does not state whether training is allowed.
 
-Content whose source forbids training needs a permission with a reason from the user.
+Content whose source forbids training needs the user's permission, with a reason.
 """
 
 
 @dataclass(frozen=True)
 class Training:
-    """Playlists to learn from. store: their factors, if they have been computed already."""
+    """Training playlists. store: factors that have been computed already."""
 
     data: Playlists
     playlists: PlaylistSet
@@ -42,12 +42,12 @@ class Training:
         return len(self.playlists)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per placement: playlist, position (from 0), track."""
+        """Return one row per playlist entry: playlist, position (from 0), track."""
         return placements_of(self.data.corpus, self.playlists)
 
     @cached_property
     def counts(self) -> np.ndarray:
-        """Placements of each item: int64 [V + 1]."""
+        """Number of playlist entries of each item, int64 [V + 1]."""
         return self.playlists.counts()
 
     @cached_property
@@ -59,7 +59,7 @@ class Training:
         return {}
 
     def factors(self, seed: int, device: str) -> FactorStore:
-        """Factors of these playlists. They are computed once and shared by all rankers."""
+        """Return the factors of the training playlists, computed once and shared by all rankers."""
         if self.store is not None:
             return self.store
         from toolkit.coldstart.factorisation import FactorStore
@@ -70,9 +70,9 @@ class Training:
         return self._stores[seed, device]
 
     def labels(self, kinds: Iterable[str]) -> dict[str, sp.csr_matrix]:
-        """Artists, albums or genres of all tracks, float32 [V + 1, L] by kind.
+        """Return artists, albums or genres of all tracks by kind, float32 [V + 1, L].
 
-        Kinds that are not in the catalogue are left out.
+        Kinds that are not in the catalogue are omitted.
         """
         from toolkit.ingest.label_matrices import label_matrices
 
@@ -86,7 +86,7 @@ class Training:
 
 @dataclass(frozen=True)
 class HeldOutPlaylists:
-    """Held-out playlists: a model sees the seeds, and the other tracks are hidden.
+    """Held-out playlists, of which a model sees the seeds while the other tracks are hidden.
 
     Example:
         >>> import segue
@@ -108,18 +108,18 @@ class HeldOutPlaylists:
         return len(self.playlists)
 
     def seeds(self) -> pd.DataFrame:
-        """The tracks that a model sees, one row per track: playlist, position (from 0), track."""
+        """Return the tracks that a model sees, one row per track: playlist, position (from 0), track."""
         queries = self.playlists.queries()
         return rows_of(self.data.corpus, self.playlists.rows, queries.seeds, queries.offsets)
 
     def hidden(self) -> pd.DataFrame:
-        """The hidden tracks, one row per track: playlist, position (from 0, of the hidden tracks), track."""
+        """Return the hidden tracks, one row per track: playlist, position among the hidden tracks (from 0), track."""
         return rows_of(self.data.corpus, self.playlists.rows, *self.playlists.hidden())
 
 
 @dataclass(frozen=True)
 class Split:
-    """Training, validation and test playlists: `train`, `valid` and `test`."""
+    """Training, validation and test playlists as `train`, `valid` and `test`."""
 
     train: Training
     valid: HeldOutPlaylists
@@ -136,7 +136,7 @@ def placements_of(corpus: Corpus, playlists: PlaylistSet) -> pd.DataFrame:
 
 
 def rows_of(corpus: Corpus, rows: object, items: object, offsets: object) -> pd.DataFrame:
-    """Return one row per track of each playlist: playlist, position, track, with outside ids."""
+    """Return one row per track of each playlist: playlist, position, track, with external ids."""
     import numpy as np
     import pandas as pd
     import pyarrow as pa
@@ -158,31 +158,29 @@ def rows_of(corpus: Corpus, rows: object, items: object, offsets: object) -> pd.
 
 
 def check_parts(train: object, valid: object) -> None:
-    """Raise `InputError` for anything but parts of one split, `LeakError` for a choice on the test playlists."""
+    """Raise `InputError` unless both are parts of one split, and `LeakError` for model selection on the test."""
     if not isinstance(train, Training):
         raise InputError(
-            f"fit takes split.train, not {type(train).__name__}:"
-            " split = data.split(); model.fit(split.train, split.valid)"
+            f"train must be split.train, not {type(train).__name__}: call split = data.split(), then"
+            " model.fit(split.train, split.valid)"
         )
     if valid is None:
         return
     if not isinstance(valid, HeldOutPlaylists):
-        raise InputError(f"valid must be split.valid, not {type(valid).__name__}")
+        raise InputError(f"valid must be validation playlists, not {type(valid).__name__}: pass split.valid")
     if valid.part == "test":
-        raise LeakError("valid=split.test would choose on the test: pass split.valid")
+        raise LeakError("valid=split.test would select the model on the test playlists: pass split.valid")
     check_apart(train, valid)
 
 
 def check_apart(train: Training, held: HeldOutPlaylists) -> None:
-    """Raise `InputError` if two parts are of different data, `LeakError` if training has what the other part hides."""
+    """Raise `InputError` for parts of different data, and `LeakError` if training contains hidden tracks."""
     from toolkit.evaluation import leaks
 
     if held.train is train:
         return
     ours, theirs = train.data.corpus, held.data.corpus
     if ours is not theirs and ours.digest() != theirs.digest():
-        raise InputError(
-            "the parts are of different playlists: take them from one split, or from splits of the same data"
-        )
+        raise InputError("parts must be from splits of the same data: pass parts of one split")
     if held.playlists.hides is None:
         leaks.check_hidden(train.playlists, held.playlists)

@@ -1,4 +1,4 @@
-"""Write `rankers.pyi`: the types of the parameters of all built-in rankers and sequential models."""
+"""Writer of `rankers.pyi`, the parameter types of all built-in rankers and sequential models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from segue.ranker_classes import MODELS, entry_points
 from toolkit import plugins
 from toolkit.parts import Part
 
-HEAD = '''"""Types of the classes that `segue.rankers` makes. Written by `python -m segue.type_stubs`; do not edit."""
+HEAD = '''"""Types of the classes in `segue.rankers`, written by `python -m segue.type_stubs`. Do not edit."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,10 +35,10 @@ OWN = {
     "seed": "seed: int = ...",
     "device": "device: str = ...",
 }
-"""Keywords of every class; a ranker that uses no content has no `modalities`."""
+"""Keywords of every class. Rankers without content do not have `modalities`."""
 
 LEFT_OUT = {"type", "name", "group", "fusion", "modalities", "titles", "seed", "device"}
-"""Keys of a recipe that the class has in another form, or that have no meaning outside a recipe."""
+"""Recipe keys that the class has in a different form, or that apply only to recipes."""
 
 
 def stub() -> str:

@@ -1,4 +1,4 @@
-"""The contracts of losses and of models as test suites, for authors of plug-ins; the built-in ones pass them too.
+"""Conformance suites for losses and sequential models, for authors of plug-ins. The built-in ones pass them too.
 
     from segue.plugin import check_loss, check_model
 
@@ -6,7 +6,7 @@
         check_loss(MyLoss(margin=0.5))
         check_model(MyModel(hidden_size=16, max_length=10))
 
-Both raise `AssertionError` at the first broken promise; the message says which, and what usually breaks it.
+Both raise `AssertionError` at the first violated rule. The message names the rule and the usual cause.
 """
 
 from segue.checks.check_loss import check_loss

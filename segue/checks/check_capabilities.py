@@ -1,4 +1,4 @@
-"""The part of `check_ranker` that compares what a ranker does with its `Capabilities`."""
+"""Comparison of a ranker's behaviour with its declared `Capabilities`, as a part of `check_ranker`."""
 
 from __future__ import annotations
 
@@ -21,18 +21,20 @@ Make = Callable[[], Ranker]
 def check_capabilities(
     make: Make, ranker: Ranker, data: TrainingData, queries: Queries, k: int, tolerance: float
 ) -> None:
-    """Raise `AssertionError` if a fitted ranker does not do what its `capabilities` declare."""
+    """Raise `AssertionError` if a fitted ranker behaves differently from what its `capabilities` declare."""
     cls, able = type(ranker), ranker.capabilities
     assert isinstance(able, Capabilities), (
         f"capabilities of {cls.__name__} must be a segue.plugin.Capabilities, not {able!r}"
     )
     assert isinstance(cls.name, str) and NAME.fullmatch(cls.name), (
-        f"name={cls.name!r} must be of letters, digits, '.', '_' and '-'"
+        f"name={cls.name!r} must consist of letters, digits, '.', '_' and '-'"
     )
     check_requires(cls)
-    assert not able.labels_required or able.labels, "labels_required=True needs labels: name the kinds that it reads"
+    assert not able.labels_required or able.labels, (
+        "labels_required=True requires labels: list the label kinds that the ranker reads"
+    )
     assert isinstance(ranker.memory_problem(data.train, "cpu"), str), (
-        "memory_problem must return a string, empty for no problem"
+        "memory_problem must return a string: return '' if memory is sufficient"
     )
     _check_required(make, data)
     _check_unread(make, ranker, data, queries, k, tolerance)
@@ -42,7 +44,7 @@ def check_capabilities(
 
 
 def _check_required(make: Make, data: TrainingData) -> None:
-    """`fit` refuses data that lacks what the ranker requires."""
+    """Check that `fit` raises `InputError` for data without a required input."""
     able = make().capabilities
     incomplete = {
         "content='required'": replace(data, modalities={}) if able.content == "required" else None,
@@ -56,11 +58,13 @@ def _check_required(make: Make, data: TrainingData) -> None:
             make().fit(replace(rest, workdir=None))
         except InputError:
             continue
-        raise AssertionError(f"{rule}, but fit accepts data without it: raise InputError, or declare it optional")
+        raise AssertionError(
+            f"{rule} requires fit to raise InputError if the data lack this input: raise it, or declare 'optional'"
+        )
 
 
 def _check_unread(make: Make, ranker: Ranker, data: TrainingData, queries: Queries, k: int, tolerance: float) -> None:
-    """Inputs that the ranker does not declare do not change its rankings."""
+    """Check that undeclared inputs do not change the rankings."""
     able = ranker.capabilities
     expected = ranker.rank(queries, k)
     if able.titles == "none":
@@ -69,19 +73,19 @@ def _check_unread(make: Make, ranker: Ranker, data: TrainingData, queries: Queri
             ranker.rank(untitled, k),
             expected,
             tolerance,
-            "titles='none', but titles of queries change the ranking: declare them",
+            "titles='none' requires rankings independent of query titles: set titles='optional' or 'required'",
         )
     labels = {kind: matrix for kind, matrix in data.labels.items() if kind in able.labels}
     modalities = {} if able.content == "none" else data.modalities
     if len(labels) == len(data.labels) and len(modalities) == len(data.modalities):
         return
     rest = replace(data, labels=labels, modalities=modalities, workdir=None)
-    rule = "modalities or labels that it does not declare (content, labels) change the ranking"
+    rule = "undeclared modalities or labels must not change the ranking: declare them in content and labels"
     try:
         fitted = make().fit(rest)
     except InputError as error:
         raise AssertionError(
-            f"it needs modalities or labels that it does not declare (content, labels): {error}"
+            f"fit must not require undeclared modalities or labels ({error}): declare them in content and labels"
         ) from None
     _same(fitted.rank(queries, k), expected, tolerance, rule)
 
@@ -93,32 +97,34 @@ def _check_seed(make: Make, ranker: Ranker, data: TrainingData, queries: Queries
             other.rank(queries, k),
             ranker.rank(queries, k),
             tolerance,
-            "deterministic=True, but another seed changes the ranking",
+            "deterministic=True requires the same ranking for every seed: set deterministic=False",
         )
 
 
 def _check_cold_tracks(ranker: Ranker, data: TrainingData, queries: Queries) -> None:
-    """A ranker of cold tracks that requires content gives a score to at least one of them."""
+    """Check that a ranker with `cold_tracks` and required content scores at least one cold track."""
     able, cold = ranker.capabilities, np.flatnonzero(data.train.counts()[1:] == 0) + 1
     if able.cold_tracks and able.content == "required" and len(cold):
         scores = ranker.score(queries, cold)
-        assert np.isfinite(scores).any(), "cold_tracks=True, but no track without a training placement has a score"
+        assert np.isfinite(scores).any(), (
+            "cold_tracks=True requires a score for tracks without training entries: set cold_tracks=False"
+        )
 
 
 def _check_vectors(ranker: Ranker) -> None:
     items = np.array([1, ranker.n_items])
     vectors = ranker.item_vectors(items)
     if not ranker.capabilities.embeds:
-        assert vectors is None, "item_vectors gives vectors, but capabilities has embeds=False"
+        assert vectors is None, "embeds=False requires item_vectors to return None: set embeds=True"
         return
     assert vectors is not None and vectors.ndim == 2 and len(vectors) == 2, (
-        "embeds=True: item_vectors must give one row an item"
+        "embeds=True requires item_vectors to return one row per item: set embeds=False, or return [n, d]"
     )
-    assert vectors.dtype == np.float32, f"item_vectors gives {vectors.dtype}, not float32"
+    assert vectors.dtype == np.float32, f"item_vectors returned {vectors.dtype} and must return float32"
 
 
 def _untitled(data: TrainingData) -> TrainingData:
-    """The same data without a title."""
+    """Return the same data without playlist titles."""
     corpus, train = data.train.corpus, data.train
     place = corpus.playlists.column_names.index("title")
     playlists = corpus.playlists.set_column(place, "title", pa.nulls(len(corpus), pa.string()))
@@ -128,5 +134,5 @@ def _untitled(data: TrainingData) -> TrainingData:
 def _same(
     found: tuple[np.ndarray, np.ndarray], expected: tuple[np.ndarray, np.ndarray], tolerance: float, rule: str
 ) -> None:
-    """Equal scores rank by rank. Ids may differ where scores tie."""
+    """Check that scores are equal at each rank. Ids may differ where scores tie."""
     assert np.allclose(found[1], expected[1], rtol=tolerance, atol=tolerance), rule

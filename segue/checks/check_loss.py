@@ -1,4 +1,4 @@
-"""The contract of a loss, `toolkit.contracts.loss`, as a test suite."""
+"""Conformance suite for losses, which tests the contract `toolkit.contracts.loss`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toolkit.sequential.losses.loss_scores import Scores
 ROWS, TRACKS, HIDDEN, MATCH = 6, 11, 4, 3
 CATALOGUE = 200
 EXTREME = 1e3
-"""Size of logits for which a loss must be finite although their exponentials are not."""
+"""Size of logits whose exponentials overflow, for which a loss must still be finite."""
 
 
 def check_loss(loss: Loss) -> None:
@@ -33,16 +33,16 @@ def check_loss(loss: Loss) -> None:
 
 
 def training(*, bf16: bool = False) -> Training:
-    """A training on 200 tracks, all of them played."""
+    """Return the properties of a training on 200 tracks, all of which have plays."""
     return Training(np.concatenate([[0], np.arange(1, CATALOGUE + 1)]), CATALOGUE, 256, "cpu", bf16)
 
 
 def problem(
     loss: Loss, seed: int, *, size: float = 1.0, dtype: torch.dtype = torch.float64
 ) -> tuple[Scores, torch.Tensor]:
-    """Scores and targets of the form that the loss gets in training.
+    """Return scores and targets in the form that the loss receives in training.
 
-    Targets are next to a shared sample where the loss's sampler shares one.
+    If the loss's sampler shares a sample, the targets' scores are in a column of their own.
     """
     draw = torch.Generator().manual_seed(seed)
 
@@ -66,34 +66,34 @@ def problem(
 
 
 def value(loss: Loss, scores: Scores, targets: torch.Tensor, *, bf16: bool = False) -> torch.Tensor:
-    """The loss as training computes it."""
+    """Return the loss as computed in training."""
     return loss.begin(training(bf16=bf16))(scores, targets)
 
 
 def close(first: torch.Tensor, second: torch.Tensor, tolerance: float = 1e-9) -> bool:
-    """Whether two values are equal to a relative tolerance."""
+    """Return whether two values are equal up to a relative tolerance."""
     return bool((first - second).abs() <= tolerance * (1 + second.abs()))
 
 
 def check_declaration(loss: Loss) -> None:
-    """Parameters survive a recipe, and memory is declared in bytes."""
+    """Check that parameters are unchanged by a recipe and that memory is declared in bytes."""
     name = type(loss).__name__
     reread = type(loss).model_validate(loss.model_dump(mode="json"))
     assert reread == loss, (
-        f"{name}: its parameters are not the same after a recipe: they must be plain values (text, numbers, booleans)"
+        f"{name}: a recipe must keep the parameters unchanged: use only strings, numbers and booleans"
     )
     needed = loss.step_memory(4096, 10**6, 64)
     assert isinstance(needed, tuple) and isinstance(needed[0], int) and needed[0] >= 0 and isinstance(needed[1], str), (
-        f"{name}: step_memory must return bytes (an integer) and the setting that decides (text), not {needed!r}"
+        f"{name}: step_memory returned {needed!r} and must return (bytes, setting), such as (0, '')"
     )
 
 
 def check_sampler(loss: Loss) -> None:
-    """`samples` agrees with `sampler`, and draws are of the candidates and repeatable."""
+    """Check that `samples` matches `sampler`, and that draws are repeatable and only of candidates."""
     name, sample = type(loss).__name__, loss.sampler(training())
     assert (sample is not None) == loss.samples, (
-        f"{name}: samples={loss.samples}, and sampler returns {'nothing' if sample is None else 'a sample'}:"
-        " set `samples: ClassVar[bool]`"
+        f"{name}: samples={loss.samples} must be {sample is not None}, because sampler returns"
+        f" {'None' if sample is None else 'a sample'}: set `samples: ClassVar[bool]`"
     )
     if sample is None:
         return
@@ -103,36 +103,38 @@ def check_sampler(loss: Loss) -> None:
     drawn = sample.draw(pool)
     torch.manual_seed(0)
     assert torch.equal(drawn, sample.draw(pool)), (
-        f"{name}: the sampler must draw from torch's generator, which training seeds"
+        f"{name}: draws must be repeatable: draw only from torch's global generator, which is seeded in training"
     )
-    assert drawn.dtype == torch.int64 and drawn.ndim == 1 and len(drawn), f"{name}: a sample is int64 [n], n > 0"
+    assert drawn.dtype == torch.int64 and drawn.ndim == 1 and len(drawn), (
+        f"{name}: a sample must be a non-empty int64 vector"
+    )
     assert loss.draws_by_plays or bool(torch.isin(drawn, candidates).all()), (
-        f"{name}: the sampler draws ids that are not candidates"
+        f"{name}: the sampler must draw only candidate ids"
     )
     log_q = sample.log_q(torch.arange(1, CATALOGUE + 1))
     assert log_q is None or bool((log_q.isfinite() & (log_q <= 0)).all()), (
-        f"{name}: log_q must be the logarithm of a probability above 0"
+        f"{name}: log_q must be finite and <= 0, as the logarithm of a probability"
     )
 
 
 def check_value(loss: Loss, scores: Scores, targets: torch.Tensor) -> None:
-    """A finite scalar of the scores' dtype, on their device, the same each time."""
+    """Check that the loss is a finite, repeatable scalar with the scores' dtype and device."""
     name, computed = type(loss).__name__, value(loss, scores, targets)
     assert computed.ndim == 0, f"{name}: mean must return a scalar, not shape {tuple(computed.shape)}"
-    assert bool(computed.isfinite()), f"{name}: the loss is {float(computed)} on scores near 1"
+    assert bool(computed.isfinite()), f"{name}: the loss is {float(computed)} for scores near 1 and must be finite"
     assert computed.dtype == scores.query.dtype, (
-        f"{name}: the loss is {computed.dtype} on scores of {scores.query.dtype}"
+        f"{name}: the loss is {computed.dtype} and must have the scores' dtype, {scores.query.dtype}"
     )
     assert computed.device == scores.query.device, (
-        f"{name}: the loss is on {computed.device}, the scores on {scores.query.device}"
+        f"{name}: the loss is on {computed.device} and must be on the scores' device, {scores.query.device}"
     )
     assert torch.equal(computed, value(loss, scores, targets)), (
-        f"{name}: two calls on the same scores differ: draw in `sampler` alone"
+        f"{name}: repeated calls must return the same loss: draw random numbers only in `sampler`"
     )
 
 
 def check_gradients(loss: Loss, scores: Scores, targets: torch.Tensor) -> None:
-    """Gradients of every factor are those of finite differences, in double precision."""
+    """Check that gradients of every factor equal finite differences in double precision."""
     factors = ("query", "table", "match_query", "bias", "gold")
     learned = [factor for factor in factors if getattr(scores, factor) is not None]
 
@@ -145,13 +147,13 @@ def check_gradients(loss: Loss, scores: Scores, targets: torch.Tensor) -> None:
     except RuntimeError as error:
         difference = str(error).split("\n")[0]
         raise AssertionError(
-            f"{type(loss).__name__}: gradients are not those of finite differences ({difference}); inputs:"
-            f" {', '.join(learned)}. A `detach`, a `torch.no_grad` or a backward pass of its own usually breaks it"
+            f"{type(loss).__name__}: gradients of {', '.join(learned)} must equal finite differences ({difference}):"
+            " remove detach(), torch.no_grad() and custom backward passes"
         ) from None
 
 
 def check_mean(loss: Loss, scores: Scores, targets: torch.Tensor) -> None:
-    """Every row twice has the same mean."""
+    """Check that duplicating every row does not change the loss."""
     doubled = {
         name: torch.cat([part, part])
         for name in ("query", "match_query", "gold", "hit")
@@ -162,12 +164,12 @@ def check_mean(loss: Loss, scores: Scores, targets: torch.Tensor) -> None:
         value(loss, scores, targets),
     )
     assert close(computed, expected), (
-        f"{type(loss).__name__}: every row twice changes the loss from {expected:.6f} to {computed:.6f}: divide by rows"
+        f"{type(loss).__name__}: duplicated rows change the loss from {expected:.6f} to {computed:.6f}: divide by rows"
     )
 
 
 def check_order(loss: Loss, scores: Scores, targets: torch.Tensor) -> None:
-    """The order of the candidates does not matter."""
+    """Check that the order of the candidates does not change the loss."""
     order = torch.randperm(TRACKS, generator=torch.Generator().manual_seed(1))
     place = torch.cat([order.argsort(), torch.tensor([TRACKS])])
     assert scores.match_table is not None and scores.bias is not None
@@ -175,12 +177,12 @@ def check_order(loss: Loss, scores: Scores, targets: torch.Tensor) -> None:
     turned = turned if scores.hit is None else replace(turned, hit=place[scores.hit])
     computed, expected = value(loss, turned, place[targets]), value(loss, scores, targets)
     assert close(computed, expected), (
-        f"{type(loss).__name__}: candidates in another order change the loss from {expected:.6f} to {computed:.6f}"
+        f"{type(loss).__name__}: reordered candidates must not change the loss ({expected:.6f} to {computed:.6f})"
     )
 
 
 def check_target(loss: Loss, scores: Scores, targets: torch.Tensor) -> None:
-    """A higher score of the target lowers the loss."""
+    """Check that a higher target score lowers the loss."""
     if scores.gold is not None:
         higher = replace(scores, gold=scores.gold + 0.1)
     else:
@@ -189,12 +191,12 @@ def check_target(loss: Loss, scores: Scores, targets: torch.Tensor) -> None:
         higher = replace(scores, bias=scores.bias.index_add(0, targets, torch.full((1,), 0.1, dtype=scores.bias.dtype)))
     computed, before = value(loss, higher, targets), value(loss, scores, targets)
     assert bool(computed < before), (
-        f"{type(loss).__name__}: the target's score 0.1 higher changes the loss from {before:.6f} to {computed:.6f}"
+        f"{type(loss).__name__}: a higher target score must lower the loss ({before:.6f} to {computed:.6f})"
     )
 
 
 def check_hit(loss: Loss, scores: Scores) -> None:
-    """A target that is also in the sample is not a negative of its own row."""
+    """Check that a sampled target does not count as a negative for the same row."""
     if scores.gold is None:
         return
     row = replace(_row(scores, 0), hit=torch.tensor([3]))
@@ -203,29 +205,28 @@ def check_hit(loss: Loss, scores: Scores) -> None:
     target = torch.tensor([TRACKS])
     computed, expected = value(loss, moved, target), value(loss, row, target)
     assert close(computed, expected), (
-        f"{type(loss).__name__}: the sampled copy of a row's target counts as a wrong answer: leave out column"
-        " `scores.hit` of each row"
+        f"{type(loss).__name__}: a sampled target must not count as a negative: ignore column `scores.hit` of each row"
     )
 
 
 def check_extremes(loss: Loss) -> None:
-    """Loss and gradients stay finite on logits of some thousands."""
+    """Check that loss and gradients stay finite for logits of about 1,000."""
     name = type(loss).__name__
     for seed in range(3):
         scores, targets = problem(loss, seed, size=EXTREME, dtype=torch.float32)
         query = scores.query.requires_grad_()
         computed = value(loss, replace(scores, query=query), targets)
         assert bool(computed.isfinite()), (
-            f"{name}: the loss is {float(computed)} on logits near {EXTREME:g}: use logsumexp, softplus"
+            f"{name}: the loss is {float(computed)} for logits near {EXTREME:g}: use logsumexp or softplus"
         )
         torch.autograd.backward(computed)
         assert query.grad is not None and bool(query.grad.isfinite().all()), (
-            f"{name}: gradients are not finite on logits near {EXTREME:g}, though the loss is"
+            f"{name}: gradients must be finite for logits near {EXTREME:g}: use logsumexp or softplus"
         )
 
 
 def check_low_precision(loss: Loss) -> None:
-    """In single precision, and with the bfloat16 queries of autocast, it is near its value in double precision."""
+    """Check that the loss in float32 and with bfloat16 queries is close to the loss in double precision."""
     name, (exact, targets) = type(loss).__name__, problem(loss, 0)
     expected = value(loss, exact, targets)
     for low, bf16, tolerance in ((torch.float32, False, 1e-4), (torch.bfloat16, True, 0.1)):
@@ -239,15 +240,15 @@ def check_low_precision(loss: Loss) -> None:
             computed = value(loss, replace(exact, **parts), targets, bf16=bf16)
         except RuntimeError as error:
             raise AssertionError(
-                f"{name}: fails on {low} queries beside a float32 table ({error}): convert them"
+                f"{name}: {low} queries with a float32 table must work ({error}): convert the queries"
             ) from None
         assert close(computed.double(), expected, tolerance), (
-            f"{type(loss).__name__}: {float(computed)} with {low} queries, {float(expected)} in double"
+            f"{type(loss).__name__}: {float(computed)} with {low} queries must be close to {float(expected)} in float64"
         )
 
 
 def _row(scores: Scores, row: int) -> Scores:
-    """One row of scores."""
+    """Return a single row of the scores."""
     part = slice(row, row + 1)
     names = [name for name in ("query", "match_query", "gold", "hit") if getattr(scores, name) is not None]
     return replace(scores, **{name: getattr(scores, name)[part] for name in names})

@@ -1,6 +1,6 @@
-"""The ranker contract as a test suite: call `check_ranker(MyRanker)` in your plug-in's tests.
+"""Conformance suite for rankers. Call `check_ranker(MyRanker)` in the tests of a plug-in.
 
-Every built-in ranker passes it, baselines and neural ones alike.
+All built-in rankers pass the suite, baselines and neural models alike.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ def check_ranker(
     k: int = 10,
     tolerance: float = 1e-5,
 ) -> None:
-    """Check a ranker against the contract of `Ranker`. Raises `AssertionError` for the first rule that it breaks.
+    """Check a ranker against the contract `Ranker`. Raises `AssertionError` at the first violated rule.
 
     - make: the ranker's class, or a function that returns the same unfitted ranker each time.
     - data, held_out: at least four training playlists, and at least two others with seeds; default: `example_data`.
     - k: length of the rankings.
-    - tolerance: relative and absolute, for scores that are computed in another order. Rankings may only differ where
-      scores are that close.
+    - tolerance: relative and absolute tolerance of scores. Rankings may differ only between scores that are equal
+      within this tolerance.
     """
     example = example_data()
     data, held_out = example[0] if data is None else data, example[1] if held_out is None else held_out
@@ -52,7 +52,7 @@ def check_ranker(
 def brute_force(
     ranker: Ranker, queries: Queries, k: int, *, allow_repeats: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Like `Ranker.rank`, but slow and simple: score everything, drop seeds, sort by score and id."""
+    """Rank like `Ranker.rank`, but slowly and simply: score every item, drop seeds, sort by score and id."""
     scores = np.array(ranker.score(queries, np.arange(1, ranker.n_items + 1)), np.float32)
     ids, best = np.zeros((len(queries), k), np.int32), np.full((len(queries), k), -np.inf, np.float32)
     for b in range(len(queries)):
@@ -65,22 +65,24 @@ def brute_force(
 
 
 def _check_scores(ranker: Ranker, data: TrainingData, queries: Queries, tolerance: float) -> None:
-    assert ranker.n_items == data.n_items, f"n_items is {ranker.n_items}, the corpus has {data.n_items} tracks"
+    assert ranker.n_items == data.n_items, (
+        f"n_items={ranker.n_items} must be the number of tracks in the corpus, {data.n_items}"
+    )
     items = np.arange(1, data.n_items + 1)
     scores = ranker.score(queries, items)
     assert scores.shape == (len(queries), len(items)), (
-        f"score gave {scores.shape} for {len(queries)} queries and {len(items)} items"
+        f"score returned shape {scores.shape} and must return {(len(queries), len(items))}"
     )
-    assert scores.dtype == np.float32, f"scores are {scores.dtype}, not float32"
+    assert scores.dtype == np.float32, f"score returned {scores.dtype} and must return float32"
     assert not np.isnan(scores).any() and not np.isposinf(scores).any(), (
-        "scores hold NaN or +inf; what cannot be ranked is -inf"
+        "scores must not be NaN or +inf: return -inf for items that cannot be ranked"
     )
     chosen = items[::-3]
     _close(
         ranker.score(queries, chosen),
         scores[:, chosen - 1],
         tolerance,
-        "scores depend on which other items are scored, or in what order",
+        "scores must not depend on the other items or on their order",
     )
 
 
@@ -88,10 +90,10 @@ def _check_ranking(ranker: Ranker, queries: Queries, k: int, tolerance: float) -
     for repeats in (False, True):
         ids, scores = ranker.rank(queries, k, allow_repeats=repeats)
         assert ids.shape == scores.shape == (len(queries), k), (
-            f"rank gave {ids.shape} for {len(queries)} queries and k={k}"
+            f"rank returned shape {ids.shape} and must return {(len(queries), k)}"
         )
         assert ids.dtype == np.int32 and scores.dtype == np.float32, (
-            f"rank gave {ids.dtype} and {scores.dtype}, not int32 and float32"
+            f"rank returned {ids.dtype} and {scores.dtype} and must return int32 and float32"
         )
         _same_ranking(
             ranker,
@@ -99,15 +101,15 @@ def _check_ranking(ranker: Ranker, queries: Queries, k: int, tolerance: float) -
             (ids, scores),
             brute_force(ranker, queries, k, allow_repeats=repeats),
             tolerance,
-            "rank is not the order of score",
+            "rank must order items by score",
         )
     every, _ = ranker.rank(queries, ranker.n_items + 1)
     for b, row in enumerate(every):
         seeds = queries.seeds[queries.offsets[b] : queries.offsets[b + 1]]
         listed = row[row > 0]
-        assert not np.isin(listed, seeds).any(), f"query {b}: a seed is ranked"
-        assert len(np.unique(listed)) == len(listed), f"query {b}: an item is ranked twice"
-        assert not row[len(listed) :].any(), f"query {b}: id 0 is before ranked items"
+        assert not np.isin(listed, seeds).any(), f"query {b}: seeds must not be ranked"
+        assert len(np.unique(listed)) == len(listed), f"query {b}: items must be ranked once"
+        assert not row[len(listed) :].any(), f"query {b}: id 0 must come after all ranked items"
 
 
 def _check_blocks(ranker: Ranker, queries: Queries, k: int, tolerance: float) -> None:
@@ -119,12 +121,12 @@ def _check_blocks(ranker: Ranker, queries: Queries, k: int, tolerance: float) ->
             ranker.rank(queries, k, block=block),
             whole,
             tolerance,
-            f"block={block} changes the ranking",
+            f"block={block} must not change the ranking",
         )
 
 
 def _check_target_ranks(ranker: Ranker, queries: Queries, k: int, tolerance: float) -> None:
-    """The ranks of targets are those in the ranking, except for scores as close as `tolerance`."""
+    """Check that `target_ranks` matches the ranking, except between scores equal within `tolerance`."""
     ids, scores = ranker.rank(queries, ranker.n_items)
     rows = np.arange(len(queries))
     for place in (0, k // 2, k):
@@ -132,22 +134,24 @@ def _check_target_ranks(ranker: Ranker, queries: Queries, k: int, tolerance: flo
         for limit in (None, k):
             ranks = ranker.target_ranks(queries, targets, limit=limit)
             assert ranks.dtype == np.int64 and ranks.shape == rows.shape, (
-                f"target_ranks gave {ranks.dtype} {ranks.shape} for {len(rows)} queries"
+                f"target_ranks returned {ranks.dtype} {ranks.shape} and must return int64 ({len(rows)},)"
             )
             ranked = (ids[:, place] > 0) & (ranks > 0)
             _close(
                 scores[rows, ranks - 1][ranked],
                 scores[:, place][ranked],
                 tolerance,
-                "target_ranks differ from the ranking",
+                "target_ranks must match the ranking of rank",
             )
             if limit is None or place < k // 2:
-                assert (ranks[ids[:, place] > 0] > 0).all(), f"a ranked item has no rank (limit={limit})"
+                assert (ranks[ids[:, place] > 0] > 0).all(), (
+                    f"target_ranks must return a rank for every ranked item (limit={limit})"
+                )
     held = queries.lengths > 0
     seeds = queries.seeds[queries.offsets[:-1][held]].astype(np.int64)
     targets = np.ones(len(queries), np.int64)
     targets[held] = seeds
-    assert not ranker.target_ranks(queries, targets)[held].any(), "a seed has a rank"
+    assert not ranker.target_ranks(queries, targets)[held].any(), "target_ranks must return 0 for seeds"
 
 
 def _check_small_inputs(ranker: Ranker, queries: Queries, k: int, tolerance: float) -> None:
@@ -160,20 +164,22 @@ def _check_small_inputs(ranker: Ranker, queries: Queries, k: int, tolerance: flo
             alone,
             (ids[b : b + 1], scores[b : b + 1]),
             tolerance,
-            f"query {b} alone has another ranking than among others",
+            f"query {b}: the ranking must not depend on other queries",
         )
     none = ranker.rank(queries.part(0, 0), k)[0]
-    assert none.shape == (0, k), f"no query gave {none.shape}"
+    assert none.shape == (0, k), f"rank of an empty batch returned {none.shape} and must return (0, {k})"
     single = _first_seed(queries)
     ranked, _ = ranker.rank(single, k)
-    assert not (ranked == single.seeds[:, None]).any(), "with a single seed, the seed is ranked"
+    assert not (ranked == single.seeds[:, None]).any(), "a single seed must not be ranked"
 
 
 def _check_fits(make: Callable[[], Ranker], ranker: Ranker, data: TrainingData, queries: Queries, k: int) -> None:
     expected = ranker.rank(queries, k)
-    _identical(make().fit(data).rank(queries, k), expected, "two fits under the same seed differ")
+    _identical(make().fit(data).rank(queries, k), expected, "fits with equal seeds must be identical")
     other = make().fit(_half(data))
-    _identical(other.fit(data).rank(queries, k), expected, "a second fit keeps something of the first")
+    _identical(
+        other.fit(data).rank(queries, k), expected, "a second fit must not depend on the first: reset the state in fit"
+    )
 
 
 def _check_files(ranker: Ranker, queries: Queries, k: int) -> None:
@@ -181,21 +187,25 @@ def _check_files(ranker: Ranker, queries: Queries, k: int) -> None:
         ranker.save(Path(folder) / "model")
         names = [path.name for path in (Path(folder) / "model").rglob("*") if path.is_file()]
         strange = [name for name in names if not name.endswith((".json", ".safetensors"))]
-        assert names and not strange, f"save wrote {strange or 'nothing'}: safetensors and JSON only"
+        assert names and not strange, f"save wrote {strange or 'nothing'} and must write only JSON and safetensors"
         loaded = _loaded(type(ranker), Path(folder) / "model")
-        assert loaded.n_items == ranker.n_items, f"n_items is {loaded.n_items} after load, {ranker.n_items} before"
-        _identical(loaded.rank(queries, k), ranker.rank(queries, k), "load does not give back what was saved")
+        assert loaded.n_items == ranker.n_items, f"n_items={loaded.n_items} after load must equal {ranker.n_items}"
+        _identical(
+            loaded.rank(queries, k),
+            ranker.rank(queries, k),
+            "a loaded ranker must rank identically: save the whole state",
+        )
 
 
 def _loaded(cls: type[Ranker], directory: Path) -> Ranker:
     try:
         return cls.load(directory, device="cpu")
     except TypeError as error:
-        raise AssertionError(f"load(directory, *, device='cpu') cannot be called so: {error}") from error
+        raise AssertionError(f"load must accept (directory, *, device='cpu'): {error}") from error
 
 
 def _first_seed(queries: Queries) -> Queries:
-    """The queries that have seeds, with the first seed only."""
+    """Return the queries that have seeds, each with the first seed only."""
     keep = queries.offsets[:-1][queries.lengths > 0]
     rows = queries.rows[queries.lengths > 0] if queries.rows is not None else None
     titles = (
@@ -207,7 +217,7 @@ def _first_seed(queries: Queries) -> Queries:
 
 
 def _half(data: TrainingData) -> TrainingData:
-    """Every second training playlist, without the folder of checkpoints."""
+    """Return every second training playlist, without a checkpoint folder."""
     train, half = data.train, slice(None, None, 2)
     part = PlaylistSet(train.corpus, train.rows[half], train.starts[half], train.ends[half])
     return replace(data, train=part, workdir=None)
@@ -221,14 +231,14 @@ def _same_ranking(
     tolerance: float,
     rule: str,
 ) -> None:
-    """Equal scores rank by rank; ids may only differ where their scores are as close."""
+    """Check that scores are equal at each rank. Ids may differ between scores equal within `tolerance`."""
     _close(found[1], expected[1], tolerance, rule)
     differ = found[0] != expected[0]
     if differ.any():
         scores = ranker.score(queries, np.arange(1, ranker.n_items + 1))
         ids = np.where(found[0] > 0, found[0], 1)
         own = np.take_along_axis(scores, ids.astype(np.int64) - 1, axis=1)
-        assert (found[0][differ] > 0).all() and (expected[0][differ] > 0).all(), f"{rule}: id 0 at another rank"
+        assert (found[0][differ] > 0).all() and (expected[0][differ] > 0).all(), f"{rule} (id 0 is at a different rank)"
         _close(own[differ], expected[1][differ], tolerance, rule)
 
 

@@ -1,4 +1,4 @@
-"""The reader contract as a test suite, for authors of plug-ins; the built-in readers pass it too.
+"""Conformance suite for readers, for authors of plug-ins. The built-in readers pass it too.
 
     from segue.plugin import check_reader
 
@@ -6,7 +6,8 @@
         (tmp_path / "lists.mine").write_text("a few playlists")
         check_reader(lambda on_error: MyReader(tmp_path / "lists.mine", on_error=on_error))
 
-Plain asserts. Each message names the broken promise of `toolkit.catalogue.readers.reader` and the usual cause.
+The checks are plain asserts. Each message names the violated rule of `toolkit.catalogue.readers.reader` and the
+usual cause.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ SCHEME = re.compile(r"[A-Za-z][\w+.-]+:.", re.DOTALL)
 SPLITS = (None, "train", "valid", "test")
 ENTITIES = ("track", "album", "artist")
 GROWTH = 2.0
-"""Most growth of memory with four times the playlists."""
+"""Largest allowed growth of memory when the number of playlists is multiplied by four."""
 FLOOR = 2**23
-"""Bytes of memory below which growth is ignored: a batch or two."""
+"""Bytes of memory below which growth is ignored, about two batches."""
 
 Names = tuple[str | None, str | None, str | None]
 
@@ -42,7 +43,7 @@ Names = tuple[str | None, str | None, str | None]
 def check_reader(
     make: Make, *, bad: Make | None = None, sized: Callable[[int], Reader] | None = None, recognised: bool = True
 ) -> None:
-    """Test a reader against the contract. Raises `AssertionError` at the first broken promise.
+    """Test a reader against the contract. Raises `AssertionError` at the first violated rule.
 
     - make: returns a new reader over a few correct playlists: `make("stop")` or `make("skip")`.
     - bad: the same over data with at least one bad record.
@@ -66,112 +67,118 @@ def check_reader(
 
 
 def check_declaration(cls: type[Reader]) -> None:
-    """Name, options and properties of the class are declared."""
-    assert isinstance(getattr(cls, "name", None), str) and cls.name, f"{cls.__name__}.name must be the name in recipes"
-    assert issubclass(cls.Params, ReaderParams), f"{cls.name}: Params must extend segue.plugin.ReaderParams"
+    """Check that name, options and properties of the class are declared."""
+    assert isinstance(getattr(cls, "name", None), str) and cls.name, (
+        f"{cls.__name__}.name must be a non-empty string: set the name that recipes use"
+    )
+    assert issubclass(cls.Params, ReaderParams), f"{cls.name}: Params must be a subclass of segue.plugin.ReaderParams"
     assert isinstance(cls.needs_path, bool), f"{cls.name}: needs_path={cls.needs_path!r} must be True or False"
     check_requires(cls)
     assert isinstance(cls.upper_bound, str), (
-        f"{cls.name}: upper_bound={cls.upper_bound!r} must be a ranker's name, or empty"
+        f"{cls.name}: upper_bound={cls.upper_bound!r} must be the name of a ranker or ''"
     )
 
 
 def check_params(cls: type[Reader]) -> None:
-    """A misspelt option is an error, not a silent default."""
+    """Check that an unknown option raises an error."""
     try:
         cls.Params.model_validate({"no_such_option": 1})
     except ValidationError:
         return
-    raise AssertionError(f"{cls.name}: Params takes an unknown key; keep extra='forbid' of ReaderParams")
+    raise AssertionError(f"{cls.name}: Params must reject unknown keys: keep extra='forbid' of ReaderParams")
 
 
 def check_records(reader: Reader) -> list[Record]:
-    """`read` streams tracks and playlists, each of the right types; the records."""
+    """Check that `read` streams tracks and playlists with values of the right types. Returns the records."""
     stream = reader.read()
     assert iter(stream) is stream, (
-        f"{reader.name}: read gave a {type(stream).__name__}; yield records, so that they are never all in memory"
+        f"{reader.name}: read returned {type(stream).__name__} and must return an iterator: yield records"
     )
     read: list[Record] = []
     for record in stream:
         assert isinstance(record, TrackRecord | PlaylistRecord), (
-            f"{reader.name}: read gave {_shown(record)}, not a track or a playlist"
+            f"{reader.name}: read yielded {_shown(record)} and must yield TrackRecord or PlaylistRecord"
         )
         fault = _track_fault(record) if isinstance(record, TrackRecord) else _playlist_fault(record, reader.counts)
         assert fault is None, f"{reader.name}: {_shown(record)}: {fault}"
         for track in (record.id,) if isinstance(record, TrackRecord) else record.tracks:
             assert SCHEME.match(track), (
-                f"{reader.name}: the id {track!r} has no scheme such as `local:`; `segue.plugin.qualified` adds one"
+                f"{reader.name}: id {track!r} must have a scheme such as `local:`: call segue.plugin.qualified"
             )
         read.append(record)
     ids = [record.id for record in read if isinstance(record, PlaylistRecord)]
-    assert ids, f"{reader.name}: read gave no playlist; raise DataError for data without one (`segue.plugin.some` does)"
+    assert ids, f"{reader.name}: read must yield a playlist or raise DataError: call segue.plugin.some"
     repeated = next((name for place, name in enumerate(ids) if name in ids[:place]), None)
     assert repeated is None, (
-        f"{reader.name}: two playlists have the id {repeated!r}; put their rows together, or report the second"
+        f"{reader.name}: playlist id {repeated!r} must be unique: merge the playlists, or report the second as bad"
     )
     return read
 
 
 def check_again(make: Make, reader: Reader, read: list[Record]) -> None:
-    """A second reading, a second reader, and two readings at once give the same records."""
+    """Check that repeated and simultaneous readings return the same records."""
     assert list(reader.read()) == read, (
-        f"{reader.name}: a second read differs from the first; keep no state of a reading on the reader"
+        f"{reader.name}: repeated readings must be identical: keep the state of a reading in local variables"
     )
     assert list(make("stop").read()) == read, (
-        f"{reader.name}: two readers of one path differ; is something drawn or hashed at random?"
+        f"{reader.name}: readers of the same path must be identical: remove random draws and hash()"
     )
     first, second = reader.read(), reader.read()
     pairs = list(zip_longest(first, second))
     same = [left for left, _ in pairs] == read and [right for _, right in pairs] == read
-    assert same, f"{reader.name}: two readings at once disturb each other; keep no state of a reading on the reader"
+    assert same, f"{reader.name}: simultaneous readings must be independent: keep the state in local variables"
     begun = reader.read()
     next(begun)
     if isinstance(begun, Iterator) and hasattr(begun, "close"):
         begun.close()
-    assert list(reader.read()) == read, f"{reader.name}: a reading that was broken off changes the next one"
+    assert list(reader.read()) == read, f"{reader.name}: an interrupted reading must not change the next reading"
     skipping = make("skip")
-    assert list(skipping.read()) == read, f"{reader.name}: on_error: skip changes what is read of data without a fault"
+    assert list(skipping.read()) == read, f"{reader.name}: on_error='skip' must not change the records of correct data"
     assert not skipping.skipped.count, (
-        f"{reader.name}: data without a fault has {skipping.skipped.count} skipped records"
+        f"{reader.name}: {skipping.skipped.count} records of correct data were skipped and must be read"
     )
 
 
 def check_brief(reader: Reader, read: list[Record]) -> None:
-    """`brief` gives the same playlists, and the same names of tracks."""
+    """Check that `brief` returns the same playlists and track names as `read`."""
     brief = list(reader.brief())
     lists = [record.playlist if isinstance(record, NamedPlaylist) else record for record in brief]
-    assert _playlists(lists) == _playlists(read), f"{reader.name}: brief gives other playlists than read"
+    assert _playlists(lists) == _playlists(read), f"{reader.name}: brief must yield the same playlists as read"
     assert _names(brief) == _names(read), (
-        f"{reader.name}: brief gives other names of tracks than read: {_differ(_names(brief), _names(read))}"
+        f"{reader.name}: brief must yield the track names of read ({_differ(_names(brief), _names(read))})"
     )
 
 
 def check_blocks(reader: Reader, read: list[Record]) -> None:
-    """`blocks`, if the reader has them, hold the records of `read`: playlists, names, and the order of tracks."""
+    """Check that `blocks`, if implemented, contains the same playlists, names and track order as `read`."""
     blocks = reader.blocks()
     if blocks is None:
         return
     assert not reader.counts, (
-        f"{reader.name}: blocks hold no plays, and playlists of a reader that counts have them: return None"
+        f"{reader.name}: counts=True requires blocks to return None, because blocks cannot contain plays"
     )
     found = list(records(blocks))
     for left, right in zip_longest(_playlists(found), _playlists(read)):
-        assert left == right, f"{reader.name}: blocks give {_shown(left)}, read gives {_shown(right)}"
+        assert left == right, (
+            f"{reader.name}: blocks contain {_shown(left)} and must contain {_shown(right)}, as read yields"
+        )
     assert _names(found) == _names(read), (
-        f"{reader.name}: blocks give other names than read: {_differ(_names(found), _names(read))}"
+        f"{reader.name}: blocks must contain the track names of read ({_differ(_names(found), _names(read))})"
     )
     mentioned = (
-        f"{reader.name}: tracks come in another order in blocks than in read, which would number them differently"
+        f"{reader.name}: blocks must contain tracks in the order of read, because the order determines item numbers"
     )
     assert list(_names(found)) == list(_names(read)), mentioned
 
 
 def check_recognises(reader: Reader, recognised: bool) -> None:
-    """`recognises` knows the reader's own path, and returns False for others without raising."""
+    """Check that `recognises` accepts the reader's own path and returns False for others without raising."""
     cls = type(reader)
     if cls.needs_path:
         found = cls.recognises(reader.path)
-        assert found is recognised, f"{cls.name}: recognises returns {found!r} for {reader.path.name}"
+        assert found is recognised, (
+            f"{cls.name}: recognises returned {found!r} for {reader.path.name} and must return {recognised}"
+        )
     with tempfile.TemporaryDirectory() as folder:
         other = Path(folder) / "notes.txt"
         other.write_text("milk, eggs\n")
@@ -181,49 +188,49 @@ def check_recognises(reader: Reader, recognised: bool) -> None:
                 found = cls.recognises(path)
             except Exception as error:
                 raise AssertionError(
-                    f"{cls.name}: recognises raises {error!r} for {path.name}; return False instead"
+                    f"{cls.name}: recognises must not raise {error!r} for {path.name}: return False"
                 ) from error
-            assert found is False, f"{cls.name}: recognises accepts {path.name}, which is not of its format"
+            assert found is False, (
+                f"{cls.name}: recognises must return False for {path.name}, which has a different format"
+            )
 
 
 def check_missing(reader: Reader) -> None:
-    """A missing path is reported in one line that names it."""
+    """Check that a missing path raises an error of one line that contains the path."""
     if not reader.needs_path:
         return
     nowhere = Path("nowhere") / reader.path.name
     try:
         list(type(reader)(nowhere, reader.params).read())
     except InputError as error:
-        assert "nowhere" in str(error), f"{reader.name}: a missing path is reported as {error}, without its name"
+        assert "nowhere" in str(error), f"{reader.name}: the error {str(error)!r} must contain the missing path"
         return
     except Exception as error:
         raise AssertionError(
-            f"{reader.name}: a missing path raises {error!r}; raise InputError, as `segue.plugin.existing` does"
+            f"{reader.name}: a missing path must raise InputError, not {error!r}: call segue.plugin.existing"
         ) from error
-    raise AssertionError(
-        f"{reader.name}: a missing path is not reported; raise InputError, as `segue.plugin.existing` does"
-    )
+    raise AssertionError(f"{reader.name}: a missing path must raise InputError: call segue.plugin.existing")
 
 
 def check_before(reader: Reader, read: list[Record]) -> None:
-    """The checks before a run agree with the records: no error for correct data, and all fields are offered."""
+    """Check that `check_source` accepts correct data and that `fields_offered` lists all fields of the records."""
     try:
         reader.check_source()
     except Exception as error:
-        raise AssertionError(f"{reader.name}: check_source raises {error!r} of data without a fault") from error
+        raise AssertionError(f"{reader.name}: check_source must not raise {error!r} for correct data") from error
     offered = reader.fields_offered()
     if offered is None:
         return
     present = {name for record in read if isinstance(record, TrackRecord) for name in _fields_of(record)}
     missing = sorted(present - offered)
     assert not missing, (
-        f"{reader.name}: fields_offered lacks {missing[0]!r}, which a track has;"
-        " return None if only the records show it"
+        f"{reader.name}: fields_offered must contain {missing[0]!r}, because a track has this field:"
+        " add it, or return None"
     )
 
 
 def _fields_of(record: TrackRecord) -> Iterator[str]:
-    """Names of the fields that a track has."""
+    """Yield the names of a track's fields."""
     yield from record.fields
     places = {
         "title": record.title,
@@ -237,40 +244,38 @@ def _fields_of(record: TrackRecord) -> Iterator[str]:
 
 
 def check_bad(make: Make) -> None:
-    """A bad record stops the reading with its place and its cure, or is left out and counted."""
+    """Check that a bad record either raises an error with place and cure or is skipped and counted."""
     reader = make("stop")
     try:
         list(reader.read())
     except DataError as error:
         assert reader.skip_by in str(error), (
-            f"{reader.name}: {error} does not name the cure; report bad records with Reader.bad"
+            f"{reader.name}: the error {str(error)!r} must name the cure: report bad records with Reader.bad"
         )
     else:
-        raise AssertionError(f"{reader.name}: a bad record is not reported; call Reader.bad for it")
+        raise AssertionError(f"{reader.name}: a bad record must raise DataError: call Reader.bad")
     skipping = make("skip")
     kept = list(skipping.read())
-    assert skipping.skipped.count, (
-        f"{reader.name}: on_error: skip leaves a bad record out without counting it; call Reader.bad"
+    assert skipping.skipped.count, f"{reader.name}: on_error='skip' must count skipped records: call Reader.bad"
+    assert skipping.skipped.examples, (
+        f"{reader.name}: on_error='skip' must keep examples of skipped records: call Reader.bad"
     )
-    assert skipping.skipped.examples, f"{reader.name}: no example of a skipped record is kept; call Reader.bad"
-    assert list(skipping.read()) == kept, (
-        f"{reader.name}: a second reading that skips bad records differs from the first"
-    )
+    assert list(skipping.read()) == kept, f"{reader.name}: repeated readings with on_error='skip' must be identical"
     check_brief(make("skip"), kept)
     check_blocks(make("skip"), kept)
 
 
 def check_memory(sized: Callable[[int], Reader], n: int = 500) -> None:
-    """Four times the playlists take far less than four times the memory."""
+    """Check that four times the playlists need far less than four times the memory."""
     small, large = (_peak(sized(many)) for many in (n, 4 * n))
     name = sized(1).name
     assert large < max(GROWTH * small, FLOOR), (
-        f"{name}: {n} playlists take {small:,} bytes, {4 * n} take {large:,}; read in parts, and keep no records"
+        f"{name}: {n} playlists need {small:,} bytes but {4 * n} need {large:,}: read in parts, and drop records"
     )
 
 
 def _peak(reader: Reader) -> int:
-    """Most bytes that Python held while records were read and dropped."""
+    """Return the peak of memory in bytes while records are read and dropped."""
     tracemalloc.start()
     try:
         for _ in reader.read():
@@ -281,58 +286,58 @@ def _peak(reader: Reader) -> int:
 
 
 def _track_fault(record: TrackRecord) -> str | None:
-    """The fault of a track's values; None for a correct track."""
+    """Return the fault in a track's values, or None."""
     texts = (record.title, record.album, record.album_id)
     if not (isinstance(record.id, str) and record.id):
-        return "its id must be text"
+        return f"id={record.id!r} must be a non-empty string"
     if not all(text is None or (isinstance(text, str) and text.strip()) for text in texts):
-        return "a name must be text, or None where there is none; not an empty text"
+        return f"names {texts!r} must be non-empty strings or None"
     if not all(
         isinstance(names, tuple) and all(isinstance(name, str) and name for name in names)
         for names in (record.artists, record.artist_ids)
     ):
-        return "artists and artist_ids must be tuples of texts that are not empty"
+        return "artists and artist_ids must be tuples of non-empty strings"
     duration = record.duration_s
     if duration is not None and not (isinstance(duration, float | int) and math.isfinite(duration) and duration >= 0):
-        return f"duration_s={duration!r} must be seconds >= 0, or None"
+        return f"duration_s={duration!r} must be >= 0 or None"
     return next((fault for name, field in record.fields.items() if (fault := _field_fault(name, field))), None)
 
 
 def _field_fault(name: str, field: object) -> str | None:
     if not isinstance(field, Field):
-        return f"field {name!r} is {type(field).__name__}, not a Field"
+        return f"field {name!r}={field!r:.60} must be a segue.plugin.Field"
     if not isinstance(field.value, str | list | bytes | Path):
-        return f"field {name!r} holds {type(field.value).__name__}: it must be text, a list of numbers, bytes or a path"
+        return f"field {name!r} has {type(field.value).__name__} and must have str, list of numbers, bytes or Path"
     if isinstance(field.value, list) and not (
         field.value and all(isinstance(number, float | int) and math.isfinite(number) for number in field.value)
     ):
-        return f"field {name!r} must be a list of finite numbers: leave the field out instead"
+        return f"field {name!r} must be a non-empty list of finite numbers: omit the field if there are none"
     if field.entity not in ENTITIES:
-        return f"field {name!r} is of entity {field.entity!r}, not one of {', '.join(ENTITIES)}"
+        return f"field {name!r} has entity={field.entity!r}, which must be one of {', '.join(ENTITIES)}"
     return (
         None
         if field.train_allowed in (True, False, None)
-        else f"field {name!r}: train_allowed must be True, False or None"
+        else f"field {name!r} has train_allowed={field.train_allowed!r}, which must be True, False or None"
     )
 
 
 def _playlist_fault(record: PlaylistRecord, counts: bool) -> str | None:
-    """The fault of a playlist's values; None for a correct playlist."""
+    """Return the fault in a playlist's values, or None."""
     if not (isinstance(record.id, str) and record.id):
-        return "its id must be text"
+        return f"id={record.id!r} must be a non-empty string"
     if not (isinstance(record.tracks, list) and all(isinstance(track, str) and track for track in record.tracks)):
-        return "its tracks must be a list of ids"
+        return f"tracks={record.tracks!r:.60} must be a list of non-empty strings"
     if not all(text is None or isinstance(text, str) for text in (record.title, record.description, record.group)):
-        return "title, description and group must be text or None"
+        return "title, description and group must be strings or None"
     if record.split not in SPLITS:
-        return f"split {record.split!r} must be train, valid, test or None"
+        return f"split={record.split!r} must be 'train', 'valid', 'test' or None"
     if (record.plays is not None) is not counts:
-        return f"plays are {'missing' if counts else 'given'}, and `counts` says {counts}"
+        return f"plays must be {'set' if counts else 'None'} because counts={counts}"
     for what, values in (("plays", record.plays), ("times", record.times)):
         if values is not None and len(values) != len(record.tracks):
-            return f"{len(values)} {what} of {len(record.tracks)} tracks"
+            return f"{len(values)} {what} must match {len(record.tracks)} tracks"
     whole = all(isinstance(time, int) for time in (record.time, *(record.times or ())))
-    return None if whole else "times must be whole seconds since 1970"
+    return None if whole else "times must be integers, in seconds since 1970"
 
 
 def _playlists(found: Iterable[object]) -> list[PlaylistRecord]:
@@ -340,7 +345,7 @@ def _playlists(found: Iterable[object]) -> list[PlaylistRecord]:
 
 
 def _names(found: Iterable[Record | NamedPlaylist]) -> dict[str, Names]:
-    """Title, artists and album of every track, in the order of first mention, as a corpus keeps them."""
+    """Return title, artists and album of every track in order of first mention, as in a corpus."""
     names: dict[str, Names] = {}
     for record in found:
         if isinstance(record, TrackRecord):
@@ -357,9 +362,9 @@ def _names(found: Iterable[Record | NamedPlaylist]) -> dict[str, Names]:
 
 
 def _differ(found: dict[str, Names], expected: dict[str, Names]) -> str:
-    """The first track that is named otherwise."""
+    """Describe the first track whose names differ."""
     track = next(track for track in {**expected, **found} if found.get(track) != expected.get(track))
-    return f"{track!r} is {found.get(track)}, not {expected.get(track)}"
+    return f"{track!r} is {found.get(track)}, expected {expected.get(track)}"
 
 
 def _shown(record: object) -> str:

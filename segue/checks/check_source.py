@@ -1,4 +1,4 @@
-"""The contract of sources as a test suite, for authors of plug-ins. The built-in sources pass it too.
+"""Conformance suite for sources, for authors of plug-ins. The built-in sources pass it too.
 
     from segue.plugin import Request, check_source
 
@@ -10,7 +10,7 @@
             unknown=Request("track", "local:2", ("lyrics",), title="No such song", artists=("Nobody",)),
         )
 
-The checks are plain asserts. Each message names the rule of `collectors.source` that is broken.
+The checks are plain asserts. Each message names the violated rule of `collectors.source`.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ STRANGE_JSON: tuple[object, ...] = (
     {"results": [None]},
     {"error": {"message": "no"}},
 )
-"""Undocumented JSON that hosts nevertheless send."""
+"""Undocumented JSON that hosts have been seen to send."""
 
 
 def check_source(
@@ -75,11 +75,11 @@ def check_source(
 ) -> Answer:
     """Check a source against the contract.
 
-    - params: base URLs of servers, or paths of files, that have values for `known` and none for `unknown`.
-    - known, unknown: requests.
+    - params: parameters with the base URLs of test servers, or paths of files, that have values only for `known`.
+    - known, unknown: requests for an entity with and without values.
     - keys: values of the source's keys.
 
-    Returns the answer to `known`. Raises `AssertionError` at the first rule that is broken.
+    Returns the answer to `known`. Raises `AssertionError` at the first violated rule.
     """
     check_declaration(cls)
     check_params(cls)
@@ -99,69 +99,71 @@ def check_source(
 
 
 def check_declaration(cls: type[Source]) -> None:
-    """Check the declarations that the engine, the docs and `segue library terms` read."""
+    """Check the declarations that the engine, the documentation and `segue library terms` read."""
     name = getattr(cls, "name", "")
     assert re.fullmatch(r"[a-z0-9][a-z0-9-]*", name), (
-        f"{cls.__name__}.name={name!r} must be of small letters, digits and '-'"
+        f"{cls.__name__}.name={name!r} must consist of lower-case letters, digits and '-'"
     )
-    assert getattr(cls, "page", ""), f"{name}: page must name the API's documentation"
-    assert cls.__doc__, f"{name}: must have a docstring that describes it"
-    assert cls.fields, f"{name}: fields must have at least one field"
+    assert getattr(cls, "page", ""), f"{name}: page must not be empty: set the URL of the API's documentation"
+    assert cls.__doc__, f"{name}: the class must have a docstring: add a sentence, which `segue list sources` prints"
+    assert cls.fields, f"{name}: fields must not be empty: list the fields that the source provides"
     strange = {entity for entity in cls.fields.values() if entity not in get_args(Entity)}
-    assert not strange, f"{name}: fields are of {strange}, not of track, album or artist"
-    assert cls.terms.licence and cls.terms.page, (
-        f"{name}: terms must name the licence of the content and a page about it"
-    )
+    assert not strange, f"{name}: entities {strange} of fields must be track, album or artist"
+    assert cls.terms.licence and cls.terms.page, f"{name}: terms must have a licence and a page: set both"
     for host in cls.hosts:
         default = cls.Params.model_fields[host.url].default if host.url in cls.Params.model_fields else None
         assert isinstance(default, str), (
             f"{name}: the host {host.url!r} must be a parameter with a base URL as its default"
         )
-        assert default.startswith("https://"), f"{name}: {host.url}={default!r} must be https"
+        assert default.startswith("https://"), f"{name}: {host.url}={default!r} must start with https://"
         assert host.concurrency >= 1 and all(rate.requests >= 1 and rate.seconds > 0 for rate in host.rates), (
-            f"{name}: rates of {host.url}"
+            f"{name}: {host.url} must have concurrency >= 1 and rates with requests >= 1 and seconds > 0"
         )
     for id_field in (*cls.needs, *cls.uses):
         assert id_field in ID_FIELDS, f"{name}: {id_field!r} must be one of {', '.join(ID_FIELDS)}"
     for key in (*cls.keys, *cls.optional_keys):
-        assert re.fullmatch(r"[A-Z][A-Z0-9_]*", key), f"{name}: key {key!r} must be the name of an environment variable"
+        assert re.fullmatch(r"[A-Z][A-Z0-9_]*", key), (
+            f"{name}: key {key!r} must be an environment variable in upper case"
+        )
         assert key.lower() not in cls.Params.model_fields, (
-            f"{name}: {key} must not be a parameter: recipes have no keys"
+            f"{name}: {key} must not be a parameter, because recipes must not contain API keys: remove the parameter"
         )
 
 
 def check_params(cls: type[Source]) -> None:
-    """Check that a misspelt parameter is an error, not a silent default."""
+    """Check that an unknown parameter raises an error."""
     try:
         cls.Params.model_validate({"no_such_parameter": 1})
     except ValidationError:
         return
-    raise AssertionError(f"{cls.name}: Params accepts an unknown key; keep extra='forbid' of SourceParams")
+    raise AssertionError(f"{cls.name}: Params must reject unknown keys: keep extra='forbid' of SourceParams")
 
 
 def check_found(source: Source, known: Request, plain: Client) -> Answer:
-    """Check that a known entity is found, twice, with a score, a payload and storable values of requested fields."""
+    """Check that a known entity has a score, a payload and repeatable, storable values of requested fields."""
     answer, again = source.collect(known, plain), source.collect(known, plain)
-    assert isinstance(answer, Found), f"{source.name}: {known} gave {answer}, not Found"
+    assert isinstance(answer, Found), f"{source.name}: {known} returned {answer} and must return Found"
     fields, requested = set(answer.values), set(known.fields)
-    assert fields and fields <= requested, f"{source.name}: gave {fields} where {requested} was requested"
+    assert fields and fields <= requested, (
+        f"{source.name}: fields {fields} must be a non-empty part of the requested {requested}"
+    )
     assert 0 < answer.score <= 1, f"{source.name}: score={answer.score} must be in 0…1"
-    assert answer.payload, f"{source.name}: payload must be the answer as it came, for its hash"
+    assert answer.payload, f"{source.name}: payload must not be empty: set the unchanged response"
     check_values(answer.values)
     assert isinstance(again, Found) and dict(again.values) == dict(answer.values), (
-        f"{source.name}: the same request gave another answer"
+        f"{source.name}: repeated requests must return the same answer"
     )
     return answer
 
 
 def check_absent(source: Source, unknown: Request, plain: Client) -> None:
-    """Check that an unknown entity is absent: it is neither an error nor another entity."""
+    """Check that an unknown entity is reported as absent, without an error or another entity's values."""
     answer = source.collect(unknown, plain)
-    assert isinstance(answer, Absent | Ambiguous), f"{source.name}: {unknown} gave {answer}, not Absent"
+    assert isinstance(answer, Absent | Ambiguous), f"{source.name}: {unknown} returned {answer} and must return Absent"
 
 
 def check_requests(source: Source, request: Request, plain: Client) -> None:
-    """Check that an answer takes no more requests to a host than declared, which a dry run counts."""
+    """Check that an answer sends at most the declared number of requests to each host."""
     allowed: Counter[str] = Counter()
     for host in source.hosts:
         allowed[host_of(getattr(source.params, host.url))] += host.most(request.fields)
@@ -170,42 +172,46 @@ def check_requests(source: Source, request: Request, plain: Client) -> None:
     source.collect(request, plain)
     for name, most in allowed.items():
         assert plain.requests[name] <= most, (
-            f"{source.name}: {plain.requests[name]} requests to {name} for {request.fields}, declared {most}"
+            f"{source.name}: {plain.requests[name]} requests to {name} for {request.fields} must be at most {most}"
         )
 
 
 def check_threads(source: Source, known: Request, answer: Answer, plain: Client) -> None:
-    """Check that several threads at once get the same answer."""
+    """Check that concurrent threads get the same answer."""
     assert isinstance(answer, Found)
     with ThreadPoolExecutor(4) as pool:
         for other in pool.map(lambda _: source.collect(known, plain), range(8)):
             same = isinstance(other, Found) and dict(other.values) == dict(answer.values)
-            assert same, (
-                f"{source.name}: threads get different answers; do they share a client library that is not thread-safe?"
-            )
+            assert same, f"{source.name}: concurrent threads must get equal answers: use a thread-safe client"
 
 
 def check_secrets(source: Source, answer: Answer) -> None:
-    """Check that no key is in the answer."""
+    """Check that the answer contains no API key."""
     for name, secret in source.secrets.items():
-        assert secret not in repr(answer), f"{source.name}: the answer holds the value of {name}"
+        assert secret not in repr(answer), f"{source.name}: the answer must not contain the value of {name}: remove it"
 
 
 def check_troubles(source: Source, known: Request) -> None:
-    """Check that troubles pass unchanged: no refusal becomes an absence."""
+    """Check that network errors are raised unchanged instead of being reported as absent."""
     for trouble in (RateLimited("too many", retry_after=7.0), Transient("reset"), Blocked("captcha", status=403)):
         try:
             answer = source.collect(known, _Refusing(trouble))
         except Trouble as error:
-            assert isinstance(error, type(trouble)), f"{source.name}: {trouble!r} came out as {error!r}"
+            assert isinstance(error, type(trouble)), (
+                f"{source.name}: {trouble!r} must be raised unchanged, not as {error!r}"
+            )
             if isinstance(trouble, RateLimited):
-                assert getattr(error, "retry_after", None) == 7.0, f"{source.name}: Retry-After was lost"
+                assert getattr(error, "retry_after", None) == 7.0, (
+                    f"{source.name}: retry_after of RateLimited must be kept: raise the same error"
+                )
         else:
-            raise AssertionError(f"{source.name}: {trouble!r} became {answer}; let it pass")
+            raise AssertionError(
+                f"{source.name}: {trouble!r} must be raised, not returned as {answer}: remove the except clause"
+            )
 
 
 def check_strange_json(source: Source, known: Request) -> None:
-    """Check that JSON of another form is a trouble or an absence, and neither crashes the source nor gives a value."""
+    """Check that unexpected JSON is a `Trouble` or absent, and neither crashes the source nor yields a value."""
     for body in STRANGE_JSON:
         try:
             answer = source.collect(known, _Constant(body))
@@ -213,14 +219,16 @@ def check_strange_json(source: Source, known: Request) -> None:
             continue
         except Exception as error:
             raise AssertionError(
-                f"{source.name}: the JSON {body!r} raises {error!r}; check its form, raise Transient"
+                f"{source.name}: JSON {body!r} must not raise {error!r}: check the form, and raise Transient"
             ) from error
-        assert not isinstance(answer, Found), f"{source.name}: found {answer} in the JSON {body!r}"
+        assert not isinstance(answer, Found), (
+            f"{source.name}: JSON {body!r} must not return {answer}: check the form, and raise Transient"
+        )
 
 
 @contextmanager
 def http() -> Iterator[Client]:
-    """A client without limits, for loopback servers."""
+    """Yield a client without rate limits, for loopback servers."""
     with tempfile.TemporaryDirectory() as folder:
         stop = threading.Event()
         client = _Counting(
@@ -231,7 +239,7 @@ def http() -> Iterator[Client]:
 
 
 class _Counting(Client):
-    """A client that counts. requests: numbers by host, without redirects."""
+    """Client that counts requests by host, without redirects, in `requests`."""
 
     def __init__(self, limit: Callable[[str], HostLimit], agent: str) -> None:
         super().__init__(limit, agent)
@@ -250,7 +258,7 @@ class _Counting(Client):
 
 
 class _Refusing:
-    """An `Http` whose every use raises the same trouble."""
+    """Implementation of `Http` that always raises the same `Trouble`."""
 
     def __init__(self, trouble: Trouble) -> None:
         self.trouble = trouble
@@ -265,7 +273,7 @@ class _Refusing:
 
 
 class _Constant:
-    """An `Http` that always answers with the same JSON."""
+    """Implementation of `Http` that always returns the same JSON."""
 
     def __init__(self, body: object) -> None:
         self.reply = Reply(
@@ -282,7 +290,7 @@ class _Constant:
 
     @contextmanager
     def slot(self, url: str) -> Iterator[None]:
-        raise Transient("a request that a client library sends by itself is not answered here")
+        raise Transient("requests of client libraries are not answered in this check")
         yield
 
     def session(self) -> requests.Session:

@@ -1,4 +1,4 @@
-"""Small random data for trying a ranker, with every kind of input that `TrainingData` can hold."""
+"""Small random data for trying a ranker, with every kind of input of `TrainingData`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ WORDS = ("summer", "rain", "focus", "party", "road", "sleep")
 
 
 def example_data(*, seed: int = 5) -> tuple[TrainingData, HeldOut]:
-    """Training data of 60 playlists over 90 tracks, and 12 other playlists to continue.
+    """Return training data of 60 playlists over 90 tracks, and 12 other playlists to continue.
 
-    There are 8 validation playlists. The last 10 tracks have no training placement, and some playlists have no title.
+    There are 8 validation playlists. The last 10 tracks are in no training playlist, and some playlists have no title.
     Tracks have two modalities, `audio` and `lyrics`, and labels of the kinds `artist`, `album` and `genre`, each with
     gaps. The first two tracks of a held-out playlist are shown. The data is random: no ranker is better than chance.
 
@@ -44,7 +44,7 @@ def example_data(*, seed: int = 5) -> tuple[TrainingData, HeldOut]:
 
 
 def _corpus(random: np.random.Generator) -> Corpus:
-    """Playlists of 4 to 14 tracks each. The first tracks of the catalogue are in most of them."""
+    """Return playlists of 4 to 14 tracks, most of which contain the first tracks of the catalogue."""
     count, weight = TRAINING + VALIDATION + TEST, 1.0 / np.arange(1, PLAYED + 1)
     lists = [
         random.choice(PLAYED, random.integers(4, 15), replace=False, p=weight / weight.sum()) + 1 for _ in range(count)
@@ -71,14 +71,14 @@ def _corpus(random: np.random.Generator) -> Corpus:
 
 
 def _modality(name: str, dim: int, random: np.random.Generator) -> Modality:
-    """Random vectors for seven of ten tracks."""
+    """Return random vectors for 70 % of the tracks."""
     present = random.random(TRACKS + 1) < 0.7
     present[0] = False
     return Modality(name, random.normal(size=(TRACKS + 1, dim)).astype(np.float32) * present[:, None], present)
 
 
 def _labels(count: int, random: np.random.Generator) -> sp.csr_matrix:
-    """One of `count` labels for two of three tracks: float32 [V + 1, count]."""
+    """Return one of `count` labels for 67 % of the tracks, float32 [V + 1, count]."""
     rows = np.flatnonzero(random.random(TRACKS + 1) < 0.67)
     rows = rows[rows > 0]
     ones = np.ones(len(rows), np.float32)

@@ -1,4 +1,4 @@
-"""A small training set for checks: walks round a ring of tracks, which a model can learn."""
+"""Small training set for checks: learnable walks around a ring of tracks."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ TRACKS, PLAYED, LISTS, HELD_OUT = 40, 36, 60, 8
 
 
 def walks(*, workdir: Path | None = None, content: bool = True) -> TrainingData:
-    """60 playlists of 4 to 14 tracks, 8 more held out after three tracks, and one modality.
+    """Return 60 playlists of 4 to 14 tracks, 8 playlists held out after three tracks, and one modality.
 
-    The last tracks are in no playlist.
+    The last tracks of the catalogue are in no playlist.
     """
     draw = np.random.default_rng(0)
     lists = []

@@ -1,1 +1,1 @@
-"""The built-in commands, one module each. They import what they call when they are called."""
+"""Built-in commands, one module each, which import their implementation only when called."""

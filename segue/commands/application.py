@@ -1,7 +1,7 @@
-"""The `segue` command: parses, calls one function, prints.
+"""The `segue` command, which parses the command line, calls a function and prints the result.
 
-Built-in commands and those of plug-ins are entry points of the group
-`segue.commands`: a function, or a `typer.Typer` for a group of them.
+Built-in and plug-in commands are entry points of the group `segue.commands`.
+An entry point is a function, or a `typer.Typer` for a group of commands.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ ORDER = (
     ),
     *("data", "encoders", "list"),
 )
-"""Order of the built-in commands in the help. Others follow by name."""
+"""Order of the built-in commands in the help. Other commands follow by name."""
 
 INTERRUPTED = 130
 
@@ -57,11 +57,11 @@ REFUSED = (
     errno.ENAMETOOLONG,
     errno.ELOOP,
 )
-"""Errors of a path that the user has to change, or whose files were deleted during the run."""
+"""Errors of paths that the user has to change, or that were deleted during the run."""
 
 
 class Door(TyperGroup):
-    """The command. It prints any error as one line and exits with a code; `--debug` also prints the traceback."""
+    """Command group that prints any error in one line and sets the exit code; `--debug` also prints the traceback."""
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
         with _one_line():
@@ -85,7 +85,7 @@ class Door(TyperGroup):
 
 @contextmanager
 def _one_line() -> Iterator[None]:
-    """Print errors of the parser in one line, like all errors of bad input."""
+    """Print the parser's errors in one line, like all errors of bad input."""
     try:
         yield
     except usage_errors.UsageError as error:
@@ -96,33 +96,33 @@ def _one_line() -> Iterator[None]:
 
 
 def judged(error: BaseException) -> tuple[int | None, str]:
-    """Return exit code and line for an error. The code is None for what the parser itself handles."""
+    """Return the exit code and message for an error. The code is None for exceptions that the parser handles."""
     from toolkit.files import disk_full
 
     message = " ".join(str(error).split())
     if isinstance(error, KeyboardInterrupt) or interrupts.was_interrupted():
         raised = "" if isinstance(error, KeyboardInterrupt) else f" ({type(error).__name__}: {message})"
-        return INTERRUPTED, f"interrupted: run the same command to resume{raised}"
+        return INTERRUPTED, f"interrupted: run the same command again to resume{raised}"
     if isinstance(error, SegueError) and not disk_full(error):
         return error.exit_code, message
     if isinstance(error, ModuleNotFoundError) and (package := not_found(error)) is not None:
-        return 2, f"this needs {package.module}, which {package.fault}"
+        return 2, f"this command requires {package.module}, which {package.fault}"
     if isinstance(error, BrokenPipeError) or type(error).__module__.startswith(("click", "typer")):
         return None, ""
     if disk_full(error):
         where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
-        return 1, f"the disk is full{where}: make room and run the same command again; finished steps are kept"
+        return 1, f"the disk is full{where}: delete files and run the same command again, which keeps finished steps"
     if out_of_memory(error):
-        cure = "lower batch_tokens, evaluation.memory_mb or the models' sizes, and run the same command again"
+        cure = "reduce batch_tokens, evaluation.memory_mb or the model sizes, and run the same command again"
         return 1, f"out of memory: {cure}"
     if isinstance(error, OSError) and error.filename and error.errno in REFUSED:
-        return 2, f"{error.filename} cannot be read or written: {error.strerror}"
+        return 2, f"{error.filename} cannot be read or written ({error.strerror}): check the path"
     inside = plugins.at_fault(error) or "segue"
-    return 1, f"an error inside {inside}, {type(error).__name__}: {message} (--debug shows where)"
+    return 1, f"an error inside {inside}, {type(error).__name__}: {message} (add --debug for the traceback)"
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Return whether an error, including those of torch, means that memory is exhausted."""
+    """Return whether an error, including torch's own errors, means that memory is exhausted."""
     text = str(error)
     return isinstance(error, MemoryError) or any(
         sign in text for sign in ("can't allocate memory", "not enough memory", "out of memory")
@@ -134,7 +134,7 @@ def debugging(ctx: typer.Context) -> bool:
 
 
 def remember_debug(ctx: typer.Context, value: bool) -> bool:
-    """Store `--debug`, anywhere on the command line."""
+    """Store the flag `--debug` from any position on the command line."""
     if value:
         ctx.find_root().meta["segue.debug"] = True
     return value
@@ -162,11 +162,11 @@ def _root(
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Continue playlists: rank the next tracks by who plays them together and by their content."""
+    """Continue playlists: rank the next tracks by co-occurrence in playlists and by content."""
 
 
 def application() -> typer.Typer:
-    """Return the command with the commands of all plug-ins. One that cannot be imported fails when it is called."""
+    """Return the command with the commands of all plug-ins. A command that cannot be imported fails when called."""
     app = typer.Typer(
         name="segue",
         cls=Door,
@@ -199,7 +199,7 @@ def _broken(error: SegueError) -> Callable[[], None]:
 
 
 def main() -> None:
-    """Entry point of the console script."""
+    """Run the command as a console script."""
     # OpenMP threads that spin while they wait make a shared machine up to five times slower. libgomp reads this when
     # torch is imported
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

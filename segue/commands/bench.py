@@ -1,4 +1,4 @@
-"""`segue bench`: every baseline tuned by the same budget and compared in one table."""
+"""`segue bench`: tune all baselines with the same budget and compare the results in one table."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 def bench(
     recipe: Recipe,
     overrides: Overrides = [],  # noqa: B006 (Typer reads it, nobody changes it)
-    baselines: Annotated[str, typer.Option(help="all, cheap (no neural ones), or names separated by commas.")] = "all",
+    baselines: Annotated[str, typer.Option(help="all, cheap (without neural), or names separated by commas.")] = "all",
     models: Annotated[
-        str, typer.Option(help="Models of the recipe that to run as well, separated by commas; default: none.")
+        str, typer.Option(help="Models of the recipe to run as well, separated by commas; default: none.")
     ] = "",
     select: Annotated[
         str | None, typer.Option(help="The metric to tune for, such as recall@50.", show_default=False)
@@ -38,7 +38,7 @@ def bench(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Tune every baseline on validation by the same budget, run them all, and compare. The same command resumes it."""
+    """Tune all baselines on validation with the same budget, run them and compare. The same command resumes."""
     from rich.console import Console
 
     from segue.commands.terminal_tables import print_whole
@@ -71,9 +71,9 @@ def bench(
 
 
 def bench_table(result: BenchResult) -> Table:
-    """Return one row per system, the best first.
+    """Return a table with one row per system, best first.
 
-    Columns: test values with 95 % intervals, seconds of fitting and of ranking, peak memory, tuned setting.
+    Columns: test values with 95 % intervals, seconds for fitting and ranking, peak memory, tuned setting.
     """
     from rich import box
     from rich.table import Table

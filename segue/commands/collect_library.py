@@ -1,4 +1,4 @@
-"""`segue collect` fills a library from its sources; `segue library` reports on it and exports it."""
+"""`segue collect` and `segue library`: fill a library from sources, report on it and export it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Origin = Callable[[Reporter, Path], Path | str | None]
 
 library = typer.Typer(
-    no_args_is_help=True, help="Report on a library that `segue collect` fills: its state, coverage, terms and fields."
+    no_args_is_help=True, help="Report on a library filled by `segue collect`: state, coverage, terms and fields."
 )
 
 Where = Annotated[str, typer.Option("--library", metavar="DIR", help="Folder of the library, or a database's URL.")]
@@ -30,7 +30,7 @@ Blobs = Annotated[
 
 
 class Form(StrEnum):
-    """How a table is printed."""
+    """Formats of a table."""
 
     markdown = "markdown"
     csv = "csv"
@@ -49,20 +49,21 @@ def collect(
     ] = None,
     blobs: Blobs = None,
     source: Annotated[list[str], typer.Option(help="A source. May be given several times.")] = [],  # noqa: B006
-    field: Annotated[list[str], typer.Option(help="A field to collect; default: all that the source gives.")] = [],  # noqa: B006
+    field: Annotated[list[str], typer.Option(help="A field to collect; default: all fields of the source.")] = [],  # noqa: B006
     param: Annotated[list[str], typer.Option(metavar="KEY=VALUE", help="A parameter of the source.")] = [],  # noqa: B006
     contact: Annotated[
         str | None,
-        typer.Option(help="Address or page for hosts to write to; default: SEGUE_CONTACT.", show_default=False),
+        typer.Option(help="E-mail address or page that hosts can contact; default: SEGUE_CONTACT.", show_default=False),
     ] = None,
     patience: Annotated[
         float | None, typer.Option(help="Longest wait inside a run, in seconds.", show_default="300")
     ] = None,
     again: Annotated[
-        list[str], typer.Option(metavar="STATUS", help="Request again what ended with this status: failed, absent, …")
+        list[str], typer.Option(metavar="STATUS", help="Repeat requests that ended with this status: failed, absent, …")
     ] = [],  # noqa: B006
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show how many requests and hours it takes; send and write nothing.")
+        bool,
+        typer.Option("--dry-run", help="Show the number of requests and hours without sending or writing anything."),
     ] = False,
     debug: Debug = False,
 ) -> None:
@@ -99,7 +100,7 @@ def collect(
 
 @library.command()
 def status(library: Where = "library", blobs: Blobs = None, debug: Debug = False) -> None:
-    """Show the progress of every source, and what stops it."""
+    """Show the progress of every source and the reasons why sources stopped."""
     from collectors import library_reports
 
     with _open(library, blobs) as opened:
@@ -116,7 +117,7 @@ def coverage(
     form: Annotated[Form, typer.Option("--format", help="markdown or csv.")] = Form.markdown,
     debug: Debug = False,
 ) -> None:
-    """Show what was found, what does not exist, and what failed, by field and source."""
+    """Count found, absent and failed values by field and source."""
     from collectors import library_reports
 
     with _open(library, blobs) as opened:
@@ -145,7 +146,7 @@ def export(
     blobs: Blobs = None,
     debug: Debug = False,
 ) -> None:
-    """Write a field of every track that has it to Parquet or CSV, with the sources' terms in the metadata."""
+    """Write a field of all tracks that have it to Parquet or CSV, with the sources' terms as metadata."""
     from collectors.library_export import export as write
 
     with _open(library, blobs) as opened:
@@ -155,17 +156,19 @@ def export(
 def _without_recipe(
     options: Mapping[str, object], overrides: list[str], sources: list[str], fields: list[str], params: list[str]
 ) -> Collect:
-    """The section `collect` from options alone."""
+    """Return the settings `collect` from command-line options only."""
     from collectors.collect import parse
     from toolkit.errors import InputError
     from toolkit.recipe.yaml_file import pairs
 
     if overrides:
-        raise InputError(f"--set {overrides[0]} is for a recipe: give one, or use --source, --field and --param")
+        raise InputError(f"--set {overrides[0]} requires a recipe: pass a recipe, or use --source, --field and --param")
     if not sources or "library" not in options:
-        raise InputError("nothing to collect: give a recipe, or --library DIR and --source NAME")
+        raise InputError("collecting requires a recipe or a source: pass RECIPE, or --library DIR and --source NAME")
     if len(sources) > 1 and (fields or params):
-        raise InputError("--field and --param are for one --source: give one, or write a recipe")
+        raise InputError(
+            f"--field and --param require a single --source, not {len(sources)}: pass one, or write a recipe"
+        )
     specs = [{"source": name, "params": pairs(params, "--param"), "fields": fields or None} for name in sources]
     return parse({**options, "sources": specs})
 
@@ -173,9 +176,9 @@ def _without_recipe(
 def _from_recipe(
     recipe: Path, overrides: list[str], options: Mapping[str, object], refused: list[str]
 ) -> tuple[Collect, Origin]:
-    """A recipe's section `collect`, and the function that makes the catalogue of its data.
+    """Return the settings `collect` of a recipe and a function that builds the catalogue of the recipe's data.
 
-    refused: values of options.
+    refused: values of options that are not allowed with a recipe.
     """
     from collectors.collect import parse
     from toolkit.errors import InputError
@@ -183,12 +186,14 @@ def _from_recipe(
 
     if refused:
         raise InputError(
-            "--source, --field and --param are for collecting without a recipe: change the recipe, "
-            "or use --set collect.…"
+            f"{refused[0]!r} can be set only without a recipe: remove --source, --field and --param, and change"
+            " the recipe or use --set collect.…"
         )
     settings = load(recipe, overrides, parameters=True)
     if settings.collect is None:
-        raise InputError(f"{recipe} has no `collect` section: add one, or give --library and --source")
+        raise InputError(
+            f"{recipe} must have a `collect` section: add the section, or pass --library and --source instead"
+        )
 
     def origin(reporter: Reporter, cache: Path) -> Path | str | None:
         from toolkit.ingest.read_data import ingest
@@ -199,14 +204,14 @@ def _from_recipe(
 
 
 def _open(library: str, blobs: Path | None) -> Catalogue:
-    """Open a library for a report, which reads no covers: for a database's URL any folder will do."""
+    """Open a library for a report. The report reads no covers, so the blob folder of a database is arbitrary."""
     from collectors.library import open_library
 
     return open_library(library, blobs=blobs or (Path("blobs") if "://" in library else None))
 
 
 def _dry_run(params: Collect, origin: Origin | None, reporter: Reporter) -> None:
-    """Print the forecast. The data is read into a temporary folder."""
+    """Print the forecast of requests. The data is read into a temporary folder."""
     import tempfile
 
     from collectors.engine.forecast import forecast

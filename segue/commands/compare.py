@@ -1,4 +1,4 @@
-"""`segue compare`: the differences between two runs, and their significance."""
+"""`segue compare`: show the differences between two runs and their significance."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ if TYPE_CHECKING:
     from toolkit.report.result_tables import Column
 
 RunA = Annotated[Path, typer.Argument(metavar="A", help="A finished run's directory.", show_default=False)]
-RunB = Annotated[Path, typer.Argument(metavar="B", help="The directory of another one.", show_default=False)]
+RunB = Annotated[Path, typer.Argument(metavar="B", help="The directory of another finished run.", show_default=False)]
 Metric = Annotated[
-    str | None, typer.Option(help="Such as recall@50; default: what A's systems were chosen by.", show_default=False)
+    str | None,
+    typer.Option(help="A metric such as recall@50; default: the selection metric of run A.", show_default=False),
 ]
 LONGEST = 60
 LEVEL = 0.05
 
 
 def compare(a: RunA, b: RunB, metric: Metric = None, debug: Debug = False) -> None:
-    """Print the differences between two runs, with their significance."""
+    """Show the differences between two runs and their significance."""
     import sys
 
     from rich.console import Console
@@ -91,7 +92,7 @@ def _measured(comparison: Comparison) -> Table:
 
 
 def _reading(pair: Pair, column: Column) -> str:
-    """Return the conclusion from interval and corrected p. An oracle has only an interval."""
+    """Return the conclusion from the interval and the corrected p. An oracle has only an interval."""
     low, high = pair.difference.low, pair.difference.high
     if not (low > 0 or high < 0):
         return "no difference shown"

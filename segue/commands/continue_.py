@@ -1,4 +1,4 @@
-"""`segue continue`: the next tracks of a playlist, from a finished run."""
+"""`segue continue`: rank the next tracks of a playlist with a finished run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from segue.commands.application import Debug
 
 
 class Format(StrEnum):
-    """Formats of the output."""
+    """Output formats."""
 
     table = "table"
     json = "json"
@@ -31,13 +31,13 @@ def continue_(
         str | None, typer.Option(help="The playlist's title, for systems that read titles.", show_default=False)
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="Number of tracks.")] = 20,
-    format: Annotated[Format, typer.Option(help="How to print them.")] = Format.table,
+    format: Annotated[Format, typer.Option(help="Output format.")] = Format.table,
     system: Annotated[
-        str | None, typer.Option(help="Which system to use; default: the best on validation.", show_default=False)
+        str | None, typer.Option(help="The system to use; default: the best on validation.", show_default=False)
     ] = None,
     exclude: Annotated[list[str], typer.Option("--exclude", help="Track ids that are never returned.")] = [],  # noqa: B006
     allow_repeats: Annotated[
-        bool, typer.Option("--allow-repeats", help="Tracks of the playlist may be returned.")
+        bool, typer.Option("--allow-repeats", help="Allow tracks of the playlist in the result.")
     ] = False,
     debug: Debug = False,
 ) -> None:
@@ -63,12 +63,12 @@ def continue_(
         named = f"{len(unknown)} of {len(excluded)} excluded tracks are not in the catalogue, such as {unknown[0]!r}"
         print(f"segue: {named}", file=sys.stderr)
     if system is None and run.for_new_releases:
-        names = f"{run.system}, the best on validation, hardly ranks tracks that are in no training playlist"
-        print(f"segue: {names}: for new releases add --system {run.for_new_releases}", file=sys.stderr)
+        names = f"{run.system}, the best system on validation, hardly ranks tracks without training playlists"
+        print(f"segue: {names}: add --system {run.for_new_releases} for new releases", file=sys.stderr)
 
 
 def _split(lists: list[str], known: Collection[str]) -> list[str]:
-    """Split ids at commas, except at those inside a known id, such as a file name."""
+    """Split ids at commas, except at commas inside a known id such as a file name."""
     ids = []
     most = 1 + max(
         (id.count(",") for id in known), default=0

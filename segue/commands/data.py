@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Inspect playlist files and convert them.")
 
 Source = Annotated[Path, typer.Argument(help="A playlist file or folder.", show_default=False)]
-Name = Annotated[str, typer.Option("--reader", help="Its format; auto: detect it.")]
+Name = Annotated[str, typer.Option("--reader", help="The format; auto: detect the format.")]
 Options = Annotated[
     list[str],
     typer.Option("--option", metavar="KEY=VALUE", help="An option of the reader. May be given several times."),
@@ -27,7 +27,7 @@ Skip = Annotated[bool, typer.Option("--skip-bad", help="Leave bad records out in
 
 
 class Target(StrEnum):
-    """Formats that playlists can be converted to."""
+    """Formats to which playlists can be converted."""
 
     recbole = "recbole"
 
@@ -41,7 +41,7 @@ def info(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Count playlists, tracks, lengths and fields of the tracks. Nothing is written."""
+    """Count playlists, tracks, lengths and fields of the tracks without writing any files."""
     from rich.console import Console
 
     from toolkit import progress
@@ -72,7 +72,7 @@ def convert(
     skip_bad: Skip = False,
     debug: Debug = False,
 ) -> None:
-    """Convert playlists to another toolkit's files, with the default filters of a recipe."""
+    """Convert playlists to the files of another toolkit, with the default filters of a recipe."""
     import tempfile
 
     from rich.console import Console

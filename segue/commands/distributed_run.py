@@ -1,4 +1,4 @@
-"""`segue run` under `torchrun`: one process prints, and all end with the same exit code."""
+"""`segue run` under `torchrun`: a single process prints, and all processes end with the same exit code."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from toolkit.errors import SegueError
 
 @contextlib.contextmanager
 def together() -> Iterator[bool]:
-    """Run the block in all processes that were started. Yields whether this is the process that leads.
+    """Run the block in all started processes. Yields whether this process is the leader.
 
-    An error in one process ends them all. The first process to fail prints the error. The others exit silently with its
-    code.
+    An error in one process ends all processes. The first process to fail prints the error. The other
+    processes exit silently with the same code.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         yield True
@@ -52,5 +52,5 @@ def together() -> Iterator[bool]:
 
 def _stop(*_: object) -> None:
     raise SegueError(
-        "stopped from outside, or because another process of this run ended: run the same command to resume"
+        "the process was terminated from outside or by another process of the run: run the same command again to resume"
     )

@@ -1,4 +1,4 @@
-"""`segue encoders`: list the encoders, and show texts after cleaning and enrichment."""
+"""`segue encoders`: list the encoders and show texts after cleaning and enrichment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
-app = typer.Typer(invoke_without_command=True, help="List the encoders, or show texts as an encoder reads them.")
+app = typer.Typer(invoke_without_command=True, help="List the encoders, or show the texts that an encoder reads.")
 
 
 @app.callback()
@@ -58,15 +58,18 @@ def preview(
     overrides: Overrides = [],  # noqa: B006
     modality: Annotated[
         str | None,
-        typer.Option(help="An encoder of the recipe, by its name there; default: all of texts.", show_default=False),
+        typer.Option(help="Name of an encoder in the recipe; default: all text encoders.", show_default=False),
     ] = None,
     field: Annotated[
         str | None,
-        typer.Option(help="Instead, a field of the catalogue through every cleaning step.", show_default=False),
+        typer.Option(
+            help="A field of the catalogue to show after every cleaning step, instead of an encoder.",
+            show_default=False,
+        ),
     ] = None,
-    count: Annotated[int, typer.Option("-n", min=1, help="How many texts, from all over the catalogue.")] = 3,
-    length: Annotated[int, typer.Option(min=1, help="Characters shown of a text.")] = 400,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, texts in full.")] = False,
+    count: Annotated[int, typer.Option("-n", min=1, help="Number of texts, spread over the catalogue.")] = 3,
+    length: Annotated[int, typer.Option(min=1, help="Number of characters to show per text.")] = 400,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON with full texts.")] = False,
     debug: Debug = False,
 ) -> None:
     """Show texts of a recipe's catalogue before and after each step of `clean` and `enrich`."""
@@ -89,7 +92,7 @@ def preview(
 
 
 def _show(row: PreviewRow, length: int) -> None:
-    """Print one text after each step. A step without effect is marked as unchanged."""
+    """Print a text after each step. A step without effect is marked as unchanged."""
     print(escaped(" · ".join(filter(None, (row["track"], row["modality"], row["encoder"])))))
     before = None
     for step in row["steps"]:

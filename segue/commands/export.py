@@ -1,4 +1,4 @@
-"""`segue export`: write the vectors of a run's tracks for other programs."""
+"""`segue export`: write the vectors of a run's tracks to files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from segue.commands.application import Debug
 
 
 class Format(StrEnum):
-    """Formats of the files."""
+    """File formats."""
 
     parquet = "parquet"
     safetensors = "safetensors"
@@ -23,12 +23,12 @@ def export(
     run_dir: Annotated[Path, typer.Argument(help="A finished run, or a saved model.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder for the files.", show_default=False)],
     system: Annotated[
-        str | None, typer.Option(help="Which system; default: the best on validation.", show_default=False)
+        str | None, typer.Option(help="The system; default: the best on validation.", show_default=False)
     ] = None,
     format: Annotated[Format, typer.Option(help="Format of the files.")] = Format.parquet,
     debug: Debug = False,
 ) -> None:
-    """Write item vectors, and those of each modality, with ids, titles and artists."""
+    """Write item vectors and the vectors of each modality, with ids, titles and artists."""
     import segue
 
     model = segue.load(run_dir, system)

@@ -1,4 +1,4 @@
-"""`segue list`: list the parts of each kind with parameters, defaults and one sentence."""
+"""`segue list`: list the parts of a kind with parameters, defaults and a sentence each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Kind = Annotated[
     ),
 ]
 Name = Annotated[
-    str | None, typer.Argument(help="Only this one, with the meaning of each parameter.", show_default=False)
+    str | None, typer.Argument(help="Show only this part, with the meaning of each parameter.", show_default=False)
 ]
 
 
@@ -30,7 +30,7 @@ def list_(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     debug: Debug = False,
 ) -> None:
-    """List the parts of a kind, plug-ins included: names, parameters with defaults, and one sentence each."""
+    """List the parts of a kind, including plug-ins, with parameters, defaults and a sentence each."""
     from toolkit import plugins
     from toolkit.errors import InputError
     from toolkit.list_parts import KINDS, list_parts

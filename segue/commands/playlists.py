@@ -1,4 +1,4 @@
-"""`segue playlists`: fetches playlists of services as files."""
+"""`segue playlists`: fetch playlists from services as files."""
 
 from __future__ import annotations
 
@@ -9,34 +9,32 @@ import typer
 
 from segue.commands.application import Debug
 
-app = typer.Typer(no_args_is_help=True, help="Fetch playlists of services as files that recipes read.")
+app = typer.Typer(no_args_is_help=True, help="Fetch playlists from services as files that recipes can read.")
 
 
 @app.callback()
 def _() -> None:
-    """Fetch playlists of services as files that recipes read."""
+    """Fetch playlists from services as files that recipes can read."""
 
 
 @app.command()
 def listenbrainz(
     out: Annotated[
         Path,
-        typer.Option(
-            help="Folder of the files, one for each playlist. Existing ones are not fetched again.", show_default=False
-        ),
+        typer.Option(help="Folder for the files, one per playlist. Existing files are kept.", show_default=False),
     ],
-    user: Annotated[list[str], typer.Option(help="A user, all of whose public playlists are fetched.")] = [],  # noqa: B006
-    playlist: Annotated[list[str], typer.Option(metavar="MBID", help="A playlist by its id.")] = [],  # noqa: B006
+    user: Annotated[list[str], typer.Option(help="A user whose public playlists are fetched.")] = [],  # noqa: B006
+    playlist: Annotated[list[str], typer.Option(metavar="MBID", help="The id of a playlist.")] = [],  # noqa: B006
     made_for: Annotated[
-        bool, typer.Option("--made-for", help="Playlists that were made for the users instead of by them.")
+        bool, typer.Option("--made-for", help="Fetch playlists created for the users instead of by them.")
     ] = False,
     contact: Annotated[
-        str, typer.Option(envvar="SEGUE_CONTACT", help="E-mail address or page for the service to write to.")
+        str, typer.Option(envvar="SEGUE_CONTACT", help="E-mail address or page that the service can contact.")
     ] = "",
     url: Annotated[str, typer.Option(help="The service's address.")] = "https://api.listenbrainz.org",
     debug: Debug = False,
 ) -> None:
-    """Public playlists of ListenBrainz, as JSPF with MusicBrainz ids."""
+    """Fetch public playlists from ListenBrainz as JSPF with MusicBrainz ids."""
     from itertools import chain
 
     from collectors.engine.retrying_client import open_http
@@ -45,24 +43,22 @@ def listenbrainz(
     from toolkit.errors import InputError
 
     if not user and not playlist:
-        raise InputError("nothing to fetch: give --user NAME or --playlist MBID")
+        raise InputError("fetching requires a user or a playlist: pass --user NAME or --playlist MBID")
     params = ListenBrainzParams(url=url)
     with open_http(HOST, params, contact) as http:
         service = ListenBrainz(http, params, have=lambda key: path_of(out, key).exists())
         written = save(chain(service.of_ids(playlist), service.of_users(user, made_for=made_for)), out)
-    print(f"{out}: {written:,} playlists written; a recipe reads them with `data: {{reader: jspf, path: {out}}}`")
+    print(f"{out}: {written:,} playlists written, which a recipe reads with `data: {{reader: jspf, path: {out}}}`")
 
 
 @app.command()
 def spotify(
     out: Annotated[
         Path,
-        typer.Option(
-            help="Folder of the files, one for each playlist. Existing ones are not fetched again.", show_default=False
-        ),
+        typer.Option(help="Folder for the files, one per playlist. Existing files are kept.", show_default=False),
     ],
     contact: Annotated[
-        str, typer.Option(envvar="SEGUE_CONTACT", help="E-mail address or page for the service to write to.")
+        str, typer.Option(envvar="SEGUE_CONTACT", help="E-mail address or page that the service can contact.")
     ] = "",
     url: Annotated[str, typer.Option(help="The service's address.")] = "https://api.spotify.com",
     accounts_url: Annotated[
@@ -70,9 +66,9 @@ def spotify(
     ] = "https://accounts.spotify.com",
     debug: Debug = False,
 ) -> None:
-    """Playlists that the user of SPOTIFY_REFRESH_TOKEN owns on Spotify, as JSPF.
+    """Fetch the Spotify playlists of the user of SPOTIFY_REFRESH_TOKEN as JSPF.
 
-    The terms forbid to train models on them.
+    Spotify's terms do not allow training models on them.
     """
     from collectors.engine.retrying_client import open_http
     from collectors.jspf_files import path_of, save
@@ -85,4 +81,4 @@ def spotify(
     secrets = Keys().of("spotify", (*Spotify.keys, REFRESH))
     with Scrubber(secrets.values()).logs(), open_http(Spotify.hosts[0], params, contact) as http:
         written = save(playlists(secrets, http, params, have=lambda key: path_of(out, key).exists()), out)
-    print(f"{out}: {written:,} playlists written; a recipe reads them with `data: {{reader: jspf, path: {out}}}`")
+    print(f"{out}: {written:,} playlists written, which a recipe reads with `data: {{reader: jspf, path: {out}}}`")

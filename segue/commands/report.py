@@ -1,4 +1,4 @@
-"""`segue report`: write the page of a run again, a page of several runs, or their table for a paper."""
+"""`segue report`: write the page of one or several runs, or a table for a paper."""
 
 from __future__ import annotations
 
@@ -21,22 +21,24 @@ class Form(StrEnum):
 
 
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN…", help="Directories of finished runs.", show_default=False)]
-Format = Annotated[Form, typer.Option("--format", help="html is the whole page, the others are the table of results.")]
+Format = Annotated[
+    Form, typer.Option("--format", help="html writes the whole page; the other formats write the table of results.")
+]
 Out = Annotated[
     Path | None,
     typer.Option(
-        help="File to write; default: RUN/report.html, report.html here for several, or the terminal.",
+        help="File to write; default: RUN/report.html, report.html for several runs, or the terminal for tables.",
         show_default=False,
     ),
 ]
-Split = Annotated[str, typer.Option(help="valid or test, for tables.")]
+Split = Annotated[str, typer.Option(help="The split of a table: valid or test.")]
 Intervals = Annotated[
-    bool, typer.Option("--intervals", help="95 % intervals in the cells of LaTeX too; Markdown and CSV have them.")
+    bool, typer.Option("--intervals", help="Print 95 % intervals in LaTeX tables, as in Markdown and CSV.")
 ]
 Across = Annotated[
-    bool, typer.Option("--across", help="Runs of different data in one table: a block of columns of each run.")
+    bool, typer.Option("--across", help="Combine runs on different data in one table, with a block of columns per run.")
 ]
-Slice = Annotated[str, typer.Option(help="all, warm, cold, …, for tables.")]
+Slice = Annotated[str, typer.Option(help="The slice of a table: all, warm, cold, …")]
 
 
 def report(
@@ -49,7 +51,7 @@ def report(
     across: Across = False,
     debug: Debug = False,
 ) -> None:
-    """Write the report of one run, or of several next to each other, as a page or as a table."""
+    """Write the report of one or several runs as a page or a table."""
     from toolkit.errors import InputError
     from toolkit.files import write_bytes
     from toolkit.plugins import suggest
@@ -58,9 +60,9 @@ def report(
     from toolkit.report.run_files import RunFiles
 
     if intervals and format is not Form.latex:
-        raise InputError(f"--intervals is for --format latex, not {format.value}: take it out")
+        raise InputError(f"--intervals can be set only with --format latex, not {format.value}: remove --intervals")
     if across and format is Form.html:
-        raise InputError("--across is for tables, not for the page: give --format markdown, csv or latex")
+        raise InputError("--across requires a table format, not html: add --format markdown, csv or latex")
     read = [RunFiles.read(each) for each in run]
     each = merge_runs.across(read) if across else {"": merge_runs.merge(read)}
     if format is Form.html:
@@ -74,7 +76,7 @@ def report(
         ("slice", slice, {row["slice"] for row in rows}),
     ):
         if value not in known:
-            raise InputError(f"--{name}={value!r} is not in any of these runs: {suggest(value, sorted(known))}")
+            raise InputError(f"--{name}={value!r} is not in these runs: {suggest(value, sorted(known))}")
     made = {
         name: result_tables.pivot(files.metrics, split=split, slice=slice, timings=files.timings, layout=files.table)
         for name, files in each.items()

@@ -1,4 +1,4 @@
-"""`segue reproduce`: run a recipe again and compare all numbers."""
+"""`segue reproduce`: run a recipe again and compare all metrics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Out = Annotated[Path | None, typer.Option(help="Folder for the new run; default:
 
 
 def reproduce(run: Directory, out: Out = None, debug: Debug = False) -> None:
-    """Run a finished run's recipe again, without any cache, and compare: exit code 1 if a metric differs."""
+    """Run the recipe of a finished run again without caches. The exit code is 1 if a metric differs."""
     from rich.console import Console
 
     from toolkit import progress
@@ -24,16 +24,16 @@ def reproduce(run: Directory, out: Out = None, debug: Debug = False) -> None:
     with progress.reporter(Console(stderr=True)) as reporter:
         reproduction = rerun(run, target, progress=reporter)
     for key, before, after in reproduction.manifest:
-        print(f"other than then: {key} was {before}, is {after}")
+        print(f"changed environment: {key} was {before}, is {after}")
     for key, before, after in reproduction.metrics:
         print(f"differs: {key} was {before}, is {after}")
     if reproduction.same:
-        print(f"{run} is reproduced: metrics.json is the same to the byte")
+        print(f"{run} is reproduced: metrics.json is identical to the byte")
         return
     known = (
-        "; what was other than then is above"
+        ", and the changes of the environment are listed above"
         if reproduction.manifest
-        else ", though nothing that the manifest holds has changed"
+        else ", although nothing in the manifest has changed"
     )
     print(f"{run} is not reproduced: {len(reproduction.metrics)} values differ{known}")
     raise typer.Exit(1)

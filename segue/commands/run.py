@@ -1,4 +1,4 @@
-"""`segue run`: run a recipe to its end, or resume where it stopped."""
+"""`segue run`: run a recipe, or resume an earlier run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def run(
     fresh: Annotated[bool, typer.Option("--fresh", help="Run all stages again, including finished ones.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Run a recipe: ingest and collect, split and encode, fit and evaluate, report. The same command resumes it."""
+    """Run a recipe: read and collect, split and encode, fit and evaluate, report. The same command resumes the run."""
     # `torchrun --nproc-per-node N -m toolkit run …` starts this N times
     from rich.console import Console
 

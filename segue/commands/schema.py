@@ -1,4 +1,4 @@
-"""`segue schema`: the JSON Schema of recipes, for editors."""
+"""`segue schema`: print the JSON Schema of recipes for editors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from segue.commands.application import Debug
 
 
 def schema(debug: Debug = False) -> None:
-    """Print the JSON Schema of recipes: with it an editor completes keys and marks wrong ones."""
+    """Print the JSON Schema of recipes, with which an editor completes keys and marks errors."""
     import json
 
     from toolkit.recipe.json_schema import schema as made

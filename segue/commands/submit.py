@@ -1,4 +1,4 @@
-"""`segue submit` and `segue verify-submission`: the challenge's submission file."""
+"""`segue submit` and `segue verify-submission`: write and check a challenge submission."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ def submit(
     run_dir: Annotated[Path, typer.Argument(help="A finished run's directory.", show_default=False)],
     challenge: Challenge,
     team: Annotated[str, typer.Option(help="Name of the team.", show_default=False)],
-    email: Annotated[str, typer.Option(help="Its e-mail address.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Where to write; gzipped where the name ends in .gz.")] = Path(
+    email: Annotated[str, typer.Option(help="E-mail address of the team.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="File to write, gzipped if the name ends in .gz.")] = Path(
         "submission.csv.gz"
     ),
     system: Annotated[
-        str | None, typer.Option(help="Which system to use; default: the best on validation.", show_default=False)
+        str | None, typer.Option(help="The system to use; default: the best on validation.", show_default=False)
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Write a submission file for the Million Playlist Dataset challenge: 500 tracks for each playlist."""
+    """Write a submission file for the Million Playlist Dataset challenge, with 500 tracks per playlist."""
     from toolkit.continuation import Continuation
     from toolkit.continuation.challenge_submission import challenge_set, verify, write
     from toolkit.errors import SegueError
@@ -34,8 +34,8 @@ def submit(
     continuation = Continuation.load(run_dir, system)
     filled = write(continuation, playlists, out, team=team, email=email)
     if faults := verify(out, playlists):
-        raise SegueError(f"{out} breaks the challenge's rules: {faults[0]} ({len(faults)} faults)")
-    print(f"{out}: {len(playlists):,} playlists by {continuation.system}, {filled:,} of them filled up by popularity")
+        raise SegueError(f"{out} must follow the challenge's rules ({len(faults)} violations): {faults[0]}")
+    print(f"{out}: {len(playlists):,} playlists by {continuation.system}, {filled:,} of them filled by popularity")
 
 
 def verify_submission(
@@ -43,7 +43,7 @@ def verify_submission(
     challenge: Challenge,
     debug: Debug = False,
 ) -> None:
-    """Check a submission file against the challenge set and the challenge's rules."""
+    """Check a submission file against the challenge set and rules."""
     from toolkit.continuation.challenge_submission import challenge_set, verify
     from toolkit.errors import DataError
 
@@ -51,5 +51,5 @@ def verify_submission(
     if faults := verify(submission, playlists):
         for fault in faults[:20]:
             print(fault)
-        raise DataError(f"{submission} breaks the challenge's rules in {len(faults)} places: the first is {faults[0]}")
-    print(f"{submission} keeps the challenge's rules: {len(playlists):,} playlists of 500 tracks")
+        raise DataError(f"{submission} must follow the challenge's rules ({len(faults)} violations): {faults[0]}")
+    print(f"{submission} follows the challenge's rules: {len(playlists):,} playlists of 500 tracks")

@@ -24,7 +24,7 @@ def sweep(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Try the settings of a recipe's `sweep` on validation and write the best recipe. The same command resumes it."""
+    """Try the settings of a recipe's `sweep` on validation and write the best recipe. The same command resumes."""
     import shlex
     import sys
 
@@ -51,7 +51,7 @@ def sweep(
 
 
 def sweep_table(result: SweepResult) -> Table:
-    """Return one row per trial, the best first: settings, value on validation, epochs and seconds."""
+    """Return a table with one row per trial, best first: settings, validation value, epochs and seconds."""
     from rich import box
     from rich.table import Table
 

@@ -24,7 +24,7 @@ def result_table(
     timings: Mapping[str, Timing],
     layout: Sequence[TableRow] = (),
 ) -> Table:
-    """Systems by metric on the test split under their headings, 95 % intervals below the values, oracles apart."""
+    """Return a table of systems by metric on the test split, with 95 % intervals and oracles in a separate block."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -55,7 +55,7 @@ def result_table(
 
 
 def detectable(comparisons: Sequence[ComparisonRow]) -> str:
-    """Return the differences from the reference that this number of playlists can show; empty without comparisons."""
+    """Return the smallest differences from the reference that this number of playlists can show, or ""."""
     import statistics
 
     by_column: dict[Column, list[float]] = {}
@@ -73,7 +73,7 @@ def detectable(comparisons: Sequence[ComparisonRow]) -> str:
 
 
 def situation_tables(rows: Sequence[MetricRow], timings: Mapping[str, Timing]) -> list[Table]:
-    """A table per metric of the challenge's situations: systems by situation on the test split."""
+    """Return a table per metric: systems by challenge situation on the test split."""
     from rich import box
     from rich.table import Table
 
@@ -99,7 +99,7 @@ def situation_tables(rows: Sequence[MetricRow], timings: Mapping[str, Timing]) -
 
 
 def print_whole(console: Console, table: Table) -> None:
-    """Print a table in its full width: numbers that are cut to fit a narrow terminal mean nothing, wrapped ones do."""
+    """Print a table in full width. Numbers must not be truncated in a narrow terminal."""
     needed = console.measure(table, options=console.options.update(width=1000)).maximum
     console.width = max(console.width, needed)
     console.print(table, crop=False)
@@ -126,12 +126,12 @@ def _cell(cell: Cell | None) -> Text:
 
 
 def interval(column: Column, low: float, high: float) -> str:
-    """`0.120–0.131`: short, for a column of a terminal."""
+    """Return a short interval for a terminal column, such as `0.120–0.131`."""
     return f"{column.format(low, most=3)}–{column.format(high, most=3)}"
 
 
 def continuation_table(tracks: Sequence[Next], *, system: str) -> Table:
-    """Rank, title, artist, album, id and score."""
+    """Return a table with rank, title, artist, album, id and score."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -154,7 +154,7 @@ def continuation_table(tracks: Sequence[Next], *, system: str) -> Table:
 
 
 def next_command(run: Path, examples: Sequence[Example]) -> str:
-    """`try next` with a `segue continue` of the first seeds of an example; empty if there are none.
+    """Return a line with a `segue continue` command for the first seeds of an example, or "" without examples.
 
     - run: folder of the run whose model continues playlists.
     """

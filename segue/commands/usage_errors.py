@@ -1,20 +1,20 @@
-"""One line for a command line that cannot be parsed: the value, the rule, and where help is."""
+"""One-line messages for invalid command lines, with value, rule and a pointer to the help."""
 
 from __future__ import annotations
 
 import typer
 
 UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
-"""Base class of the parser's errors. The parser is a package or a part of Typer, depending on Typer's version."""
+"""Base class of the parser's errors, which is in click or in Typer, depending on Typer's version."""
 
 
 def is_help(error: BaseException) -> bool:
-    """Return whether it is not an error but a command without arguments, which shows its help."""
+    """Return whether the error stands for a command without arguments, which shows the help."""
     return type(error).__name__ == "NoArgsIsHelpError"
 
 
 def line(error: typer.BadParameter) -> str:
-    """Return what is wrong with a command line, for a `UsageError`."""
+    """Return a one-line message for an invalid command line."""
     command = error.ctx.command_path if error.ctx is not None else "segue"
     see = f"see {command} --help"
     if hasattr(error, "possibilities") and hasattr(error, "option_name"):
@@ -25,7 +25,7 @@ def line(error: typer.BadParameter) -> str:
 
 
 def _invalid(error: typer.BadParameter) -> str:
-    """Return `-k=0 must be …` for a value that violates a rule; empty for other errors."""
+    """Return a message such as `-k=0 must be …` for a value that violates a rule, or "" for other errors."""
     parameter = getattr(error, "param", None)
     if parameter is None or error.__cause__ is None:
         return ""

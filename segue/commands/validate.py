@@ -1,4 +1,4 @@
-"""`segue validate`: check a recipe, and what it needs on this machine, without running it."""
+"""`segue validate`: check a recipe and its requirements on this machine without running it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from toolkit.recipe import Recipe as Settings
 
 LISTED = 6
-"""Names in one line of the summary. Further names are counted."""
+"""Number of names in a line of the summary. Further names are only counted."""
 
 
 def validate(recipe: Recipe, overrides: Overrides = [], debug: Debug = False) -> None:  # noqa: B006
@@ -63,7 +63,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _described(split: Protocol) -> str:
-    """Return a protocol's name, the settings that differ from its defaults, and the first sentence of its docstring."""
+    """Return a protocol's name, its settings that are not defaults, and the first sentence of its docstring."""
     given = ", ".join(
         f"{key} {value}" for key, value in split.model_dump(mode="json", exclude_defaults=True).items() if key != "type"
     )

@@ -1,1 +1,1 @@
-"""Datasets that segue generates: playlists whose truth is known."""
+"""Synthetic datasets with known ground truth."""

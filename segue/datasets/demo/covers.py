@@ -1,4 +1,4 @@
-"""Album covers: 128 x 128 PNG, the colours by taste, the number and sharpness of shapes by style."""
+"""Album covers: 128 x 128 PNG images whose colours depend on taste and whose shapes depend on style."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COLOURS: dict[str, list[Colour]] = {
 
 
 def cover(taste: np.ndarray, style: float, rng: np.random.Generator) -> bytes:
-    """A cover as PNG bytes. One in eight has colours of no taste. taste: float64 [K]; style: 0…1."""
+    """Return a cover as PNG bytes. One in eight has random colours. taste: float64 [K]; style: 0…1."""
     from PIL import ImageDraw
 
     palette = pick(taste, rng).palette
@@ -55,7 +55,7 @@ def _gradient(top: Colour, bottom: Colour) -> Image.Image:
 
 
 def _shape(draw: ImageDraw.ImageDraw, style: float, colour: Colour, rng: np.random.Generator) -> None:
-    """A triangle with chance `style`, else a disc; the more driving, the smaller."""
+    """Draw a triangle with probability `style`, otherwise a disc. Shapes are smaller at higher `style`."""
     x, y = rng.uniform(0, SIDE, 2)
     size = rng.uniform(0.5, 1.5) * (34 - 20 * style)
     if rng.random() < style:

@@ -1,4 +1,4 @@
-"""Sixteen seconds of sound a track: four chords in a loop, the timbre by family, tempo and loudness by style."""
+"""Audio of the demo tracks: 16 seconds of four chords, with timbre by taste and with tempo and loudness by style."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from segue.datasets.demo.tastes import pick
 
 RATE, SECONDS = 11025, 16.0
 STEPS = {True: (0, 2, 4, 5, 7, 9, 11), False: (0, 2, 3, 5, 7, 8, 10)}
-"""Semitones of the major (True) and the minor scale."""
+"""Semitones of the major (True) and minor (False) scales."""
 OVERTONES = {"acoustic": (6, 1.8), "band": (8, 1.2), "electronic": (12, 1.0), "loud": (8, 0.7)}
-"""How many partials, and by which power they fall."""
+"""Number of partials, and the exponent of their decay."""
 DECAY = {"acoustic": 4.0, "band": 2.0, "electronic": 0.3, "loud": 0.8}  # of a note, a second
 DRUMS = {"acoustic": 0.0, "band": 0.5, "electronic": 0.3, "loud": 0.8}
 
 
 def audio(taste: np.ndarray, style: float, rng: np.random.Generator) -> bytes:
-    """A track's sound as a FLAC file, mono at 11,025 Hz. taste: float64 [K]; style: 0…1."""
+    """Return a track's audio as a FLAC file, mono at 11,025 Hz. taste: float64 [K]; style: 0…1."""
     import soundfile
 
     family = pick(taste, rng).family
@@ -38,7 +38,7 @@ def audio(taste: np.ndarray, style: float, rng: np.random.Generator) -> bytes:
 
 
 def _chords(family: str, beat: int, *, major: bool, root: float, rng: np.random.Generator) -> np.ndarray:
-    """One beat of each of four chords: float64 [4, beat]."""
+    """Return one beat of each of four chords, float64 [4, beat]."""
     partials, power = OVERTONES[family]
     scale = np.array(STEPS[major])
     degrees = np.array([0, *rng.permutation([3, 4, 5])])
@@ -54,7 +54,7 @@ def _chords(family: str, beat: int, *, major: bool, root: float, rng: np.random.
 
 
 def _drum(family: str, beat: int, rng: np.random.Generator) -> np.ndarray:
-    """One stroke at the beginning of a beat: a kick where the sound is electronic, else noise."""
+    """Return a drum beat: a kick drum for electronic music, otherwise noise."""
     seconds = np.arange(beat) / RATE
     if family == "electronic":
         return 8 * np.sin(2 * np.pi * 55 * seconds) * np.exp(-12 * seconds)

@@ -1,4 +1,4 @@
-"""Size, seed and rates of the demo catalogue."""
+"""Parameters of the demo catalogue: size, seed and rates."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ Part = Literal["audio_features", "lyrics", "biography", "cover", "signal_free", 
 
 
 class DemoParams(ReaderParams):
-    """Options of `reader: demo` (`data.options` in a recipe)."""
+    """Options of `reader: demo`, set as `data.options` in a recipe."""
 
     tracks: int = Field(2000, ge=200)
     artists: int = Field(300, ge=12)
     playlists: int = Field(3000, ge=10)
     seed: int = Field(0, ge=0)
     tastes: int = Field(12, ge=2, le=12, description="clusters of listeners; there are words for 12")
-    new_releases: float = Field(0.15, ge=0, le=0.5, description="share of tracks that only held-out playlists hold")
+    new_releases: float = Field(0.15, ge=0, le=0.5, description="share of tracks that are only in held-out playlists")
     off_taste: float = Field(0.05, ge=0, lt=1, description="share of draws by popularity alone")
     fields: list[Part] = Field(
-        ["audio_features", "lyrics", "biography", "cover"], description="parts of a track to write"
+        ["audio_features", "lyrics", "biography", "cover"], description="fields of a track to generate"
     )
 
     @model_validator(mode="after")
     def _consistent(self) -> DemoParams:
         if self.artists > self.tracks:
-            raise ValueError(f"artists={self.artists} must be <= tracks={self.tracks}: every artist has a track")
+            raise ValueError(
+                f"artists={self.artists} must be <= tracks={self.tracks}: reduce artists (every artist has a track)"
+            )
         return self

@@ -1,4 +1,4 @@
-"""Reads the demo catalogue: tracks, then playlists, from a story instead of a file."""
+"""Reader of the demo catalogue, which generates tracks and playlists instead of reading a file."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ NOISE = 11  # numbers of the field that says nothing: as many as there are audio
 
 
 class DemoReader(Reader):
-    """Generates the demo catalogue: tracks, then playlists, drawn from a known story.
+    """Generates the demo catalogue of tracks and playlists from known latent variables.
 
-    The records are those of `Story(params)`; `path` is ignored. Playlists have the story's own split: new releases are
-    only in `valid` and `test`. The source of every field is `demo`, and every field may be trained on.
+    The records are those of `Story(params)`, and `path` is ignored. The split is part of the story: new releases are
+    only in `valid` and `test`. The source of every field is `demo`, and training on every field is allowed.
     """
 
     name = "demo"
@@ -55,13 +55,13 @@ class DemoReader(Reader):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Never: a demo catalogue is not a file, it is selected by name."""
+        """Return False, because the demo catalogue is not a file and is selected by name."""
         return False
 
     def read(self) -> Iterator[Record]:
         """Yield every track, album by album, then every playlist.
 
-        Raises `MissingPackage` without Pillow, which draws covers.
+        Raises `MissingPackage` if covers are requested and Pillow is not installed.
         """
         if "cover" in self.parts:
             check_installed("`cover` of the demo's `fields`", (PILLOW,))
@@ -69,7 +69,7 @@ class DemoReader(Reader):
         yield from self._playlists()
 
     def brief(self) -> Iterator[Record]:
-        """The same tracks and playlists without fields: no cover is drawn."""
+        """Yield the same tracks and playlists without fields and without drawing covers."""
         plain = copy(self)
         plain.parts = []
         return plain.read()
@@ -119,7 +119,7 @@ class DemoReader(Reader):
         return fields
 
     def _shared_fields(self, track: int) -> dict[str, Field]:
-        """Fields that the track shares with all tracks of its artist or of its album."""
+        """Return the fields that a track shares with all tracks of the same artist or album."""
         world = self.story.world
         artist, album = int(world.track_artist[track]), int(world.track_album[track])
         fields = {}

@@ -1,4 +1,4 @@
-"""The complete story of a demo catalogue, and each track's true probability to come next."""
+"""Latent variables and draws of a demo catalogue, and the true probability of each track at each position."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SAMPLES = 2048  # continuations simulated for one playlist's inclusion probabili
 
 
 class Story:
-    """World and playlists of `params`. The same parameters always give the same story."""
+    """Tracks and playlists of a demo catalogue with their latent variables. Equal parameters give equal stories."""
 
     def __init__(self, params: DemoParams | None = None) -> None:
         self.params = params if params is not None else DemoParams()
@@ -27,7 +27,7 @@ class Story:
 
     @cached_property
     def digest(self) -> str:
-        """Hash of the placements. It changes if another version of the story, or of NumPy, draws others."""
+        """Hash of the playlist entries, which detects a change in the generator or in NumPy's random numbers."""
         return hashlib.blake2b(np.concatenate(self.lists.tracks).astype("<i4").tobytes(), digest_size=16).hexdigest()
 
     def track_id(self, track: int) -> str:
@@ -37,21 +37,24 @@ class Story:
         return f"demo:playlist:{playlist}"
 
     def chances(self, playlist: int) -> np.ndarray:
-        """True probability of each track at each position, before anything is drawn: float64 [T, V]."""
+        """Return the true probability of each track at each position before any draw, float64 [T, V]."""
         lists = self.lists
         path = stations(lists.start[playlist], lists.stop[playlist], len(lists.tracks[playlist]))
         new = lists.split[playlist] != "train"
         return propensities(self.world, lists.mix[playlist], path, new=new, off_taste=self.params.off_taste)
 
     def inclusion(self, playlist: int, shown: int, *, samples: int = SAMPLES) -> np.ndarray:
-        """Probability of each track to be among those after the first `shown`: float64 [V].
+        """Return the probability of each track to be hidden after the first `shown` tracks, float64 [V].
 
-        Given are the playlist's true taste mix, walk and length, and its first `shown` tracks, whose probability is 0.
-        The sum is the number of hidden tracks. The function `inclusion` computes the estimate. Raises `InputError`.
+        The probability is conditional on the playlist's true taste mix, walk and length and on the first `shown`
+        tracks, whose own probability is 0. The probabilities sum to the number of hidden tracks. The function
+        `inclusion` computes the estimate. Raises `InputError` if `shown` exceeds the playlist's length.
         """
         tracks = self.lists.tracks[playlist]
         if not 0 <= shown <= len(tracks):
-            raise InputError(f"shown={shown} must be in 0…{len(tracks)}, the length of playlist {playlist}")
+            raise InputError(
+                f"shown={shown} must be at most {len(tracks)}, the length of playlist {playlist}: reduce shown"
+            )
         chance = self.chances(playlist)[shown:]
         chance[:, tracks[:shown]] = 0.0
         return inclusion(chance, samples=samples, rng=self.streams.of("bound", playlist, shown))
@@ -61,9 +64,9 @@ def inclusion(chance: np.ndarray, *, samples: int, rng: np.random.Generator) -> 
     """Probability of each track to be drawn at all: float64 [V], from weights by position [T, V].
 
     Sequential draws without replacement, with weights that change by position, have no closed form. Therefore `samples`
-    continuations are simulated. Each contributes, instead of its draws, the probability of each track at each position
-    given its earlier draws (Rao-Blackwell: Casella and Robert 1996, Biometrika 83(1)). The estimate is unbiased, exact
-    for the first position, and sums to T.
+    continuations are simulated. A continuation contributes the probability of each track at each position, given the
+    earlier draws, instead of the draws themselves (Rao-Blackwellisation: Casella and Robert 1996, Biometrika 83(1)).
+    The estimate is unbiased, exact for the first position, and sums to T.
     """
     drawn = np.zeros((samples, len(chance)), dtype=np.int64)
     total = np.zeros(chance.shape[1])
@@ -77,7 +80,7 @@ def inclusion(chance: np.ndarray, *, samples: int, rng: np.random.Generator) -> 
 
 
 def _draw(weight: np.ndarray, taken: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One track per sample by `weight`; a track that is `taken` is drawn again."""
+    """Draw a track per sample by `weight`. Tracks in `taken` are drawn again."""
     edges = np.cumsum(weight)
     pick = np.zeros(len(taken), dtype=np.int64)
     pending = np.arange(len(taken))

@@ -1,4 +1,4 @@
-"""The words of the demo catalogue, by theme and by style."""
+"""Vocabulary of the demo catalogue, by theme and by style."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def list_of(words: str) -> list[str]:
-    """The words of a line, which is easier to read than a list of quoted words."""
+    """Split a line into words."""
     return words.split()
 
 
@@ -37,27 +37,27 @@ DRIVING_ACTS = list_of("runs shouts burns breaks jumps rattles thunders")
 
 
 def choose(words: list[str] | tuple[str, ...], rng: np.random.Generator) -> str:
-    """One of `words`, with equal probabilities."""
+    """Draw a word from `words` with equal probabilities."""
     return words[int(rng.integers(len(words)))]
 
 
 def adjective(style: float, rng: np.random.Generator) -> str:
-    """A word for the `style`, 0 (hushed) … 1 (driving); in half of the cases a neutral one."""
+    """Draw an adjective for `style`, 0 (hushed) to 1 (driving). Half of the draws are neutral words."""
     if rng.random() < 0.5:
         return choose(PLAIN, rng)
     return choose(DRIVING if rng.random() < style else HUSHED, rng)
 
 
 def act(style: float, rng: np.random.Generator) -> str:
-    """A verb; a little more often one that fits the `style`."""
+    """Draw a verb, slightly more often a verb that fits `style`."""
     return choose(DRIVING_ACTS if rng.random() < 0.25 + 0.5 * style else HUSHED_ACTS, rng)
 
 
 def noun(theme: str, rng: np.random.Generator, *, on_theme: float = 0.5) -> str:
-    """A word of the `theme` with probability `on_theme`, otherwise one for any song."""
+    """Draw a noun for `theme` with probability `on_theme`, otherwise a general noun."""
     return choose(NOUNS[theme] if rng.random() < on_theme else SMALL_WORDS, rng)
 
 
 def with_articles(text: str) -> str:
-    """`a early light` -> `an early light`."""
+    """Correct articles before vowels: `a early light` becomes `an early light`."""
     return re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", text)

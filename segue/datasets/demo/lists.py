@@ -1,4 +1,4 @@
-"""Playlists: one taste or a mix of two, a slow walk along the style axis, and tracks drawn without replacement."""
+"""Playlists of the demo catalogue, drawn from one or two tastes along a slow walk on the style axis."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ SHORTEST, LONGEST = 10, 45
 
 @dataclass(frozen=True)
 class Lists:
-    """P playlists over V tracks, with their latent variables.
+    """P playlists over V tracks with their latent variables.
 
-    - mix [P, K]: rows sum to 1. start, stop [P]: stations of the first and the last track.
+    - mix [P, K]: weights of the tastes; rows sum to 1.
+    - start, stop [P]: positions of the first and last track on the style axis.
     - split [P]: train, valid or test. tracks: P arrays of distinct track indices.
     """
 
@@ -54,15 +55,15 @@ def draw_lists(params: DemoParams, world: World, streams: Streams) -> Lists:
 
 
 def stations(start: int, stop: int, length: int) -> np.ndarray:
-    """The station of each position: int [length], from `start` to `stop` in even steps."""
+    """Return the style station at each position, int [length], in even steps from `start` to `stop`."""
     return np.rint(np.linspace(start, stop, length)).astype(int)
 
 
 def propensities(world: World, mix: np.ndarray, path: np.ndarray, *, new: bool, off_taste: float) -> np.ndarray:
-    """Probability of each track at each position, before anything is drawn: float64 [T, V], rows sum to 1.
+    """Return the probability of each track at each position before any draw, float64 [T, V]; rows sum to 1.
 
-    With probability `off_taste` a track is drawn by popularity alone, otherwise by popularity × affinity of tastes ×
-    nearness to the station. new: whether new releases are available.
+    With probability `off_taste` a track is drawn by popularity alone, otherwise by the product of popularity, taste
+    affinity and nearness to the station. new: whether new releases are available.
     """
     popularity = world.popularity * (1 - world.new * (not new))
     places, where = np.unique(path, return_inverse=True)
@@ -74,7 +75,7 @@ def propensities(world: World, mix: np.ndarray, path: np.ndarray, *, new: bool, 
 
 
 def _placements(chance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One track per position, without repetitions."""
+    """Draw one track per position without repetition."""
     drawn = np.empty(len(chance), dtype=np.int64)
     for position, (row, u) in enumerate(zip(chance, rng.random(len(chance)), strict=True)):
         row[drawn[:position]] = 0.0
@@ -84,7 +85,7 @@ def _placements(chance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _mixes(n: int, k: int, rng: np.random.Generator) -> np.ndarray:
-    """One taste, or two for 35 % of the playlists."""
+    """Draw one taste per playlist, or two for 35 % of the playlists."""
     main = rng.integers(0, k, n)
     second = (main + rng.integers(1, k, n)) % k
     weight = np.where(rng.random(n) < 0.35, rng.uniform(0.25, 0.5, n), 0.0)
@@ -95,14 +96,14 @@ def _mixes(n: int, k: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _paths(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Start anywhere and walk 30 to 100 % of the way to the farther end."""
+    """Draw a start station and walk 30 to 100 % of the way to the farther end."""
     start = rng.integers(0, STATIONS, n)
     farther = np.where(start < STATIONS // 2, STATIONS - 1, 0)
     return start, np.rint(start + (farther - start) * rng.uniform(0.3, 1.0, n)).astype(int)
 
 
 def _splits(n: int, rng: np.random.Generator) -> np.ndarray:
-    """80 % train, 10 % valid, 10 % test."""
+    """Draw the split: 80 % train, 10 % valid and 10 % test."""
     label = np.full(n, "train", dtype=object)
     order = rng.permutation(n)
     label[order[: n // 10]] = "test"

@@ -1,4 +1,4 @@
-"""Names of artists, albums and tracks: pronounceable, and no two alike."""
+"""Pronounceable, unique names of artists, albums and tracks."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ ENSEMBLES = ["The {0}s", "{0} & {1}", "{0} Trio", "{0} Parade", "{1} {0}", "{1} 
 
 
 def artist_names(n: int, rng: np.random.Generator) -> list[str]:
-    """n different names that say nothing of the music."""
+    """Return n unique names that are independent of the music."""
     return _different(lambda _: choose(ENSEMBLES, rng).format(_word(rng), _word(rng)), range(n))
 
 
 def album_names(world: World, rng: np.random.Generator) -> list[str]:
-    """One name an album, all different."""
+    """Return a unique name per album."""
     return _different(
         lambda album: _title(world, int(np.searchsorted(world.track_album, album)), rng), range(world.n_albums)
     )
 
 
 def track_titles(world: World, rng: np.random.Generator) -> list[str]:
-    """One title a track, all different; about half have a word of the track's theme."""
+    """Return a unique title per track. About half of the titles contain a word of the track's theme."""
     return _different(lambda track: _title(world, track, rng), range(world.n_tracks))
 
 
@@ -49,7 +49,7 @@ def _word(rng: np.random.Generator) -> str:
 
 
 def _different(make: Callable[[int], str], indices: Iterable[int]) -> list[str]:
-    """A different name for each index: after ten repetitions it gets a number."""
+    """Return a unique name per index. A number is added after ten repetitions."""
     taken: dict[str, None] = {}
     for index in indices:
         name = make(index)

@@ -1,4 +1,4 @@
-"""One random stream for each kind of draw: an additional kind does not change the others."""
+"""Independent random streams by name. Adding a stream does not change the draws of the others."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ RESERVED = ("links", "plays")  # for later: linked entities with their triples, 
 
 
 class Streams:
-    """Random generators by name, and by name and index for values drawn on demand."""
+    """Random generators by name, or by name and index for values drawn on demand."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
     def of(self, name: str, *index: int | str) -> np.random.Generator:
-        """A new generator at the start of stream `name` (of entity `index`)."""
+        """Return a new generator at the start of stream `name`, optionally for entity `index`."""
         if name not in USED and name not in RESERVED:
             raise SegueError(f"stream {name!r} must be one of {', '.join(USED + RESERVED)}")
         return np.random.default_rng(derived_seed(self.seed, "demo", name, *index))

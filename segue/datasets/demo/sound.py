@@ -1,4 +1,4 @@
-"""Audio features under the names and in the ranges of Spotify's, drawn from a track's tastes and style."""
+"""Audio features with Spotify's names and ranges, drawn from a track's tastes and style."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MEANS = {
     "loud": np.array([0.45, 0.82, 5.5, -5.5, 0.5, 0.09, 0.06, 0.15, 0.28, 0.40, 136.0]),
 }
 SLOPE = np.array([0.15, 0.30, 0.0, 5.0, 0.0, 0.04, -0.25, -0.05, 0.10, 0.15, 36.0])
-"""From hushed (style 0) to driving (style 1)."""
+"""Ranges of the features, from hushed (style 0) to driving (style 1)."""
 
 NOISE = np.array([0.10, 0.10, 0.0, 2.2, 0.0, 0.03, 0.13, 0.16, 0.09, 0.15, 10.0])
 LOW = np.array([0.0, 0.0, 0, -60.0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 40.0])
@@ -25,7 +25,7 @@ KEY, MODE = AUDIO_FEATURES.index("key"), AUDIO_FEATURES.index("mode")
 
 
 def audio_features(taste: np.ndarray, style: float, rng: np.random.Generator) -> list[float]:
-    """The eleven features in the order of `AUDIO_FEATURES`. taste: float64 [K]; style: 0…1."""
+    """Return the eleven features in the order of `AUDIO_FEATURES`. taste: float64 [K]; style: 0…1."""
     mean = sum(
         (share * MEANS[family] for family, share in shares(taste, "family").items()), np.zeros(len(AUDIO_FEATURES))
     )
@@ -36,5 +36,5 @@ def audio_features(taste: np.ndarray, style: float, rng: np.random.Generator) ->
 
 
 def duration(style: float, rng: np.random.Generator) -> float:
-    """Length in seconds; driving tracks are shorter."""
+    """Return the length in seconds. Driving tracks are shorter."""
     return round(float(np.clip(rng.normal(245 - 60 * style, 40), 75, 540)), 1)

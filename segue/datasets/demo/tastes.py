@@ -1,7 +1,8 @@
-"""The twelve tastes, with their names, and the sounds, themes and colours that they share.
+"""The twelve tastes of the demo catalogue, with their names and the sounds, themes and colours that they share.
 
 No single modality distinguishes all tastes: sound has four families, lyrics six themes, covers four palettes, and a
-biography describes the artist, not the track. Sound and theme, or sound and palette, distinguish them together.
+biography describes the artist, not the track. The combinations of sound with theme or with palette distinguish
+all tastes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ PALETTES = ("ember", "lagoon", "orchard", "dusk")
 
 @dataclass(frozen=True)
 class Taste:
-    """One cluster of listeners and the words for its music."""
+    """A cluster of listeners, with the words that describe their music."""
 
     genre: str
     family: str
@@ -55,7 +56,7 @@ TASTES = (
 
 
 def shares(weights: np.ndarray, aspect: str) -> dict[str, float]:
-    """Weight of each family, theme or palette (`aspect`), from the weights of the tastes: float64 [K]."""
+    """Return the weight of each family, theme or palette (`aspect`) from the weights of the tastes, float64 [K]."""
     total: dict[str, float] = {}
     for taste, weight in zip(TASTES, weights, strict=False):
         value = getattr(taste, aspect)
@@ -64,6 +65,6 @@ def shares(weights: np.ndarray, aspect: str) -> dict[str, float]:
 
 
 def pick(weights: np.ndarray, rng: np.random.Generator) -> Taste:
-    """One taste by weight."""
+    """Draw a taste by weight."""
     edges = np.cumsum(weights)
     return TASTES[int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))]

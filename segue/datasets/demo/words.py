@@ -1,4 +1,4 @@
-"""Lyrics, biographies and playlist titles, written from templates."""
+"""Lyrics, biographies and playlist titles, generated from templates."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VAGUE_TITLES = ["my mix", "favourites", "stuff", "new playlist", "everything", "
 
 
 def lyrics(taste: np.ndarray, style: float, rng: np.random.Generator) -> str:
-    """Two verses and a chorus. Each line is about the theme of a taste drawn by weight. taste: float64 [K]."""
+    """Return two verses and a chorus. Each line is about the theme of a random taste. taste: float64 [K]."""
     verses = ["\n".join(_line(taste, style, rng) for _ in range(4)) for _ in range(2)]
     chorus = "\n".join([_line(taste, style, rng)] * 2)
     return "\n\n".join([verses[0], chorus, verses[1], chorus])
@@ -42,7 +42,7 @@ def _line(taste: np.ndarray, style: float, rng: np.random.Generator) -> str:
 
 
 def biography(name: str, taste: np.ndarray, style: float, rng: np.random.Generator) -> str:
-    """Four or five sentences about an artist: place, instruments, style, and in 40 % the genre. taste: float64 [K]."""
+    """Return four or five sentences about an artist's origin, instruments and style. taste: float64 [K]."""
     main = TASTES[int(np.argmax(taste))]
     year = 1975 + int(rng.integers(45))
     place, instruments = choose(main.places, rng), rng.permutation(main.instruments)[:2]
@@ -60,9 +60,9 @@ def biography(name: str, taste: np.ndarray, style: float, rng: np.random.Generat
 
 
 def tags(taste: np.ndarray, style: float, rng: np.random.Generator) -> str:
-    """Three to six tags of an artist, with commas: genres (one in six at random), style and one common tag.
+    """Return three to six tags of an artist, separated by commas: genres, style and a common tag.
 
-    - taste: float64 [K].
+    - taste: float64 [K]. One in six genres is drawn at random.
     """
     anyone = np.ones(len(taste))
     names = [pick(anyone if rng.random() < 1 / 6 else taste, rng).genre for _ in range(3)]
@@ -71,7 +71,7 @@ def tags(taste: np.ndarray, style: float, rng: np.random.Generator) -> str:
 
 
 def playlist_title(mix: np.ndarray, style: float, rng: np.random.Generator) -> str | None:
-    """A title by taste and style; None for one in five, and a vague one for one in six. mix: float64 [K]."""
+    """Return a title by taste and style, a vague title (1 in 6), or None (1 in 5). mix: float64 [K]."""
     taste, fate = pick(mix, rng), rng.random()
     if fate < 0.2:
         return None

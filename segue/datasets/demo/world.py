@@ -1,4 +1,4 @@
-"""Artists, albums and tracks of the demo catalogue, with their tastes, styles and popularity."""
+"""Artists, albums and tracks of the demo catalogue with their tastes, styles and popularity."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ALBUM_ODDS = np.array([0.25, 0.2, 0.2, 0.15, 0.1, 0.1])
 
 @dataclass(frozen=True)
 class World:
-    """The latent variables of A artists, B albums, V tracks (indices from 0) and K tastes.
+    """Latent variables of A artists, B albums, V tracks (indices from 0) and K tastes.
 
     - artist_taste [A, K], taste [V, K]: rows sum to 1.
     - artist_style [A], style [V]: 0 (hushed) … 1 (driving), the same axis for every taste.
@@ -61,7 +61,7 @@ def draw_world(params: DemoParams, streams: Streams) -> World:
 
 
 def _artists(params: DemoParams, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Every artist has a main taste; 40 % have a second one."""
+    """Draw a main taste per artist, and a second taste for 40 % of the artists."""
     n, k = params.artists, params.tastes
     main = rng.permutation(np.arange(n) % k)
     second = (main + rng.integers(1, k, n)) % k
@@ -73,7 +73,7 @@ def _artists(params: DemoParams, rng: np.random.Generator) -> tuple[np.ndarray, 
 
 
 def _discographies(params: DemoParams, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Uneven numbers of tracks, at least one per artist, in albums of one to six tracks."""
+    """Draw the number of tracks per artist (at least 1) and divide them into albums of one to six tracks."""
     shares = rng.dirichlet(np.full(params.artists, 1.5))
     counts = 1 + rng.multinomial(params.tracks - params.artists, shares)
     albums: list[tuple[int, int]] = []
@@ -89,7 +89,7 @@ def _discographies(params: DemoParams, rng: np.random.Generator) -> tuple[np.nda
 def _tracks(
     artist_taste: np.ndarray, artist_style: np.ndarray, track_artist: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A track has mostly one of its artist's tastes, and a style near the artist's."""
+    """Draw the tracks' tastes, mostly a taste of the artist, and styles near the artist's style."""
     mix = artist_taste[track_artist]
     main = (rng.random(len(mix))[:, None] < np.cumsum(mix, axis=1)).argmax(axis=1)
     taste = 0.1 * mix
@@ -99,7 +99,7 @@ def _tracks(
 
 
 def _popularity(artists: int, track_artist: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Zipf-Mandelbrot by rank; half of what decides the rank is the artist's fame."""
+    """Return a Zipf-Mandelbrot popularity by rank. Half of the variance in rank is due to the artist."""
     fame = rng.normal(size=artists)[track_artist] + rng.normal(size=len(track_artist))
     rank = np.empty(len(fame))
     rank[np.argsort(-fame, kind="stable")] = np.arange(len(fame))
@@ -109,7 +109,7 @@ def _popularity(artists: int, track_artist: np.ndarray, rng: np.random.Generator
 
 
 def _new_releases(track_album: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Whole albums, up to `share` of the tracks."""
+    """Select whole albums as new releases, up to `share` of the tracks."""
     sizes = np.bincount(track_album)
     order = rng.permutation(len(sizes))
     before = np.cumsum(sizes[order]) - sizes[order]
