@@ -1,3 +1,3 @@
-"""segue continues playlists from who plays tracks together and from what the tracks are."""
+"""Implementation of segue: recipes, data, encoders, fusion, rankers, evaluation and reports."""
 
 __version__ = "0.1.0"

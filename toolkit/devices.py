@@ -1,4 +1,4 @@
-"""Choice of the device and of its precision."""
+"""Selection of the device and of the floating-point precision."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 def device(name: str = "auto") -> str:
-    """The device to use, `cpu` or `cuda`. Raises `InputError` for an unknown name, and for CUDA without a device."""
+    """Return the device to use, `cpu` or `cuda`. Raises `InputError` for an unknown or missing device."""
     if name not in DEVICES and not name.startswith("cuda:"):
         raise InputError(f"device={name!r} must be one of {', '.join(DEVICES)}")
     if name == "cpu":
@@ -20,13 +20,15 @@ def device(name: str = "auto") -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"device={name} but this machine has no CUDA device: use device: auto or cpu")
+        raise InputError(
+            f"device={name!r} requires a CUDA device, which this machine does not have: set `device: auto` or `cpu`"
+        )
     return name
 
 
 @lru_cache
 def has_bf16(device: str) -> bool:
-    """Whether the device multiplies bfloat16 in hardware. Autocast is then faster."""
+    """Return whether the device multiplies bfloat16 in hardware, which makes autocast faster."""
     import torch
 
     if device.startswith("cuda"):
@@ -36,5 +38,5 @@ def has_bf16(device: str) -> bool:
 
 
 def wants_bf16(choice: str, device: str) -> bool:
-    """Whether the setting `bf16: auto | on | off` means bfloat16 on a device."""
+    """Return whether the setting `bf16: auto | on | off` means bfloat16 on a device."""
     return choice == "on" or (choice == "auto" and has_bf16(device))

@@ -1,7 +1,7 @@
-"""The error family: every message names the value, the rule and the cure.
+"""Exceptions of segue. Every message has a value, a rule and a cure.
 
-The command line prints the message in one line and exits with `exit_code`;
-anything outside this family is a fault of the program and keeps its traceback.
+The command line prints the message in one line and exits with `exit_code`. Any other exception is a bug of the program
+and is shown with a traceback.
 """
 
 from __future__ import annotations
@@ -11,28 +11,28 @@ from types import ModuleType
 
 
 class SegueError(Exception):
-    """A run that cannot continue. Nothing that is finished is lost."""
+    """Base class of errors that end a run. Finished work is kept."""
 
     exit_code = 1
 
 
 class InputError(SegueError):
-    """Wrong input of the user: a recipe, a file, an id, a flag."""
+    """Wrong user input, such as a recipe, a file, an id or an option."""
 
     exit_code = 2
 
 
 Where = tuple[str | int, ...]
-"""A place in a recipe: keys and list indexes, from the top."""
+"""Path to a value in a recipe: keys and list indexes from the top."""
 
 
 class RecipeError(InputError):
-    """A recipe with an unknown key, a wrong type or a contradiction.
+    """Recipe with an unknown key, a wrong type or a contradiction.
 
-    - rule: the error, to follow the dotted path.
-    - where: the keys and indexes of that path; empty if `rule` is the whole message.
+    - rule: the message, which follows the dotted path.
+    - where: keys and indexes of the path; empty if `rule` is the whole message.
 
-    The reader of a file adds the line.
+    The file reader adds the line number.
     """
 
     def __init__(self, rule: str, where: Where = ()) -> None:
@@ -41,23 +41,23 @@ class RecipeError(InputError):
 
 
 class OldForm(UserWarning):
-    """Warning about a key of a recipe in the form of an earlier version. The message shows the form of today."""
+    """Warning about a recipe key in the form of an earlier version. The message shows the current form."""
 
 
 class DataError(InputError):
-    """A file or record that breaks its format's rules."""
+    """File or record that violates the rules of the format."""
 
 
 class LeakError(InputError):
-    """A split in which training or selection could use what the test hides."""
+    """Split in which training or model selection could use hidden tracks."""
 
 
 class RunDirectoryError(InputError):
-    """A run directory that a command cannot use."""
+    """Run directory that a command cannot use."""
 
 
 class MissingWeights(InputError):
-    """Pretrained weights that are missing. parameter: the encoder's parameter that takes a path to them."""
+    """Missing pretrained weights. parameter: the encoder parameter for the path of the weights."""
 
     def __init__(self, message: str, parameter: str = "model") -> None:
         super().__init__(message)
@@ -65,23 +65,23 @@ class MissingWeights(InputError):
 
 
 class MissingPackage(InputError):
-    """An optional package that is needed and not installed."""
+    """Optional package that is required and not installed."""
 
 
 def require(module: str, *, install: str) -> ModuleType:
-    """Import `module`, or say in one line how to install it.
+    """Import `module`. Raises `MissingPackage` with the install command if the module is missing.
 
-    Parameters: `module` is the import name, `install` the exact command.
-    Raises `MissingPackage`.
+    - module: import name.
+    - install: the exact install command.
     """
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or module.split(".")[0] != error.name.split(".")[0]:
             raise
-        raise MissingPackage(f"{error.name} is missing: {install}") from None
+        raise MissingPackage(f"package {error.name} is not installed: {install}") from None
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or the name of its class if there is no message."""
+    """Return the first line of an error's message, or the name of the class if the message is empty."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

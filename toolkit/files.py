@@ -1,4 +1,4 @@
-"""Atomic writing of files and folders, locks that end with their process, and detection of a full disk."""
+"""Atomic writing of files and folders, locks released at process exit, and detection of a full disk."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from typing import Any
 from toolkit.errors import RunDirectoryError
 
 POLL_SECONDS = 0.01
-"""Between two attempts to take a lock that is held."""
+"""Seconds between attempts to acquire a held lock."""
 HOLDER_AT = 1
 """Where a lock file has the number of its process: Windows lets no other process read the byte before, which is locked.
 """
 
 
 def cache_folder() -> Path:
-    """The folder of results that runs share: `SEGUE_CACHE`, or else `runs/.cache` in the current folder."""
+    """Return the folder for results shared by runs: `SEGUE_CACHE`, otherwise `runs/.cache` in the current folder."""
     return Path(os.environ.get("SEGUE_CACHE") or Path("runs") / ".cache")
 
 
 def derived_path(kind: str, suffix: str, *sources: Path, version: int) -> Path:
-    """The path in the cache folder for data derived from files: `kind`, and a hash of their paths, sizes and times."""
+    """Return the cache path for data derived from files: `kind` and a hash of the paths, sizes and times."""
     about = [(str(source.resolve()), source.stat().st_size, source.stat().st_mtime_ns) for source in sources]
     return cache_folder() / kind / f"{digest([about, version])}{suffix}"
 
 
 def digest(value: object) -> str:
-    """Hash of a JSON-able value, independent of the order of its keys."""
+    """Return a hash of a JSON-compatible value, independent of the order of keys."""
     return hashlib.blake2b(json.dumps(value, sort_keys=True, default=str).encode(), digest_size=16).hexdigest()
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path next to `path`. The file written there is synced to disk and replaces `path` at the end.
+    """Yield a temporary path next to `path`. At the end the file is synced to disk and replaces `path`.
 
-    Readers see the old file or the new one, never a part, even after a full disk or a power cut. After an error `path`
-    is as before. Several processes may replace the same file: the last one wins.
+    Readers see either the old or the new file, even after a full disk or a power cut. After an error `path` is
+    unchanged. Several processes may replace the same file, and the last process wins.
 
     Raises `IsADirectoryError` if `path` is a folder.
     """
@@ -61,24 +61,26 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file atomically, see `replacing`."""
+    """Write a file atomically with `replacing`."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write JSON atomically, see `replacing`. Raises `ValueError` for NaN and infinity."""
+    """Write JSON atomically with `replacing`. Raises `ValueError` for NaN and infinity."""
     write_bytes(path, (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON. Raises `RunDirectoryError` where the file is missing or damaged."""
+    """Read JSON. Raises `RunDirectoryError` if the file is missing or damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RunDirectoryError(f"{path} is missing: run the recipe to its end first") from None
+        raise RunDirectoryError(f"{path} does not exist: run the recipe to completion first") from None
     except (ValueError, OSError) as error:
-        raise RunDirectoryError(f"{path} is damaged ({error}): delete it and run the same command again") from None
+        raise RunDirectoryError(
+            f"{path} is damaged ({error}): delete the file and run the same command again"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -96,10 +98,10 @@ def folder(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[int | None]:
-    """Hold the lock file `path`. Yields None, or with `wait=False` the number of the process that holds it.
+    """Hold the lock file `path`. Yields None, or with `wait=False` the number of the process that holds the lock.
 
-    The system releases the lock when its process ends, however it ends. Two calls in one process exclude each other
-    too.
+    The operating system releases the lock when the process exits or is killed. Two calls in one process also exclude
+    each other.
     """
     from filelock import FileLock, Timeout
 
@@ -123,7 +125,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[int | None]:
 
 
 def disk_full(error: BaseException) -> bool:
-    """Whether an error, of any library, means that the disk or a quota is full."""
+    """Return whether an error from any library means that the disk or a quota is full."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return True
     text = str(error)

@@ -1,7 +1,7 @@
 """Handling of Ctrl-C.
 
-Libraries in C and Rust that call back into Python may turn an interrupt into an error of their own, as safetensors does
-while it reads a file. This module records that an interrupt arrived, so that the error's type need not be trusted.
+Libraries in C and Rust that call back into Python may turn an interrupt into a different error, as safetensors does
+while reading a file. This module records interrupts to recognise such errors.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ _interrupted = False
 
 
 class Interrupted(KeyboardInterrupt):
-    """An interrupt.
+    """Exception for an interrupt by Ctrl-C.
 
-    A plain `KeyboardInterrupt` that was raised inside `exec` ends Python by the signal, even where it is caught.
+    Python exits by the signal after a plain `KeyboardInterrupt` inside `exec`, even if the exception is caught.
     """
 
 
 def install_handler() -> None:
-    """Record interrupts from now on. A process that was started with interrupts ignored keeps ignoring them."""
+    """Record interrupts from now on, unless the process was started with interrupts ignored."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _record)
 
 
 def was_interrupted() -> bool:
-    """Whether an interrupt arrived since `install_handler`."""
+    """Return whether an interrupt arrived since `install_handler`."""
     return _interrupted
 
 
 def raise_if_interrupted() -> None:
-    """Raise `Interrupted` if an interrupt arrived. Call it before an error of a library is blamed on a file."""
+    """Raise `Interrupted` if an interrupt arrived. Call it before reporting a library's error as a damaged file."""
     if _interrupted:
         raise Interrupted from None
 

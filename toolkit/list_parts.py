@@ -1,4 +1,4 @@
-"""Lists of the available parts, built-in or plug-in: names, parameters, defaults, and one sentence each."""
+"""Lists of available parts, built-in or from plug-ins, with parameters, defaults and a sentence each."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ KINDS = {
     "protocols": "segue.protocols",
     "sources": "segue.collectors",
 }
-"""The kinds of parts that can be listed, and the entry-point group of each."""
+"""Entry-point groups by the kind of part."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter. If it has no default, `default` is None and `required` is True."""
+    """Parameter of a part. Without a default, `default` is None and `required` is True."""
 
     name: str
     type: str
@@ -43,7 +43,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class ListedPart:
-    """One available part. error: why it cannot be used, or an empty string."""
+    """Available part. error: the reason why the part cannot be used, or ""."""
 
     name: str
     sentence: str
@@ -56,18 +56,18 @@ class ListedPart:
 
 
 def list_parts(kind: str) -> list[ListedPart]:
-    """The parts of one kind, sorted by name.
+    """Return the parts of a kind, sorted by name.
 
-    A plug-in that cannot be imported is listed with its `error`. Raises `InputError` for an unknown kind.
+    A plug-in that cannot be imported is listed with an `error`. Raises `InputError` for an unknown kind.
     """
     if kind not in KINDS:
-        raise InputError(f"{kind!r} cannot be listed: {plugins.suggest(kind, list(KINDS))}")
+        raise InputError(f"{kind!r} is not a kind of part: {plugins.suggest(kind, list(KINDS))}")
     group = KINDS[kind]
     return [part for name in plugins.names(group) if (part := _listed_part(group, name)) is not None]
 
 
 def parameters_of(cls: type) -> type[BaseModel] | None:
-    """The model of a part's parameters: the part itself, or `Params` of its contract; None if it has no parameters."""
+    """Return the model of a part's parameters (the part itself or its `Params`), or None without parameters."""
     if issubclass(cls, Part):
         return cls
     params: type[BaseModel] | None = getattr(cls, "Params", None)
@@ -88,14 +88,14 @@ def _listed_part(group: str, name: str) -> ListedPart | None:
 
 
 def sentence(cls: type) -> str:
-    """The first sentence of a class's docstring."""
+    """Return the first sentence of a class's docstring."""
     text = " ".join((inspect.getdoc(cls) or "").partition("\n\n")[0].split())
     first, stop, _ = text.partition(". ")
     return first.rstrip(".") + "." if stop or first else ""
 
 
 def parameters(model: type[BaseModel]) -> list[Parameter]:
-    """Each parameter of a model, except `type`."""
+    """Return the parameters of a model, except `type`."""
     return [
         Parameter(name, shown(info.annotation), _default(info), info.is_required(), info.description or "")
         for name, info in model.model_fields.items()
@@ -104,7 +104,7 @@ def parameters(model: type[BaseModel]) -> list[Parameter]:
 
 
 def shown(annotation: object) -> str:
-    """A readable type: `int`, `'a' or 'b'`, `list of float`."""
+    """Return a readable type, such as `int`, `'a' or 'b'` or `list of float`."""
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return shown(args[0])

@@ -1,4 +1,4 @@
-"""The vectors of one modality for all tracks, and which tracks have one."""
+"""Vectors of one modality for all tracks, with a mask of the tracks that have one."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 class Modality:
     """Embeddings of one modality, aligned with a corpus.
 
-    - matrix: float32 [V + 1, d]. Row 0 and the rows of absent tracks are zero and mean nothing.
-    - present: bool [V + 1]; False if the track does not have this modality.
+    - matrix: float32 [V + 1, d]. Row 0 and the rows of absent tracks are zero and are not used.
+    - present: bool [V + 1], False if the track does not have this modality.
     - encoder: name and parameters of the encoder, for reports.
-    - short: bool [V + 1]; whether the track's clip is shorter than the encoder's input and padded with silence. None if
-      no clip is.
+    - short: bool [V + 1], True if the track's audio clip is shorter than the encoder's input and was padded with
+      silence. None if no clip was padded.
     """
 
     name: str

@@ -1,6 +1,6 @@
-"""Packages that a part needs, and the command that installs each. They are found without being imported.
+"""Packages that parts require, with install commands. Packages are detected without importing them.
 
-A package of an extra of segue is installed by its extra: `pip install 'segue[audio]'`.
+Packages that belong to an extra are installed with the extra, such as `pip install 'segue[audio]'`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from toolkit.errors import MissingPackage
 
 @dataclass(frozen=True)
 class Package:
-    """A package that a part needs, for its `requires`.
+    """Package required by a part, for the attribute `requires`.
 
-    - module: the name that is imported.
-    - install: the whole command that installs it.
-    - version: the only version that works; empty for any.
+    - module: import name.
+    - install: the complete install command.
+    - version: the required version; empty for any version.
 
     Example: `requires: ClassVar[tuple[Package, ...]] = (Package("faiss", "pip install faiss-cpu"),)`
     """
@@ -29,7 +29,7 @@ class Package:
 
     @property
     def fault(self) -> str:
-        """Why it cannot be used here, with the cure; empty where it can."""
+        """The reason why the package cannot be used, with the cure, or "" if it can be used."""
         if not self._installed():
             return f"is not installed: {self.install}"
         if self.version and (found := self._version()) not in ("", self.version):
@@ -43,7 +43,7 @@ class Package:
             return True
 
     def _version(self) -> str:
-        """The installed version; empty where it is not recorded."""
+        """Return the installed version, or "" if no version is recorded."""
         try:
             return metadata.version(self.module)
         except metadata.PackageNotFoundError:
@@ -51,7 +51,7 @@ class Package:
 
 
 def of_extra(extra: str, module: str) -> Package:
-    """A package that an extra of segue installs."""
+    """Return a package that is installed by an extra of segue."""
     return Package(module, f"pip install 'segue[{extra}]'")
 
 
@@ -94,11 +94,11 @@ _EXTRA_OF = {
     **{"optuna": "sweep", "umap": "umap", "mlflow": "mlflow", "av": "aac", "keyring": "keyring"},
     **{"psycopg": "postgresql"},
 }
-"""The extra of each module that the core does without; of several, the one that most of its users need."""
+"""Extra that installs each optional module. For modules in several extras, the most common one is listed."""
 
 
 def not_found(error: ModuleNotFoundError) -> Package | None:
-    """The package whose absence is the error; None where it is not one of segue's."""
+    """Return the package whose absence caused the error, or None for a package unknown to segue."""
     module = (error.name or "").partition(".")[0]
     if module == RECBOLE.module:
         return RECBOLE
@@ -106,9 +106,9 @@ def not_found(error: ModuleNotFoundError) -> Package | None:
 
 
 def check_installed(user: str, packages: Iterable[Package]) -> None:
-    """Raise `MissingPackage` for the first of a part's packages that cannot be used.
+    """Raise `MissingPackage` for the first package that cannot be used.
 
-    - user: what the message calls the part.
+    - user: name of the part in the message.
     """
     for package in packages:
         if fault := package.fault:
@@ -116,7 +116,7 @@ def check_installed(user: str, packages: Iterable[Package]) -> None:
 
 
 def check_requires(cls: type) -> None:
-    """Raise `AssertionError` where a class's `requires` is something other than a tuple of packages."""
+    """Raise `AssertionError` unless a class's `requires` is a tuple of packages."""
     found = getattr(cls, "requires", None)
     assert isinstance(found, tuple) and all(isinstance(each, Package) for each in found), (
         f"{cls.__name__}.requires={found!r} must be a tuple of toolkit.packages.Package"

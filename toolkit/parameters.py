@@ -1,6 +1,6 @@
-"""Base class of all checked parameters.
+"""Base class of all validated parameters.
 
-Unknown keys are errors, and neither infinity nor a boolean is accepted as a number.
+Unknown keys raise an error. Infinity and booleans are not accepted as numbers.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ T = TypeVar("T")
 
 
 class Parameters(BaseModel):
-    """Base class of a recipe's sections and of the parameters of every plug-in.
+    """Base class for the sections of a recipe and for the parameters of plug-ins.
 
-    Pydantic accepts a boolean as a number and a number as a boolean: `seed: true` would be seed 1. This class refuses
-    both. Values from Python and values from a file therefore pass the same check.
+    Pydantic accepts booleans as numbers and numbers as booleans, so `seed: true` would be seed 1. This class rejects
+    both, for values from Python and from files alike.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -60,9 +60,9 @@ class Parameters(BaseModel):
 
 
 def swapped(kinds: tuple[object, ...], value: object, where: Where = ()) -> Iterator[InitErrorDetails]:
-    """Find each boolean in place of a number, and each number in place of a boolean.
+    """Yield an error for each boolean in place of a number and each number in place of a boolean.
 
-    kinds: the types that `value` may have. Values inside other models are left to those models.
+    kinds: the types that `value` may have. Values inside other models are validated by those models.
     """
     if isinstance(value, list | dict):
         inner = tuple(
@@ -79,7 +79,7 @@ def swapped(kinds: tuple[object, ...], value: object, where: Where = ()) -> Iter
 
 
 def alternatives(annotation: object) -> tuple[object, ...]:
-    """The types of a union, including a union inside `Annotated`."""
+    """Return the types of a union, including unions inside `Annotated`."""
     if get_origin(annotation) is Annotated:
         return alternatives(get_args(annotation)[0])
     if get_origin(annotation) in (Union, types.UnionType):
@@ -88,33 +88,33 @@ def alternatives(annotation: object) -> tuple[object, ...]:
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """`did you mean x?`, or the known names."""
+    """Return `did you mean x?`, or the known names if no name is similar."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known)) or 'none'}"
 
 
 def rule_error(kind: str, rule: str) -> PydanticCustomError:
-    """A pydantic error whose message is `rule`, whatever characters it contains."""
+    """Return a pydantic error with the message `rule`, which may contain any characters."""
     return PydanticCustomError(kind, "{rule}", {"rule": rule})
 
 
 def fault(kind: str, rule: str, where: Where, value: object) -> InitErrorDetails:
-    """A fault for pydantic's `ValidationError`: the rule that `value` breaks at `where`."""
+    """Return an error for pydantic's `ValidationError`, with the violated rule and its location `where`."""
     return InitErrorDetails(type=rule_error(kind, rule), loc=where, input=value)
 
 
 def _once(values: list[T]) -> list[T]:
     if (twice := next((value for value in values if values.count(value) > 1), None)) is not None:
-        raise rule_error("listed_twice", f"lists {yaml_text(twice)} twice: take one out")
+        raise rule_error("listed_twice", f"must have unique values, but {yaml_text(twice)} is listed twice: remove one")
     return values
 
 
 Once = AfterValidator(_once)
-"""Annotation of a list whose values must all differ."""
+"""Annotation of a list with unique values."""
 
 
 def yaml_text(value: object) -> str:
-    """A value in one line, as a recipe writes it. A model is written with the fields that are not at their defaults."""
+    """Return a value in one line of YAML. For a model, only fields that are not defaults are written."""
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json", exclude_defaults=True)
     if isinstance(value, Mapping):
@@ -125,6 +125,6 @@ def yaml_text(value: object) -> str:
 
 
 def either(names: Sequence[object]) -> str:
-    """`a, b or c`, as a recipe writes them."""
+    """Return names as in a recipe, joined like `a, b or c`."""
     *first, last = map(yaml_text, names)
     return f"{', '.join(first)} or {last}" if first else last

@@ -1,7 +1,7 @@
-"""Replaceable parts of a recipe: a loss, a join, a policy for missing content, a model, a protocol.
+"""Replaceable parts of a recipe: losses, joins, missing-value policies, models and protocols.
 
-A part is one class. Its fields are its parameters, and its methods do the work. You can refer to it by the name of an
-entry point, as `module:Class`, as a mapping with `type`, or in Python as an object. All of these pass the same checks.
+A part is a class whose fields are its parameters. A recipe refers to a part by the name of an entry point, as
+`module:Class` or as a mapping with `type`. In Python it may also be an object. All forms pass the same checks.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 else:
 
     class PartType(type(BaseModel)):
-        """Metaclass of parts: wrong parameters in Python raise an `InputError` of one line, as those in a recipe do."""
+        """Metaclass of parts, which raises a one-line `InputError` for wrong parameters in Python, as in a recipe."""
 
         def __call__(cls, *args: object, **values: object) -> object:
             try:
@@ -37,8 +37,8 @@ else:
 class Part(Parameters, metaclass=PartType):
     """Base class of every replaceable part.
 
-    - type: the name of its entry point, or `module:Class` for a class without one. A subclass sets the default.
-    - requires: packages that it needs beyond those of the toolkit. `segue validate` reports those that are missing.
+    - type: name of the entry point, or `module:Class` for a class without an entry point. Subclasses set the default.
+    - requires: additional packages that the part requires. `segue validate` reports missing packages.
     """
 
     requires: ClassVar[tuple[Package, ...]] = ()
@@ -48,10 +48,10 @@ class Part(Parameters, metaclass=PartType):
 
 @dataclass(frozen=True)
 class Chosen:
-    """Annotation of a field that holds a part of one entry-point group.
+    """Annotation of a field that contains a part from an entry-point group.
 
-    - short: whether a name alone is accepted, for the part with its defaults.
-    - default: the `type` of a mapping without one; empty if a mapping must have a `type`.
+    - short: whether a name alone is accepted, for the part with default parameters.
+    - default: the `type` of a mapping without `type`; empty if `type` is required.
 
     Example: `loss: Annotated[SerializeAsAny[Loss], Chosen("segue.losses")] = Chunked()`
     """
@@ -71,7 +71,7 @@ class Chosen:
         return {"anyOf": [{"type": "string", "examples": names}, *parts]} if self.short else {"anyOf": parts}
 
     def part(self, value: object) -> Any:
-        """The part that `value` describes: a name, a mapping with `type`, or a part.
+        """Return the part described by a name, a mapping with `type`, or a part object.
 
         Raises pydantic's `ValidationError`.
         """
@@ -87,25 +87,27 @@ class Chosen:
         value = {"type": self.default, **value} if self.default else value
         if not isinstance(value.get("type"), str):
             names = ", ".join(plugins.names(self.group))
-            rule = f"must be one of {names}" if "type" in value else f"is missing: name one of {names}"
+            rule = f"must be one of {names}" if "type" in value else f"is missing: set one of {names}"
             raise self._fault(("type",), value.get("type"), rule)
         return self.load(value["type"]).model_validate(dict(value))
 
     def checked(self, part: Part | type[Part]) -> Part:
-        """Return `part` if it is an object of the group's contract. Anything else is a validation error."""
+        """Return `part` if it is an instance of the group's base class, else raise pydantic's `ValidationError`."""
         kind, contract = plugins.article(plugins.kind_of(self.group)), plugins.contract(self.group)
         if not isinstance(part, type) and isinstance(part, contract):
             return part
         cls = part if isinstance(part, type) else type(part)
-        wrong = f"must be {kind}, of a subclass of segue.plugin.{contract.__name__}, not {cls.__name__}"
-        raise self._fault((), part, f"is a class: write {cls.__name__}()" if issubclass(cls, contract) else wrong)
+        wrong = f"must be {kind}, an instance of segue.plugin.{contract.__name__}, not {cls.__name__}"
+        raise self._fault(
+            (), part, f"must be an object, not a class: write {cls.__name__}()" if issubclass(cls, contract) else wrong
+        )
 
     def _fault(self, where: tuple[str, ...], value: object, rule: str) -> ValidationError:
         kind = "missing_type" if rule.startswith("is missing") else "unknown_part"
         return ValidationError.from_exception_data(plugins.kind_of(self.group), [fault(kind, rule, where, value)])
 
     def load(self, name: str) -> type[Part]:
-        """The class with this name. An unknown name is a validation error at `type`."""
+        """Return the class with this name. Raises a validation error at `type` for an unknown name."""
         try:
             cls: type[Part] = plugins.load(self.group, name)
         except InputError as error:
@@ -116,13 +118,13 @@ class Chosen:
 
 
 def named(group: str, part: Part) -> Part:
-    """`part` with a `type` that leads back to its class: `module:Class` if it has no entry point."""
+    """Return `part` with a `type` that leads back to its class: `module:Class` if it has no entry point."""
     path = plugins.path_of(group, type(part), part.type)
     return part if part.type == path else part.model_copy(update={"type": path})
 
 
 def described(group: str, name: str, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-    """JSON schema of one part, as a definition in the whole schema. Its `type` is `name`."""
+    """Return the JSON schema of a part as a definition in the whole schema, with `type` equal to `name`."""
     cls: type[Part] = plugins.load(group, name)
     return {
         "allOf": [

@@ -1,4 +1,4 @@
-"""Registry of plug-ins by entry point, the built-in ones included."""
+"""Registry of plug-ins by entry point, including the built-in parts."""
 
 from __future__ import annotations
 
@@ -28,33 +28,33 @@ CONTRACTS = {
     "segue.metrics": "toolkit.contracts.metric:Metric",
     "segue.protocols": "toolkit.contracts.protocol:Protocol",
 }
-"""Base class of the entries of each group of classes, by name: looking up a reader then imports no ranker."""
+"""Path of the base class of each group. Paths avoid importing rankers to look up a reader."""
 
 NOUNS = {"segue.missing": "missing-value policy", "segue.losses": "loss"}
-"""Noun for an entry of a group, if it is not the group's name without its last letter."""
+"""Irregular nouns for entries of a group. Regular nouns are the group's name without the final s."""
 
 OWN = "segue"
-"""The distribution whose plug-ins are built in."""
+"""Name of the distribution with the built-in plug-ins."""
 
 GROUPS = (*CONTRACTS, "segue.stages", "segue.commands")
 
 
 @lru_cache
 def points(group: str) -> dict[str, EntryPoint]:
-    """Entry points of `group` by name. Nothing is imported."""
+    """Return the entry points of `group` by name without importing them."""
     return {point.name: point for point in entry_points(group=group)}
 
 
 def names(group: str) -> list[str]:
-    """Names in `group`, sorted."""
+    """Return the sorted names in `group`."""
     return sorted(points(group))
 
 
 def load(group: str, name: str) -> Any:
-    """Import the object behind `name`.
+    """Import the object of an entry point or of `module:Class`.
 
-    Raises `InputError` for an unknown name, with the nearest known one, and for a plug-in that does not import or does
-    not implement its contract, with its package.
+    Raises `InputError` for an unknown name, with the nearest known name, and for a plug-in that cannot be imported or
+    violates its contract, with the plug-in's package.
     """
     known = points(group)
     if name not in known:
@@ -74,14 +74,16 @@ def load(group: str, name: str) -> Any:
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and (package := not_found(error)) is not None:
             raise MissingPackage(f"{name!r} needs {package.module}, which {package.fault}") from None
-        raise InputError(f"{group} plug-in {name!r} of {origin} does not import: {error!r}") from error
+        raise InputError(
+            f"{group} plug-in {name!r} of {origin} cannot be imported ({error!r}): repair or uninstall the package"
+        ) from error
     if problem := _problem(group, entry):
         raise InputError(f"{group} plug-in {name!r} of {origin} {problem}")
     return entry
 
 
 def usable(group: str) -> dict[str, Any]:
-    """The objects of `group` by name, sorted. A plug-in that `load` refuses is left out."""
+    """Return the objects of `group` by sorted name, without plug-ins that cannot be loaded."""
     entries = {}
     for name in names(group):
         with contextlib.suppress(InputError):
@@ -91,7 +93,7 @@ def usable(group: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def current_folder() -> Iterator[None]:
-    """Inside this context, modules of the current folder can be imported."""
+    """Allow imports of modules in the current folder inside this context."""
     here = os.getcwd()
     sys.path.append(here)
     try:
@@ -101,38 +103,38 @@ def current_folder() -> Iterator[None]:
 
 
 def path_of(group: str, entry: type, name: str) -> str:
-    """A name by which `load` finds a class again: `name` if it is its entry point, otherwise `module:Class`."""
+    """Return the name by which `load` finds a class: the entry point `name`, otherwise `module:Class`."""
     known = name in names(group) and load(group, name) is entry
     return name if known else f"{entry.__module__}:{entry.__qualname__}"
 
 
 def contract(group: str) -> type:
-    """Base class of the entries of `group`."""
+    """Return the base class of the entries of `group`."""
     base: type = pkgutil.resolve_name(CONTRACTS[group])
     return base
 
 
 def kind_of(group: str) -> str:
-    """Noun for an entry of a group: `encoder` for `segue.encoders`."""
+    """Return the noun for an entry of a group, such as `encoder` for `segue.encoders`."""
     return NOUNS.get(group) or group.removeprefix("segue.").rstrip("s")
 
 
 def article(noun: str) -> str:
-    """The noun with its article: `an encoder`, `a reader`."""
+    """Return the noun with its article, such as `an encoder` or `a reader`."""
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 BUILT_IN = ("segue", "toolkit", "collectors", "segue_papers")
 
 _OWN_MODULES: dict[str, str] = {}
-"""`module:Class` of the classes imported from outside the built-in packages, by the first part of the module."""
+"""`module:Class` of classes from outside the built-in packages, by top-level module."""
 
 
 def imported(path: str) -> object:
-    """Import the object that `module:Class` names, also from the current folder. Raises `InputError`."""
+    """Import the object `module:Class`, also from the current folder. Raises `InputError`."""
     module, _, name = path.partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
-        raise InputError(f"{path!r} must be module:Class, such as my_ideas:MyLoss")
+        raise InputError(f"{path!r} must have the form module:Class: write my_ideas:MyLoss, for example")
     try:
         with current_folder():
             entry = pkgutil.resolve_name(path)
@@ -141,25 +143,25 @@ def imported(path: str) -> object:
         return entry
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise InputError(f"{path!r} does not import: {error!r}") from error
+            raise InputError(f"{path!r} cannot be imported ({error!r}): repair the module") from error
         file = f"{module.split('.')[0]}.py"
-        cure = f"call segue from the folder that has {file}, put {file} into this folder, or install it"
-        raise InputError(f"{path!r} names a module that is not here: {cure}") from None
+        cure = f"run segue in the folder with {file}, move {file} to this folder, or install the package"
+        raise InputError(f"{path!r} requires a module that cannot be found: {cure}") from None
     except AttributeError:
         # the module of a notebook, or of a script that has ended
-        cure = ": put it into a file of its own" if module == "__main__" else ""
-        raise InputError(f"{path!r}: module {module} has no class {name}{cure}") from None
+        cure = "move the class to a file" if module == "__main__" else "check the name"
+        raise InputError(f"{path!r} is not defined in module {module}: {cure}") from None
     except Exception as error:
-        raise InputError(f"{path!r} does not import: {error!r}") from error
+        raise InputError(f"{path!r} cannot be imported ({error!r}): repair the module") from error
 
 
 def rule_of(error: InputError, name: str) -> str:
-    """The message of an error of `load` without the name at its beginning."""
+    """Return the message of an error raised by `load`, without the name at the beginning."""
     return str(error).removeprefix(repr(name)).lstrip(": ")
 
 
 def _problem(group: str, entry: object) -> str:
-    """Why an entry does not implement the contract of its group; empty if it does."""
+    """Return why an entry violates the contract of its group, or ""."""
     if group not in CONTRACTS:
         return ""
     base = contract(group)
@@ -171,13 +173,13 @@ def _problem(group: str, entry: object) -> str:
         for name in base.__annotations__
         if not hasattr(entry, name) and name not in getattr(entry, "model_fields", ())
     ] + sorted(getattr(entry, "__abstractmethods__", ()))
-    return f"lacks {', '.join(missing)}: see {where}" if missing else ""
+    return f"must implement {', '.join(missing)}: see {where}" if missing else ""
 
 
 def at_fault(error: BaseException) -> str | None:
-    """The plug-in in whose code an error arose: `module of package` or `module:Class`; None for a built-in.
+    """Return the plug-in whose code raised an error as `module of package` or `module:Class`, or None.
 
-    Recognised by the module, not by its folder: every file next to a plug-in's own belongs to it.
+    The plug-in is recognised by the top-level module, which includes all files in its package.
     """
     packages = {
         point.module.partition(".")[0]: point.dist.name
@@ -195,7 +197,7 @@ def at_fault(error: BaseException) -> str | None:
 
 
 def suggest(name: str, known: list[str]) -> str:
-    """`did you mean 'x'?`, or the known names."""
+    """Return `did you mean 'x'?`, or the known names if no name is similar."""
     folded = {each.casefold(): each for each in reversed(known)}
     near = [folded[each] for each in difflib.get_close_matches(name.casefold(), folded, n=1)]
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"

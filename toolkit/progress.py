@@ -1,4 +1,4 @@
-"""Progress of long work: live bars in a terminal, plain lines at intervals elsewhere."""
+"""Progress of long work: live bars in a terminal, otherwise plain lines at intervals."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 Progress = Callable[[int, int, str], None]
-"""progress(done, total, what): called often.
+"""Callback progress(done, total, what), which is called often.
 
-`what` up to its first comma names the work, the rest is news of it; total 0 is unknown.
+The text in `what` up to the first comma names the work, and the rest is its latest state. A total of 0 is unknown.
 """
 
 EPOCH = re.compile(r"epoch (\d+)/(\d+)")
 
 
 def over_epochs(progress: Progress) -> Progress:
-    """A callback for counts of one epoch, whose `what` begins "epoch 2/20", that reports counts of all epochs to
-    `progress`.
+    """Return a callback that turns counts of one epoch into counts of all epochs for `progress`.
+
+    The callback's `what` must begin with "epoch 2/20", for example.
     """
 
     def report(done: int, total: int, what: str) -> None:
@@ -38,63 +39,64 @@ def over_epochs(progress: Progress) -> Progress:
     return report
 
 
-Seconds = float
-INTERVAL: Seconds = 10.0
-"""Time between two plain lines about the same work."""
+INTERVAL = 10.0
+"""Seconds between two plain lines about the same work."""
 
 
 @dataclass
 class Task:
-    """A piece of work and its count. total: 0 if it is unknown. printed: time of its last line."""
+    """Piece of work with its count. total: 0 if unknown. printed: time of the last printed line."""
 
     what: str
-    started: Seconds
+    started: float
     news: str = ""
     done: int = 0
     total: int = 0
-    printed: Seconds = 0.0
+    printed: float = 0.0
 
-    def line(self, now: Seconds) -> str:
-        """`encode lyrics: 512/2,000 (26 %), 180/s, 8 s left`."""
-        elapsed = max(now - self.started, 1e-9)
-        rate = self.done / elapsed
+    def line(self, now: float) -> str:
+        """Return a line such as `encode lyrics: 512/2,000 (26 %), 180/s, 8 s left`."""
+        rate = self.rate(now)
         news = f" ·{self.news}" if self.news else ""
         if not self.total:
             return f"{self.what}: {self.done:,} ({per_second(rate)}){news}"
         if self.over:
-            return f"{self.what}: {self.done:,} in {duration(elapsed)}{news}"
+            return f"{self.what}: {self.done:,} in {duration(now - self.started)}{news}"
         left = f", {duration((self.total - self.done) / rate)} left" if rate else ""
         share = f"{self.done:,}/{self.total:,} ({100 * self.done // self.total} %)"
         return f"{self.what}: {share}, {per_second(rate)}{left}{news}"
+
+    def rate(self, now: float) -> float:
+        return self.done / max(now - self.started, 1e-9)
 
     @property
     def over(self) -> bool:
         return 0 < self.total <= self.done
 
     def update(self, done: int, total: int, news: str) -> bool:
-        """Set the count. Returns whether the work is finished by it."""
+        """Set the count. Returns whether the work is now finished."""
         before = self.over
         self.done, self.total, self.news = done, total, news
         return self.over and not before
 
 
 class Reporter:
-    """Receives reports of long work; this one prints nothing.
+    """Receiver of progress reports, which prints nothing. Subclasses print lines or bars.
 
-    Calling it is the `Progress` contract: `reporter(done, total, what)`.
+    A reporter is called as `reporter(done, total, what)`, as the type `Progress` requires.
     """
 
     def __call__(self, done: int, total: int, what: str) -> None:
-        """`done` of `total` steps of `what` are finished."""
+        """Report that `done` of `total` steps of `what` are finished."""
 
     def stage(self, name: str) -> None:
-        """A new stage begins, and the work of the stage before is finished."""
+        """Begin a new stage, which finishes the work of the previous stage."""
 
     def note(self, text: str) -> None:
         """Print a line."""
 
     def close(self) -> None:
-        """The last report was made."""
+        """Finish reporting."""
 
     def __enter__(self) -> Reporter:
         return self
@@ -105,10 +107,10 @@ class Reporter:
 
 @dataclass
 class PlainReporter(Reporter):
-    """Prints lines for logs and pipes: at most one per piece of work every `interval` seconds, and one at its end."""
+    """Prints lines for logs and pipes: at most one per piece of work every `interval` seconds, and a final one."""
 
     stream: TextIO = field(default_factory=lambda: sys.stderr)
-    interval: Seconds = INTERVAL
+    interval: float = INTERVAL
     tasks: dict[str, Task] = field(default_factory=dict)
 
     def __call__(self, done: int, total: int, what: str) -> None:
@@ -116,11 +118,8 @@ class PlainReporter(Reporter):
         name, _, news = what.partition(",")
         task = self.tasks.setdefault(name, Task(name, now, printed=now))
         if task.update(done, total, news) or (not task.over and now - task.printed >= self.interval):
-            self._print(task, now)
-
-    def _print(self, task: Task, now: Seconds) -> None:
-        task.printed = now
-        print(task.line(now), file=self.stream, flush=True)
+            task.printed = now
+            print(task.line(now), file=self.stream, flush=True)
 
     def stage(self, name: str) -> None:
         self.tasks.clear()
@@ -159,8 +158,7 @@ class BarReporter(Reporter):
             self._bars.remove_task(bar)
             self.note(f"  {task.line(now)}")
         elif not task.over:
-            rate = f"{per_second(done / max(now - task.started, 1e-9))}{news}"
-            self._bars.update(bar, completed=done, total=total or None, rate=rate)
+            self._bars.update(bar, completed=done, total=total or None, rate=f"{per_second(task.rate(now))}{news}")
 
     def stage(self, name: str) -> None:
         for task, bar in self._tasks.values():
@@ -177,24 +175,27 @@ class BarReporter(Reporter):
 
 
 def reporter(console: Console) -> Reporter:
-    """Bars where the console is a terminal, plain lines on its stream elsewhere."""
+    """Return a reporter with bars for a terminal, and with plain lines for other consoles."""
     return BarReporter(console) if console.is_terminal else PlainReporter(console.file)  # type: ignore[arg-type]
 
 
 def interactive() -> Reporter:
-    """Plain lines in a terminal or a notebook, nothing in a script's pipe."""
+    """Return a reporter with plain lines in a terminal or notebook, and without output in scripts with pipes."""
     return PlainReporter() if sys.stderr.isatty() or "ipykernel" in sys.modules else Reporter()
 
 
-def duration(seconds: Seconds) -> str:
-    """`0.4 s`, `12 s`, `3 min 20 s`, `2 h 05 min`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
+def duration(seconds: float | None) -> str:
+    """Return a duration such as `0.4 s`, `12 s`, `3 min 20 s` or `2 h 05 min`."""
+    if seconds is None:
+        return "–"
+    if seconds < 0.01:
+        return "< 0.01 s"
     if seconds < 60:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
-    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min"
+        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+    whole = round(seconds)
+    return (
+        f"{whole // 60} min {whole % 60:02d} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    )
 
 
 def per_second(rate: float) -> str:

@@ -1,6 +1,6 @@
-"""The ranker contract: everything that recommends is fitted, queried and saved in the same way.
+"""Base class of rankers, which are all fitted, queried and saved in the same way.
 
-One evaluator therefore scores every system with the same hidden tracks, the same exclusions and the same metric code.
+A single evaluator therefore measures all systems with the same hidden tracks, exclusions and metric code.
 """
 
 from __future__ import annotations
@@ -27,36 +27,39 @@ if TYPE_CHECKING:
     from toolkit.coldstart.factorisation import FactorStore
 
 Scorer = Callable[[np.ndarray], np.ndarray]
-"""Scores a block of items, ids int [n], for the queries it was made for: float32 [B, n]."""
+"""Function that scores a block of items, ids int [n], for fixed queries: float32 [B, n]."""
 
 Use = Literal["none", "optional", "required"]
-"""Whether a ranker reads something: never, if it is available, or always. `fit` raises `InputError` without it."""
+"""Whether a ranker reads an input: never, if available, or always. `fit` raises `InputError` if a required input is
+missing.
+"""
 
 Kind = Literal["baseline", "neural", "cold-start"]
 
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a ranker needs and what it can do, declared on its class.
+    """Requirements and abilities of a ranker, declared on its class.
 
-    - content: whether it reads `TrainingData.modalities`.
-    - titles: whether it reads the titles of training playlists and of queries.
-    - labels: kinds of `TrainingData.labels` that it reads. labels_required: whether it needs all of them.
-    - systems: whether it uses other fitted rankers, `TrainingData.systems`; its parameter `systems` may name them.
-    - shares_training_of: name of a ranker whose fit it reuses if a run has it with the same parameters.
-    - training_playlists_only: whether it only ranks for playlists of the training split. counterpart: name of a ranker
-      for other playlists.
-    - cold_tracks: whether it ranks tracks without a training placement by more than chance or a constant.
-    - explains: whether it can name the seeds or content behind a score.
+    - content: whether the ranker reads `TrainingData.modalities`.
+    - titles: whether the ranker reads the titles of training playlists and queries.
+    - labels: kinds of `TrainingData.labels` that the ranker reads.
+    - labels_required: whether the ranker requires all of these kinds.
+    - systems: whether the ranker uses other fitted rankers, `TrainingData.systems`.
+    - shares_training_of: name of a ranker with the same parameters whose fit can be reused in a run.
+    - training_playlists_only: whether the ranker only works for playlists of the training split.
+    - counterpart: name of a ranker for other playlists.
+    - cold_tracks: whether tracks without training playlists are ranked better than at random.
+    - explains: whether the ranker can name the seeds or content behind a score.
     - folds_in: whether tracks added after `fit` can be ranked.
-    - oracle: whether it reads the hidden tracks (an upper bound). Tables print it apart, and a finished run does not
-      query it.
-    - deterministic: whether a fit does not depend on `TrainingData.seed`. It is then fitted once for all seeds of a
-      recipe.
-    - attributable: whether it implements `modality_weights`, `apart` and `shuffle`.
-    - embeds: whether `item_vectors` returns the vectors by which it compares tracks.
-    - distributed: whether all processes of a `torchrun` fit it together.
-    - kind: `segue bench --baselines cheap` leaves out neural rankers, and a bench only runs cold-start rankers by name.
+    - oracle: whether the ranker reads the hidden tracks (an upper bound). Tables list oracles separately, and finished
+      runs do not query them.
+    - deterministic: whether a fit is independent of `TrainingData.seed`. The ranker is then fitted once for all seeds
+      of a recipe.
+    - attributable: whether `modality_weights`, `apart` and `shuffle` are implemented.
+    - embeds: whether `item_vectors` returns vectors.
+    - distributed: whether all processes of a `torchrun` fit the ranker together.
+    - kind: `segue bench --baselines cheap` omits neural rankers, and a bench runs cold-start rankers only by name.
     """
 
     content: Use = "none"
@@ -80,15 +83,15 @@ class Capabilities:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Everything a ranker may learn from. The test split is not in it.
+    """Data from which a ranker may learn, without the test split.
 
-    - valid: validation playlists, for early stopping and for the choice of parameters.
-    - labels: by kind (`artist`, `album`, `genre`), which labels each track has: float32 [V + 1, L] of zeros and ones.
-    - systems: rankers fitted to the same training playlists, by name, for rankers that use others.
-    - workdir: folder for the checkpoints of a long fit, from which a killed one resumes.
-    - factors: store of the training split's factors, computed once for all systems of a run; None: a ranker computes
-      its own.
-    - clock: clock for the seconds of a fit; `time.process_time` if other work shares the machine.
+    - valid: validation playlists, for early stopping and parameter selection.
+    - labels: labels of each track by kind (`artist`, `album`, `genre`), float32 [V + 1, L] of zeros and ones.
+    - systems: rankers fitted to the same training playlists, by name, for rankers that use other rankers.
+    - workdir: folder for checkpoints of a long fit, from which an interrupted fit resumes.
+    - factors: store of the training split's factors, computed once for all systems of a run. If None, a ranker computes
+      them itself.
+    - clock: clock that measures the seconds of a fit; `time.process_time` if other work shares the machine.
     - progress: called as progress(done, total, what) during a long fit, with the counts of the whole fit.
     """
 
@@ -110,7 +113,7 @@ class TrainingData:
 
 
 class ModalityWeight(TypedDict):
-    """A learned weight. of: what the weight is a share or factor of; label: what reports print instead of `of`."""
+    """Learned weight of a modality. of: quantity that the weight refers to; label: text for reports."""
 
     modality: str
     of: str
@@ -119,16 +122,16 @@ class ModalityWeight(TypedDict):
 
 
 class Ranker(ABC):
-    """A system that ranks the catalogue as the next tracks of a playlist.
+    """Base class of rankers, which rank the catalogue as the next tracks of a playlist.
 
-    - name: its name in recipes and tables.
-    - capabilities: what it needs and can do.
-    - Params: its parameters. The constructor takes their fields as keywords.
-    - grid: values of parameters that tuning tries, in all combinations.
-    - requires: packages that it needs beyond those of the toolkit. `segue validate` reports those that are missing.
-    - listed: whether recipes and tables name it as a baseline.
+    - name: name in recipes and tables.
+    - capabilities: requirements and abilities.
+    - Params: model of the parameters, whose fields are the constructor's keywords.
+    - grid: parameter values for tuning, which are tried in all combinations.
+    - requires: additional packages that the ranker requires. `segue validate` reports missing packages.
+    - listed: whether recipes and tables list the ranker as a baseline.
     - curve: one row per epoch of the last fit.
-    - underfit: whether that fit was cut short or was still improving.
+    - underfit: whether the last fit was cut short or was still improving.
     """
 
     name: ClassVar[str]
@@ -142,81 +145,81 @@ class Ranker(ABC):
 
     @abstractmethod
     def fit(self, data: TrainingData) -> Self:
-        """Learn from the training playlists, and forget any earlier fit.
+        """Learn from the training playlists and discard any earlier fit.
 
         Raises `InputError` if required data is missing.
         """
 
     @abstractmethod
     def scorer(self, queries: Queries) -> Scorer:
-        """Encode `queries` once, and return a function that scores blocks of the catalogue for them."""
+        """Encode `queries` once and return a function that scores blocks of the catalogue."""
 
     @abstractmethod
     def save(self, directory: Path) -> None:
-        """Write safetensors and JSON. `load` needs nothing else, neither raw data nor pickle."""
+        """Write safetensors and JSON, which are sufficient for `load`."""
 
     @classmethod
     @abstractmethod
     def load(cls, directory: Path, *, device: str = "cpu") -> Self:
-        """Return the ranker that `save` wrote, on `device`.
+        """Return the ranker written by `save`, on `device`.
 
         Raises `RunDirectoryError` if files are missing or damaged.
         """
 
     def memory_problem(self, train: PlaylistSet, device: str) -> str:
-        """Why training on `train` needs more memory than `device` has, and the cure; empty if it may have enough."""
+        """Return why training on `train` exceeds the memory of `device`, with the cure, or ""."""
         return ""
 
     @property
     def reads_titles(self) -> bool:
-        """Whether it ranks for a query that has a title and no seed."""
+        """Whether the ranker ranks for a query that has a title and no seed."""
         return self.capabilities.titles != "none"
 
     def item_vectors(self, items: np.ndarray) -> np.ndarray | None:
-        """Vectors float32 [n, d] of `items`, ids int [n], as scores compare them.
+        """Return the vectors of `items` (int [n]) by which scores compare tracks, float32 [n, d].
 
-        Rows of tracks that it cannot rank are NaN. None if it has no such vectors (`capabilities.embeds`).
+        Rows of tracks that cannot be ranked are NaN. Returns None unless `capabilities.embeds`.
         """
         return None
 
     def modality_vectors(self, items: np.ndarray) -> dict[str, np.ndarray]:
-        """Vectors float32 [n, d] of `items`, ids int [n], in each modality that it uses. Missing ones are filled in."""
+        """Return the vectors of `items` (int [n]) in each modality, float32 [n, d], with missing vectors filled in."""
         return {}
 
     def modality_weights(self) -> list[ModalityWeight]:
-        """The learned weight of each modality; empty if none is learned."""
+        """Return the learned weight of each modality, or an empty list."""
         return []
 
     def apart(self, modality: str) -> bool:
-        """Whether it reads this modality separately. `shuffle` can then change it alone."""
+        """Return whether the modality is read separately, in which case `shuffle` can change it alone."""
         return False
 
     def shuffle(self, modality: str, present: np.ndarray, *, seed: int) -> np.ndarray:
-        """Permute one modality's vectors among the tracks that have it, `present` bool [V + 1].
+        """Permute the vectors of a modality among the tracks that have it, `present` bool [V + 1].
 
-        Returns the row that each track received, int64 [V + 1]. Raises `SegueError` for a modality that is not `apart`.
+        Returns the row assigned to each track, int64 [V + 1]. Raises `SegueError` for a modality that is not `apart`.
         """
-        raise SegueError(f"{self.name} does not read {modality!r} apart from other modalities: it cannot be shuffled")
+        raise SegueError(f"{self.name} does not read {modality!r} separately: shuffle a different modality")
 
     @property
     @abstractmethod
     def n_items(self) -> int:
-        """V, the size of the catalogue that it was fitted on."""
+        """V, the size of the catalogue in the last fit."""
 
     def score(self, queries: Queries, items: np.ndarray) -> np.ndarray:
-        """Scores float32 [B, n] of `items`, ids int [n]; -inf for items that it cannot rank.
+        """Return scores float32 [B, n] of `items` (int [n]), -inf for items that cannot be ranked.
 
-        An item without any evidence must be -inf too: equal scores would rank such items by id, which means nothing.
+        An item without any evidence must also be -inf, because equal scores would rank such items arbitrarily by id.
         """
         return self.scorer(queries)(items)
 
     def rank(
         self, queries: Queries, k: int, *, allow_repeats: bool = False, block: int = 16_384
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The k best items per query: ids int32 [B, k] and scores float32 [B, k], best first.
+        """Return the k best items per query, best first: ids int32 [B, k] and scores float32 [B, k].
 
-        Of equal scores the smaller id comes first. Seeds are left out unless `allow_repeats`. Rows with fewer than k
-        rankable items end in id 0 with score -inf. Memory is B x (block + k), whatever the catalogue's size.
+        Ties are broken by the smaller id. Seeds are excluded unless `allow_repeats`. Rows with fewer than k rankable
+        items are padded with id 0 and score -inf. Memory is B x (block + k), independent of the catalogue's size.
         """
         from toolkit.topk import blocked_top_k
 
@@ -231,10 +234,10 @@ class Ranker(ABC):
         allow_repeats: bool = False,
         block: int = 16_384,
     ) -> np.ndarray:
-        """Rank of each query's target, an id int [B], among all items, from 1: int64 [B].
+        """Return the rank of each query's target (int [B]) among all items, from 1: int64 [B].
 
-        The ranking is that of `rank`, but it is only counted. 0 for a target that is not ranked: a seed, an item that
-        scores -inf, or one after rank `limit`.
+        The ranks are those of `rank`, computed by counting. A target that is a seed, has the score -inf or is after
+        rank `limit` has rank 0.
         """
         from toolkit.topk import blocked_ranks
 

@@ -1,7 +1,7 @@
-"""Types of what a run writes as JSON: one type for each kind of row and each file.
+"""Types of the JSON files of a run, one per kind of row and per file.
 
-A key that is not in every file, because it does not apply or because earlier versions did not write it, is
-`NotRequired`. A file may hold more keys than its type: they are kept.
+Keys that do not apply to every file, or that earlier versions did not write, are `NotRequired`. Additional keys in a
+file are kept.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from typing import NotRequired, TypedDict
 from toolkit.contracts.metric import MetricInfo
 
 Curve = list[dict[str, float | None]]
-"""Values of a training by epoch: `epoch`, `loss`, `seconds` and validation metrics such as `ndcg@50`."""
+"""Values of a training epoch: `epoch`, `loss`, `seconds` and validation metrics such as `ndcg@50`."""
 
 Settings = dict[str, object]
-"""Values by dotted key of a recipe, or by name of a parameter."""
+"""Values by dotted recipe key or by parameter name."""
 
 
 class MetricRow(TypedDict):
-    """A row of `metrics.json`: the mean of a metric over playlists, with its 95 % interval.
+    """Row of `metrics.json`: the mean of a metric over playlists with its 95 % interval.
 
-    - k: cutoff; 0 where the metric has none.
-    - sd, seeds: standard deviation over seeds and their number, where the system was fitted under several.
-    - metric_info: what the run stored about a metric that is not installed.
+    - k: cutoff; 0 for a metric without a cutoff.
+    - sd, seeds: standard deviation over seeds, and number of seeds, for a system fitted with several seeds.
+    - metric_info: stored facts about a metric that is not installed.
     """
 
     system: str
@@ -41,12 +41,12 @@ class MetricRow(TypedDict):
 
 
 class PairedRow(TypedDict):
-    """A paired difference of a system from another, with its 95 % interval.
+    """Paired difference of a system from another system, with its 95 % interval.
 
-    - p, p_t: two-sided, by the bootstrap and by the paired t-test, of this comparison alone.
-    - p_holm, p_t_holm: corrected for all systems that were compared.
-    - detectable: the least true difference that so many playlists show with power 80 %.
-    - resampled: `playlists`, or `groups` for whole playlists with all their versions.
+    - p, p_t: two-sided p-values of this comparison alone, by the bootstrap and the paired t-test.
+    - p_holm, p_t_holm: p-values corrected for all compared systems.
+    - detectable: smallest true difference that this number of playlists shows with power 80 %.
+    - resampled: `playlists`, or `groups` of playlist versions.
     """
 
     system: str
@@ -67,20 +67,20 @@ class PairedRow(TypedDict):
 
 
 class ComparisonRow(PairedRow):
-    """A row of `comparisons.json`: a system less the reference."""
+    """Row of `comparisons.json`: the difference of a system from the reference."""
 
     reference: str
 
 
 class AttributionRow(PairedRow):
-    """A model less itself without a modality. way: `left out` of another training, or `shuffled` among the tracks."""
+    """Difference of a model from the same model without a modality. way: `left out` in training, or `shuffled`."""
 
     modality: str
     way: str
 
 
 class Weight(TypedDict):
-    """What a model has learned to weigh a modality by. of: kind of weight; label: its words in the report."""
+    """Learned weight of a modality. of: kind of weight; label: text in the report."""
 
     system: str
     modality: str
@@ -90,16 +90,16 @@ class Weight(TypedDict):
 
 
 class Attribution(TypedDict, total=False):
-    """`attribution.json`."""
+    """Content of `attribution.json`."""
 
     differences: list[AttributionRow]
     weights: list[Weight]
 
 
 class Timing(TypedDict, total=False):
-    """A system's cost, in `timings.json`. training_of: the system whose training it shares, or empty.
+    """Cost of a system in `timings.json`. training_of: system whose training is reused, or "".
 
-    peak_mb: MB of 10^6 bytes.
+    peak_mb: peak memory in MB (10^6 bytes).
     """
 
     fit_seconds: float
@@ -111,7 +111,7 @@ class Timing(TypedDict, total=False):
 
 
 class TableRow(TypedDict):
-    """A row of `table.json`: a system's heading, and the keys of the recipe that give paths to weights it lacks."""
+    """Row of `table.json`: a system's heading, and recipe keys for the paths of missing weights."""
 
     system: str
     group: str
@@ -119,14 +119,14 @@ class TableRow(TypedDict):
 
 
 class Count(TypedDict):
-    """A number of things, and the first of them."""
+    """Number of things with the first examples."""
 
     count: int
     examples: NotRequired[list[str]]
 
 
 class Source(TypedDict, total=False):
-    """Where content came from, and under which terms. n: its values."""
+    """Origin and terms of content. n: number of values."""
 
     source: str | None
     licence: str | None
@@ -135,7 +135,7 @@ class Source(TypedDict, total=False):
 
 
 class CoverageRow(TypedDict, total=False):
-    """A modality's row of `coverage.json`; encoders add facts of their own. coverage: share of tracks that have it."""
+    """Row of `coverage.json` for a modality, to which encoders add facts. coverage: share of tracks."""
 
     modality: str
     encoder: str
@@ -153,7 +153,7 @@ class CoverageRow(TypedDict, total=False):
 
 
 class TagScores(TypedDict):
-    """A row of `tags.json`: how well vectors predict tags. auc: mean over tags; None where no tag could be tested."""
+    """Row of `tags.json`: how well vectors predict tags. auc: mean over tags, or None if no tag could be tested."""
 
     vectors: str
     method: str
@@ -166,7 +166,7 @@ class TagScores(TypedDict):
 
 
 class Track(TypedDict):
-    """A track by its outside id."""
+    """Track with its external id."""
 
     id: str
     title: NotRequired[str | None]
@@ -174,14 +174,14 @@ class Track(TypedDict):
 
 
 class RankedTrack(Track):
-    """A track of an example's ranking. hit: whether it is hidden in the playlist."""
+    """Track in an example's ranking. hit: whether the track is hidden in the playlist."""
 
     score: float
     hit: bool
 
 
 class Example(TypedDict):
-    """A test playlist of `examples.json` with the first tracks of each system's ranking."""
+    """Test playlist in `examples.json` with the first tracks of each system's ranking."""
 
     playlist: str
     title: str | None
@@ -191,7 +191,7 @@ class Example(TypedDict):
 
 
 class Dot(Track):
-    """A track on the map: training placements, position within −1…1, and the number of its group, −1 for none."""
+    """Track on the map: training playlists, position within −1…1, and group number (−1 without a group)."""
 
     plays: int
     x: float
@@ -200,17 +200,18 @@ class Dot(Track):
 
 
 class Neighbours(TypedDict):
-    """A track and, by kind of vectors, those most similar to it."""
+    """Track with its most similar tracks by kind of vectors."""
 
     track: Track
     near: dict[str, list[Track]]
 
 
 class TrackMap(TypedDict, total=False):
-    """`map.json`: empty if there is no map.
+    """Content of `map.json`, empty without a map.
 
-    - vectors: what the map shows; method: `tsne` or `umap`.
-    - by, groups: what colours it. among: number of tracks among which similar ones were searched.
+    - vectors: the vectors on the map; method: `tsne` or `umap`.
+    - by, groups: the kind and names of the coloured groups.
+    - among: number of tracks that were searched for similar tracks.
     """
 
     vectors: str
@@ -223,7 +224,7 @@ class TrackMap(TypedDict, total=False):
 
 
 class FactorPlane(TypedDict):
-    """Predicted factors on a plane. points: x, y and the number of the genre, −1 for none."""
+    """Predicted factors on a plane. points: x, y and genre number, −1 without a genre."""
 
     vectors: str
     genres: list[str]
@@ -232,7 +233,7 @@ class FactorPlane(TypedDict):
 
 
 class FactorNeighbours(TypedDict):
-    """A track, and those nearest to it by true and by predicted factors."""
+    """Track with its nearest tracks by true and by predicted factors."""
 
     track: Track
     true: list[Track]
@@ -240,7 +241,7 @@ class FactorNeighbours(TypedDict):
 
 
 class FactorEnds(TypedDict):
-    """The artists with the lowest and the highest values of a factor."""
+    """Artists with the lowest and the highest values of a factor."""
 
     factor: int
     low: list[str]
@@ -248,7 +249,7 @@ class FactorEnds(TypedDict):
 
 
 class FactorMap(TypedDict, total=False):
-    """`factor_map.json`: empty where the predicting encoder was not run."""
+    """Content of `factor_map.json`, empty if the predicting encoder was not run."""
 
     map: FactorPlane
     similar: list[FactorNeighbours]
@@ -256,9 +257,9 @@ class FactorMap(TypedDict, total=False):
 
 
 class DataFacts(TypedDict, total=False):
-    """`data.json`: sizes of the data and its split.
+    """Content of `data.json`: sizes of the data and the split.
 
-    skipped: bad records; doubles: records that were there more than once.
+    skipped: bad records; doubles: duplicate records.
     """
 
     tracks: int
@@ -277,7 +278,7 @@ class DataFacts(TypedDict, total=False):
 
 
 class Manifest(TypedDict, total=False):
-    """`manifest.json`, as far as it is read: versions, commit, data (path and hash), and the permission to train."""
+    """Part of `manifest.json` that is read: versions, commit, data (path and hash), and permission to train."""
 
     versions: dict[str, str]
     git_commit: str | None
@@ -286,9 +287,9 @@ class Manifest(TypedDict, total=False):
 
 
 class SystemEntry(TypedDict):
-    """A system in `model/systems.json`.
+    """System in `model/systems.json`.
 
-    value: what it reached on validation; cold: the same on hidden tracks without training placements.
+    value: metric on validation; cold: the same metric on hidden tracks without training playlists.
     """
 
     system: str
@@ -300,14 +301,14 @@ class SystemEntry(TypedDict):
 
 
 class SystemOrder(TypedDict):
-    """`model/systems.json`: the systems of a run, the best on validation first, oracles last."""
+    """Content of `model/systems.json`: the systems of a run, best on validation first, oracles last."""
 
     chosen_by: NotRequired[dict[str, str | int]]
     systems: list[SystemEntry]
 
 
 class StoredModel(TypedDict, total=False):
-    """An entry of `models` of a stored recipe, as far as a report reads it."""
+    """Part of an entry of `models` in a stored recipe that reports read."""
 
     type: str
     select: str
@@ -315,14 +316,14 @@ class StoredModel(TypedDict, total=False):
 
 
 class StoredEncoder(TypedDict, total=False):
-    """An entry of `encoders` of a stored recipe."""
+    """Entry of `encoders` in a stored recipe."""
 
     encoder: str
     params: dict[str, object]
 
 
 class StoredEvaluation(TypedDict, total=False):
-    """The section `evaluation` of a stored recipe. split: the name of a protocol in recipes of earlier versions."""
+    """Section `evaluation` of a stored recipe. split: a protocol name in recipes of earlier versions."""
 
     split: dict[str, object] | str
     bootstrap: int
@@ -330,7 +331,7 @@ class StoredEvaluation(TypedDict, total=False):
 
 
 class StoredRecipe(TypedDict, total=False):
-    """A resolved recipe as a run's folder holds it, as far as it is read without the classes that check it."""
+    """Resolved recipe in a run directory, limited to keys that are read without validation."""
 
     name: str
     data: dict[str, object] | None

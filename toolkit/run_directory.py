@@ -1,4 +1,4 @@
-"""The run directory: its owner, the names and types of its files, and stages that a kill leaves resumable."""
+"""Run directory: ownership, names and types of files, and resumable stages."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class RunFile(str, Generic[T_co]):
-    """The name of a JSON file of a run. kind: the type of what it holds."""
+    """Name of a JSON file in a run. kind: type of the content."""
 
     kind: type[T_co]
 
@@ -72,9 +72,9 @@ TABLE = RunFile("table.json", list[TableRow])
 EXAMPLES = RunFile("examples.json", list[Example])
 DATA = RunFile("data.json", DataFacts)
 METRIC_INFO = RunFile("metric_info.json", dict[str, dict[str, object]])
-"""Label, direction and decimals of each metric, for a reader who has not installed it."""
+"""Label, direction and decimals of each metric, for readers who have not installed the metric."""
 FOLDS = RunFile("folds.json", list[str])
-"""The runs whose tables were pooled into these, by their paths from this folder."""
+"""Relative paths of the runs whose tables were pooled."""
 REPORT = "report.html"
 PICTURES = "pictures"
 MODEL = "model"
@@ -94,58 +94,60 @@ RESULTS = (
     COMPARISONS,
     EXAMPLES,
 )
-"""What every finished run has."""
-RESTORE = "bring it back, or segue run it into another folder"
-"""Without its recipe a folder belongs to no run, so no work in it can be resumed."""
+"""Files of every finished run."""
+RESTORE = "restore the file, or run the recipe with a different --out"
+"""Cure for a damaged recipe, without which no work in the folder can be resumed."""
 LOG = "log.jsonl"
 STAGES = "stages"
 LOCK = ".lock"
 OWN = re.compile(rf"{re.escape(LOCK)}|\.{re.escape(RECIPE)}\.\w+\.part")
-"""What a kill before the recipe was written leaves behind."""
+"""Names of files that remain after a kill before the recipe was written."""
 
 Make = Callable[[Path], tuple[Sequence[Path], T]]
-"""A stage's work: given a folder for checkpoints, its output files and a JSON-able result."""
+"""Function of a stage, which receives a checkpoint folder and returns output files and a JSON-compatible result."""
 
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """One run's folder, claimed by one recipe."""
+    """Folder of a run, claimed by one recipe."""
 
     root: Path
 
     @classmethod
     @contextlib.contextmanager
     def claim(cls, root: Path, recipe: Mapping[str, object]) -> Iterator[RunDirectory]:
-        """Hold `root` for this recipe (every value, defaults included), and make the folder if there is none.
+        """Lock `root` for this recipe (all values, including defaults) and create the folder if necessary.
 
-        Raises `RunDirectoryError` if the folder belongs to another recipe, is in use by another process or holds
-        anything else. Nothing is written then.
+        Raises `RunDirectoryError` without writing anything if the folder belongs to a different recipe, is in use by
+        another process or contains other files.
         """
         run = cls(root)
         run.check(recipe)
         root.mkdir(parents=True, exist_ok=True)
         with locked(run.path(LOCK), wait=False) as holder:
             if holder is not None:
-                raise RunDirectoryError(f"{root} is in use by process {holder}: wait for it, or choose another --out")
+                raise RunDirectoryError(
+                    f"{root} is in use by process {holder}: wait for the process, or set a different --out"
+                )
             run.check(recipe)
             if not run.path(RECIPE).exists() or _difference(_like(read_recipe(root), recipe), recipe):
                 run.write_recipe(recipe)
             yield run
 
     def check(self, recipe: Mapping[str, object]) -> None:
-        """Raise `RunDirectoryError` if the folder belongs to another recipe, or is not a run directory."""
+        """Raise `RunDirectoryError` if the folder belongs to a different recipe or is not a run directory."""
         if self.path(RECIPE).exists():
             # a recipe that was refused before its first stage may be corrected in place
             begun = self.path(STAGES).exists() or self.path(METRICS).exists()
             if (difference := _difference(self._stored(recipe), recipe)) and begun:
                 raise RunDirectoryError(
-                    f"{self.root} was made by another recipe ({difference}): choose another --out, or delete it"
+                    f"{self.root} belongs to another recipe ({difference}): set a different --out, or delete the folder"
                 )
         elif self.root.exists() and (
             not self.root.is_dir() or not all(OWN.fullmatch(entry.name) for entry in self.root.iterdir())
         ):
             raise RunDirectoryError(
-                f"{self.root} exists and is not a run directory (it has no {RECIPE}): choose another --out"
+                f"{self.root} exists and is not a run directory ({RECIPE} is missing): set a different --out"
             )
 
     def write_recipe(self, recipe: Mapping[str, object]) -> None:
@@ -153,7 +155,7 @@ class RunDirectory:
         write_bytes(self.path(RECIPE), to_yaml(recipe))
 
     def _stored(self, recipe: Mapping[str, object]) -> Mapping[str, object]:
-        """The folder's recipe, with the paths to weights that were missing then and that `recipe` gives now."""
+        """Return the stored recipe, with paths of weights that were missing and that `recipe` now sets."""
         stored = _like(read_recipe(self.root), recipe)
         before, now = _encoders(stored), _encoders(recipe)
         for key in {key for row in self.find(TABLE) for key in row["not_run"]}:
@@ -167,14 +169,14 @@ class RunDirectory:
         return self.root / name
 
     def read(self, file: RunFile[T]) -> T:
-        """What a file of the run holds. Raises `RunDirectoryError` if it is missing or damaged."""
+        """Return the content of a file of the run. Raises `RunDirectoryError` if it is missing or damaged."""
         value: object = read_json(self.path(file))
         if not conforms(value, file.kind):
             raise self._damaged(file, _fault(value, file.kind))
         return value
 
     def find(self, file: RunFile[T]) -> T:
-        """What a file of the run holds; nothing if it is missing or empty.
+        """Return the content of a file of the run, or an empty value if the file is missing or empty.
 
         Raises `RunDirectoryError` if it is damaged.
         """
@@ -182,13 +184,15 @@ class RunDirectory:
         return self.read(file) if path.exists() and path.stat().st_size else file.kind()
 
     def _damaged(self, name: str, fault: str) -> RunDirectoryError:
-        return RunDirectoryError(f"{self.path(name)} is damaged ({fault}): delete it and run the same command again")
+        return RunDirectoryError(
+            f"{self.path(name)} is damaged ({fault}): delete the file and run the same command again"
+        )
 
     def write(self, name: str, value: object) -> None:
         write_json(self.path(name), value)
 
     def read_table(self, name: str) -> pa.Table:
-        """A Parquet file of the run. Raises `RunDirectoryError` if it is missing or damaged."""
+        """Return a Parquet file of the run. Raises `RunDirectoryError` if it is missing or damaged."""
         import pyarrow as pa
         import pyarrow.parquet as parquet
 
@@ -205,7 +209,7 @@ class RunDirectory:
             parquet.write_table(table, unfinished, compression="zstd")
 
     def folds(self) -> list[Path]:
-        """Folders of the runs whose tables were pooled into this one's; empty if it is a run of its own.
+        """Return the folders of the folds whose tables were pooled, or an empty list for a single run.
 
         Raises `RunDirectoryError` if `folds.json` is damaged.
         """
@@ -222,9 +226,9 @@ class RunDirectory:
             log.write(line + "\n")
 
     def done(self, stage: str, inputs: object) -> Any:
-        """What a finished stage returned.
+        """Return the result of a finished stage.
 
-        None if it must run: it never ran, its inputs changed, or an output is gone.
+        Returns None if the stage must run because it has not run, its inputs changed or an output is missing.
         """
         name = f"{STAGES}/{stage}.json"
         if not self.path(name).exists():
@@ -236,11 +240,10 @@ class RunDirectory:
         return entry["result"] if same and all(self.path(name).exists() for name in entry["outputs"]) else None
 
     def stage(self, stage: str, inputs: object, make: Make[T]) -> T:
-        """Run `make(workdir)` unless it finished with the same inputs before.
+        """Run `make(workdir)` unless the stage has finished with the same inputs.
 
-        Returns its result, which may not be None.
-
-        The folder survives a kill, so the next try resumes in it. It is emptied when the inputs change.
+        Returns the result, which must not be None. After a kill the next attempt resumes from `workdir`, which is
+        emptied when the inputs change.
         """
         done: T | None = self.done(stage, inputs)
         if done is not None:
@@ -257,7 +260,7 @@ class RunDirectory:
         return result
 
     def forget(self, stage: str) -> None:
-        """Have a finished stage run again."""
+        """Mark a finished stage as not run."""
         self.path(f"{STAGES}/{stage}.json").unlink(missing_ok=True)
 
     def _workdir(self, stage: str, inputs: object) -> Path:
@@ -271,13 +274,13 @@ class RunDirectory:
 
 
 def unreadable(path: Path, error: Exception, delete: Path | None = None) -> RunDirectoryError:
-    """The error for a file that cannot be read. delete: what to delete; default: the file."""
-    line, what = " ".join(str(error).split()), delete or "it"
+    """Return the error for an unreadable file. delete: path to delete; default: the file."""
+    line, what = " ".join(str(error).split()), delete or "the file"
     return RunDirectoryError(f"{path} cannot be read ({line}): delete {what} and run the same command again")
 
 
 def conforms(value: object, kind: type[T]) -> TypeGuard[T]:
-    """Whether a parsed JSON value is of a type; keys that the type does not name are allowed."""
+    """Return whether a parsed JSON value has a type. Additional keys are allowed."""
     return not _fault(value, kind)
 
 
@@ -302,7 +305,7 @@ def to_yaml(value: object) -> bytes:
 
 
 def read_recipe(root: Path) -> StoredRecipe:
-    """The resolved recipe of a run directory. Raises `RunDirectoryError`."""
+    """Return the resolved recipe of a run directory. Raises `RunDirectoryError`."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -310,7 +313,7 @@ def read_recipe(root: Path) -> StoredRecipe:
         recipe: object = YAML(typ="safe", pure=True).load((root / RECIPE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunDirectoryError(
-            f"{root} is not a run directory: it has no {RECIPE}; `segue run RECIPE --out {root}` makes one"
+            f"{root} is not a run directory ({RECIPE} is missing): create a run with `segue run RECIPE --out {root}`"
         ) from None
     except (YAMLError, ValueError, OSError) as error:
         raise RunDirectoryError(f"{root / RECIPE} is damaged ({' '.join(str(error).split())}): {RESTORE}") from None
@@ -320,11 +323,9 @@ def read_recipe(root: Path) -> StoredRecipe:
 
 
 def current_form(recipe: StoredRecipe) -> StoredRecipe:
-    """A resolved recipe, perhaps of an earlier version, as this version resolves it.
+    """Return a resolved recipe, perhaps of an earlier version, in the form of this version.
 
-    Unchanged if this version refuses it.
-
-    Imports the plug-ins that it names.
+    The recipe is returned unchanged if this version rejects it. Plug-ins in the recipe are imported.
     """
     from pydantic import ValidationError
 
@@ -345,19 +346,18 @@ def _encoders(recipe: Mapping[str, object]) -> dict[str, StoredEncoder]:
 
 
 def _like(old: StoredRecipe, recipe: Mapping[str, object]) -> Mapping[str, object]:
-    """A stored recipe in the form of `recipe`, which this version resolved.
+    """Return a stored recipe in the form of `recipe`, which this version resolved.
 
-    `defaults` count by the models that hold them.
+    `defaults` are compared only through the models that contain them.
     """
     if old == recipe:
         return old
     current = current_form(old)
-    same = {**current, "defaults": recipe.get("defaults")}
-    return same if same == recipe else current
+    return recipe if {**current, "defaults": recipe.get("defaults")} == recipe else current
 
 
 def _difference(old: object, new: object, where: str = "") -> str:
-    """The first value in which two recipes differ, in words; empty if there is none."""
+    """Describe the first value in which two recipes differ, or return ""."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         pairs = ((key, old.get(key), new.get(key)) for key in dict.fromkeys([*old, *new]))
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):

@@ -1,4 +1,4 @@
-"""Seeds of what is drawn at random (a playlist's seeds, its first tracks, are the corpus's)."""
+"""Random seeds of draws, not to be confused with the seed tracks of a playlist."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ Built = TypeVar("Built")
 
 
 def derived_seed(seed: int, *names: object) -> int:
-    """A seed for one purpose: independent of every other purpose's draws."""
+    """Return a seed for a purpose, independent of the draws for all other purposes."""
     digest = hashlib.blake2b(repr((seed, *names)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 
 def seeded_weights(build: Callable[[], Built], seed: int) -> Built:
-    """Build a module whose random weights depend on `seed` alone.
+    """Build a module whose random weights depend only on `seed`.
 
-    Returns what `build` returns. The random state outside is left as it was.
+    Returns the result of `build`. The global random state is unchanged.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Hashes of source code for cache keys: of the toolkit, and of classes that a recipe names as `module:Class`."""
+"""Hashes of source code for cache keys, for the toolkit and for classes given as `module:Class`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from toolkit import plugins
 CLASS = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_][\w.]*")
 
 PACKAGES = ("toolkit", "segue_papers", "segue/datasets")
-"""Folders whose code changes results."""
+"""Folders whose code affects results."""
 
 
 @lru_cache
 def package_source(*packages: str) -> str:
-    """Hash of the source of all of `PACKAGES`, or only of folders with these names in them.
+    """Return a hash of the source of all `PACKAGES`, or only of folders with the given names.
 
-    Results that other code computed are not reused.
+    Results computed by different code are not reused.
     """
     root = Path(toolkit.__file__).parents[1]
     hasher = hashlib.blake2b(toolkit.__version__.encode(), digest_size=16)
@@ -37,7 +37,7 @@ def package_source(*packages: str) -> str:
 
 
 def sources(value: object) -> dict[str, str]:
-    """Hash of the source file of each module that `value` names as `module:Class`, by module.
+    """Return a source hash for each module that `value` mentions as `module:Class`, by module.
 
     value: a recipe, or a part of one, as JSON values.
     """
@@ -50,9 +50,9 @@ def sources(value: object) -> dict[str, str]:
 
 
 def source_of(group: str, cls: type, name: str) -> dict[str, str]:
-    """Like `sources`, for a class that is not the entry point `name` of `group`; empty if it is.
+    """Return source hashes as in `sources`, or {} for a class that is the entry point `name` of `group`.
 
-    The class of an entry point has a version. A class of your own may be edited between two runs.
+    Entry-point classes have a version, whereas other classes may be edited between two runs.
     """
     return {} if plugins.path_of(group, cls, name) == name else sources(f"{cls.__module__}:{cls.__name__}")
 
@@ -68,7 +68,7 @@ def _modules(value: object) -> Iterator[str]:
 
 
 def _file(module: str) -> Path | None:
-    """The file of a module; None if it is not a Python file."""
+    """Return the file of a module, or None if it is not a Python file."""
     with plugins.current_folder(), contextlib.suppress(ImportError, ValueError):
         spec = find_spec(module)
         if spec is not None and spec.origin is not None and spec.origin.endswith(".py"):

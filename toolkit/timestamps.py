@@ -1,4 +1,4 @@
-"""Times as text in files, and as arrays: int64 seconds since 1970, UTC."""
+"""Conversion between times as text and int64 seconds since 1970 (UTC)."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ FIRST, LAST = -62_135_596_800, 253_402_300_799
 """The first second of year 1 and the last of year 9999."""
 
 TIME_RULE = "must be ISO 8601, such as 2020-07-01 or 2020-07-01T12:00:00Z, or seconds since 1970"
-"""Message for a text that `to_seconds` cannot read."""
+"""Message for text that `to_seconds` cannot parse."""
 
 DATE_DIGITS = 8
-"""Number of digits of a date without dashes. Read as seconds, all such numbers would be before 1974."""
+"""Number of digits of a date without dashes. As seconds, such numbers would be before 1974."""
 
 
 def to_seconds(text: str) -> int | None:
-    """Return the seconds since 1970 of an ISO 8601 time or of a number of seconds, rounded down.
+    """Return an ISO 8601 time, or a number of seconds as text, as seconds since 1970, rounded down.
 
-    A time without a zone is UTC. Returns None for any other text, also for a number after the year 9999, as
-    milliseconds of today are.
+    A time without a zone is UTC. Returns None for other text, including numbers after the year 9999 such as current
+    times in milliseconds.
     """
     text = text.strip()
     if not (len(text) == DATE_DIGITS and text.isdecimal()):
@@ -39,6 +39,6 @@ def to_seconds(text: str) -> int | None:
 
 
 def to_iso(moment: int) -> str:
-    """Format seconds since 1970 as `2020-07-01`, followed by the time of day unless it is midnight, UTC."""
+    """Format seconds since 1970 as `2020-07-01`, with the time of day unless it is midnight (UTC)."""
     text = datetime.fromtimestamp(int(moment), UTC).isoformat().replace("+00:00", "Z")
     return text.removesuffix("T00:00:00Z")

@@ -1,4 +1,4 @@
-"""The k best items per query, and the rank of one item among all, block by block: never a B x V matrix."""
+"""Top-k ranking and target ranks, computed block by block without a B x V matrix."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def blocked_top_k(
     block: int = 16_384,
     candidates: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rank items 1…V, or `candidates` (int, ascending) of them, by `scorer`; see `Ranker.rank` for shapes and ties.
+    """Rank items 1…V or `candidates` (int, ascending) by `scorer`, with the shapes and ties of `Ranker.rank`.
 
-    The k-th best score so far is carried from block to block. After the first blocks, a block is only compared with it,
-    and the few scores above it are merged in.
+    The k-th best score is carried from block to block. After the first blocks, only the few scores above this value are
+    merged into the ranking.
     """
     ids = np.zeros((len(queries), k), np.int32)
     scores = np.full((len(queries), k), -np.inf, np.float32)
@@ -53,9 +53,9 @@ def blocked_ranks(
     allow_repeats: bool = False,
     block: int = 16_384,
 ) -> np.ndarray:
-    """Rank of each query's target among all items, as `blocked_top_k` ranks them, from 1: int64 [B].
+    """Return the rank of each query's target in the ranking of `blocked_top_k`, from 1: int64 [B].
 
-    targets: int [B], ids 1…V. 0 is the rank of a target that is not ranked: its score is -inf, or it is a seed.
+    targets: int [B], ids 1…V. A target that is a seed or has the score -inf has rank 0.
     """
     columns, column = np.unique(targets, return_inverse=True)
     scores_of_targets = (
@@ -79,9 +79,9 @@ def _counted(
     allow_repeats: bool,
     block: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """1 + items that come before an item of score `bar` float32 [B] and id `targets`.
+    """Return 1 + number of items before an item with score `bar` float32 [B] and id `targets`.
 
-    And the targets' scores in their blocks.
+    Also returns the targets' scores in their blocks.
     """
     ranks, own = np.ones(len(targets), np.int64), np.full(len(targets), -np.inf, np.float32)
     at_least = np.nextafter(bar, np.float32(-np.inf))
@@ -106,7 +106,7 @@ def _blocks(
     block: int,
     candidates: np.ndarray | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]]:
-    """Items [n], their scores [B, n], and the rows and columns of seeds in the scores."""
+    """Yield items [n], scores [B, n], and the rows and columns of seeds in the scores."""
     every = np.arange(1, n_items + 1, dtype=np.int32) if candidates is None else np.asarray(candidates, np.int32)
     seen = None if allow_repeats else queries.matrix(n_items).tocsc()[:, every]
     nowhere = np.zeros(0, np.int64)
@@ -123,7 +123,7 @@ def _blocks(
 def _merge(
     ids: np.ndarray, scores: np.ndarray, items: np.ndarray, part: np.ndarray, better: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k best of the kept items and of `better`, bool [B, n], in a new block of higher ids."""
+    """Return the k best of the kept items and of `better` (bool [B, n]) in a new block with higher ids."""
     rows, columns = np.divmod(np.flatnonzero(better), len(items))
     counts = np.bincount(rows, minlength=len(part))
     touched, width = np.flatnonzero(counts), int(counts.max())
@@ -139,10 +139,9 @@ def _merge(
 
 
 def _cut(part: np.ndarray, better: np.ndarray, seeds: tuple[np.ndarray, np.ndarray], k: int) -> None:
-    """Leave in `better` the k best of a row: everything above the k-th value, then the smallest ids at it.
+    """Keep only the k best of each row in `better`: values above the k-th value, then the smallest ids with this value.
 
-    What is no better than what was kept may stay beside it: it is below, and a selection among many equal values is ten
-    times as slow.
+    Lower values may remain in `better`, because they sort last and a selection among many ties is ten times slower.
     """
     masked = np.fmax(part, np.float32(-np.inf))  # a score that is no number is none
     masked[seeds] = -np.inf
@@ -153,14 +152,15 @@ def _cut(part: np.ndarray, better: np.ndarray, seeds: tuple[np.ndarray, np.ndarr
 
 
 def row_counts(mask: np.ndarray) -> np.ndarray:
-    """True values of each row, int64 [B]: NumPy counts a whole array faster than along an axis."""
+    """Return the number of true values in each row, int64 [B], faster than NumPy's count along an axis."""
     return np.fromiter(map(np.count_nonzero, mask), np.int64, len(mask))
 
 
 def nearest_by_cosine(vectors: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
-    """Return the `count` other rows that are nearest by cosine to each of `rows`: int64 [rows, count].
+    """Return the `count` nearest other rows by cosine similarity for each of `rows`, int64 [rows, count].
 
-    The nearest comes first. Ties go to the smaller row. Fewer are returned if there are fewer.
+    The nearest row comes first, and ties are broken by the smaller index. Fewer columns are returned if there are
+    fewer other rows.
 
     - vectors: float [n, d].
     - rows: int [rows], indices into `vectors`.

@@ -1,4 +1,4 @@
-"""One-line messages for pydantic's errors: the location, the value, the rule, and the nearest known key."""
+"""One-line messages for pydantic errors, with location, value, rule and the nearest known key."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REWORDED = (
     (r"^Input is ", "is "),
     (r"^String should ", "must "),
     (r"^List should ", "must "),
-    (r"^Keys should be strings", "must be a word: put it in quotes"),
+    (r"^Keys should be strings", "must be a string: put the key in quotes"),
     (r"must be a valid dictionary( or instance of \w+)?", "must be a mapping of keys to values"),
     (r"is not a valid path for <class '.*'>", "must be a path"),
     (r"items? after validation, not", "entries, not"),
@@ -29,7 +29,7 @@ REWORDED = (
 
 
 def validated(model: type[Model], values: Mapping[str, object], what: str) -> Model:
-    """Validate `values` by their model. Raises `InputError`, see `one_line`."""
+    """Validate `values` by their model. Raises `InputError` with the message of `one_line`."""
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
@@ -37,13 +37,13 @@ def validated(model: type[Model], values: Mapping[str, object], what: str) -> Mo
 
 
 def one_line(error: ValidationError, values: object, what: str) -> InputError:
-    """The same error in one line: `what`, and the key, the value and the rule of the first fault in `values`."""
+    """Return an `InputError` with `what` and the key, value and rule of the first error in `values`."""
     where, rule = explain(error, values)
     return InputError(f"{what}{'.'.join(map(str, where))}{rule}".replace(": :", ":"))
 
 
 def explain(error: ValidationError, values: object) -> tuple[Where, str]:
-    """The location of the first fault in `values`, and a message to print after the dotted path."""
+    """Return the location of the first error in `values` and a message to print after the dotted path."""
     every = error.errors(include_url=False)
     # a mapping in place of a name is also reported as "not a string", which says nothing
     faults = [fault for fault in every if not (fault["type"] == "string_type" and fault["loc"][-1] == "str")] or every
@@ -56,7 +56,7 @@ def _explain(fault: ErrorDetails, values: object) -> tuple[Where, str]:
     if fault["type"] in ("unknown_key", "missing_type"):
         return (where if where[-1:] == fault["loc"][-1:] else (*where, fault["loc"][-1])), f" {message}"
     if fault["type"] == "missing":
-        return (*where, fault["loc"][-1]), " is missing: nothing runs without it"
+        return (*where, fault["loc"][-1]), " is missing: set the key"
     for pattern, wording in REWORDED:
         message = re.sub(pattern, wording, message)
     if fault["type"] == "value_error":
@@ -68,7 +68,7 @@ def _explain(fault: ErrorDetails, values: object) -> tuple[Where, str]:
 
 
 def _present(loc: Sequence[str | int], values: object) -> Where:
-    """`loc` without the names that pydantic adds for the alternatives of a union."""
+    """Return `loc` without the names that pydantic adds for the members of a union."""
     where: list[str | int] = []
     for step in loc:
         if isinstance(values, dict) and step in values:

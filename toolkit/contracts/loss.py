@@ -1,7 +1,7 @@
-"""The contract of a training loss: entry-point group `segue.losses`.
+"""Base class of training losses, for the entry-point group `segue.losses`.
 
-A training step scores n positions against C candidate tracks. A loss turns these scores into one number. It also
-declares which tracks a step scores: all trained tracks, or the tracks of the step and a shared sample of negatives.
+A training step scores n positions against C candidate tracks, and a loss reduces these scores to a scalar. The loss
+also declares the candidates: all trained tracks, or the tracks of the step and a shared sample of negatives.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """Properties of the training that a loss may use.
+    """Properties of the training for use by a loss.
 
-    - plays: int [V + 1], number of training placements of each track.
+    - plays: int [V + 1], number of training entries of each track.
     - tracks: number of candidates of a full softmax.
     - batch_tokens: number of positions per step.
     - device: device of the model.
@@ -43,17 +43,17 @@ class Training:
 
     @property
     def compute(self) -> torch.dtype | None:
-        """Dtype of the loss's large products; None keeps the dtype of the scores."""
+        """Dtype of the loss's large matrix products; None keeps the dtype of the scores."""
         import torch
 
         return torch.bfloat16 if self.bf16 else None
 
 
 class Loss(Part):
-    """Base class of every loss. Implement `mean`, and also `sampler` if a step scores a shared sample.
+    """Base class of losses. Implement `mean`, and also `sampler` if a step scores a shared sample.
 
-    samples: whether a step scores a shared sample instead of every trained track. A step then only has gradients for
-    the vectors of its own tracks, and `adam: rows` may be chosen.
+    samples: whether a step scores a shared sample instead of every trained track. Only the vectors of the step's tracks
+    then have gradients, which permits `adam: rows`.
 
     `segue.plugin.check_loss` tests an implementation; docs/models.md has a complete example.
     """
@@ -62,35 +62,36 @@ class Loss(Part):
 
     @abstractmethod
     def mean(self, scores: Scores, targets: torch.Tensor, training: Training) -> torch.Tensor:
-        """Mean loss over the n positions of a step, a scalar with a gradient.
+        """Return the mean loss over the n positions of a step as a differentiable scalar.
 
-        - scores: factors of the score matrix [n, C]; `scores.logits()` computes the matrix.
-        - targets: int64 [n], the column of each position's target.
+        - scores: factors of the score matrix [n, C], which `scores.logits()` computes.
+        - targets: int64 [n], column of each position's target.
         - training: properties of the training.
 
         If `scores.gold` is set, the target's score is in column C, and all `targets` are C. `scores.hit`, int64 [n], is
-        then the sampled column that is also the target (C if there is none). This column must not count as a negative;
-        `scores.logits()` has -inf there.
+        then the sampled column that equals the target, or C. This column must not count as a negative, and
+        `scores.logits()` is -inf there.
         """
 
     def sampler(self, training: Training) -> Sample | None:
-        """The sampler that draws the shared sample of each step; None if `samples` is False."""
+        """Return the sampler that draws the shared sample of each step, or None if `samples` is False."""
         return None
 
     def begin(self, training: Training) -> Criterion:
-        """The function that computes the loss of each step.
+        """Return the function that computes the loss of each step.
 
-        Override it to choose something once per training, such as a kernel.
+        Override this method to make a choice once per training, such as a kernel.
         """
         return lambda scores, targets: self.mean(scores, targets, training)
 
     def step_memory(self, positions: int, tracks: int, hidden_size: int) -> tuple[int, str]:
-        """The least bytes that a step needs for this loss, and the setting that decides, such as `negatives=4096`; 0
-        and "" if few.
+        """Return the minimum bytes that a step needs for this loss and the decisive setting, such as `negatives=4096`.
+
+        Returns 0 and "" if the memory is negligible.
         """
         return 0, ""
 
     @property
     def draws_by_plays(self) -> bool:
-        """Whether negatives are drawn in proportion to plays. A track without plays is then never a negative."""
+        """Whether negatives are drawn in proportion to plays. Tracks without plays are then never negatives."""
         return False

@@ -1,10 +1,10 @@
-"""The contract of a metric: how it scores a ranking, and what tables and model selection need to know about it.
+"""Base class of metrics, with the properties that tables and model selection need.
 
-A metric is a class without parameters. It has a name in the entry-point group `segue.metrics`, or is passed as
+A metric is a class without parameters. It has a name in the entry-point group `segue.metrics` or is passed as
 `module:Class`:
 
     class HitRate(Metric):
-        '''Whether the first k tracks hold any hidden one.'''
+        '''Share of playlists with a hidden track among the first k.'''
 
         name = "hit_rate"
         label = "Hit rate"
@@ -33,10 +33,10 @@ from toolkit.packages import Package
 GROUP = "segue.metrics"
 
 Cutoff = Literal["k", "r", "none"]
-"""Length of the ranking that is measured: each cutoff of the recipe, the number R of hidden tracks, or no limit."""
+"""Length of the measured ranking: each cutoff of the recipe, the number R of hidden tracks, or no limit."""
 
 Reads = Literal["hits", "tracks", "list", "scores"]
-"""The parts of a block that a metric reads.
+"""Parts of a block that a metric reads.
 
 hits: only `hits` and `n_hidden`. Ranks without a hidden track may then be empty, and nothing needs to be sorted.
 tracks: also which tracks are ranked and which are hidden, with their artists.
@@ -51,11 +51,11 @@ T = TypeVar("T")
 class AllScores:
     """Scores of all candidates of some playlists.
 
-    - scores: float32 [B, C]; -inf for a track that cannot be ranked, NaN for a track that is not a candidate of the row
-      (a seed).
-    - columns: int [h], columns of the hidden tracks; those of row b are columns[offsets[b]:offsets[b + 1]].
-    - chosen: bool [h], which of the hidden tracks are in the slice that is measured.
-    - owners: int [m], the rows of the chosen tracks.
+    - scores: float32 [B, C]; -inf for tracks that cannot be ranked, NaN for tracks that are not candidates in the row
+      (seeds).
+    - columns: int [h], columns of the hidden tracks; row b has columns[offsets[b]:offsets[b + 1]].
+    - chosen: bool [h], which hidden tracks are in the measured slice.
+    - owners: int [m], rows of the chosen tracks.
     """
 
     scores: np.ndarray
@@ -75,15 +75,15 @@ class AllScores:
 
 @dataclass(frozen=True)
 class Block:
-    """Rankings of some playlists and their hidden tracks, in one slice of the hidden tracks.
+    """Rankings of some playlists with their hidden tracks in one slice.
 
     - ranked: int [B, K], item ids, best first; 0 for an empty rank.
-    - hits: bool [B, K], which ranks have a hidden track.
+    - hits: bool [B, K], which ranks contain a hidden track.
     - tracks, offsets: the hidden tracks of playlist b are tracks[offsets[b]:offsets[b + 1]].
     - artists: int64 [V + 1], -1 if unknown.
-    - information: float64 [V + 1], in bits: -log2 of a track's share of the training placements.
-    - n_candidates: number of tracks that are ranked.
-    - all_scores: scores of all candidates, for metrics that read them.
+    - information: float64 [V + 1], in bits: -log2 of a track's share of the training entries.
+    - n_candidates: number of ranked tracks.
+    - all_scores: scores of all candidates, for metrics that read scores.
     """
 
     ranked: np.ndarray
@@ -97,33 +97,33 @@ class Block:
 
     @classmethod
     def of_hits(cls, hits: np.ndarray, n_hidden: np.ndarray) -> Block:
-        """A block for metrics that only read hits. hits: bool [B, K]; n_hidden: int [B]."""
+        """Return a block for metrics that only read hits. hits: bool [B, K]; n_hidden: int [B]."""
         offsets = np.concatenate([[0], np.cumsum(n_hidden)]).astype(np.int64)
         nothing = np.zeros(0, np.int64)
         return cls(np.zeros(hits.shape, np.int32), hits, nothing, offsets, nothing, np.zeros(0))
 
     @property
     def n_hidden(self) -> np.ndarray:
-        """Number of hidden tracks of each playlist: int64 [B]."""
+        """Number of hidden tracks of each playlist, int64 [B]."""
         return np.diff(self.offsets)
 
     @property
     def first_r(self) -> np.ndarray:
-        """Which ranks are among the first R, the number of hidden tracks: bool [B, K].
+        """Mask of the first R ranks, where R is the number of hidden tracks: bool [B, K].
 
         Raises `ValueError` if the ranking is shorter.
         """
         if self.n_hidden.max(initial=0) > self.ranked.shape[1]:
-            needed = f"R-precision of {int(self.n_hidden.max())} hidden tracks needs as long a ranking"
-            raise ValueError(f"{needed}, not {self.ranked.shape[1]}")
+            rule = f"must be at least the number of hidden tracks, {int(self.n_hidden.max())}: rank more tracks"
+            raise ValueError(f"ranking length {self.ranked.shape[1]} {rule}")
         return np.asarray(np.arange(self.ranked.shape[1]) < self.n_hidden[:, None])
 
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """What tables need to know about a metric.
+    """Properties of a metric for tables.
 
-    higher_is_better: None if the metric does not measure which ranking is better.
+    higher_is_better: None for a metric that does not measure quality.
     """
 
     label: str
@@ -132,15 +132,15 @@ class MetricInfo:
 
 
 class Metric(ABC):
-    """Base class of metrics that have one value per playlist.
+    """Base class of metrics with one value per playlist.
 
-    - name: name of its entry point, also used in files.
+    - name: name of the entry point, also used in files.
     - label: name in tables.
     - value_range: the lowest and the highest value.
-    - higher_is_better: None for a metric that does not measure hits, such as novelty. Systems are never chosen by it.
+    - higher_is_better: None for a metric that does not measure quality, such as novelty, and is not used for selection.
     - decimals: number of decimals in tables.
     - cutoff, reads: see `Cutoff` and `Reads`.
-    - requires: packages that it needs beyond those of the toolkit.
+    - requires: additional packages that the metric requires.
     """
 
     name: ClassVar[str]
@@ -154,9 +154,9 @@ class Metric(ABC):
 
     @abstractmethod
     def values(self, block: Block, k: int) -> np.ndarray:
-        """The value of each playlist: float64 [B], NaN if nothing is hidden.
+        """Return the value of each playlist, float64 [B], NaN if nothing is hidden.
 
-        k: the cutoff, 0 for a metric without one.
+        k: cutoff, 0 for a metric without a cutoff.
         """
 
     @property
@@ -165,42 +165,42 @@ class Metric(ABC):
 
 
 class SystemMetric(Metric):
-    """Base class of metrics with one value per system, over all its playlists and without an interval.
+    """Base class of metrics with one value per system, over all playlists and without an interval.
 
-    `tally` is summed over blocks, and `total` computes the value from the sum.
+    `tally` is summed over blocks, and `total` computes the value from this sum.
     """
 
     reads: ClassVar[Reads] = "list"
 
     @abstractmethod
     def tally(self, block: Block, k: int) -> np.ndarray:
-        """The contribution of a block to the sum, with the same shape for every block."""
+        """Return the contribution of a block to the sum, with the same shape for every block."""
 
     @abstractmethod
     def total(self, tally: np.ndarray, n_candidates: int) -> float:
-        """The value, from the sum over all blocks and the number of ranked tracks."""
+        """Return the value from the sum over all blocks and the number of ranked tracks."""
 
     def values(self, block: Block, k: int) -> np.ndarray:
-        """The value for the playlists of this block only: float64 [1]."""
+        """Return the value for the playlists of this block only, float64 [1]."""
         return np.array([self.total(self.tally(block, k), block.n_candidates)])
 
 
 def named(name: str) -> Metric:
-    """The metric with this name, or of the class `module:Class`.
+    """Return the metric with this name or of the class `module:Class`.
 
-    Raises `InputError` for an unknown name and suggests the nearest.
+    Raises `InputError` for an unknown name and suggests the nearest name.
     """
     cls: type[Metric] = plugins.load(GROUP, name)
     return cls()
 
 
 def chosen(metrics: Iterable[str | type[Metric]]) -> dict[str, Metric]:
-    """Metrics by name, in the same order; a class is listed under its own name. Raises `InputError` like `named`."""
+    """Return metrics by name in the same order, with classes under their own names. Raises `InputError`."""
     return dict((metric, named(metric)) if isinstance(metric, str) else (metric.name, metric()) for metric in metrics)
 
 
 def selecting(metrics: Iterable[str]) -> list[str]:
-    """Those of `metrics` for which settings can be tuned: they have one value per playlist, and higher is better."""
+    """Return the metrics suited for model selection, which have one value per playlist and where higher is better."""
     return [
         name
         for name, metric in chosen(metrics).items()
@@ -210,7 +210,7 @@ def selecting(metrics: Iterable[str]) -> list[str]:
 
 @lru_cache
 def described(name: str) -> MetricInfo:
-    """What tables need to know about the metric `name`; only its name if it is not installed."""
+    """Return the table properties of the metric `name`, or only its name if the metric is not installed."""
     try:
         return named(name).info
     except InputError:
@@ -218,9 +218,9 @@ def described(name: str) -> MetricInfo:
 
 
 def stored(facts: Mapping[str, Mapping[str, object]], name: str) -> MetricInfo | None:
-    """Facts that a run stored about a metric that is no longer installed.
+    """Return the stored properties of a metric that is no longer installed, or None.
 
-    None if it is installed or the run has no such metric.
+    Returns None if the metric is installed or the run does not have the metric.
     """
     if name in plugins.names(GROUP) or name not in facts:
         return None

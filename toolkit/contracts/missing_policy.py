@@ -1,4 +1,4 @@
-"""The contract of a missing-value policy: the part of a recipe that decides what replaces a missing modality."""
+"""Base class of missing-value policies, which replace the missing modalities of tracks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Start = Literal["mean", "zero"]
 
 
 class Rows(Protocol):
-    """Rows of all tracks, float32 [V + 1, d]: a matrix, or rows computed when sliced.
+    """Rows of all tracks, float32 [V + 1, d], as a matrix or computed when sliced.
 
     `rows[0 : len(rows)]` is the whole matrix.
     """
@@ -28,32 +28,32 @@ class Rows(Protocol):
 
 
 class Fill(Protocol):
-    """Interface of the function that `Missing.fit` returns.
+    """Interface of the function returned by `Missing.fit`.
 
-    It computes the rows of tracks that do not have a modality.
+    The function computes rows for tracks without a modality.
     """
 
     def __call__(self, modality: int, rows: Sequence[np.ndarray], present: np.ndarray) -> np.ndarray:
         """Return the rows of n tracks for one modality, float [n, d].
 
-        - modality: index of the modality; none of these tracks has it.
-        - rows: the rows of the same tracks in every modality, float32 [n, d_m] each. Absent rows have the value that
-          `start` declares.
-        - present: bool [M, n], which modalities each of these tracks has.
+        - modality: index of the modality, which is missing for all n tracks.
+        - rows: rows of the same tracks in every modality, float32 [n, d_m] each. Absent rows have the value declared by
+          `start`.
+        - present: bool [M, n], which modalities each track has.
         """
 
 
 class Missing(Part):
-    """Base class of every missing-value policy. Its fields are its parameters; `fit` does the work.
+    """Base class of missing-value policies. The fields are parameters, and `fit` implements the policy.
 
     Entry-point group `segue.missing`.
 
-    A class declares these properties for the item table:
+    A class declares the following properties for the item table:
 
-    - start: value of absent rows before `fit` fills them. They keep it if `fit` returns None.
-    - fills: whether an absent row is an estimate or a learned vector, rather than one neutral value for all tracks.
-      Joins that leave missing modalities out refuse such a policy.
-    - learned: whether the model learns one vector per modality, zero at first, which replaces every absent row.
+    - start: value of absent rows before they are filled, which is kept if `fit` returns None.
+    - fills: whether absent rows are estimates or learned vectors rather than a neutral value for all tracks. Such a
+      policy cannot be used with a join that declares `leaves_out`.
+    - learned: whether the model learns a vector per modality, initialised to zero, that replaces absent rows.
 
     `segue.plugin.check_missing` tests a policy against this contract.
     """
@@ -63,11 +63,11 @@ class Missing(Part):
     learned: ClassVar[bool] = False
 
     def fit(self, blocks: Sequence[Rows], present: np.ndarray, fitted: np.ndarray) -> Fill | None:
-        """Learn from the training tracks how to fill absent rows. Return None to keep the value of `start`.
+        """Learn to fill absent rows from the training tracks. Return None to keep the value of `start`.
 
-        - blocks: the rows of each modality, as the item table stores them (after `reduce: pca` and `normalise:
-          before`); row 0 is padding.
-        - present: bool [M, V + 1], which track has which modality.
-        - fitted: bool [V + 1], tracks with a training placement. Learn only from these.
+        - blocks: stored rows of each modality in the item table (after `reduce: pca` and `normalise: before`); row 0 is
+          padding.
+        - present: bool [M, V + 1], which tracks have each modality.
+        - fitted: bool [V + 1], tracks in training playlists. Learn only from these tracks.
         """
         return None

@@ -1,10 +1,10 @@
-"""The contract of a protocol: what is held out of a corpus, and what is shown of it.
+"""Base class of evaluation protocols, which split a corpus and select the seeds of held-out playlists.
 
-A protocol is a part: its fields are its keys in a recipe's `evaluation.split`. It has a name in the entry-point group
+The fields of a protocol are keys of a recipe's `evaluation.split`. A protocol has a name in the entry-point group
 `segue.protocols`, or is passed as `module:Class` or as an object:
 
     class EveryTenth(Protocol):
-        '''Every tenth playlist is tested, the one after it validates; the first half of each is shown.'''
+        '''Tests every tenth playlist and validates on the next. The first half of a playlist is shown.'''
 
         type: str = "every_tenth"
         whole_lists: ClassVar[bool] = True
@@ -32,7 +32,7 @@ GROUP = "segue.protocols"
 
 
 class Protocol(Part, ABC):
-    """Base class of every protocol: decides what is held out, and what is shown of it.
+    """Base class of protocols, which decide what is held out and what is shown.
 
     - whole_lists: whether test playlists are not in training.
     - cold: whether hidden tracks are not in training.
@@ -46,30 +46,30 @@ class Protocol(Part, ABC):
 
     @abstractmethod
     def split(self, corpus: Corpus, given: Sequence[str | None] | None = None) -> Split:
-        """Split a corpus into training, validation and test, and check for leaks.
+        """Split a corpus into training, validation and test playlists, and check for leaks.
 
         - corpus: the playlists.
-        - given: value of the catalogue's field `reads_field` for each track, [V], if the protocol reads a field.
+        - given: value of the catalogue field `reads_field` for each track, [V], if the protocol reads a field.
 
-        Raises `InputError` if a part is empty, and `LeakError` if something hidden could be learned, or used to choose
-        models.
+        Raises `InputError` if a part is empty, and `LeakError` if hidden tracks are available for training or model
+        selection.
         """
 
     @property
     def reads_field(self) -> str | None:
-        """The field of the catalogue that decides which tracks are held out; None if no field does."""
+        """Catalogue field that decides which tracks are held out, or None."""
         return None
 
     @property
     def shows_beginnings(self) -> bool:
-        """Whether the seeds of every held-out playlist are its first tracks, in playlist order."""
+        """Whether the seeds of every held-out playlist are its first tracks in playlist order."""
         return False
 
     @property
     def stops_at_overlap(self) -> bool:
-        """Whether the run ends if a test playlist shares most of its tracks with a training playlist."""
+        """Whether the run stops if a test playlist shares most of its tracks with a training playlist."""
         return False
 
     def each_fold(self) -> list[Self]:
-        """The protocol of each fold, if all folds are tested one after the other; empty for a single split."""
+        """Return the protocol of each fold if all folds are tested in turn, or an empty list for a single split."""
         return []

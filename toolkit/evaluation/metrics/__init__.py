@@ -1,6 +1,6 @@
-"""Metrics, one file each: a pure function over arrays, and the class for recipes and tables.
+"""Metrics, one per file, as a pure function over arrays and a class for recipes and tables.
 
-`toolkit.contracts.metric` describes the class. The entry-point group `segue.metrics` lists the metrics.
+The base class is in `toolkit.contracts.metric`, and the entry-point group `segue.metrics` lists the metrics.
 """
 
 from toolkit.evaluation.metrics.hits import hits

@@ -1,8 +1,8 @@
 """Number of artists of hidden tracks in a ranking, for R-precision with artists.
 
 Source: Chen et al. 2018, "RecSys Challenge 2018: automatic music playlist continuation"; Zamani et al. 2019, "An
-analysis of approaches taken in the ACM RecSys Challenge 2018", section 2.3. Public codes count artists in three ways.
-Each way is a metric of its own.
+analysis of approaches taken in the ACM RecSys Challenge 2018", section 2.3. Public implementations count artists in
+three ways, each of which is a separate metric.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ ARTIST_SHARE = 0.25
 
 
 def rprec_with_artists(block: Block, chosen: np.ndarray) -> np.ndarray:
-    """Hits among the first R = |I|, and 0.25 for each hidden artist at the ranks `chosen`, over R: float64 [B]."""
+    """Return the hits among the first R = |I|, plus 0.25 per hidden artist at the ranks `chosen`, divided by R."""
     artists = artists_found(block, chosen)
     return np.asarray(((block.hits & block.first_r).sum(axis=1) + ARTIST_SHARE * artists) / nan_if_none(block.n_hidden))
 
 
 def artists_found(block: Block, chosen: np.ndarray) -> np.ndarray:
-    """Number of artists of hidden tracks at the ranks `chosen`, bool [B, K], each counted once: int64 [B]."""
+    """Return the number of distinct artists of hidden tracks at the ranks `chosen` (bool [B, K]), int64 [B]."""
     width = int(block.artists.max(initial=0)) + 1
     ranked, owners = block.artists[block.ranked], np.arange(len(block.ranked))
     counted = chosen & (block.ranked > 0) & (ranked >= 0)

@@ -1,8 +1,8 @@
 """Area under the ROC curve over all candidates.
 
-It is the probability that a hidden track scores above a track that is not hidden, where ties count half (Mann and
-Whitney 1947; Hanley and McNeil 1982). It is counted exactly, without sorting: many tracks are compared with few hidden
-ones.
+The AUC is the probability that a hidden track scores above a track that is not hidden, where ties count half (Mann and
+Whitney 1947; Hanley and McNeil 1982). It is computed exactly by comparing all tracks with the few hidden tracks,
+without sorting.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from toolkit.topk import row_counts
 
 
 def hidden_auc(scores: np.ndarray, columns: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Share of the tracks that are not hidden which a hidden track scores above: float64 [h], NaN if all are hidden.
+    """Return the share of non-hidden tracks that score below each hidden track, float64 [h].
 
-    - scores: float32 [B, C] of all candidates; -inf for tracks that cannot be ranked (they all tie), NaN for a track
-      that is not a candidate of the row, such as a seed.
-    - columns: int [h], columns of the hidden tracks; those of row b are columns[offsets[b]:offsets[b + 1]].
+    - scores: float32 [B, C] of all candidates; -inf for tracks that cannot be ranked (all tied), NaN for tracks that
+      are not candidates in the row, such as seeds.
+    - columns: int [h], columns of the hidden tracks; row b has columns[offsets[b]:offsets[b + 1]].
 
-    The AUC of a row is the mean of its hidden tracks' values.
+    The value is NaN if all candidates are hidden. The AUC of a row is the mean over its hidden tracks.
     """
     sizes = np.diff(offsets)
     owners = np.repeat(np.arange(len(sizes)), sizes)
@@ -33,7 +33,7 @@ def hidden_auc(scores: np.ndarray, columns: np.ndarray, offsets: np.ndarray) -> 
 
 
 def mean_per_row(values: np.ndarray, owners: np.ndarray, n: int) -> np.ndarray:
-    """Means float64 [n] of values [h] of rows `owners`; NaN for a row without any."""
+    """Return the means of values [h] by rows `owners`, float64 [n], NaN for a row without values."""
     counts = np.bincount(owners, minlength=n)
     return np.where(counts > 0, np.bincount(owners, values, minlength=n) / np.maximum(counts, 1), np.nan)
 
@@ -41,7 +41,7 @@ def mean_per_row(values: np.ndarray, owners: np.ndarray, n: int) -> np.ndarray:
 def _among_all(
     scores: np.ndarray, own: np.ndarray, owners: np.ndarray, offsets: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Number of candidates below each hidden track in its row, and level with it (it is included): int64 [h] twice."""
+    """Return the number of candidates below and tied with each hidden track (itself included), int64 [h] each."""
     sizes = np.diff(offsets)
     order = np.argsort(-sizes, kind="stable")  # rows with an nth hidden track come first, for every n
     ordered = scores if np.array_equal(order, np.arange(len(order))) else scores[order]
@@ -56,7 +56,7 @@ def _among_all(
 
 
 def _among_hidden(own: np.ndarray, owners: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The same numbers among the hidden tracks of the row."""
+    """Return the same numbers among the hidden tracks of the row."""
     order = np.lexsort((own, owners))
     scores, rows = own[order], owners[order]
     begins = np.ones(len(own), bool)
@@ -70,10 +70,9 @@ def _among_hidden(own: np.ndarray, owners: np.ndarray, offsets: np.ndarray) -> t
 
 
 class AUC(Metric):
-    """Area under the ROC curve: how often a hidden track scores above one that is not hidden.
+    """Area under the ROC curve: how often a hidden track scores above a track that is not hidden.
 
-    For each hidden track it is the share of the other candidates with lower scores, averaged over the playlist's hidden
-    tracks.
+    The value is the share of other candidates with lower scores, averaged over the playlist's hidden tracks.
     """
 
     name = "auc"
@@ -84,5 +83,5 @@ class AUC(Metric):
 
     def values(self, block: Block, k: int) -> np.ndarray:
         scores = block.all_scores
-        assert scores is not None, "auc reads the scores of all candidates"
+        assert scores is not None, "auc requires the scores of all candidates"
         return mean_per_row(scores.once(hidden_auc)[scores.chosen], scores.owners, len(block.ranked))

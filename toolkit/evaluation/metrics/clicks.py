@@ -1,4 +1,4 @@
-"""Clicks of the RecSys Challenge 2018: number of pages that a listener turns until the first hit.
+"""Clicks of the RecSys Challenge 2018: number of page turns until the first hit.
 
 Source: Chen et al. 2018, "RecSys Challenge 2018: automatic music playlist continuation".
 """
@@ -14,7 +14,7 @@ PAGE = 10
 
 
 class Clicks(Metric):
-    """Number of times that a listener turns to the next page of ten tracks before the first hit."""
+    """Number of page turns (ten tracks per page) before the first hit."""
 
     name = "clicks"
     label = "Clicks"
@@ -23,7 +23,7 @@ class Clicks(Metric):
     decimals = 2
 
     def values(self, block: Block, k: int) -> np.ndarray:
-        """⌊(rank of the first hit − 1) / 10⌋; ⌊k / 10⌋ + 1 where the first k hold none, 51 for the challenge's 500."""
+        """Return ⌊(rank of the first hit − 1) / 10⌋, or ⌊k / 10⌋ + 1 without a hit (51 for the challenge's k = 500)."""
         top = block.hits[:, :k]
         pages = np.where(top.any(axis=1), top.argmax(axis=1) // PAGE, k // PAGE + 1)
         return np.where(block.n_hidden > 0, pages, np.nan)

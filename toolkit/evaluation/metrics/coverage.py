@@ -1,4 +1,4 @@
-"""Coverage of the catalogue: the share of it that is recommended to at least one playlist.
+"""Catalogue coverage: the share of the catalogue that is recommended to at least one playlist.
 
 Source: Ge et al. 2010, "Beyond accuracy".
 """
@@ -19,7 +19,7 @@ class Coverage(SystemMetric):
     higher_is_better = None
 
     def tally(self, block: Block, k: int) -> np.ndarray:
-        """Number of times that each item is among the first k: int64 [V + 1]."""
+        """Return how often each item is among the first k, int64 [V + 1]."""
         return np.bincount(block.ranked[:, :k].ravel(), minlength=len(block.information))
 
     def total(self, tally: np.ndarray, n_candidates: int) -> float:

@@ -1,4 +1,4 @@
-"""Functions for metrics of hits: the ranks of hidden tracks, the first k ranks, and the number of possible hits."""
+"""Helpers for hit-based metrics: hit ranks, cutoffs and the number of possible hits."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 
 
 def hits(ranked: np.ndarray, hidden: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """The ranks that hold a hidden track: bool [B, k_max].
+    """Return which ranks contain a hidden track, bool [B, k_max].
 
-    - ranked: int [B, k_max], ids, best first; 0 for an empty rank.
+    - ranked: int [B, k_max], item ids, best first, padded with 0.
     - hidden, offsets: the hidden tracks of playlist b are hidden[offsets[b]:offsets[b + 1]].
     """
     if not len(hidden) or not ranked.size:
@@ -22,17 +22,17 @@ def hits(ranked: np.ndarray, hidden: np.ndarray, offsets: np.ndarray) -> np.ndar
 
 
 def first(hits: np.ndarray, k: int) -> np.ndarray:
-    """The first k ranks. Raises `ValueError` if the ranking is shorter."""
+    """Return the first k ranks. Raises `ValueError` if the ranking is shorter."""
     if not 1 <= k <= hits.shape[1]:
-        raise ValueError(f"k={k} must be in 1…{hits.shape[1]}, the length of the ranking")
+        raise ValueError(f"k={k} must be in 1…{hits.shape[1]}, the length of the ranking: reduce k or rank more tracks")
     return hits[:, :k]
 
 
 def nan_if_none(n_hidden: np.ndarray) -> np.ndarray:
-    """|I| as float64, NaN if nothing is hidden."""
+    """Return |I| as float64, NaN if nothing is hidden."""
     return np.where(n_hidden > 0, n_hidden, np.nan)
 
 
 def possible(n_hidden: np.ndarray, k: int) -> np.ndarray:
-    """min(k, |I|) as float64, NaN if nothing is hidden."""
+    """Return min(k, |I|) as float64, NaN if nothing is hidden."""
     return np.where(n_hidden > 0, np.minimum(n_hidden, k), np.nan)

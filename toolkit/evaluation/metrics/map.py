@@ -1,4 +1,4 @@
-"""Mean average precision: precision at each hit."""
+"""Mean average precision, based on the precision at each hit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from toolkit.evaluation.metrics.hits import first, possible
 
 
 def average_precision_at(hits: np.ndarray, n_hidden: np.ndarray, k: int) -> np.ndarray:
-    """AP@k = Σ_{r ≤ k} rel_r · precision@r / min(k, |I|); its mean over playlists is MAP@k. float64 [B].
+    """Return AP@k = Σ_{r ≤ k} rel_r · precision@r / min(k, |I|), float64 [B]; its mean over playlists is MAP@k.
 
     hits: bool [B, k_max], whether the track at each rank is hidden. n_hidden: int [B], |I|.
     Source: McFee et al. 2012, "The Million Song Dataset Challenge", section 3.1 (k = 500).
@@ -20,9 +20,9 @@ def average_precision_at(hits: np.ndarray, n_hidden: np.ndarray, k: int) -> np.n
 
 
 class MeanAveragePrecision(Metric):
-    """Average precision of the first k tracks; its mean over playlists is MAP.
+    """Average precision of the first k tracks, whose mean over playlists is MAP.
 
-    The sum of the precision at each hit is divided by min(k, hidden), the most hits that there could be.
+    The sum of the precision at each hit is divided by the possible number of hits, min(k, hidden).
     """
 
     name = "map"

@@ -1,4 +1,4 @@
-"""Normalised discounted cumulative gain: hits count less the later they come."""
+"""Normalised discounted cumulative gain, in which later hits count less."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from toolkit.evaluation.metrics.hits import first
 
 
 def ndcg_at(hits: np.ndarray, n_hidden: np.ndarray, k: int) -> np.ndarray:
-    """NDCG@k = DCG@k / IDCG@k with DCG@k = Σ_r (2^rel_r − 1) / log2(r + 1), ranks from 1. float64 [B].
+    """Return NDCG@k = DCG@k / IDCG@k, float64 [B], with DCG@k = Σ_r (2^rel_r − 1) / log2(r + 1), ranks from 1.
 
     hits: bool [B, k_max], whether the track at each rank is hidden. n_hidden: int [B], |I|.
     Relevance is 1 for hidden tracks and 0 for others; the ideal ranking begins with
@@ -25,7 +25,7 @@ def ndcg_at(hits: np.ndarray, n_hidden: np.ndarray, k: int) -> np.ndarray:
 class NDCG(Metric):
     """Normalised discounted cumulative gain (NDCG): hits among the first k, where early hits count more.
 
-    The discounted sum of the hits is divided by that of the best possible ranking.
+    The discounted sum of the hits is divided by the discounted sum of the best possible ranking.
     """
 
     name = "ndcg"

@@ -1,4 +1,4 @@
-"""Novelty: how rarely the recommended tracks were played in training.
+"""Novelty, based on how rarely the recommended tracks were played in training.
 
 Source: Zhou et al. 2010, "Solving the apparent diversity-accuracy dilemma of recommender systems".
 """
@@ -11,7 +11,7 @@ from toolkit.contracts.metric import Block, Metric
 
 
 def information(train_counts: np.ndarray) -> np.ndarray:
-    """−log2((c_i + 1) / (Σ c + V)) of each item, its share of the placements, each counted once more: float64 [V + 1].
+    """Return −log2((c_i + 1) / (Σ c + V)) for each item's training count c_i, float64 [V + 1].
 
     train_counts: int64 [V + 1].
     """
@@ -20,9 +20,9 @@ def information(train_counts: np.ndarray) -> np.ndarray:
 
 
 class Novelty(Metric):
-    """How rarely the first k tracks were played in training.
+    """Mean self-information of the first k tracks in bits, which is high for rarely played tracks.
 
-    The mean self-information of the tracks, in bits.
+    The probability of a track is its smoothed share of the training entries.
     """
 
     name = "novelty"
@@ -33,7 +33,7 @@ class Novelty(Metric):
     reads = "list"
 
     def values(self, block: Block, k: int) -> np.ndarray:
-        """The mean of `information` over the first k; 0 for an empty list."""
+        """Return the mean of `information` over the first k tracks, 0 for an empty ranking."""
         top = block.ranked[:, :k]
         bits = np.where(top > 0, block.information[top], 0.0).sum(axis=1)
         return np.where(block.n_hidden > 0, bits / np.maximum(1, (top > 0).sum(axis=1)), np.nan)

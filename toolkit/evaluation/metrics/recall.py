@@ -1,4 +1,4 @@
-"""Recall among the first k, relative to the most hits that there could be."""
+"""Recall among the first k, relative to the possible number of hits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from toolkit.evaluation.metrics.hits import first, possible
 
 
 def recall_at(hits: np.ndarray, n_hidden: np.ndarray, k: int) -> np.ndarray:
-    """Recall@k = |top k ∩ I| / min(k, |I|): 1 is reachable at every k. float64 [B].
+    """Return Recall@k = |top k ∩ I| / min(k, |I|), float64 [B], which can reach 1 at every k.
 
     hits: bool [B, k_max], whether the track at each rank is hidden. n_hidden: int [B], |I|.
     Source: the evaluation in DESIGN.md; Volkovs et al. 2018 and Liang et al. 2018,
@@ -21,7 +21,7 @@ def recall_at(hits: np.ndarray, n_hidden: np.ndarray, k: int) -> np.ndarray:
 class Recall(Metric):
     """Share of the hidden tracks that are among the first k.
 
-    Hits are divided by min(k, hidden), the most that there could be.
+    Hits are divided by the possible number of hits, min(k, hidden).
     """
 
     name = "recall"

@@ -1,4 +1,4 @@
-"""Recall of all hidden tracks, as RecBole and torchmetrics define it."""
+"""Recall over all hidden tracks, as defined in RecBole and torchmetrics."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from toolkit.evaluation.metrics.hits import first, nan_if_none
 
 
 class RecallOfAll(Metric):
-    """Share of all hidden tracks that are among the first k, as RecBole defines recall.
+    """Share of all hidden tracks that are among the first k, as defined in RecBole.
 
-    Hits are divided by the number of hidden tracks, even where it exceeds k.
+    Hits are divided by the number of hidden tracks, even if this number exceeds k.
     """
 
     name = "recall_all"
@@ -19,5 +19,5 @@ class RecallOfAll(Metric):
     value_range = (0.0, 1.0)
 
     def values(self, block: Block, k: int) -> np.ndarray:
-        """|top k ∩ I| / |I|: below 1 if more than k tracks are hidden. float64 [B]."""
+        """Return |top k ∩ I| / |I|, float64 [B], which stays below 1 if more than k tracks are hidden."""
         return np.asarray(first(block.hits, k).sum(axis=1) / nan_if_none(block.n_hidden))

@@ -1,8 +1,8 @@
-"""Root mean squared error of scores as estimates of feedback: 1 for hidden tracks, 0 for others.
+"""Root mean squared error of scores as estimates of binary feedback (1 for hidden tracks, otherwise 0).
 
-Source: Wang and Wang, "Improving content-based and hybrid music recommendation using deep learning", 2014, section 5:
-binary feedback, as many tracks without plays drawn as there are with. Nothing is drawn here: hidden and other
-candidates have half the weight each.
+Source: Wang and Wang, "Improving content-based and hybrid music recommendation using deep learning", 2014, section 5.
+The paper samples as many tracks without plays as with plays. This implementation does not sample. Instead, hidden
+tracks and other candidates have half of the weight each.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from toolkit.evaluation.metrics.auc import mean_per_row
 
 
 def squared_errors(scores: np.ndarray, columns: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(1 − s)² of each hidden track, float64 [h], and the mean of s² over the other candidates of a row, float64 [B].
+    """Return (1 − s)² of each hidden track, float64 [h], and the mean s² over a row's other candidates, float64 [B].
 
 
 
-    scores, columns, offsets: as in `toolkit.evaluation.metrics.auc.hidden_auc`. A track that cannot be ranked (-inf) is
-    estimated as 0. A row in which all candidates are hidden has NaN.
+    scores, columns, offsets: as in `toolkit.evaluation.metrics.auc.hidden_auc`. Tracks that cannot be ranked (-inf)
+    have the estimate 0. The mean is NaN if all candidates of a row are hidden.
     """
     owners = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     own = _estimates(scores[owners, columns])
@@ -33,7 +33,7 @@ def squared_errors(scores: np.ndarray, columns: np.ndarray, offsets: np.ndarray)
 
 
 def rmse_per_row(hidden: np.ndarray, owners: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Root of the mean of both halves, float64 [B]; NaN for a row without a hidden track.
+    """Return the root of the mean of both halves, float64 [B], NaN for a row without hidden tracks.
 
     hidden: squared errors [h] of rows `owners`.
     """
@@ -41,14 +41,14 @@ def rmse_per_row(hidden: np.ndarray, owners: np.ndarray, others: np.ndarray) -> 
 
 
 def _estimates(scores: np.ndarray) -> np.ndarray:
-    """Scores as float64; those that are not finite are 0."""
+    """Return scores as float64, with 0 for values that are not finite."""
     return np.where(np.isfinite(scores), scores, 0).astype(np.float64)
 
 
 class RMSE(Metric):
-    """Root mean squared error of scores as predictions of feedback: 1 for hidden tracks, 0 for others.
+    """Root mean squared error of scores as predictions of feedback (1 for hidden tracks, otherwise 0).
 
-    Hidden tracks and other candidates have half the weight each.
+    Hidden tracks and other candidates have half of the weight each.
     """
 
     name = "rmse"
@@ -60,6 +60,6 @@ class RMSE(Metric):
 
     def values(self, block: Block, k: int) -> np.ndarray:
         scores = block.all_scores
-        assert scores is not None, "rmse reads the scores of all candidates"
+        assert scores is not None, "rmse requires the scores of all candidates"
         errors, others = scores.once(squared_errors)
         return rmse_per_row(errors[scores.chosen], scores.owners, others)

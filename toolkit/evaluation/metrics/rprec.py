@@ -1,4 +1,4 @@
-"""R-precision: hits among the first R tracks, where R is the number of hidden tracks."""
+"""R-precision: share of hits among the first R tracks, where R is the number of hidden tracks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from toolkit.evaluation.metrics.hits import nan_if_none
 
 
 class RPrecision(Metric):
-    """R-precision: share of hidden tracks among the first R, where R is the number of hidden tracks."""
+    """Share of hidden tracks among the first R (R-precision), where R is the number of hidden tracks."""
 
     name = "rprec"
     label = "R-precision"
@@ -17,5 +17,5 @@ class RPrecision(Metric):
     cutoff = "r"
 
     def values(self, block: Block, k: int) -> np.ndarray:
-        """Hits among the first R = |I|, over R: float64 [B]."""
+        """Return hits among the first R = |I| divided by R, float64 [B]."""
         return np.asarray((block.hits & block.first_r).sum(axis=1) / nan_if_none(block.n_hidden))

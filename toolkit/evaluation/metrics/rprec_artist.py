@@ -1,4 +1,4 @@
-"""R-precision with artists, by the challenge's last rules."""
+"""R-precision with artists, according to the final rules of the challenge."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from toolkit.evaluation.metrics.artist_hits import rprec_with_artists
 class RPrecisionWithArtists(Metric):
     """R-precision in which a miss by the artist of a hidden track counts as a quarter of a hit.
 
-    Each artist counts once.
+    Each artist is counted once.
     """
 
     name = "rprec_artist"
@@ -21,5 +21,5 @@ class RPrecisionWithArtists(Metric):
     reads = "tracks"
 
     def values(self, block: Block, k: int) -> np.ndarray:
-        """A miss among the first R whose artist has a hidden track adds 0.25 / R, once an artist: float64 [B]."""
+        """Return R-precision plus 0.25 / R per hidden artist among the misses in the first R, float64 [B]."""
         return rprec_with_artists(block, block.first_r & ~block.hits)

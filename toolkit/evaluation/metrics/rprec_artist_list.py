@@ -1,4 +1,4 @@
-"""R-precision with artists, as a public code of 2022 computes it."""
+"""R-precision with artists, as computed in a public implementation of 2022."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""R-precision with artists, as the challenge's overview paper writes it."""
+"""R-precision with artists, as defined in the challenge's overview paper."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from toolkit.evaluation.metrics.artist_hits import ARTIST_SHARE, rprec_with_arti
 class RPrecisionWithArtistSet(Metric):
     """R-precision plus a quarter of a hit for each artist of a hidden track among the first R.
 
-    Artists of hits count too.
+    Artists of hits are counted as well.
     """
 
     name = "rprec_artist_set"
@@ -21,5 +21,5 @@ class RPrecisionWithArtistSet(Metric):
     reads = "tracks"
 
     def values(self, block: Block, k: int) -> np.ndarray:
-        """(|S_T ∩ G_T| + 0.25 |S_A ∩ G_A|) / R over the first R: float64 [B]. It is above 1 at best."""
+        """Return (|S_T ∩ G_T| + 0.25 |S_A ∩ G_A|) / R over the first R, float64 [B], which can exceed 1."""
         return rprec_with_artists(block, block.first_r)
