@@ -12,24 +12,6 @@ from toolkit.report.result_tables import Column, pivot
 
 
 @pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [
-        (None, "–"),
-        (0.0, "< 0.01 s"),
-        (0.42, "0.42 s"),
-        (8.06, "8.1 s"),
-        (59.94, "59.9 s"),
-        (60.0, "1 min 00 s"),
-        (185.0, "3 min 05 s"),
-        (3599.6, "1 h 00 min"),
-        (7805.0, "2 h 10 min"),
-    ],
-)
-def test_duration_formats_seconds(seconds: float | None, expected: str) -> None:
-    assert page_sections.duration(seconds) == expected
-
-
-@pytest.mark.parametrize(
     ("value", "group", "expected"),
     [
         (1234567, True, "1,234,567"),

@@ -1,10 +1,10 @@
-"""The section of the page on what each modality adds to a model."""
+"""Report section on the contribution of each modality to a model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from toolkit.report.page_sections import signed
+from toolkit.report.page_sections import by_table, signed
 from toolkit.report.result_tables import Column
 from toolkit.result_types import Attribution, AttributionRow, PairedRow, Weight
 
@@ -14,26 +14,29 @@ VERBS = {"adds": "add", "no credit shown": "show no credit", "costs": "cost"}
 
 
 def attribution(content: Attribution, main: Column | None) -> dict[str, object]:
-    """Tables by model and weights; empty if the run has no attribution.
+    """Return tables by model, and weights. The result is empty if the run has no attribution.
 
-    The main metric over all tracks comes first, then (`folded`) the rest by slice.
+    The main metric over all tracks comes first. All other tables, by slice, are marked as `folded`.
     """
-    rows = content.get("differences") or []
-    groups: dict[tuple[bool, str, str], list[AttributionRow]] = {}
-    for row in rows:
-        folded = row["slice"] != "all" or Column.of(row) != main
-        groups.setdefault((folded, row["system"], row["slice"]), []).append(row)
-    tables = [
-        {"caption": _caption(system, part), "folded": folded, "lines": [_line(row) for row in lines]}
-        for (folded, system, part), lines in sorted(groups.items(), key=lambda group: group[0][0])
-    ]
-    sentences = [_sentence(system, lines) for (folded, system, _), lines in groups.items() if not folded]
-    weights = [_weight(row) for row in content.get("weights") or []]
-    return {"tables": tables, "weights": weights, "sentences": sentences} if rows else {}
+    groups = by_table(content.get("differences") or [], main, lambda row: row["system"])
+    if not groups:
+        return {}
+    return {
+        "tables": [
+            {
+                "caption": f"{system} less itself without each modality, {among}",
+                "folded": folded,
+                "lines": [_line(row) for row in lines],
+            }
+            for folded, system, among, lines in groups
+        ],
+        "weights": [_weight(row) for row in content.get("weights") or []],
+        "sentences": [_sentence(system, lines) for folded, system, _, lines in groups if not folded],
+    }
 
 
 def reading(row: PairedRow) -> str:
-    """What the interval of a model less its variant shows; empty if there is none."""
+    """Return what the interval of a model minus its variant shows, or an empty text without an interval."""
     low, high = row["ci_low"], row["ci_high"]
     if low is None or high is None:
         return ""
@@ -43,7 +46,7 @@ def reading(row: PairedRow) -> str:
 
 
 def _sentence(system: str, rows: Sequence[AttributionRow]) -> str:
-    """`sasrec, by NDCG@50 when trained without: audio and lyrics add, cover costs.`"""
+    """Return a sentence such as `sasrec, by NDCG@50 when trained without: audio and lyrics add, cover costs.`"""
     left_out = [row for row in rows if row["way"] == "left out"]
     parts = []
     for verb, plural in VERBS.items():
@@ -56,11 +59,6 @@ def _sentence(system: str, rows: Sequence[AttributionRow]) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _caption(system: str, part: str) -> str:
-    among = {"all": "", "macro": ", mean over playlists"}.get(part, f", {part} tracks")
-    return f"{system} less itself without each modality, on the same test playlists{among}"
 
 
 def _line(row: AttributionRow) -> dict[str, str]:

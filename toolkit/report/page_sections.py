@@ -1,13 +1,16 @@
-"""The words and numbers of each section of the page, from a run's files, without markup."""
+"""Texts and numbers for each section of the report page, from the files of a run, without markup."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from typing import TypeVar
 
+from toolkit.progress import duration
 from toolkit.report.result_tables import Column, Table
 from toolkit.report.run_files import RunFiles
 from toolkit.result_types import (
+    AttributionRow,
     ComparisonRow,
     Count,
     CoverageRow,
@@ -20,16 +23,17 @@ from toolkit.result_types import (
 )
 
 Facts = list[tuple[str, str]]
+Paired = TypeVar("Paired", ComparisonRow, AttributionRow)
 
 
 def column_of(key: str) -> Column:
-    """The column that recipes and curves write as `ndcg@50`."""
+    """Return the column for a name such as `ndcg@50` in recipes and curves."""
     metric, _, k = key.partition("@")
     return Column(metric, int(k)) if k.isdecimal() else Column(key)
 
 
 def main_column(table: Table, recipe: StoredRecipe) -> Column | None:
-    """The main metric of the page: what models were selected by, or the first NDCG, or the first column."""
+    """Return the main metric of the page: the `select` of the models, or the first NDCG, or the first column."""
     selected = [model["select"] for model in recipe.get("models") or [] if model.get("select")]
     by_key = {column.key: column for column in table.columns}
     chosen = [by_key[key] for key in selected if key in by_key]
@@ -43,7 +47,7 @@ def table_caption(table: Table, what: str) -> str:
 
 
 def table_note(table: Table) -> str:
-    """The conventions that this table uses."""
+    """Return the conventions that a table uses."""
     notes = ["Bold is the best of its column."]
     if any(row.oracle for row in table.rows):
         notes.append(
@@ -59,24 +63,33 @@ def table_note(table: Table) -> str:
 def comparisons(
     rows: Sequence[ComparisonRow], main: Column | None, *, oracles: Set[str] = frozenset()
 ) -> list[dict[str, object]]:
-    """Tables of differences: the main metric over all tracks first, then (`folded`) the others by slice."""
-    groups: dict[tuple[bool, str, str], list[ComparisonRow]] = {}
-    for row in rows:
-        part = row.get("slice") or "all"
-        groups.setdefault((part != "all" or Column.of(row) != main, row["reference"], part), []).append(row)
+    """Return tables of differences, starting with the main metric over all tracks.
+
+    All other tables, by slice, are marked as `folded`.
+    """
     return [
         {
-            "caption": _comparison_caption(reference, part),
+            "caption": f"Each system less {reference}, {among}",
             "folded": folded,
             "lines": [_difference(row, reference, oracles) for row in lines],
         }
-        for (folded, reference, part), lines in sorted(groups.items(), key=lambda group: group[0][0])
+        for folded, reference, among, lines in by_table(rows, main, lambda row: row["reference"])
     ]
 
 
-def _comparison_caption(reference: str, part: str) -> str:
-    among = {"all": "", "macro": ", mean over playlists"}.get(part, f", {part} tracks")
-    return f"Each system less {reference}, on the same test playlists{among}"
+def by_table(
+    rows: Iterable[Paired], main: Column | None, model: Callable[[Paired], str]
+) -> list[tuple[bool, str, str, list[Paired]]]:
+    """Return differences by model and slice: whether the table is folded, model, playlists in words, and rows."""
+    groups: dict[tuple[bool, str, str], list[Paired]] = {}
+    for row in rows:
+        part = row.get("slice") or "all"
+        groups.setdefault((part != "all" or Column.of(row) != main, model(row), part), []).append(row)
+    among = {"all": "", "macro": ", mean over playlists"}
+    return [
+        (folded, name, f"on the same test playlists{among.get(part, f', {part} tracks')}", lines)
+        for (folded, name, part), lines in sorted(groups.items(), key=lambda group: group[0][0])
+    ]
 
 
 def _difference(row: ComparisonRow, reference: str, oracles: Set[str]) -> dict[str, str]:
@@ -92,7 +105,7 @@ def _difference(row: ComparisonRow, reference: str, oracles: Set[str]) -> dict[s
 
 
 def signed(column: Column, *values: float | None) -> str:
-    """A difference, or both ends of its interval, with signs; a dash if a value is missing."""
+    """Return a signed difference, or a signed interval; a dash if a value is missing."""
     known = [value for value in values if value is not None]
     return " to ".join(column.format(value, sign=True) for value in known) if len(known) == len(values) else "–"
 
@@ -101,7 +114,7 @@ LEVEL = 0.05
 
 
 def reading(row: ComparisonRow, reference: str) -> str:
-    """What a paired difference shows, by its interval and by its p corrected for the other tests."""
+    """Return what a paired difference shows, by its interval and by its p corrected for multiple tests."""
     column, low, high = Column.of(row), row["ci_low"], row["ci_high"]
     if low is None or high is None:
         return ""
@@ -119,7 +132,7 @@ def _p(value: float | None) -> str:
 
 
 def comparison_note(rows: Sequence[ComparisonRow], recipe: StoredRecipe) -> str:
-    """How intervals and p were computed, from the rows and the recipe."""
+    """Return how intervals and p were computed, from the rows and the recipe."""
     words = {"groups": "whole playlists with all their versions"}
     kinds = dict.fromkeys(row["resampled"] for row in rows if row.get("resampled"))
     how = ", ".join(words.get(kind, kind) for kind in kinds)
@@ -132,7 +145,7 @@ def comparison_note(rows: Sequence[ComparisonRow], recipe: StoredRecipe) -> str:
 
 
 def coverage(rows: Iterable[CoverageRow]) -> list[dict[str, object]]:
-    """A line per modality: encoder, size, tracks with and without it, and its sources."""
+    """Return a line for each modality: encoder, size, tracks with and without it, and its sources."""
     return [
         {
             "modality": row["modality"],
@@ -151,7 +164,7 @@ def coverage(rows: Iterable[CoverageRow]) -> list[dict[str, object]]:
 
 
 def _texts(row: CoverageRow) -> str:
-    """Facts about encoded texts: words without a vector, terms that were appended."""
+    """Return facts about encoded texts, such as words without a vector and appended terms."""
     facts = []
     if "out_of_vocabulary" in row:
         facts.append(f"{100 * float(row['out_of_vocabulary']):.1f} % of words without a vector")
@@ -162,7 +175,7 @@ def _texts(row: CoverageRow) -> str:
 
 
 def _listed(tracks: Count | None, what: str) -> str:
-    """A number of tracks and the first of them."""
+    """Return a number of tracks and the first of these tracks."""
     if tracks is None:
         return ""
     more = ", …" if tracks["count"] > len(tracks["examples"]) else ""
@@ -170,7 +183,7 @@ def _listed(tracks: Count | None, what: str) -> str:
 
 
 def _encoder(row: CoverageRow) -> str:
-    """The name of an encoder, and for a supervised one its targets."""
+    """Return the name of an encoder, with the targets of a supervised encoder."""
     name, targets = row.get("encoder") or "–", row.get("targets")
     if not targets:
         return name
@@ -193,7 +206,7 @@ def _source(source: Source) -> dict[str, object]:
 
 
 def timings(costs: Mapping[str, Timing], manifest: Manifest) -> dict[str, object]:
-    """Seconds and peak memory of each system; empty if there are none."""
+    """Return seconds and peak memory of each system. The result is empty without timings."""
     machine: Mapping[str, object] = manifest
     where = ", ".join(
         f"{name} {describe(machine[name])}" for name in ("device", "threads") if machine.get(name) is not None
@@ -214,22 +227,8 @@ def timings(costs: Mapping[str, Timing], manifest: Manifest) -> dict[str, object
     )
 
 
-def duration(seconds: float | None) -> str:
-    """`< 0.01 s`, `0.42 s`, `8.1 s`, `3 min 05 s`, `2 h 10 min`."""
-    if seconds is None:
-        return "–"
-    if seconds < 0.01:
-        return "< 0.01 s"
-    if seconds < 60:
-        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
-    whole = round(seconds)
-    return (
-        f"{whole // 60} min {whole % 60:02d} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    )
-
-
 def setup(run: RunFiles) -> list[tuple[str, Facts]]:
-    """Facts about data, protocol and machine, each as label and value."""
+    """Return facts about data, protocol and machine, as pairs of label and value."""
     data = _facts({name: value for name, value in run.data.items() if name != "skipped"}, group=True)
     source: Mapping[str, object] = run.recipe.get("data") or {}
     reader = [(_title(name), describe(source[name])) for name in ("reader", "filters") if source.get(name)]
@@ -243,7 +242,7 @@ def setup(run: RunFiles) -> list[tuple[str, Facts]]:
 
 
 def _protocol(evaluation: StoredEvaluation) -> dict[str, object]:
-    """The section `evaluation` with the keys of its protocol among its own."""
+    """Return the section `evaluation` with the keys of its protocol at the same level."""
     rest, split = {key: value for key, value in evaluation.items() if key != "split"}, evaluation.get("split")
     if not isinstance(split, Mapping) or "type" not in split:
         return {"split": split, **rest}
@@ -251,7 +250,7 @@ def _protocol(evaluation: StoredEvaluation) -> dict[str, object]:
 
 
 def permission(run: RunFiles) -> str:
-    """The user's permission to train on content whose terms do not allow it; empty if there is none."""
+    """Return the user's permission for training on restricted content, or an empty result."""
     given = run.manifest.get("permission") or (run.recipe.get("data") or {}).get("permission")
     if not isinstance(given, Mapping):
         return ""
@@ -260,7 +259,7 @@ def permission(run: RunFiles) -> str:
 
 
 def skipped(data: DataFacts) -> dict[str, object]:
-    """Bad records that the reader left out, or merged with others; empty if there were none."""
+    """Return facts about records that the reader skipped or merged, or an empty result."""
     records = data.get("skipped") or 0
     count, examples = (records, []) if isinstance(records, int) else (records["count"], records.get("examples") or [])
     return (
@@ -271,7 +270,7 @@ def skipped(data: DataFacts) -> dict[str, object]:
 
 
 def commands(run: RunFiles) -> list[str]:
-    """Commands that reproduce the numbers, compare the runs and continue a playlist."""
+    """Return commands that reproduce the numbers, compare the runs and continue a playlist."""
     names = run.names or (run.name,)
     lines = [f"segue reproduce {shlex.quote(name)}" for name in run.folds or names]
     if len(names) == 2:
@@ -283,18 +282,21 @@ def commands(run: RunFiles) -> list[str]:
 
 
 def _facts(values: Mapping[str, object], *, group: bool = False) -> Facts:
-    kept = {name: value for name, value in values.items() if value not in (None, {}, [], "")}
-    return [(_title(name), describe(value, group=group)) for name, value in kept.items()]
+    return [
+        (_title(name), describe(value, group=group))
+        for name, value in values.items()
+        if value not in (None, {}, [], "")
+    ]
 
 
 def _title(name: object) -> str:
-    """`git_commit` as `Git commit`; a single letter is unchanged."""
+    """Return a title for a key, such as `Git commit` for `git_commit`. A single letter is unchanged."""
     words = str(name).replace("_", " ")
     return words if len(words) < 2 else words[0].upper() + words[1:]
 
 
 def describe(value: object, *, group: bool = False) -> str:
-    """A value in words; `group` puts commas into large numbers."""
+    """Return a value in words. `group` adds thousands separators to large numbers."""
     if isinstance(value, Mapping):
         return ", ".join(
             f"{str(name).replace('_', ' ')} {describe(part, group=group)}"
