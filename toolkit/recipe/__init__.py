@@ -1,11 +1,11 @@
-"""A recipe: one YAML file that says what to run, on what, and with which settings."""
+"""Recipe: a YAML file with the data, systems and settings of a run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from toolkit.recipe.baseline_section import BaselineSpec
+from toolkit.recipe.baseline_section import BaselineSpec, as_baseline
 from toolkit.recipe.coldstart_section import ColdStart, ColdSystem, FactorMap, FactorSpec, TagPrediction, TagRow
 from toolkit.recipe.data_section import Data, EncoderSpec, Filters, Permission, Targets
 from toolkit.recipe.evaluation_section import Evaluation, MetricName
@@ -35,15 +35,17 @@ __all__ = [
     "TagPrediction",
     "TagRow",
     "Targets",
+    "as_baseline",
     "load",
 ]
 
 
 def load(path: Path, overrides: Sequence[str] = (), *, parameters: bool = False) -> Recipe:
-    """Read, override (`a.b.c=value`) and check a recipe.
+    """Read and check a recipe, with overrides of the form `a.b.c=value`.
 
-    parameters: also check options and parameters against the plug-ins they go
-    to, which imports them. Raises `RecipeError` naming line, key, value and rule, for values that nothing reads too.
+    - parameters: also check options and parameters against the plug-ins that read them, which imports the plug-ins.
+
+    Raises `RecipeError` with line, key, value and rule, also for values that are never read.
     """
     from toolkit.recipe import yaml_file
 

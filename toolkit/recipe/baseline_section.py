@@ -1,4 +1,4 @@
-"""An entry of `baselines` in a recipe."""
+"""Entry of the section `baselines` in a recipe."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from toolkit.ranker_registry import row_name
 
 
 class BaselineSpec(Parameters):
-    """A baseline with parameters. A recipe may also list the name alone."""
+    """Baseline with parameters. A recipe may also list only the name of a baseline."""
 
     name: str
     params: dict[str, object] = {}
 
     @property
     def system_name(self) -> str:
-        """Its name in tables: the name of the ranker, also for `module:Class`."""
+        """The system name in tables, which is the ranker name, also for `module:Class`."""
         return row_name(self.name)
 
 
 def as_baseline(baseline: str | BaselineSpec) -> BaselineSpec:
-    """The same baseline as a `BaselineSpec`. A name alone has default parameters."""
+    """Return a baseline as a `BaselineSpec`. A bare name gets the default parameters."""
     return BaselineSpec(name=baseline) if isinstance(baseline, str) else baseline

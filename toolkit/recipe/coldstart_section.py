@@ -1,4 +1,4 @@
-"""The section `coldstart` of a recipe: factors of the training playlists, and systems that predict them."""
+"""Section `coldstart` of a recipe: factors of the training playlists, and systems that predict factors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from toolkit.ranker_registry import row_name
 
 
 class FactorSpec(Parameters):
-    """Weighted matrix factorisation of the training split. r plays have confidence 1 + alpha · log(1 + r / epsilon)."""
+    """Settings of weighted matrix factorisation. r plays have confidence 1 + alpha · log(1 + r / epsilon)."""
 
     k: int = Field(200, ge=1, le=4096)
     alpha: float = Field(2.0, gt=0)
@@ -29,12 +29,12 @@ class FactorSpec(Parameters):
 
 
 class ColdSystem(Parameters):
-    """One cold-start system: a ranker by its name, the modalities it sees, and its parameters."""
+    """Cold-start system: the name of a ranker, its modalities and its parameters."""
 
     system: str
     name: str | None = Field(None, description="its row in the tables; default: the system's")
     group: str | None = Field(None, min_length=1, description="heading under which tables put it")
-    modalities: list[str] | None = Field(None, description="default: every encoder of the recipe")
+    modalities: Annotated[list[str], Once] | None = Field(None, description="default: every encoder of the recipe")
     params: dict[str, object] = {}
 
     @property
@@ -43,7 +43,7 @@ class ColdSystem(Parameters):
 
 
 class TagRow(Parameters):
-    """Vectors that tags are predicted from."""
+    """Vectors for the prediction of tags."""
 
     vectors: str = Field(
         description="`factors` of the training split, an encoder of the recipe, or a cold-start system by its row"
@@ -54,7 +54,7 @@ class TagRow(Parameters):
 
 
 class TagPrediction(Parameters):
-    """How well tracks' vectors predict what they are called, by the area under the curve."""
+    """Settings for the prediction of tags from track vectors, measured by the area under the ROC curve."""
 
     field: str = Field(description="texts of the catalogue, such as tags or genre")
     source: str | None = None
@@ -66,7 +66,7 @@ class TagPrediction(Parameters):
 
 
 class FactorMap(Parameters):
-    """Which predicted factors the report shows: on a map, by neighbours, and by the artists at their ends."""
+    """Settings for the predicted factors in the report: a map, neighbours, and the artists at both ends of a factor."""
 
     predicted: str = Field(description="the encoder that predicts factors")
     genre: str | None = Field(None, description="field whose first label colours the map")
@@ -78,7 +78,7 @@ class FactorMap(Parameters):
 
 
 class ColdStart(Parameters):
-    """Systems that rank tracks without a placement in training."""
+    """Settings of systems that rank tracks without training interactions."""
 
     factors: FactorSpec = FactorSpec()
     systems: list[ColdSystem] = []
@@ -88,7 +88,7 @@ class ColdStart(Parameters):
     @model_validator(mode="before")
     @classmethod
     def _modern(cls, given: object) -> object:
-        """`factor_map` was called `looking`."""
+        """Rename the former key `looking` to `factor_map`."""
         if not isinstance(given, Mapping) or "looking" not in given or "factor_map" in given:
             return given
         if given["looking"] is not None:

@@ -1,4 +1,4 @@
-"""Rules between the parts of a recipe, and between it and the plug-ins that it names."""
+"""Checks across the sections of a recipe, and of the plug-in names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def check(recipe: Recipe) -> None:
-    """Check what does not depend on the parameters of plug-ins. Raises `RecipeError`."""
+    """Raise `RecipeError` if sections contradict each other. Parameters of plug-ins are not checked."""
     _run(recipe)
     _plugins(recipe)
     _data(recipe)
@@ -37,13 +37,8 @@ def check(recipe: Recipe) -> None:
         sweep_trials.check(recipe)
 
 
-def fault(where: Where, rule: str) -> RecipeError:
-    """An error at a place of a recipe. `rule` follows the dotted path."""
-    return RecipeError(rule, where)
-
-
 def check_parameters(recipe: Recipe) -> None:
-    """Check options and parameters against the plug-ins that read them, which are imported."""
+    """Raise `RecipeError` if options or parameters are wrong for a plug-in. All named plug-ins are imported."""
     if recipe.data.reader != "auto":
         _parameters(("data", "options"), recipe.data.options, plugins.load("segue.readers", recipe.data.reader).Params)
     if recipe.collect is not None:
@@ -59,56 +54,72 @@ def _encoder_parameters(recipe: Recipe) -> None:
         encoder = plugins.load("segue.encoders", spec.encoder)
         _parameters(("encoders", name, "params"), spec.params, encoder.Params)
         if encoder.supervised and spec.targets is None:
-            cure = "give it `targets: {field: genre}`, another field with labels, or `targets: {factors: 200}`"
-            rule = f" is missing: {spec.encoder} learns to predict labels or factors: {cure}"
-            raise fault(("encoders", name, "targets"), rule)
+            raise RecipeError(
+                f" is missing, but {spec.encoder} learns to predict labels or factors: set `targets: {{field: genre}}`,"
+                " another field with labels, or `targets: {factors: 200}`",
+                ("encoders", name, "targets"),
+            )
         if spec.targets is not None and not encoder.supervised:
-            rule = f" is for encoders that learn to predict labels or factors, {spec.encoder} does not: take it out"
-            raise fault(("encoders", name, "targets"), rule)
+            raise RecipeError(
+                f" requires an encoder that learns to predict labels or factors, unlike {spec.encoder}: remove"
+                " `targets`",
+                ("encoders", name, "targets"),
+            )
     if recipe.titles is not None:
         encoder = plugins.load("segue.encoders", recipe.titles.encoder)
         _parameters(("titles", "params"), recipe.titles.params, encoder.Params)
         if recipe.titles.targets is not None:
-            raise fault(("titles", "targets"), " is for encoders of tracks: a title has no labels")
+            raise RecipeError(
+                " requires an encoder of tracks because titles have no labels: remove `targets`", ("titles", "targets")
+            )
         if encoder.kind != "text":
-            raise fault(("titles", "encoder"), f"={recipe.titles.encoder!r} reads {encoder.kind}, titles are text")
+            raise RecipeError(
+                f"={recipe.titles.encoder!r} reads {encoder.kind}, but titles are text: set a text encoder such"
+                " as tfidf",
+                ("titles", "encoder"),
+            )
 
 
 def _ranker_parameters(recipe: Recipe) -> None:
     for index, system in enumerate(recipe.coldstart.systems):
         ranker, where = ranker_registry.ranker_class(system.system), ("coldstart", "systems", index)
         if not ranker.listed:
-            raise fault(
-                (*where, "system"), f"={system.system!r} is not a cold-start system: {ranker_registry.UNLISTED}"
+            raise RecipeError(
+                f"={system.system!r} is not a cold-start system: {ranker_registry.UNLISTED}", (*where, "system")
             )
         _parameters((*where, "params"), system.params, ranker.Params)
         content = ranker.capabilities.content
         if content == "required" and not (system.modalities or recipe.encoders):
-            raise fault(where, f": {system.system} ranks by content: name encoders in the recipe, or leave it out")
+            raise RecipeError(
+                f" requires encoders because {system.system} ranks by content: add `encoders` to the recipe,"
+                " or remove this system",
+                where,
+            )
         if system.modalities and content == "none":
-            raise fault(
+            raise RecipeError(
+                f"={system.modalities} cannot be set because {system.system} does not read content: remove"
+                " `modalities`",
                 (*where, "modalities"),
-                f"={system.modalities} are not read: {system.system} sees no content: take them out",
             )
     for index, baseline in enumerate(map(as_baseline, recipe.baselines)):
         ranker = ranker_registry.ranker_class(baseline.name)
         if ranker.listed:
             _parameters(("baselines", index, "params"), baseline.params, ranker.Params)
         if why := unfit(baseline.name, recipe):
-            raise fault(("baselines", index), f"={baseline.name!r} {why}")
+            raise RecipeError(f"={baseline.name!r} {why}", ("baselines", index))
 
 
 def unfit(baseline: str, recipe: Recipe) -> str:
-    """Why a recipe cannot run a baseline, and the cure; empty if it can. What depends on the data is not checked."""
+    """Return why a recipe cannot run a baseline, with the cure, or an empty text. The data are not checked."""
     ranker, protocol = ranker_registry.ranker_class(baseline), recipe.evaluation.split
     needs = ranker.capabilities
     if not ranker.listed:
         return f"is not a baseline: {ranker_registry.UNLISTED}"
     if needs.content == "required" and not recipe.encoders:
-        return "ranks by content: name encoders in the recipe, or leave it out"
+        return "requires encoders to rank by content: add `encoders` to the recipe, or remove this baseline"
     if needs.training_playlists_only and protocol.whole_lists:
-        cure = f"{f'name {needs.counterpart}, or ' if needs.counterpart else ''}set evaluation.split: leave_last_out"
-        return f"ranks only for training playlists, and {protocol.type} holds out others: {cure}"
+        cure = f"{f'use {needs.counterpart}, or ' if needs.counterpart else ''}set `evaluation.split: leave_last_out`"
+        return f"ranks only for training playlists, but {protocol.type} holds out other playlists: {cure}"
     return ""
 
 
@@ -117,7 +128,7 @@ def _parameters(where: Where, values: Mapping[str, object], model: type[BaseMode
         model.model_validate(values)
     except ValidationError as error:
         inside, message = explain(error, values)
-        raise fault((*where, *inside), message) from None
+        raise RecipeError(message, (*where, *inside)) from None
 
 
 def _plugin(where: Where, group: str, name: str) -> None:
@@ -126,23 +137,25 @@ def _plugin(where: Where, group: str, name: str) -> None:
     if ":" not in name:
         kind = plugins.article(plugins.kind_of(group))
         known = ranker_registry.listed() if group == ranker_registry.GROUP else plugins.names(group)
-        raise fault(where, f"={name!r} is not {kind}: {nearest(name, known)}")
+        raise RecipeError(f"={name!r} is not {kind}: {nearest(name, known)}", where)
     try:
         plugins.load(group, name)
     except InputError as error:
-        raise fault(where, f"={name!r} {plugins.rule_of(error, name)}") from None
+        raise RecipeError(f"={name!r} {plugins.rule_of(error, name)}", where) from None
 
 
 def _run(recipe: Recipe) -> None:
-    """The name is that of a folder in `runs/`, and must not lead out of it."""
+    """Raise `RecipeError` if the recipe's name cannot be the name of a folder in `runs/`."""
     name = recipe.name
     if not name.isprintable() or not name.strip() or name.startswith(".") or set(name) & set("/\\"):
-        rule = "must be one line without '/' and without a '.' in front: it names the run's folder"
-        raise fault(("name",), f"={name!r} {rule}")
+        raise RecipeError(
+            f"={name!r} must be one line without '/' or a leading '.' to name a folder: set a name such as 'my-run'",
+            ("name",),
+        )
 
 
 def _plugins(recipe: Recipe) -> None:
-    """Every plug-in that the recipe names exists."""
+    """Raise `RecipeError` if a named plug-in does not exist."""
     if recipe.data.reader != "auto":
         _plugin(("data", "reader"), "segue.readers", recipe.data.reader)
     for name, spec in recipe.encoders.items():
@@ -150,17 +163,18 @@ def _plugins(recipe: Recipe) -> None:
         _plugin(("encoders", name, "encoder"), "segue.encoders", spec.encoder)
     if recipe.titles is not None:
         _plugin(("titles", "encoder"), "segue.encoders", recipe.titles.encoder)
-    for index, system in enumerate(recipe.coldstart.systems):
-        _plugin(("coldstart", "systems", index, "system"), ranker_registry.GROUP, system.system)
-    for index, baseline in enumerate(map(as_baseline, recipe.baselines)):
-        _plugin(("baselines", index), ranker_registry.GROUP, baseline.name)
+    for where, ranker in rankers(recipe):
+        _plugin(where, ranker_registry.GROUP, ranker)
 
 
 def _data(recipe: Recipe) -> None:
     if recipe.data.path is None and (
         recipe.data.reader == "auto" or plugins.load("segue.readers", recipe.data.reader).needs_path
     ):
-        raise fault(("data", "path"), f" is missing: reader {recipe.data.reader!r} reads a file or folder")
+        raise RecipeError(
+            f" is missing, but reader {recipe.data.reader!r} requires a file or folder: set `data.path`",
+            ("data", "path"),
+        )
 
 
 def _modalities(recipe: Recipe) -> None:
@@ -178,8 +192,11 @@ def _modalities(recipe: Recipe) -> None:
     vectors = ["factors", *known, *(system.system_name for system in recipe.coldstart.systems)]
     for index, row in enumerate(recipe.coldstart.tags.rows if recipe.coldstart.tags is not None else ()):
         if row.vectors not in vectors:
-            rule = f"is neither factors nor an encoder or cold-start system: {nearest(row.vectors, vectors)}"
-            raise fault(("coldstart", "tags", "rows", index, "vectors"), f"={row.vectors!r} {rule}")
+            raise RecipeError(
+                f"={row.vectors!r} must be factors, an encoder or a cold-start system of this recipe: "
+                f"{nearest(row.vectors, vectors)}",
+                ("coldstart", "tags", "rows", index, "vectors"),
+            )
 
 
 def _fusion(where: Where, fusion: Fusion, known: Sequence[str]) -> None:
@@ -187,43 +204,45 @@ def _fusion(where: Where, fusion: Fusion, known: Sequence[str]) -> None:
     _subset((*where, "match_modalities"), fusion.match_modalities, known)
     for name in fusion.reduce if isinstance(fusion.reduce, dict) else ():
         if name not in known:
-            raise fault((*where, "reduce", name), f" is not an encoder of this recipe: {nearest(name, known)}")
+            raise RecipeError(f" is not an encoder of this recipe: {nearest(name, known)}", (*where, "reduce", name))
 
 
 def _subset(where: Where, names: Sequence[str] | None, known: Sequence[str]) -> None:
     for index, name in enumerate(names or ()):
         if name not in known:
-            raise fault((*where, index), f"={name!r} is not an encoder of this recipe: {nearest(name, known)}")
-        if name in (names or ())[:index]:
-            raise fault((*where, index), f"={name!r} is listed twice: take one out")
+            raise RecipeError(f"={name!r} is not an encoder of this recipe: {nearest(name, known)}", (*where, index))
 
 
 def _models(recipe: Recipe) -> None:
     selecting = [metric for metric in recipe.evaluation.metrics if metric in ("recall", "ndcg")]
     if not selecting:
-        raise fault(
+        raise RecipeError(
+            f"={recipe.evaluation.metrics} must contain recall or ndcg to select systems: add recall or ndcg",
             ("evaluation", "metrics"),
-            f"={recipe.evaluation.metrics} must hold recall or ndcg: systems are chosen by one",
         )
     measured = [f"{metric}@{k}" for metric in selecting for k in recipe.evaluation.k]
     for index, model in enumerate(recipe.models):
         where = ("models", index)
         if model.titles and recipe.titles is None:
-            raise fault(
+            raise RecipeError(
+                "=true requires a title encoder: add `titles: {encoder: …, field: title}` to the recipe",
                 (*where, "titles"),
-                "=true needs an encoder of titles: give the recipe `titles: {encoder: …, field: title}`",
             )
         if model.select not in measured:
-            raise fault((*where, "select"), f"={model.select!r} must be one of the evaluation's {', '.join(measured)}")
+            raise RecipeError(
+                f"={model.select!r} must be a metric that the evaluation measures: set one of {', '.join(measured)}",
+                (*where, "select"),
+            )
         ids_only = model.ids_only(recipe.fusion, recipe.encoders)
-        fusion = model.fusion or recipe.fusion
-        if model.cold_rows == "predicted" and (ids_only or not fusion.id_embedding):
-            needs = "a modality to predict from" if ids_only else "fusion.id_embedding: true, for it predicts free ids"
-            raise fault((*where, "cold_rows"), f"=predicted needs {needs}")
+        if model.cold_rows == "predicted" and (ids_only or not (model.fusion or recipe.fusion).id_embedding):
+            needs = "a modality: add `encoders`" if ids_only else "free ids to predict: set `fusion.id_embedding: true`"
+            raise RecipeError(f"=predicted requires {needs}, or remove `cold_rows`", (*where, "cold_rows"))
         if model.cold_system is not None:
             _cold_system((*where, "cold_system"), recipe, model.cold_system, model.cold_rows)
         if ids_only and model.match:
-            raise fault((*where, "match"), "=true needs a modality to match: this model sees ids alone")
+            raise RecipeError(
+                "=true requires a modality, but this model uses ids alone: remove `match`", (*where, "match")
+            )
 
 
 def _cold_system(where: Where, recipe: Recipe, name: str, cold_rows: str) -> None:
@@ -233,9 +252,11 @@ def _cold_system(where: Where, recipe: Recipe, name: str, cold_rows: str) -> Non
         if not ranker_registry.ranker_class(system.system).capabilities.oracle
     ]
     if cold_rows != "predicted":
-        raise fault(where, f" is for cold_rows: predicted, not {cold_rows}: take it out")
+        raise RecipeError(
+            f" can be set only with `cold_rows: predicted`, not `{cold_rows}`: remove `cold_system`", where
+        )
     if name not in known:
-        raise fault(where, f"={name!r} is not a cold-start system that can be queried: {nearest(name, known)}")
+        raise RecipeError(f"={name!r} is not a cold-start system that can be queried: {nearest(name, known)}", where)
 
 
 def _systems(recipe: Recipe) -> None:
@@ -243,33 +264,48 @@ def _systems(recipe: Recipe) -> None:
     for where, name in system_names(recipe):
         _named(where, name)
         if name in seen:
-            cure = "list a baseline once" if where[0] == "baselines" else "give each its own name with `name:`"
-            raise fault(where, f": a second system called {name}: {cure}")
+            cure = "list each baseline once" if where[0] == "baselines" else "set different names with `name`"
+            raise RecipeError(f" repeats the system name {name}: {cure}", where)
         seen.add(name)
     if not seen:
-        raise RecipeError("neither models nor cold-start systems nor baselines are given: name at least one")
+        raise RecipeError("the recipe has no models, cold-start systems or baselines: add at least one system")
 
 
 def system_names(recipe: Recipe) -> list[tuple[Where, str]]:
-    """The place of each system in the recipe and its name in tables; models first."""
-    models = (model.system_name(recipe.fusion, recipe.encoders) for model in recipe.models)
+    """Return the key path and table name of each system, models first."""
     return [
-        *((("models", i), name) for i, name in enumerate(models)),
+        *((("models", i), model.system_name(recipe.fusion, recipe.encoders)) for i, model in enumerate(recipe.models)),
         *((("coldstart", "systems", i), system.system_name) for i, system in enumerate(recipe.coldstart.systems)),
         *((("baselines", i), as_baseline(baseline).system_name) for i, baseline in enumerate(recipe.baselines)),
+    ]
+
+
+def rankers(recipe: Recipe) -> list[tuple[Where, str]]:
+    """Return the key path and name of each ranker: cold-start systems, then baselines."""
+    return [
+        *((("coldstart", "systems", i, "system"), system.system) for i, system in enumerate(recipe.coldstart.systems)),
+        *((("baselines", i), as_baseline(baseline).name) for i, baseline in enumerate(recipe.baselines)),
     ]
 
 
 def _evaluation(recipe: Recipe) -> None:
     evaluation, names = recipe.evaluation, [name for _, name in system_names(recipe)]
     if evaluation.attribution and all(model.ids_only(recipe.fusion, recipe.encoders) for model in recipe.models):
-        rule = "=true needs a model that sees a modality: name encoders and models in the recipe"
-        raise fault(("evaluation", "attribution"), rule)
+        raise RecipeError(
+            "=true requires a model with a modality: add `encoders` and `models` to the recipe",
+            ("evaluation", "attribution"),
+        )
     if evaluation.reference is not None and evaluation.reference not in names:
-        rule = f"={evaluation.reference!r} is not a system: {nearest(evaluation.reference, names)}"
-        raise fault(("evaluation", "reference"), rule)
+        raise RecipeError(
+            f"={evaluation.reference!r} is not a system: {nearest(evaluation.reference, names)}",
+            ("evaluation", "reference"),
+        )
 
 
 def _named(where: Where, name: str) -> None:
     if not NAME.fullmatch(name):
-        raise fault(where, f": the name {name!r} must be of letters, digits, '.', '_' and '-': it names a file")
+        raise RecipeError(
+            f": name {name!r} must start with a letter or digit and contain only letters, digits,"
+            " '.', '_' and '-': change the name",
+            where,
+        )

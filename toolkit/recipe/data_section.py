@@ -1,4 +1,4 @@
-"""The sections `data` and `encoders` of a recipe: the data that is read, and the content that becomes a modality."""
+"""Sections `data` and `encoders` of a recipe: the data, and the encoded content of each modality."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from toolkit.parameters import Parameters, fault
 
 
 class Permission(Parameters):
-    """The user's statement that content may be trained on whose source forbids training or says nothing about it."""
+    """Permission by the user to train on content if the terms of its source do not allow training."""
 
     allowed: bool
     reason: str = Field(min_length=3)
 
 
 class Filters(Parameters):
-    """The part of the data that enters the corpus. Minimum counts are applied until nothing changes."""
+    """Filters of playlists and tracks. Minimum counts are applied repeatedly until no record is removed."""
 
     min_track_plays: int = Field(
         1, ge=1, description="playlists a track must be in; tracks without any are governed by `unplayed`"
@@ -32,7 +32,7 @@ class Filters(Parameters):
 
 
 class Data(Parameters):
-    """Where playlists and tracks come from."""
+    """Source of playlists and tracks."""
 
     reader: str = "auto"
     path: Path | None = None
@@ -48,7 +48,7 @@ class Data(Parameters):
 
 
 class Targets(Parameters):
-    """Targets of a supervised encoder, of tracks of the training split: labels of a field, or factors."""
+    """Targets of a supervised encoder: labels of a field, or factors, for tracks of the training split."""
 
     field: str | None = Field(None, description="texts of the catalogue, such as genre or tags")
     factors: int | None = Field(
@@ -72,19 +72,23 @@ class Targets(Parameters):
     def _one(self) -> Targets:
         if (self.field is None) == (self.factors is None):
             raise ValueError(
-                "targets are labels of a field or factors: give `field: …` or `factors: …`, one of the two"
+                f"exactly one of field={self.field!r} and factors={self.factors} must be set:"
+                " set `field: …` or `factors: …`"
             )
         if self.factors is None and "level" in self.model_fields_set:
-            raise ValueError("`level` is for factors: take it out, or give `factors: …` instead of `field`")
+            raise ValueError(
+                "`level` can be set only with `factors`: remove `level`, or set `factors` instead of `field`"
+            )
         if self.factors is not None and (wrong := self.model_fields_set - {"factors", "field", "level"}):
             raise ValueError(
-                f"`{sorted(wrong)[0]}` is for labels of a field: take it out, or give `field: …` instead of `factors`"
+                f"`{sorted(wrong)[0]}` can be set only with `field`: remove this key, or set `field` instead of"
+                " `factors`"
             )
         return self
 
 
 class EncoderSpec(Parameters):
-    """One modality: which field of the catalogue goes through which encoder."""
+    """Modality: a catalogue field and its encoder."""
 
     encoder: str
     field: str = Field(
@@ -98,20 +102,15 @@ class EncoderSpec(Parameters):
 
     @model_validator(mode="after")
     def _field(self) -> EncoderSpec:
-        """Fill in the encoder's default field. Without one, `field` is required."""
-        if not self.field:
-            self.field = self._default_field() or ""
+        """Fill in the encoder's default field. An encoder without a default field requires `field`."""
+        if self.field:
+            return self
+        try:
+            self.field = plugins.load("segue.encoders", self.encoder).default_field or ""
+        except InputError as error:
+            wrong = fault("unknown_encoder", plugins.rule_of(error, self.encoder), ("encoder",), self.encoder)
+            raise ValidationError.from_exception_data("EncoderSpec", [wrong]) from None
         if not self.field:
             missing = InitErrorDetails(type="missing", loc=("field",), input=self.encoder)
             raise ValidationError.from_exception_data("EncoderSpec", [missing])
         return self
-
-    def _default_field(self) -> str | None:
-        try:
-            cls = plugins.load("segue.encoders", self.encoder)
-        except InputError as error:
-            rule = plugins.rule_of(error, self.encoder)
-            wrong = fault("unknown_encoder", rule, ("encoder",), self.encoder)
-            raise ValidationError.from_exception_data("EncoderSpec", [wrong]) from None
-        field: str | None = cls.default_field
-        return field

@@ -1,4 +1,4 @@
-"""The section `evaluation` of a recipe: what is held out, what is shown of it, and what is measured."""
+"""Section `evaluation` of a recipe: held-out playlists, seeds and metrics."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ SPLIT: dict[str, object] = {
 
 
 def _metric(name: str) -> str:
-    """A name of the entry-point group `segue.metrics`, or `module:Class`, which is imported."""
+    """Return the name of an installed metric or `module:Class`, which is imported as a check."""
     if name not in plugins.names(METRICS):
         try:
             plugins.load(METRICS, name)
@@ -71,7 +71,7 @@ MetricName = Annotated[str, AfterValidator(_metric), Examples(METRICS)]
 
 @dataclass(frozen=True)
 class ChosenSplit(Chosen):
-    """`Chosen` of a protocol: a mapping without `type` is the default protocol."""
+    """`Chosen` for protocols. A mapping without `type` is the default protocol."""
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         whole, default = super().__get_pydantic_json_schema__(schema, handler), described(self.group, DEFAULT, handler)
@@ -81,7 +81,7 @@ class ChosenSplit(Chosen):
 
 
 class Evaluation(Parameters):
-    """How systems are compared."""
+    """Settings for the evaluation of systems."""
 
     split: Annotated[SerializeAsAny[Protocol], ChosenSplit(GROUP, default=DEFAULT)] = Field(
         default_factory=partial(Chosen(GROUP).part, DEFAULT),
@@ -129,17 +129,17 @@ class Evaluation(Parameters):
     @model_validator(mode="after")
     def _consistent(self) -> Evaluation:
         if any(not 1 <= k <= 100_000 for k in self.k):
-            raise ValueError(f"k={self.k} must all be in 1…100000")
+            raise ValueError(f"k={self.k} must contain only values from 1 to 100000: correct k")
         self.k = self.k if "k" in self.model_fields_set else list(self.split.default_k)
         self.metrics = self.metrics if "metrics" in self.model_fields_set else list(self.split.default_metrics)
         return self
 
 
 def modern(entry: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:
-    """A copy of a section with old keys in the form of today, and warnings that say what to write instead.
+    """Return a section with old keys converted to the present form, and a warning for each old key.
 
-    Raises `ValidationError` for an unknown protocol, for an old key that the protocol does not read, unless it has its
-    default, and for an old key that `split` has with another value.
+    Raises `ValidationError` for an unknown protocol, for an old key with a non-default value that the protocol does not
+    read, and for an old key with a different value in `split`.
     """
     old = {key: entry[key] for key in ("protocol", *FLAT) if key in entry}
     split = entry.get("split") or {}
@@ -160,10 +160,10 @@ def modern(entry: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:
 
 
 def _protocol(entry: Mapping[str, object], split: Mapping[str, object]) -> str:
-    """The name of the protocol that an entry of the old form means."""
+    """Return the name of the protocol in an old-form section."""
     name = entry.get("protocol", split.get("type", DEFAULT))
     if "protocol" in entry and split.get("type", name) != name:
-        rule = f"and split.type={split['type']} are both given: take out protocol, the old form"
+        rule = f"and split.type={split['type']} must not both be set: remove `protocol`, the old form"
     elif isinstance(name, str) and (name in plugins.names(GROUP) or ":" in name):
         return name
     else:
@@ -172,9 +172,9 @@ def _protocol(entry: Mapping[str, object], split: Mapping[str, object]) -> str:
 
 
 def _moves(key: str, value: object, split: Mapping[str, object], known: Collection[str], name: str) -> bool:
-    """Whether an old key becomes a key of `split`. A key that nothing reads is dropped if it has its default."""
+    """Return whether an old key is moved to `split`. A key that is never read is dropped at its default value."""
     if key in split and split[key] != value:
-        rule = f"and split.{key}={yaml_text(split[key])} are both given: take out {key}, the old form"
+        rule = f"and split.{key}={yaml_text(split[key])} must not both be set: remove `{key}`, the old form"
         raise _old_form((key,), value, rule)
     if key not in split and key not in known and value != FLAT[key]:
         raise _old_form((key,), value, _unread(key, FLAT[key], name))
@@ -182,20 +182,20 @@ def _moves(key: str, value: object, split: Mapping[str, object], known: Collecti
 
 
 def _stays(key: str, value: object, known: Collection[str], name: str, old: bool) -> bool:
-    """Whether a key of `split` stays there. A resolved recipe of the old form has all of them, for every protocol."""
+    """Return whether a key of `split` is kept. Resolved recipes in the old form have all keys for every protocol."""
     if key in known or not old or key not in SPLIT:
-        return True  # an unknown key is refused as such
+        return True  # an unknown key is reported elsewhere
     if value != SPLIT[key]:
         raise _old_form(("split", key), value, _unread(key, SPLIT[key], name))
     return False
 
 
 def _unread(key: str, default: object, name: str) -> str:
-    """Why the protocol `name` does not read a key, and the cure."""
+    """Return why the protocol `name` does not read a key, with the cure."""
     readers = [other for other, cls in plugins.usable(GROUP).items() if key in cls.model_fields]
     plain = isinstance(default, str | int | float | None)
-    cure = f"take it out{f', or set it to its default, {yaml_text(default)}' if plain else ''}"
-    return f"is for `protocol: {either(readers)}`, not `{name}`: {cure}"
+    cure = f"remove `{key}`{f', or set the default value, {yaml_text(default)}' if plain else ''}"
+    return f"can be set only with `protocol: {either(readers)}`, not `{name}`: {cure}"
 
 
 def _old_form(where: tuple[str, ...], value: object, rule: str) -> ValidationError:
@@ -203,7 +203,7 @@ def _old_form(where: tuple[str, ...], value: object, rule: str) -> ValidationErr
 
 
 def _placed(error: ValidationError, values: Mapping[str, object]) -> ValidationError:
-    """Faults of a protocol's keys at the place where they were written: in `split`, or in the section itself."""
+    """Return errors of protocol keys at their original path: in `split`, or in the section."""
     faults = []
     for found in error.errors(include_url=False):
         key, kind = found["loc"][:1], found["type"]

@@ -1,4 +1,4 @@
-"""The section `fusion` of a recipe: how modalities become one item table."""
+"""Section `fusion` of a recipe: the settings that combine modalities into one item table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import Field, SerializeAsAny, ValidationError, field_validator, mo
 from toolkit.contracts.join import Join
 from toolkit.contracts.missing_policy import Missing
 from toolkit.errors import OldForm
-from toolkit.parameters import Parameters, fault
+from toolkit.parameters import Once, Parameters, fault
 from toolkit.parts import Chosen
 
 REDUCTION = re.compile(r"none|(pca|linear|mlp):[1-9]\d*")
@@ -25,10 +25,10 @@ EM_RANK = 32
 
 
 def modern(entry: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:
-    """A copy of a `fusion` section with old keys in the form of today, and a warning for each changed key.
+    """Return a `fusion` section with old keys converted to the present form, and a warning for each converted key.
 
-    `em_rank` with another policy than `em` stays, and is an error, unless it has its default. The default gives no
-    warning, because resolved recipes of earlier versions have it.
+    A non-default `em_rank` with a policy other than `em` is kept, and raises an error later. The default value gives no
+    warning, because resolved recipes of earlier versions contain it.
     """
     if "em_rank" not in entry:
         return dict(entry), []
@@ -42,7 +42,7 @@ def modern(entry: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:
 
 
 class Fusion(Parameters):
-    """How modalities become one item table."""
+    """Settings that combine modalities into one item table."""
 
     architecture: Literal["early", "late"] = Field(
         "early",
@@ -53,7 +53,7 @@ class Fusion(Parameters):
         description="LayerNorm, dropout and small initialisation of projected content, LayerNorm and dropout of"
         " reductions; false: bare",
     )
-    modalities: list[str] | None = Field(None, description="default: every encoder of the recipe")
+    modalities: Annotated[list[str], Once] | None = Field(None, description="default: every encoder of the recipe")
     missing: Annotated[SerializeAsAny[Missing], MISSING] = Field(
         default_factory=partial(MISSING.part, "mean"),
         description="what a track without a modality has instead; linear, em: predicted from the modalities it has;"
@@ -82,14 +82,16 @@ class Fusion(Parameters):
         description="file: frozen content stays on disk and is read by rows, for tables that memory does not hold"
         " (CPU)",
     )
-    match_modalities: list[str] | None = Field(None, description="modalities of the match head; default: all")
+    match_modalities: Annotated[list[str], Once] | None = Field(
+        None, description="modalities of the match head; default: all"
+    )
 
     @field_validator("reduce", "reduce_joint")
     @classmethod
     def _reductions(cls, reduce: str | dict[str, str]) -> str | dict[str, str]:
         for value in reduce.values() if isinstance(reduce, dict) else [reduce]:
             if not REDUCTION.fullmatch(value):
-                raise ValueError(f"{value!r} must be none, pca:N, linear:N or mlp:N")
+                raise ValueError(f"{value!r} must be none, pca:N, linear:N or mlp:N: set a reduction such as pca:128")
         return reduce
 
     @model_validator(mode="before")
@@ -103,7 +105,10 @@ class Fusion(Parameters):
         if "em_rank" in entry:
             missing = entry.get("missing", "mean")
             policy = missing.type if isinstance(missing, Missing) else missing
-            rule = f"is for `missing: em`, not `{policy}`: take it out, or set it to its default, {EM_RANK}"
+            rule = (
+                f"can be set only with `missing: em`, not `{policy}`:"
+                f" remove `em_rank`, or set the default value, {EM_RANK}"
+            )
             raise ValidationError.from_exception_data(
                 cls.__name__, [fault("unread", rule, ("em_rank",), entry["em_rank"])]
             )
@@ -114,8 +119,8 @@ class Fusion(Parameters):
         if self.architecture == "late" and not self.join.streams:
             if "join" in self.model_fields_set:
                 raise ValueError(
-                    f"`join: {self.join.type}` is for `architecture: early` (late keeps modalities apart): use `join:"
-                    " sum`, or leave it out"
+                    f"`join: {self.join.type}` requires `architecture: early`, because late fusion keeps modalities"
+                    " separate: set `join: sum`, or remove `join`"
                 )
             self.join = JOINS.part("sum")
         self._check_join(self.join)
@@ -124,25 +129,25 @@ class Fusion(Parameters):
         return self
 
     def _check_join(self, join: Join) -> None:
-        """Refuse settings that the join's declarations exclude."""
+        """Raise `ValueError` for settings that the join does not allow."""
         if join.keeps_apart and self.normalise == "after":
             raise ValueError(
-                "`normalise: after` is for `join: concat`, and others that join modalities before they are projected"
-                f" (under {join.type} modalities are normalised one by one): use `normalise: before`"
+                "`normalise: after` requires a join that projects all modalities together, such as `concat`,"
+                f" but `join: {join.type}` projects each modality: set `normalise: before`"
             )
         if join.keeps_apart and self.reduce_joint != "none":
             raise ValueError(
-                "`reduce_joint` is for `join: concat`, and others that join modalities before they are projected"
-                f" (under {join.type} nothing is joined before the model): use `reduce`"
+                f"`reduce_joint: {self.reduce_joint}` requires a join that projects all modalities together, such as"
+                f" `concat`, but `join: {join.type}` projects each modality: set `reduce` instead"
             )
         if join.leaves_out and self.missing.fills:
             raise ValueError(
-                f"`missing: {self.missing.type}` fills in what `join: {join.type}` leaves out:"
-                " use `missing: mean`, or another join such as `sum`"
+                f"`missing: {self.missing.type}` cannot be used with `join: {join.type}`, which excludes missing"
+                " modalities: set `missing: mean`, or a join such as `sum`"
             )
 
     def _check_joint_axes(self) -> None:
-        """Refuse a joint PCA with anything that reads the modalities separately."""
+        """Raise `ValueError` if a joint PCA is combined with settings that require separate modalities."""
         for key, apart in (
             (f"missing: {self.missing.type}", self.missing.learned),
             (f"join: {self.join.type}", self.join.needs_presence),
@@ -150,10 +155,10 @@ class Fusion(Parameters):
         ):
             if apart:
                 raise ValueError(
-                    f"`{key}` is for modalities that the model reads apart, and `reduce_joint: pca` joins them"
-                    " before: use `reduce`"
+                    f"`{key}` requires separate modalities, but `reduce_joint: pca` combines all modalities:"
+                    " set `reduce` instead"
                 )
 
     def reduction(self, modality: str) -> str:
-        """How one modality is reduced: `none`, `pca:N`, `linear:N` or `mlp:N`."""
+        """Return the reduction of a modality: `none`, `pca:N`, `linear:N` or `mlp:N`."""
         return self.reduce.get(modality, "none") if isinstance(self.reduce, dict) else self.reduce

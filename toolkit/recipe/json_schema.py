@@ -1,4 +1,4 @@
-"""The JSON Schema of recipes: keys, types, bounds and descriptions for editors."""
+"""JSON Schema of recipes, with the keys, types, bounds and descriptions for editors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PLUGINS = {
 
 
 def schema() -> JsonSchemaValue:
-    """The schema of recipes, Draft 2020-12. `segue validate` also refuses keys that exclude each other."""
+    """Return the JSON Schema (Draft 2020-12) of recipes. `segue validate` also rejects contradictory keys."""
     whole = Recipe.model_json_schema()
     for (section, key, params), group in PLUGINS.items():
         _type_parameters(whole["$defs"], section, key, params, group)
@@ -37,7 +37,7 @@ def schema() -> JsonSchemaValue:
 
 
 def _type_parameters(definitions: JsonSchemaValue, section: str, key: str, params: str, group: str) -> None:
-    """Give a section the parameters of the plug-in that it names. For other names any parameters are accepted."""
+    """Add the parameters of each plug-in to a section. Unknown plug-in names accept any parameters."""
     definitions[section]["properties"][key]["examples"] = plugins.names(group)
     for name, cls in plugins.usable(group).items():
         if (model := parameters_of(cls)) is None:

@@ -1,4 +1,4 @@
-"""Completes the entries of `models`: with `defaults`, and their own `fusion` with the recipe's."""
+"""Default values for the entries of `models`, from `defaults` and from the recipe's `fusion`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from toolkit.recipe.fusion_section import modern
 
 
 def spread(values: Mapping[str, object]) -> dict[str, object]:
-    """The same recipe with complete entries of `models`. Values that are not mappings are left to pydantic."""
+    """Return a recipe with completed entries of `models`. Values that are not mappings are unchanged."""
     models = values.get("models")
     if not isinstance(models, list):
         return dict(values)
@@ -29,14 +29,14 @@ def _entry(entry: object, defaults: object, fusion: object) -> object:
 
 
 def _over(entry: object, under: object) -> object:
-    """`entry`, completed by the keys of `under` that it lacks; unchanged if one of them is not a mapping."""
+    """Return `entry` completed with missing keys from `under`, or unchanged if either is not a mapping."""
     if not isinstance(entry, dict) or not isinstance(under, dict):
         return entry
     return entry | {key: value for key, value in under.items() if key not in entry}
 
 
 def _fields(value: object) -> object:
-    """A section as a mapping of the fields that were set; other values unchanged."""
+    """Return the explicitly set fields of a section as a mapping. Other values are unchanged."""
     if not isinstance(value, BaseModel):
         return value
     fields = {name: getattr(value, name) for name in value.model_fields_set}

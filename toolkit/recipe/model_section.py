@@ -1,6 +1,7 @@
-"""An entry of `models` in a recipe: a sequential model and its training.
+"""Entry of `models` in a recipe: a sequential model and its training.
 
-It is also the contract of entry-point group `segue.models`: an architecture is a subclass with its own fields.
+The base class is also the contract for entry-point group `segue.models`. An architecture is a subclass with its own
+fields.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, SerializeAsAny, model_validator
@@ -15,6 +17,7 @@ from pydantic import Field, SerializeAsAny, model_validator
 from toolkit import plugins
 from toolkit.contracts.loss import Loss
 from toolkit.errors import OldForm
+from toolkit.parameters import Once
 from toolkit.parts import Chosen, Part
 from toolkit.recipe.data_section import EncoderSpec
 from toolkit.recipe.fusion_section import Fusion
@@ -27,22 +30,20 @@ if TYPE_CHECKING:
     from toolkit.sequential.network import Network
 
 
-def _chunked() -> Loss:
-    loss: Loss = plugins.load("segue.losses", "chunked")()
-    return loss
+LOSSES = Chosen("segue.losses")
 
 
 class ModelSpec(Part):
-    """Base of every sequential model; `modalities: []` is the same model on ids alone.
+    """Base class for sequential models. With `modalities: []` a model uses ids alone.
 
-    A subclass adds its fields and writes `architecture`. Everything else is done for it: items of ids and content, the
-    match and neighbour heads, titles, popularity, the untied head, the objective, sampling, evaluation, saving and
-    loading.
+    A subclass adds fields and implements `architecture`. The toolkit provides everything else: items from ids and
+    content, the match and neighbour heads, titles, popularity, the untied head, the objective, sampling, evaluation,
+    saving and loading.
 
-    objective: what training predicts and what the layers may see. `causal`: every next track, from the tracks before
-    it. `masked`: hidden tracks, from those on both sides.
+    - objective: the training objective. `causal` predicts each next track from the tracks before it. `masked` predicts
+      hidden tracks from the tracks on both sides.
 
-    `segue.plugin.check_model` tests an implementation; docs/models.md has a complete example.
+    `segue.plugin.check_model` tests an implementation. docs/models.md has a complete example.
     """
 
     objective: ClassVar[Literal["causal", "masked"]] = "causal"
@@ -50,7 +51,9 @@ class ModelSpec(Part):
     name: str | None = None
     group: str | None = Field(None, min_length=1, description="heading under which tables put it")
     fusion: Fusion | None = Field(None, description="what this model's fusion has other than the recipe's, key by key")
-    modalities: list[str] | None = Field(None, description="default: those of `fusion`; [] for ids alone")
+    modalities: Annotated[list[str], Once] | None = Field(
+        None, description="default: those of `fusion`; [] for ids alone"
+    )
     titles: bool = Field(False, description="add the playlist's title, through the `titles` encoder, to every position")
     train: Literal["frozen", "finetune", "warmup"] = Field(
         "frozen", description="of the content vectors; warmup: frozen for `warmup_epochs`, then fine-tuned"
@@ -69,8 +72,8 @@ class ModelSpec(Part):
         " a weight that is"
         " chosen on validation",
     )
-    loss: Annotated[SerializeAsAny[Loss], Chosen("segue.losses")] = Field(
-        default_factory=_chunked,
+    loss: Annotated[SerializeAsAny[Loss], LOSSES] = Field(
+        default_factory=partial(LOSSES.part, "chunked"),
         description="training loss: chunked, full, sampled, gbce, or a plug-in",
         json_schema_extra={"default": "chunked"},
     )
@@ -124,63 +127,61 @@ class ModelSpec(Part):
 
     @abstractmethod
     def architecture(self) -> nn.Module:
-        """The layers, freshly initialised: a module with `forward(vectors, kept) -> states`.
+        """Return freshly initialised layers, a module with `forward(vectors, kept) -> states`.
 
         - vectors: float [B, T, hidden_size], the items of B playlists, left-aligned, zero at padding; T ≤ `max_length`.
         - kept: bool [B, T], False at padding. A row may be False throughout.
-        - states: float [B, T, hidden_size]; anything at padding, but finite. Compared with item vectors by inner
-          product.
+        - states: float [B, T, hidden_size]; any finite values at padding. Scores are inner products of states and item
+          vectors.
 
-        Under `objective = "causal"` the state of a position must not depend on later positions. At a hidden track under
-        `masked`, the vector is a learned one, the same for all tracks. It is called once a model, and once a stream
-        under late fusion.
+        With `objective = "causal"` the state of a position must not depend on later positions. With `masked` all hidden
+        tracks have the same learned vector. The method is called once for each model, and once for each stream in late
+        fusion.
         """
 
     def network(self, host: Host) -> Network:
-        """The whole network.
+        """Return the whole network.
 
-        The default is `architecture` between an item table and a head; RecBole's models bring their own.
+        The default places `architecture` between an item table and a head. RecBole's models return their own network.
         """
         return host.around(self)
 
     @property
     def tuning_epochs(self) -> int:
-        """Number of further epochs that start at the best weights and only hide the last track."""
+        """Number of additional epochs that start from the best weights and hide only the last track."""
         return 0
 
     @property
     def masked_share(self) -> float:
-        """Share of tracks that are hidden under the masked objective."""
+        """Share of tracks that the masked objective hides."""
         return 0.2
 
     @property
     def ranks_every_id(self) -> bool:
-        """Whether ids without a training placement are candidates in training and are ranked, as in RecBole."""
+        """Whether tracks without training interactions are candidates in training and ranking, as in RecBole."""
         return False
 
     def layer_parameters(self) -> int:
-        """At least how many parameters one `architecture` has. Sizes that need too much memory are refused by it."""
+        """Return a lower bound for the number of parameters, used to reject models that exceed the memory."""
         return 0
 
     def position_numbers(self) -> int:
-        """At least how many numbers a step keeps per position for the gradient of `architecture`."""
+        """Return a lower bound for the number of values that the gradient of `architecture` keeps for each position."""
         return 0
 
     def sizes(self) -> dict[str, int]:
-        """The settings that determine the size of the model, by name, for error messages."""
+        """Return the settings that determine the model size, by name, for error messages."""
         return {"hidden_size": self.hidden_size, "max_length": self.max_length}
 
     @classmethod
     def of(cls, entry: Mapping[str, object]) -> ModelSpec:
-        """Validate an entry with `type`. Raises pydantic's `ValidationError`."""
+        """Return the model for an entry with `type`. Raises pydantic's `ValidationError`."""
         loaded: type[ModelSpec] = plugins.load("segue.models", str(entry.get("type")))
         return loaded.model_validate(dict(entry))
 
     @classmethod
     def saved(cls, entry: Mapping[str, object]) -> ModelSpec:
-        """The model of an entry that was stored, in the form of today or an earlier one, without keys that it does not
-        read.
-        """
+        """Return the model for a stored entry in the present or an earlier form, without keys that are never read."""
         return cls.of(modern(entry, {key: [value] for key, value in entry.items()})[0])
 
     @model_validator(mode="before")
@@ -198,35 +199,35 @@ class ModelSpec(Part):
     def _consistent(self) -> ModelSpec:
         if self.train == "warmup" and self.warmup_epochs >= self.epochs:
             raise ValueError(
-                f"warmup_epochs={self.warmup_epochs} must be < epochs={self.epochs}: nothing would be fine-tuned"
+                f"warmup_epochs={self.warmup_epochs} must be < epochs={self.epochs} to leave epochs for fine-tuning:"
+                " reduce warmup_epochs"
             )
         if self.adam == "rows" and not self.loss.samples:
-            name = self.loss.type
             raise ValueError(
-                f"`adam: rows` needs `loss: sampled` or `gbce` (with `{name}` every track has a gradient): use `adam:"
-                " dense`"
+                "`adam: rows` requires `loss: sampled` or `gbce`, because every track has a gradient"
+                f" with `{self.loss.type}`: set `adam: dense`"
             )
         return self
 
     def ids_only(self, fusion: Fusion, encoders: dict[str, EncoderSpec]) -> bool:
-        """Whether the model has no modality as input."""
+        """Return whether the model uses ids alone, without any modality."""
         return not self.inputs(fusion, encoders)
 
     def inputs(self, fusion: Fusion, encoders: dict[str, EncoderSpec]) -> list[str]:
-        """Names of the modalities that the model has as input."""
+        """Return the names of the modalities that the model reads."""
         if self.modalities is not None:
             return self.modalities
         fusion = self.fusion or fusion
         return fusion.modalities if fusion.modalities is not None else list(encoders)
 
     def system_name(self, fusion: Fusion, encoders: dict[str, EncoderSpec]) -> str:
-        """Its name in tables: `sasrec-ids`, `bert4rec-multimodal`, …"""
+        """Return the system name in tables, such as `sasrec-ids` or `bert4rec-multimodal`."""
         kind = "ids" if self.ids_only(fusion, encoders) else "multimodal"
         return self.name or f"{self.type.rpartition(':')[2].rpartition('.')[2]}-{kind}"
 
 
 class MaskedSpec(ModelSpec):
-    """Base of models under the masked objective that let a recipe set its two settings."""
+    """Base class for models with the masked objective and both of its settings."""
 
     objective: ClassVar[Literal["causal", "masked"]] = "masked"
     mask_ratio: float = Field(0.2, gt=0, lt=1, description="share of tracks that a step hides")

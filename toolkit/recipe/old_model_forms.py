@@ -1,8 +1,8 @@
-"""Converts entries of `models` in the form of earlier versions to the form of today.
+"""Conversion of `models` entries from earlier versions to the present form.
 
-The parameters of a loss were keys of the model (`loss: gbce, gbce_t: 0.5`), and all architectures had the same keys. A
-key that an entry cannot read is dropped if its value is the former default or a value that another entry reads, because
-`defaults` and YAML anchors share keys between entries.
+The parameters of a loss were keys of the model (`loss: gbce, gbce_t: 0.5`), and all architectures had the same keys.
+Entries share keys through `defaults` and YAML anchors. A key that an entry cannot read is therefore dropped if its
+value is the former default or a value that another entry reads.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ Shared = Mapping[str, Sequence[object]]
 def modern(
     entry: Entry, shared: Shared | None = None, cls: type[BaseModel] | None = None
 ) -> tuple[dict[str, object], list[str]]:
-    """A copy of an entry in the form of today, and a warning for each key in an old form.
+    """Return an entry in the present form, and a warning for each key in an old form.
 
-    - shared: values by key that other entries read. An entry that cannot read one of them loses it.
-    - cls: the entry's class; default: the class that its `type` names.
+    - shared: values by key that other entries read. These values are dropped from an entry that cannot read them.
+    - cls: the class of the entry; default: the class for its `type`.
 
-    Other keys that cannot be read stay, for `refuse`.
+    Other unreadable keys are kept for `refuse`.
     """
     written, shared = dict(entry), shared or {}
     cls = cls or _class("segue.models", written.get("type"))
@@ -54,9 +54,9 @@ def modern(
 
 
 def modern_models(recipe: Entry, tried: Sequence[str] = ()) -> tuple[dict[str, object], list[str]]:
-    """A copy of a recipe with `models`, and a sweep over their losses, in the form of today; and warnings.
+    """Return a recipe with `models`, and the sweep over their losses, in the present form, with warnings.
 
-    tried: dotted keys that the trial of a sweep sets. An entry may then have keys that it only reads in other trials.
+    - tried: dotted keys that a sweep trial sets. An entry may then have keys that are read only in other trials.
     """
     entries, sweep = recipe.get("models"), recipe.get("sweep")
     if not isinstance(entries, list):
@@ -77,18 +77,21 @@ def modern_models(recipe: Entry, tried: Sequence[str] = ()) -> tuple[dict[str, o
 
 
 def refuse(entry: Entry, cls: type[BaseModel]) -> None:
-    """Raise pydantic's `ValidationError` for keys of another loss or another architecture, with its name."""
+    """Raise pydantic's `ValidationError` for keys that belong to a different loss or architecture."""
     faults = []
     for key in entry:
         if key in cls.model_fields:
             continue
         if key in LOSS and (known := _with("segue.losses", LOSS[key][0])):
-            cure = f"take it out, or write `loss: {{type: {known[0]}, {LOSS[key][0]}: {yaml_text(entry[key])}}}`"
-            rule = f"is for `loss: {either(known)}`, not `{_name(entry.get('loss', 'chunked'))}`: {cure}"
+            cure = f"remove `{key}`, or write `loss: {{type: {known[0]}, {LOSS[key][0]}: {yaml_text(entry[key])}}}`"
+            rule = f"can be set only with `loss: {either(known)}`, not `{_name(entry.get('loss', 'chunked'))}`: {cure}"
             faults.append(fault("unread", rule, (key,), entry[key]))
         elif key not in LOSS and (known := _with("segue.models", key)):
-            rule = f"is for `type: {either(known)}`, not `{entry.get('type', cls.model_fields['type'].default)}`"
-            faults.append(fault("unread", f"{rule}: take it out", (key,), entry[key]))
+            rule = (
+                f"can be set only with `type: {either(known)}`,"
+                f" not `{entry.get('type', cls.model_fields['type'].default)}`: remove `{key}`"
+            )
+            faults.append(fault("unread", rule, (key,), entry[key]))
     if faults:
         raise ValidationError.from_exception_data(cls.__name__, faults)
 
@@ -119,7 +122,7 @@ def _nest(entry: dict[str, object], shared: Shared) -> list[str]:
 
 
 def _swept(over: dict[str, object], index: int, entry: Entry) -> dict[str, object]:
-    """A sweep's values of an entry's loss, with the parameters of the loss that are keys of the entry."""
+    """Return a sweep's values for an entry's loss, completed with loss parameters from the entry."""
     values = over.get(f"models.{index}.loss")
     flat = {key: entry[key] for key in LOSS if key in entry}
     if not isinstance(values, list) or not flat:
@@ -132,7 +135,7 @@ def _swept(over: dict[str, object], index: int, entry: Entry) -> dict[str, objec
 
 
 def _read(entries: Iterator[Entry]) -> dict[str, list[object]]:
-    """The values that entries read, by key."""
+    """Return the values that entries read, by key."""
     read: dict[str, list[object]] = {}
     for entry in entries:
         cls, loss = _class("segue.models", entry.get("type")), entry.get("loss", "chunked")
@@ -147,21 +150,21 @@ def _read(entries: Iterator[Entry]) -> dict[str, list[object]]:
 
 
 def _name(loss: object) -> object:
-    """The name of a loss that is given as a name, a mapping or an object."""
+    """Return the name of a loss that is given as a name, mapping or object."""
     if isinstance(loss, Mapping):
         return loss.get("type")
     return loss.type if isinstance(loss, Part) else loss
 
 
 def _fields(loss: object) -> dict[str, object]:
-    """The fields of a loss that are given."""
+    """Return the explicitly set fields of a loss."""
     if isinstance(loss, BaseModel):
         return loss.model_dump(exclude={"type"}, exclude_unset=True)
     return {key: value for key, value in loss.items() if key != "type"} if isinstance(loss, Mapping) else {}
 
 
 def _class(group: str, name: object) -> type[BaseModel] | None:
-    """The class with this name; None if there is none, which is reported where the name is checked."""
+    """Return the class with this name, or None for an unknown name, which is reported elsewhere."""
     try:
         cls: type[BaseModel] | None = plugins.load(group, name) if isinstance(name, str) else None
     except InputError:
@@ -170,5 +173,5 @@ def _class(group: str, name: object) -> type[BaseModel] | None:
 
 
 def _with(group: str, field: str) -> list[str]:
-    """The names in a group whose classes have this field."""
+    """Return the names in a group for classes with this field."""
     return [name for name, cls in plugins.usable(group).items() if field in cls.model_fields]

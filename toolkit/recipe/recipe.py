@@ -1,6 +1,6 @@
-"""A whole recipe. Every key is checked before anything runs.
+"""Whole recipe, checked completely before a run starts.
 
-An unknown key is an error with its line and the nearest key.
+The error for an unknown key contains its line and the nearest known key.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from toolkit.validation import explain
 
 
 class Report(Parameters):
-    """The page of the run."""
+    """Settings of the report page."""
 
     examples: int = Field(10, ge=0)
     example_length: int = Field(10, ge=1)
@@ -42,10 +42,10 @@ class Report(Parameters):
 
 
 class Recipe(Parameters):
-    """A whole run. Only `data` is required.
+    """Recipe of a whole run. Only `data` is required.
 
-    One built in Python passes the same checks as one from a file. Raises `RecipeError` naming key, value and rule, for
-    values that nothing reads too.
+    Recipes built in Python pass the same checks as recipes in files. Raises `RecipeError` with key, value and rule,
+    also for values that are never read.
     """
 
     name: str = Field("run", description="of the run; default: the file's")
@@ -95,34 +95,26 @@ class Recipe(Parameters):
 
     @property
     def reads_fields(self) -> bool:
-        """Whether it needs fields of the catalogue."""
-        named = self.coldstart.tags or self.coldstart.factor_map or self.evaluation.split.reads_field
-        return bool(self.encoders or named)
+        """Whether the recipe reads fields of the catalogue."""
+        cold = self.coldstart
+        return bool(self.encoders or cold.tags or cold.factor_map or self.evaluation.split.reads_field)
 
     @model_validator(mode="after")
-    def _default_select(self) -> Recipe:
-        """Select models by a metric that the evaluation measures.
+    def _defaults(self) -> Recipe:
+        """Fill in values that depend on other keys: the first seed, baselines without content, and a measured `select`.
 
-        A `select` of the recipe stays, and is checked later.
+        An explicit `select` is kept, and checked later.
         """
+        if self.seeds is not None:
+            if "seed" in self.model_fields_set and self.seed != self.seeds[0]:
+                raise ValueError(f"seed={self.seed} must be the first of seeds={self.seeds}: remove `seed` or `seeds`")
+            self.seed = self.seeds[0]
+        if "baselines" not in self.model_fields_set and not self.encoders:
+            self.baselines = [name for name in self.baselines if name != "content-centroid"]
         metrics, lengths = [name for name in self.evaluation.metrics if name in ("recall", "ndcg")], self.evaluation.k
         for model in self.models:
             if "select" not in model.model_fields_set and metrics and not ("ndcg" in metrics and 50 in lengths):
                 model.select = (
                     f"{'ndcg' if 'ndcg' in metrics else metrics[0]}@{min(lengths, key=lambda k: abs(k - 50))}"
                 )
-        return self
-
-    @model_validator(mode="after")
-    def _first_seed(self) -> Recipe:
-        if self.seeds is not None:
-            if "seed" in self.model_fields_set and self.seed != self.seeds[0]:
-                raise ValueError(f"seed={self.seed} and seeds={self.seeds} are both given: take one out")
-            self.seed = self.seeds[0]
-        return self
-
-    @model_validator(mode="after")
-    def _default_baselines(self) -> Recipe:
-        if "baselines" not in self.model_fields_set and not self.encoders:
-            self.baselines = [name for name in self.baselines if name != "content-centroid"]
         return self

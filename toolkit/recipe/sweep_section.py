@@ -1,4 +1,4 @@
-"""The section `sweep` of a recipe: settings to be searched on validation."""
+"""Section `sweep` of a recipe: settings to search on validation playlists."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from toolkit.parameters import Parameters, fault, yaml_text
 
 
 class Range(Parameters):
-    """Numbers from low to high, both included; whole numbers if both ends are."""
+    """Numbers from low to high, both included. All numbers are whole if low and high are whole."""
 
     low: int | float
     high: int | float
@@ -20,13 +20,15 @@ class Range(Parameters):
     @model_validator(mode="after")
     def _consistent(self) -> Range:
         if self.low >= self.high:
-            raise ValueError(f"low={self.low} must be < high={self.high}")
+            raise ValueError(f"low={self.low} must be < high={self.high}: reduce low, or raise high")
         if self.log and self.low <= 0:
-            raise ValueError(f"log: true needs low > 0, not {self.low}")
+            raise ValueError(f"low={self.low} must be > 0 with `log: true`: raise low, or remove `log`")
         if self.log and self.step is not None:
-            raise ValueError("log: true and step exclude each other: take one out")
+            raise ValueError(f"`log: true` and step={self.step} must not both be set: remove `log` or `step`")
         if self.whole and isinstance(self.step, float):
-            raise ValueError(f"step={self.step} must be whole, as low and high are")
+            raise ValueError(
+                f"step={self.step} must be a whole number because low and high are whole: set a whole step"
+            )
         return self
 
     @property
@@ -35,7 +37,7 @@ class Range(Parameters):
 
 
 class Sweep(Parameters):
-    """What is searched, how, and by which validation metric. Test playlists are not used."""
+    """Search space, search strategy and validation metric of a sweep. Test playlists are not used."""
 
     search: Literal["grid", "optuna"] = Field(
         "grid", description="grid: every combination; optuna: a tree-structured Parzen estimator"
@@ -54,21 +56,24 @@ class Sweep(Parameters):
         size = 1
         for key, values in self.over.items():
             if isinstance(values, Range) and self.search == "grid":
-                raise ValueError(f"{key} is a range, a grid needs a list of values: give one, or use search: optuna")
+                raise ValueError(
+                    f"{key} is a range, but a grid requires a list of values: set a list, or `search: optuna`"
+                )
             if values == []:
-                raise ValueError(f"{key} has no value to try: give at least one")
+                raise ValueError(f"{key}=[] must contain at least one value: add a value")
             if isinstance(values, list):
                 size *= len(values)
                 if twice := [value for value in values if values.count(value) > 1]:
-                    rule = f"lists {yaml_text(twice[0])} twice: take one out"
+                    rule = f"lists {yaml_text(twice[0])} twice: remove the duplicate"
                     raise ValidationError.from_exception_data("Sweep", [fault("twice", rule, ("over", key), values)])
         if self.search == "grid" and size > self.trials:
             raise ValueError(
-                f"the grid has {size} settings, trials={self.trials}: raise it, try fewer values, or use search: optuna"
+                f"the grid has {size} settings, more than trials={self.trials}: raise trials, remove values,"
+                " or set `search: optuna`"
             )
         return self
 
     @property
     def first(self) -> dict[str, object]:
-        """The first setting of the sweep: first values, and lower ends of ranges."""
+        """The first setting of the sweep: first values of lists, and low ends of ranges."""
         return {key: values.low if isinstance(values, Range) else values[0] for key, values in self.over.items()}

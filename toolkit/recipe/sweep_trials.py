@@ -1,4 +1,4 @@
-"""The trials of a sweep: a recipe with some of its values replaced."""
+"""Trials of a sweep: copies of a recipe with some values replaced."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from toolkit.contracts.metric import named, selecting
 from toolkit.errors import RecipeError, Where
 from toolkit.parameters import nearest
-from toolkit.recipe.cross_checks import fault, system_names
+from toolkit.recipe.cross_checks import system_names
 from toolkit.recipe.recipe import Recipe
 from toolkit.recipe.yaml_file import with_settings
 
@@ -16,7 +16,7 @@ SWEPT = ("models", "fusion", "encoders", "titles", "coldstart", "baselines")
 
 
 def check(recipe: Recipe) -> None:
-    """Check the section `sweep`: its metric, its keys, and its first setting. Raises `RecipeError`."""
+    """Raise `RecipeError` if the metric, the keys or the first setting of the section `sweep` are wrong."""
     sweep = recipe.sweep
     assert sweep is not None
     measured = [
@@ -26,29 +26,32 @@ def check(recipe: Recipe) -> None:
         for k in recipe.evaluation.k
     ]
     if sweep.select not in measured:
-        raise fault(("sweep", "select"), f"={sweep.select!r} must be one of the evaluation's {', '.join(measured)}")
+        raise RecipeError(
+            f"={sweep.select!r} must be a metric that the evaluation measures: set one of {', '.join(measured)}",
+            ("sweep", "select"),
+        )
     if recipe.evaluation.split.each_fold():
-        raise fault(
+        raise RecipeError(
+            "=all can be used only with `segue run` and `segue bench`: set one fold, such as 0",
             ("evaluation", "split", "test_fold"),
-            "=all is for `segue run` and `segue bench`, and a sweep is of one fold: name it",
         )
     for key in sweep.over:
         if key.partition(".")[0] not in SWEPT:
-            raise fault(("sweep", "over", key), f" cannot be tried: a sweep tries values of {', '.join(SWEPT)}")
+            raise RecipeError(f" cannot be swept: use keys in the sections {', '.join(SWEPT)}", ("sweep", "over", key))
     # report keys that do not exist before the first trial
     with_settings(recipe, sweep.first).recipe(tried=tuple(sweep.over))
     swept(recipe)
 
 
 def trial(recipe: Recipe, settings: Mapping[str, object]) -> Recipe:
-    """The recipe without its sweep and with `settings`, values by dotted key, checked. Raises `RecipeError`."""
+    """Return the checked recipe with `settings`, values by dotted key, and without its sweep. Raises `RecipeError`."""
     return with_settings(recipe, settings).recipe(parameters=True, tried=tuple(settings))
 
 
 def swept(recipe: Recipe) -> Where:
-    """The place of the system that a sweep measures; its name may differ between trials.
+    """Return the key path of the system that a sweep measures. The system name may differ between trials.
 
-    Raises `RecipeError` if it is not clear which system that is.
+    Raises `RecipeError` if the recipe has several candidates.
     """
     sweep, places = recipe.sweep, system_names(recipe)
     assert sweep is not None
@@ -61,5 +64,5 @@ def swept(recipe: Recipe) -> Where:
     inside = [where for where in every if any(key.split(".")[: len(where)] == [*map(str, where)] for key in sweep.over)]
     candidates = inside or [where for where in every if where[0] == "models"] or every
     if len(candidates) != 1:
-        raise RecipeError(f"sweep.system is missing: it says which of {', '.join(names)} is measured")
+        raise RecipeError(f"sweep.system is missing, but the recipe has several systems: set one of {', '.join(names)}")
     return candidates[0]

@@ -1,7 +1,7 @@
-"""Refuses values of a recipe that nothing reads: their author believes that they have an effect.
+"""Errors for recipe values that are never read, and so have no effect.
 
-A default value is accepted (a resolved recipe holds all of them), and so is a value that several entries share and one
-of them reads, or one that is read in some trial of a sweep.
+Default values are accepted, because a resolved recipe contains all of them. A value is also accepted if it is shared by
+several entries and read by at least one entry, or read in at least one trial of a sweep.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Unused:
-    """A value that nothing reads.
+    """Value that is never read.
 
-    - where: its place in the recipe.
-    - on: the place of the setting that decides whether it is read.
-    - value, default: the value, and the one that is accepted.
-    - rule: what the value is for, and why nothing reads it here.
+    - where: key path of the value.
+    - on: key path of the setting that decides whether the value is read.
+    - value, default: the value, and the accepted default value.
+    - rule: condition for the value, and why the condition is not met.
     """
 
     where: Where
@@ -41,10 +41,10 @@ class Unused:
 
     @property
     def message(self) -> str:
-        """The error, to follow the dotted path."""
+        """The error message that follows the dotted path."""
+        default = f", or set the default value, {yaml_text(self.default)}"
         plain = isinstance(self.default, str | int | float | None)
-        cure = f"take it out, or set it to its default, {yaml_text(self.default)}" if plain else "take it out"
-        return f"={yaml_text(self.value)} {self.rule}: {cure}"
+        return f"={yaml_text(self.value)} {self.rule}: remove `{self.where[-1]}`{default if plain else ''}"
 
 
 TRIED: ContextVar[tuple[str, ...]] = ContextVar("tried", default=())
@@ -53,7 +53,7 @@ TRIED: ContextVar[tuple[str, ...]] = ContextVar("tried", default=())
 
 @contextmanager
 def trying(keys: tuple[str, ...]) -> Iterator[None]:
-    """Inside this context, recipes are checked as trials that set `keys`: only these must be read."""
+    """Check recipes inside this context as trials that set `keys`. Only these keys must be read."""
     token = TRIED.set(keys)
     try:
         yield
@@ -62,9 +62,10 @@ def trying(keys: tuple[str, ...]) -> Iterator[None]:
 
 
 def check(recipe: Recipe) -> None:
-    """Raise `RecipeError` for the first value that nothing reads.
+    """Raise `RecipeError` for the first value that is never read.
 
-    In the trial of a sweep this holds for the keys that it tries: otherwise all its trials would be the same.
+    A sweep trial is checked only for the keys that the sweep sets, because an unread key would make all trials
+    identical.
     """
     tried = TRIED.get()
     for unused in find(recipe, tried):
@@ -73,7 +74,7 @@ def check(recipe: Recipe) -> None:
 
 
 def find(recipe: Recipe, tried: Sequence[str] = ()) -> Iterator[Unused]:
-    """Every value that nothing reads. tried: dotted keys that a sweep sets, if the recipe has no sweep of its own."""
+    """Yield all values that are never read. tried: dotted keys that a sweep sets, if the recipe has no `sweep`."""
     tried = tuple(recipe.sweep.over) if recipe.sweep is not None else tried
     for unused in (*_sections(recipe), *_models(recipe), *_fusions(recipe)):
         on = ".".join(map(str, unused.on))
@@ -82,7 +83,7 @@ def find(recipe: Recipe, tried: Sequence[str] = ()) -> Iterator[Unused]:
 
 
 def cleared(recipe: Recipe) -> Recipe:
-    """The same recipe with defaults in place of values that nothing reads. `segue run` accepts it."""
+    """Return a recipe with default values in place of values that are never read, which `segue run` accepts."""
     values = recipe.model_dump(mode="json")
     for unused in find(recipe):
         *steps, last = unused.where
@@ -95,23 +96,24 @@ def cleared(recipe: Recipe) -> Recipe:
 
 def _sections(recipe: Recipe) -> Iterator[Unused]:
     if recipe.engine != "ray":
-        yield from _given(recipe, ("workers",), ("engine",), f"is for `engine: ray`, not `{recipe.engine}`")
+        yield from _given(recipe, ("workers",), ("engine",), f"requires `engine: ray`, not `{recipe.engine}`")
     if not recipe.report.map:
-        yield from _given(recipe.report, ("report", "map_by"), ("report", "map"), "is for a map, and report.map is 0")
+        yield from _given(recipe.report, ("report", "map_by"), ("report", "map"), "requires a map, but report.map is 0")
     if "models" not in recipe.model_fields_set:  # `models: []` leaves out those of another recipe
-        yield from _given(recipe, ("defaults",), ("models",), "is for entries of `models`, and there are none")
+        yield from _given(recipe, ("defaults",), ("models",), "requires `models`, but the recipe has no models")
     if recipe.titles is not None and recipe.models and not any(model.titles for model in recipe.models):
-        rule = "is for models with `titles: true`, and there are none"
+        rule = "requires a model with `titles: true`, but no model has this setting"
         yield Unused(("titles",), ("models",), recipe.titles.encoder, None, rule)
     reader = recipe.data.reader
     if recipe.data.path is not None and reader != "auto" and not plugins.load("segue.readers", reader).needs_path:
-        rule = f"is for readers of files, and {reader} makes its data itself"
+        rule = f"requires a reader of files, but reader {reader} generates data"
         yield from _given(recipe.data, ("data", "path"), ("data", "reader"), rule)
 
 
 def _given(section: BaseModel, where: Where, on: Where, rule: str) -> Iterator[Unused]:
-    """The last key of `where`, unless the section has its default."""
-    value, default = getattr(section, str(where[-1])), _default(section, where[-1])
+    """Yield the last key of `where` if its value differs from the default."""
+    key = str(where[-1])
+    value, default = getattr(section, key), type(section).model_fields[key].get_default(call_default_factory=True)
     if value != default:
         yield Unused(where, on, value, default, rule)
 
@@ -120,26 +122,26 @@ def _models(recipe: Recipe) -> Iterator[Unused]:
     specs = recipe.models
     content = [not spec.ids_only(recipe.fusion, recipe.encoders) for spec in specs]
     ids = [not sees or (spec.fusion or recipe.fusion).id_embedding for spec, sees in zip(specs, content, strict=True)]
-    warmup = [spec.train == "warmup" for spec in specs]
-    yield from _unread(specs, "warmup_epochs", "train", warmup, "is for `train: warmup`, not `{}`")
+    warmup, match = [spec.train == "warmup" for spec in specs], [spec.match for spec in specs]
+    yield from _unread(specs, "warmup_epochs", "train", warmup, "can be set only with `train: warmup`, not `{}`")
+    yield from _unread(specs, "match_weights", "match", match, "can be set only with `match: true`, not `{}`")
+    yield from _unread(specs, "train", "modalities", content, "requires content, but this model uses ids alone")
     yield from _unread(
-        specs, "match_weights", "match", [spec.match for spec in specs], "is for `match: true`, not `{}`"
+        specs, "id_start", "fusion", ids, "can be set only with `fusion.id_embedding: true`, not `false`"
     )
-    yield from _unread(specs, "train", "modalities", content, "is of content, and this model uses ids alone")
-    yield from _unread(specs, "id_start", "fusion", ids, "is for `fusion.id_embedding: true`, not `false`")
 
 
 def _unread(models: Sequence[ModelSpec], key: str, on: str, reads: Sequence[bool], rule: str) -> Iterator[Unused]:
-    """Models whose value of `key` is read neither by them nor by another model with the same value."""
+    """Yield models with a value of `key` that neither this model nor a model with the same value reads."""
     read = [getattr(spec, key) for spec, reading in zip(models, reads, strict=True) if reading]
     for index, spec in enumerate(models):
         if getattr(spec, key) not in read:
-            reason = rule.format(yaml_text(getattr(spec, on)))
-            yield from _given(spec, ("models", index, key), ("models", index, on), reason)
+            where = ("models", index)
+            yield from _given(spec, (*where, key), (*where, on), rule.format(yaml_text(getattr(spec, on))))
 
 
 def _fusions(recipe: Recipe) -> Iterator[Unused]:
-    """Values of each fusion that no model with the same value reads. Those of the recipe's fusion are listed once."""
+    """Yield fusion values that no model with the same value reads. Values of the recipe's `fusion` are listed once."""
     seeing = [spec for spec in recipe.models if not spec.ids_only(recipe.fusion, recipe.encoders)]
     fusions = [((), recipe.fusion), *((("models", i), spec.fusion) for i, spec in enumerate(recipe.models))]
     used = [(spec.match, spec.fusion or recipe.fusion) for spec in seeing]
@@ -150,12 +152,8 @@ def _fusions(recipe: Recipe) -> Iterator[Unused]:
             continue
         where = (*above, "fusion")
         if fusion.id_dropout not in [*dropouts, *([recipe.fusion.id_dropout] if above else [])]:
-            rule = f"is for `id_embedding: true`, not `{yaml_text(fusion.id_embedding)}`"
+            rule = f"can be set only with `id_embedding: true`, not `{yaml_text(fusion.id_embedding)}`"
             yield from _given(fusion, (*where, "id_dropout"), (*where, "id_embedding"), rule)
         if fusion.match_modalities not in [*matched, *([recipe.fusion.match_modalities] if above else [])]:
-            rule = "is for models with `match: true`, and there are none"
+            rule = "requires a model with `match: true`, but no model has this setting"
             yield from _given(fusion, (*where, "match_modalities"), ("models",), rule)
-
-
-def _default(section: BaseModel, key: str | int) -> object:
-    return type(section).model_fields[str(key)].get_default(call_default_factory=True)

@@ -1,4 +1,4 @@
-"""Reads a recipe's YAML without executing anything, and keeps the line of every key for error messages."""
+"""Reading of recipes in YAML, which executes no code and keeps the line of every key for error messages."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ Mapped: TypeAlias = "dict[str, Yaml]"
 
 @dataclass
 class RecipeFile:
-    """A recipe as written, not checked yet.
+    """Recipe as written, before any check.
 
-    places: where each value was written, `recipes/x.yaml:12` or `--set models.0.epochs=5`, by path of keys and indexes.
+    - places: location of each value, such as `recipes/x.yaml:12` or `--set models.0.epochs=5`, by key path.
     """
 
     path: Path
@@ -57,27 +57,28 @@ class RecipeFile:
     places: dict[Where, str] = field(default_factory=dict)
 
     def place(self, where: Sequence[str | int]) -> str:
-        """The place where the value at `where`, or the nearest part above it, was written."""
+        """Return the location of the value at `where`, or of the nearest section above."""
         above = (self.places.get(tuple(where[:length])) for length in range(len(where), 0, -1))
         return next(filter(None, above), str(self.path))
 
     def error(self, where: Where, rule: str) -> RecipeError:
-        """An error at `where`, with its place in the file. `rule` follows the dotted path."""
+        """Return an error at `where`, with its location in the file. `rule` follows the dotted path."""
         return RecipeError(f"{self.place(where)}: {RecipeError(rule, where)}")
 
     def placed(self, error: RecipeError) -> RecipeError:
-        """The same error with its place in the file."""
+        """Return the same error with its location in the file."""
         return self.error(error.where, error.rule)
 
     def recipe(self, *, parameters: bool = False, tried: tuple[str, ...] = ()) -> Recipe:
-        """The checked recipe, its `data.path` made absolute.
+        """Return the checked recipe with an absolute `data.path`.
 
-        A relative path starts at the folder of the recipe that has it, or at the current folder if it is from `--set`.
+        A relative path starts at the folder of the recipe file, or at the current folder if the path is set with
+        `--set`.
 
-        - parameters: also check options and parameters against the plug-ins that read them, which imports those.
-        - tried: dotted keys that a sweep sets here.
+        - parameters: also check options and parameters against the plug-ins that read them, which imports the plug-ins.
+        - tried: dotted keys that a sweep sets.
 
-        Raises `RecipeError` with the line of the first fault.
+        Raises `RecipeError` with the line of the first error.
         """
         try:
             with unused_settings.trying(tried), self._placed_warnings():
@@ -93,14 +94,16 @@ class RecipeFile:
         try:
             path = Path(base, recipe.data.path.expanduser()).resolve()
         except (RuntimeError, ValueError) as error:  # ~nobody, a NUL
-            raise self.error(("data", "path"), f"={str(recipe.data.path)!r} is not a path: {error}") from None
+            raise self.error(
+                ("data", "path"), f"={str(recipe.data.path)!r} must be a valid path ({error}): correct the path"
+            ) from None
         return recipe.model_copy(update={"data": recipe.data.model_copy(update={"path": path})})
 
     @contextmanager
     def _placed_warnings(self) -> Iterator[None]:
-        """Issue each warning about an old form once, with its place.
+        """Issue each warning about an old form once, with its location.
 
-        The stored recipe of a run, which nobody edits, has none.
+        The stored recipe of a run is never edited, so no warnings are issued for it.
         """
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", OldForm)
@@ -115,7 +118,7 @@ class RecipeFile:
                 warnings.warn(text, OldForm, stacklevel=4)
 
     def _place_of(self, sentence: str) -> str:
-        """The place of the key that a warning begins with: `models.0: `negatives: 7` is the old form…`."""
+        """Return the location of the key at the start of a warning: `models.0: `negatives: 7` is the old form…`."""
         entry = NUMBERED.match(sentence)
         above: Where = ("models", int(entry[1])) if entry else ()
         key = NUMBERED.sub("", sentence).removeprefix("`").partition(":")[0]
@@ -124,12 +127,12 @@ class RecipeFile:
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> RecipeFile:
-    """Read a recipe's YAML, complete it by the recipe that it `extends`, and apply `a.b.c=value` overrides.
+    """Read a recipe's YAML, complete the recipe with its `extends` base, and apply `a.b.c=value` overrides.
 
-    A recipe without a name has the name of its file.
+    The default recipe name is the file name.
 
     Raises `RecipeError` for a missing file, bytes that are not UTF-8, broken YAML, duplicate keys, tags, and overrides
-    of keys that do not exist.
+    of unknown keys.
     """
     file = _file(path, (path.resolve(),))
     for override in overrides:
@@ -140,20 +143,20 @@ def read(path: Path, overrides: Sequence[str] = ()) -> RecipeFile:
 
 
 def _file(path: Path, inside: tuple[Path, ...]) -> RecipeFile:
-    """A recipe's file, completed by the one that it extends. inside: the files that are being read."""
+    """Return a recipe file completed with its `extends` base. inside: the chain of files being read."""
     file = RecipeFile(path, {})
     value = _parse(_text(path), str(path), file.places)
     if not isinstance(value, dict):
-        raise RecipeError(f"{path}: a recipe is a mapping of keys to values, this file holds {_kind(value)}")
+        raise RecipeError(f"{path} must hold a mapping of keys to values, not {_kind(value)}: write keys such as `data`")
     file.data = value
     if "extends" not in value:
         return file
     extends = value.pop("extends")
     if not isinstance(extends, str):
-        raise file.error(("extends",), f"={extends!r} must be the path of a recipe, as seen from this one")
+        raise file.error(("extends",), f"={extends!r} must be a path relative to this file: correct the path")
     base = path.parent / extends
     if base.resolve() in inside:
-        raise file.error(("extends",), f"={extends!r} comes back to itself: a recipe cannot extend itself")
+        raise file.error(("extends",), f"={extends!r} must not lead back to this recipe: remove `extends`")
     under = _file(base, (*inside, base.resolve()))
     _complete(value, under.data, under.places, ())
     file.places = under.places | file.places
@@ -161,11 +164,10 @@ def _file(path: Path, inside: tuple[Path, ...]) -> RecipeFile:
 
 
 def _complete(over: Mapped, under: Mapped, places: dict[Where, str], where: Where) -> None:
-    """Add to `over` the keys of `under` that it lacks, in nested mappings too.
+    """Add missing keys from `under` to `over`, also in nested mappings.
 
-    Places of values that are not used are removed.
-
-    A part of another `type` replaces the part below, whose keys are not its own.
+    Locations of unused values are removed. A part with a different `type` replaces the whole part in `under`, because
+    its keys belong to that type.
     """
     for key, value in under.items():
         place = (*where, key)
@@ -181,7 +183,7 @@ def _complete(over: Mapped, under: Mapped, places: dict[Where, str], where: Wher
 
 
 def _same_type(over: Mapped, under: Mapped, part: Chosen | None) -> bool:
-    """Whether two mappings may describe the same part, or no part. One without a `type` fits a part of any type."""
+    """Return whether two mappings may describe the same part. A mapping without `type` matches any type."""
     default = part.default if part is not None else ""
     return not over.get("type") or over["type"] == (under.get("type") or default or over["type"])
 
@@ -192,7 +194,7 @@ def _forget(places: dict[Where, str], where: Where) -> None:
 
 
 def _place_defaults(file: RecipeFile) -> None:
-    """Set the places of keys that entries of `models` take from `defaults`, and their `fusion` from the recipe's."""
+    """Set the locations of keys that `models` entries inherit from `defaults` or from the recipe's `fusion`."""
     models = file.data.get("models")
     for index, entry in enumerate(models if isinstance(models, list) else []):
         if isinstance(entry, dict):
@@ -208,7 +210,7 @@ def _place_from(file: RecipeFile, entry: Mapped, where: Where, base: str) -> Non
 
 
 def with_settings(recipe: Recipe, settings: Mapping[str, object]) -> RecipeFile:
-    """A recipe without its sweep and with `settings`, values by dotted key, not checked yet."""
+    """Return an unchecked recipe with `settings`, values by dotted key, and without its sweep."""
     file = RecipeFile(Path(recipe.name), {**recipe.model_dump(mode="json"), "sweep": None})
     for key, value in settings.items():
         _override(file, f"{key}={json.dumps(value)}", "sweep.over")
@@ -216,7 +218,7 @@ def with_settings(recipe: Recipe, settings: Mapping[str, object]) -> RecipeFile:
 
 
 def pairs(arguments: Sequence[str], flag: str) -> Mapped:
-    """The `key=value` arguments of a flag as a mapping. Keys may be dotted, values are read as YAML."""
+    """Return the `key=value` arguments of a flag as a mapping. Keys may be dotted, and values are read as YAML."""
     file = RecipeFile(Path(flag), {})
     for argument in arguments:
         _override(file, argument, flag)
@@ -226,8 +228,10 @@ def pairs(arguments: Sequence[str], flag: str) -> Mapped:
 def _text(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_BYTES:
-            size = f"{path} has {path.stat().st_size:,} bytes and a recipe at most {MAX_BYTES:,}"
-            raise RecipeError(f"{size}: name data in its data.path")
+            raise RecipeError(
+                f"{path} has {path.stat().st_size:,} bytes, but a recipe must have at most {MAX_BYTES:,}: "
+                "move data to other files, and set `data.path`"
+            )
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
@@ -236,14 +240,14 @@ def _text(path: Path) -> str:
         ) from None
     except FileNotFoundError:
         raise RecipeError(
-            f"{path} does not exist: give the path of a recipe, such as recipes/quickstart.yaml"
+            f"{path} does not exist: pass the path of a recipe, such as recipes/quickstart.yaml"
         ) from None
     except OSError as error:
-        raise RecipeError(f"{path} cannot be read: {error.strerror}") from None
+        raise RecipeError(f"{path} cannot be read ({error.strerror}): pass a readable file") from None
 
 
 def _parse(text: str, name: str, places: dict[Where, str]) -> Yaml:
-    """The values of a YAML document. The file and line of each path are added to `places`."""
+    """Return the values of a YAML document. The file and line of each key path are added to `places`."""
     yaml = YAML(typ="safe", pure=True)
     try:
         node = yaml.compose(io.StringIO(text))
@@ -256,25 +260,23 @@ def _parse(text: str, name: str, places: dict[Where, str]) -> Yaml:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
         problem = (
-            "tags (!…) are not allowed in a recipe"
+            "tags (!…) are not allowed in a recipe: remove the tag"
             if isinstance(error, ConstructorError)
             else error.problem or error.context
         )
         raise RecipeError(f"{name}{line}: {' '.join(str(problem).split())}") from None
     except RecursionError:
         raise RecipeError(
-            f"{name}: values are nested too deep: an alias (*name) must not be inside its own anchor (&name)"
+            f"{name} is nested too deeply: remove each alias (*name) that is inside the anchor (&name) of that name"
         ) from None
     except (YAMLError, ValueError) as error:
-        raise RecipeError(f"{name} is not YAML: {' '.join(str(error).split())}") from None
+        raise RecipeError(f"{name} must be valid YAML ({' '.join(str(error).split())}): correct the syntax") from None
 
 
 def _walk(node: Node, name: str, where: Where, places: dict[Where, str], seen: list[int]) -> None:
     seen[0] += 1
     if seen[0] > MAX_NODES:
-        raise RecipeError(
-            f"{name}: more than {MAX_NODES:,} values once aliases are followed: a recipe is smaller than that"
-        )
+        raise RecipeError(f"{name} has more than {MAX_NODES:,} values with aliases expanded: remove aliases (*name)")
     if isinstance(node, SequenceNode):
         for index, child in enumerate(node.value):
             places[(*where, index)] = f"{name}:{child.start_mark.line + 1}"
@@ -289,9 +291,11 @@ def _walk(node: Node, name: str, where: Where, places: dict[Where, str], seen: l
 def _enter(key: Node, name: str, where: Where, places: dict[Where, str], keys: set[str]) -> None:
     line = key.start_mark.line + 1
     if not isinstance(key, ScalarNode):
-        raise RecipeError(f"{name}:{line}: a key must be one plain word")
+        raise RecipeError(f"{name}:{line}: a key must be plain text, not a list or mapping: replace the key")
     if key.value in keys:
-        raise RecipeError(f"{name}:{line}: {'.'.join(map(str, (*where, key.value)))} is given twice: keep one of them")
+        raise RecipeError(
+            f"{name}:{line}: {'.'.join(map(str, (*where, key.value)))} must be set only once: remove one entry"
+        )
     keys.add(key.value)
     places[(*where, key.value)] = f"{name}:{line}"
 
@@ -300,13 +304,13 @@ def _override(file: RecipeFile, override: str, flag: str = "--set") -> None:
     dotted, equals, text = override.partition("=")
     source = f"{flag} {override}"
     if not equals or not all(dotted.split(".")):
-        raise RecipeError(f"{source}: must be key=value, such as {flag} {EXAMPLES[flag]}")
+        raise RecipeError(f"{source} must have the form key=value: write, for example, {flag} {EXAMPLES[flag]}")
     _Override(file, _parse(text, source, {}), flag, source).apply(file.data, dotted.split("."), ())
 
 
 @dataclass(frozen=True)
 class _Override:
-    """A value for one dotted key. source: the whole argument, for messages."""
+    """Value for one dotted key. source: the whole argument, for messages."""
 
     file: RecipeFile
     value: Yaml
@@ -314,7 +318,7 @@ class _Override:
     source: str
 
     def apply(self, target: Yaml, steps: Sequence[str], where: Where) -> Yaml:
-        """Set the value at `steps` inside `target`, which is at `where`, and return it. A list may grow by one."""
+        """Set the value at `steps` inside `target`, located at `where`, and return it. A list may grow by one entry."""
         if not steps:
             _forget(self.file.places, where)
             self.file.places[where] = self.source
@@ -329,18 +333,18 @@ class _Override:
             target[step] = self.apply(target.get(step), inner, (*where, step))
         elif isinstance(target, list):
             if not step.isdecimal() or int(step) > len(target):
-                rule = f"{step!r} must be an index 0…{len(target)} of a list of {len(target)}"
+                rule = f"{step!r} must be a list index from 0 to {len(target)}: correct the index"
                 raise RecipeError(f"{self.source}: {rule}")
             index = int(step)
             entry = target[index] if index < len(target) else None
             target[index : index + 1] = [self.apply(entry, inner, (*where, index))]
         else:
-            raise RecipeError(f"{self.source}: {step!r} is inside {_kind(target)}, which has no keys")
+            raise RecipeError(f"{self.source}: {step!r} is inside {_kind(target)}, which has no keys: correct the key")
         return target
 
 
 def _retype(file: RecipeFile, where: Where, entry: Mapped, name: str, flag: str) -> None:
-    """Remove keys of a part's former type that the type `name` does not have, unless `flag` gave them."""
+    """Remove the keys of a part's former type that type `name` does not have, except keys from `flag`."""
     part = _part_at(where)
     if part is None or name == (entry.get("type") or part.default):
         return
@@ -353,7 +357,7 @@ def _retype(file: RecipeFile, where: Where, entry: Mapped, name: str, flag: str)
 
 
 def _part_at(where: Where) -> Chosen | None:
-    """The annotation of the field at `where` if it holds a part that may be given as a bare name; otherwise None."""
+    """Return the annotation of the field at `where` if a bare name is allowed for the part, or None."""
     if where[:1] == ("defaults",):
         where = ("models", 0, *where[1:])
     kinds: tuple[object, ...] = (Recipe,)
