@@ -1,4 +1,4 @@
-"""Continues playlists with a finished run, and writes the result in several formats."""
+"""Continuation of playlists with a finished run, in several output formats."""
 
 from toolkit.continuation.continuation import Continuation, Next
 

@@ -1,8 +1,8 @@
-"""Writes the submission file of the Million Playlist Dataset challenge from a run, and verifies it.
+"""Submission files for the Million Playlist Dataset challenge, written from a run and verified.
 
-Format: the challenge's rules (AIcrowd, Spotify Million Playlist Dataset Challenge). Lines that begin with `#` and empty
-ones are comments; the first other line is `team_info, name, e-mail`; then one line a playlist, `pid, trackuri_1, …,
-trackuri_500`: 500 different tracks, none of them a seed.
+The format follows the rules of the challenge (AIcrowd, Spotify Million Playlist Dataset Challenge). Empty lines and
+lines that begin with `#` are ignored. The first other line is `team_info, name, e-mail`. Each further line is `pid,
+trackuri_1, …, trackuri_500`, with 500 distinct tracks and no seeds.
 """
 
 from __future__ import annotations
@@ -31,27 +31,29 @@ SCHEME = "spotify:track:"
 
 
 def challenge_set(path: Path) -> list[PlaylistRecord]:
-    """The playlists of a `challenge_set.json`: their seeds, and the titles that are given."""
+    """Return the playlists of a `challenge_set.json`, with their seeds and titles."""
     playlists = [record for record in MpdReader(path).read() if isinstance(record, PlaylistRecord)]
     if not playlists:
-        raise DataError(f"{path} holds no playlist: give the challenge's challenge_set.json")
+        raise DataError(f"{path} must hold at least one playlist: pass the challenge_set.json of the challenge")
     return playlists
 
 
 def write(model: Continuation, playlists: Sequence[PlaylistRecord], path: Path, *, team: str, email: str) -> int:
-    """Write a submission, gzipped if the name ends in `.gz`. Returns the number of playlists filled up by popularity.
+    """Write a submission, gzipped for names ending in `.gz`. Returns the number of playlists completed by popularity.
 
-    A system that ranks fewer than 500 tracks (it knows no seed and reads no title) is followed by the most popular
-    other tracks, if the run has `popularity`. Raises `InputError` if it does not, or has too few tracks.
+    If a system ranks fewer than 500 tracks, because it can use neither seeds nor title, the most popular other tracks
+    are appended, if the run has `popularity`. Raises `InputError` if the run has no `popularity`, or too few tracks.
     """
     if model.ranker.n_items < TRACKS + max(len(set(each.tracks)) for each in playlists):
         raise InputError(
-            f"the run's catalogue has {model.ranker.n_items} tracks, too few for {TRACKS} besides the seeds"
+            f"the run's catalogue has {model.ranker.n_items} tracks, but must have {TRACKS} besides the seeds:"
+            " train on more tracks"
         )
     ids, filled, lines = model.tracks["id"].to_pylist(), 0, [["team_info", team, email]]
     for start in range(0, len(playlists), BLOCK):
         part = playlists[start : start + BLOCK]
-        ranked = _ranked(model, part)
+        queries = Queries.of([_seeds(model, record) for record in part], [record.title for record in part])
+        ranked = model.ranker.rank(queries, TRACKS)[0]
         short = np.flatnonzero((ranked > 0).sum(axis=1) < TRACKS)
         if len(short):
             _fill(model, part, ranked, short)
@@ -66,13 +68,12 @@ def write(model: Continuation, playlists: Sequence[PlaylistRecord], path: Path, 
     return filled
 
 
-def _ranked(model: Continuation, part: Sequence[PlaylistRecord]) -> np.ndarray:
-    seeds = [[model.item_of[track] for track in record.tracks if track in model.item_of] for record in part]
-    return model.ranker.rank(Queries.of(seeds, [record.title for record in part]), TRACKS)[0]
+def _seeds(model: Continuation, record: PlaylistRecord) -> list[int]:
+    return [model.item_of[track] for track in record.tracks if track in model.item_of]
 
 
 def _fill(model: Continuation, part: Sequence[PlaylistRecord], ranked: np.ndarray, short: np.ndarray) -> None:
-    """Append the most popular tracks that are neither seeds nor ranked, to the rows `short` of `ranked`, in place."""
+    """Append the most popular tracks that are neither seeds nor ranked to the rows `short` of `ranked`, in place."""
     popularity = model.other_ranker("popularity")
     if popularity is None:
         raise InputError(
@@ -83,9 +84,8 @@ def _fill(model: Continuation, part: Sequence[PlaylistRecord], ranked: np.ndarra
         Queries.of([[]]), min(popularity.n_items, 2 * TRACKS + max(len(each.tracks) for each in part))
     )[0][0]
     for row in short.tolist():
-        seeds = [model.item_of[track] for track in part[row].tracks if track in model.item_of]
         kept = ranked[row][ranked[row] > 0]
-        more = order[(order > 0) & ~np.isin(order, np.concatenate([kept, seeds]))]
+        more = order[(order > 0) & ~np.isin(order, np.concatenate([kept, _seeds(model, part[row])]))]
         both = np.concatenate([kept, more])[:TRACKS]
         if len(both) < TRACKS:
             raise InputError(
@@ -96,7 +96,7 @@ def _fill(model: Continuation, part: Sequence[PlaylistRecord], ranked: np.ndarra
 
 
 def verify(path: Path, playlists: Iterable[PlaylistRecord]) -> list[str]:
-    """The faults of a submission, a line each; empty if there is none."""
+    """Return the errors in a submission, a line each. The result is empty for a valid submission."""
     seeds = {_pid(record): set(record.tracks) for record in playlists}
     faults: list[str] = []
     seen: set[str] = set()
@@ -116,7 +116,7 @@ def _faults(pid: str, tracks: Sequence[str], seeds: Mapping[str, set[str]], seen
         yield f"playlist {pid} is not in the challenge set"
         return
     if pid in seen:
-        yield f"playlist {pid} came before"
+        yield f"playlist {pid} is listed twice"
     if len(tracks) != TRACKS:
         yield f"playlist {pid} has {len(tracks)} tracks, not {TRACKS}"
     if len(set(tracks)) < len(tracks):
@@ -128,20 +128,23 @@ def _faults(pid: str, tracks: Sequence[str], seeds: Mapping[str, set[str]], seen
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Number and cells of each line that is not a comment. Raises `DataError` for a file that is not text."""
+    """Yield number and cells of each line that is not a comment. Raises `DataError` if the file is not text."""
     try:
         data = path.read_bytes()
         text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode()
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: write it with `segue submit`") from None
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from None
+        raise DataError(f"{path} cannot be read ({error}): write the file again with `segue submit`") from None
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip() and not line.startswith("#"):
             try:
                 yield number, [cell.strip() for cell in next(csv.reader([line]))]
             except csv.Error as error:
-                raise DataError(f"{path}, line {number}: {error}") from None
+                raise DataError(
+                    f"{path}, line {number} must be CSV text in UTF-8 ({error}): write the file again with"
+                    " `segue submit`"
+                ) from None
 
 
 def _pid(record: PlaylistRecord) -> str:

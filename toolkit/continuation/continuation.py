@@ -1,4 +1,4 @@
-"""Continues a playlist with a system of a finished run. It needs only the run directory."""
+"""Continuation of a playlist with a system from a finished run. Only the run directory is required."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from toolkit import plugins, run_directory
 from toolkit.errors import InputError, RunDirectoryError
+from toolkit.ranker_registry import load_ranker
 from toolkit.result_types import SystemEntry
 
 HARDLY = 10
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Next:
-    """A track that continues the playlist."""
+    """Track that continues the playlist."""
 
     id: str
     title: str | None
@@ -35,10 +36,10 @@ class Next:
 
 
 class Continuation:
-    """A system of a finished run that continues playlists.
+    """System of a finished run that continues playlists.
 
     - others: names of the run's other systems.
-    - for_new_releases: the one of them that is better for tracks that are in no training playlist; may be empty.
+    - for_new_releases: the system in `others` that is better for tracks without training interactions; may be empty.
     """
 
     def __init__(
@@ -51,38 +52,33 @@ class Continuation:
         for_new_releases: str = "",
         run_dir: Path | None = None,
     ) -> None:
-        self.ranker, self.tracks, self.system, self.others, self.run_dir = ranker, tracks, system, others, run_dir
-        self.for_new_releases = for_new_releases
+        self.ranker, self.tracks, self.system, self.run_dir = ranker, tracks, system, run_dir
+        self.others, self.for_new_releases = others, for_new_releases
 
     @classmethod
     def load(cls, run_dir: Path, system: str | None = None) -> Self:
         """Load a system; default: the best on validation.
 
-        Raises `RunDirectoryError` for a folder that is not a finished run, `InputError` for a system that the run does
-        not have or that cannot continue playlists.
+        Raises `RunDirectoryError` for a folder that is not a finished run, `InputError` for a system that is missing in
+        the run or that cannot continue playlists.
         """
-        from toolkit.ranker_registry import load_ranker
-
         entry, others = _entry(Path(run_dir), system)
         ranker = load_ranker(entry["ranker"], Path(run_dir) / run_directory.MODEL / entry["system"])
         tracks = _tracks(Path(run_dir) / run_directory.TRACKS)
         if tracks.num_rows != ranker.n_items:
             sizes = f"its table has {tracks.num_rows} tracks, {entry['system']} ranks {ranker.n_items}"
-            raise RunDirectoryError(f"{run_dir} is damaged: {sizes}: delete it and run the same command again")
-        names = [other["system"] for other in others]
+            raise RunDirectoryError(f"{run_dir} is damaged ({sizes}): delete {run_dir}, and run the same command again")
         return cls(
             ranker,
             tracks,
             system=entry["system"],
-            others=names,
+            others=[other["system"] for other in others],
             for_new_releases=_for_new_releases(entry, others),
             run_dir=Path(run_dir),
         )
 
     def other_ranker(self, system: str) -> Ranker | None:
-        """A system of the same run by name; None if the run does not have it."""
-        from toolkit.ranker_registry import load_ranker
-
+        """Return another system of the same run by name, or None for an unknown name."""
         if system == self.system:
             return self.ranker
         if self.run_dir is None or system not in self.others:
@@ -100,23 +96,21 @@ class Continuation:
         allow_repeats: bool = False,
         stacklevel: int = 2,
     ) -> list[Next]:
-        """The k tracks that come next, best first; fewer, with a warning, if the system cannot rank so many.
+        """Return the k next tracks, best first, or fewer tracks with a warning.
 
-        - tracks: outside ids in playlist order; unknown ones are left out with a warning.
-        - title: of the playlist; used by systems that read titles.
+        - tracks: external ids in playlist order; unknown ids are ignored with a warning.
+        - title: playlist title, for systems that read titles.
         - exclude: ids that are never returned.
-        - allow_repeats: whether tracks of the playlist may be returned.
-        - stacklevel: of the warnings, 2 for the caller of this method.
+        - allow_repeats: whether tracks from the playlist may be returned.
+        - stacklevel: stack level of the warnings, 2 for the caller of this method.
 
-        Raises `InputError` if no track is known and the system cannot use a title instead, and if the system ranks
-        nothing after them.
+        Raises `InputError` if no track is known and the system cannot use a title instead, and if the system ranks no
+        track.
         """
-        import numpy as np
-
         from toolkit.corpus.queries import Queries
 
         if k < 1:
-            raise InputError(f"k={k} must be >= 1")
+            raise InputError(f"k={k} must be >= 1: raise k")
         seeds = self._known([self.outside_id(track) for track in tracks], title, stacklevel + 1)
         excluded = [self.outside_id(track) for track in exclude]
         if unknown := [track for track in excluded if track not in self.item_of]:
@@ -132,10 +126,10 @@ class Continuation:
         kept = [place for place in range(length) if ids[0, place] and int(ids[0, place]) not in banned][:k]
         if len(kept) < k:
             warnings.warn(
-                f"{self.system} can rank no more than {len(kept)} tracks here, fewer than the k={k} asked for",
+                f"{self.system} can rank no more than {len(kept)} tracks here, fewer than k={k}",
                 stacklevel=stacklevel,
             )
-        rows = self.tracks.take(ids[0, kept].astype(np.int64) - 1).to_pylist()
+        rows = self.tracks.take(ids[0, kept].astype("int64") - 1).to_pylist()
         return [
             Next(row["id"], row["title"], row["artist"], row["album"], float(score))
             for row, score in zip(rows, scores[0, kept], strict=True)
@@ -143,11 +137,11 @@ class Continuation:
 
     @cached_property
     def item_of(self) -> dict[str, int]:
-        """Item id of a track's outside id."""
+        """Item id of each track, by external id."""
         return {track: item for item, track in enumerate(self.tracks["id"].to_pylist(), start=1)}
 
     def outside_id(self, track: object) -> str:
-        """An id in the form of the catalogue: `a` also means `local:a`, and 7 means `local:7`."""
+        """Return an external id in the form of the catalogue: `local:a` for `a`, and `local:7` for 7."""
         text = str(track)
         return text if text in self.item_of or f"local:{text}" not in self.item_of else f"local:{text}"
 
@@ -164,24 +158,24 @@ class Continuation:
         return known
 
     def _nothing_ranked(self, seeds: Sequence[int]) -> str:
-        """Why the system ranks nothing, and which other systems there are."""
+        """Return the error for a system that ranks no track, with the names of other systems."""
         shown = _first([self.tracks["id"][item - 1].as_py() for item in seeds])
         cure = (
             f"use another system ({', '.join(self.others)})"
             if self.others
-            else "give tracks that are in training playlists"
+            else "pass tracks that are in training playlists"
         )
-        return f"{self.system} knows none of the {len(seeds)} seeds, or nothing that goes with them: {shown}; {cure}"
+        return f"{self.system} ranks no track after the {len(seeds)} seeds ({shown}): {cure}"
 
     def _refusal(self, tracks: Sequence[str], title: str | None) -> str:
-        """Why there is nothing to continue."""
+        """Return the error for a playlist without known tracks."""
         if tracks:
             return f"none of the tracks is in the catalogue: {self._nearest(tracks)}"
         unread = f"{self.system} does not read titles and " if title else ""
-        return f"{unread}no track is given: give at least one id, such as {self.tracks['id'][0]}"
+        return f"{unread}no track is given: pass at least one id, such as {self.tracks['id'][0]}"
 
     def _nearest(self, tracks: Sequence[str]) -> str:
-        """Ids whose id or title looks like the first of `tracks`."""
+        """Return known ids with an id or title similar to the first of `tracks`."""
         first = tracks[0]
         ids, titles = self.tracks["id"].to_pylist(), self.tracks["title"].to_pylist()
         by_title: dict[str, int] = {}
@@ -201,25 +195,26 @@ class Continuation:
 
 
 def _entry(run_dir: Path, system: str | None) -> tuple[SystemEntry, list[SystemEntry]]:
-    """The entry of a system of a run, and those of the others, the best first."""
+    """Return the entry of a system in a run, and the entries of all other systems, best first."""
     run = run_directory.RunDirectory(run_dir)
     saved = run.path(run_directory.SYSTEMS).exists()  # a model saved by itself has no recipe
     if not saved and not (run_dir / run_directory.RECIPE).exists():
         raise RunDirectoryError(
-            f"{run_dir} is not a run directory: make one with `segue run RECIPE --out {run_dir}`, or with `model.save`"
+            f"{run_dir} is not a run directory: create a run with `segue run RECIPE --out {run_dir}`, or save a"
+            " model with `model.save`"
         )
     if not saved:
         raise RunDirectoryError(
-            f"{run_dir} is not finished: run the same `segue run` command again, it resumes where it stopped"
+            f"{run_dir} is not a finished run: repeat the same `segue run` command to resume the run"
         )
     if folds := run.folds():
         raise InputError(
-            f"{run_dir} is a table over several folds and holds no model: use one of them, such as {folds[0]}"
+            f"{run_dir} pools several folds and holds no model: use the folder of a fold, such as {folds[0]}"
         )
     systems = [entry for entry in run.read(run_directory.SYSTEMS)["systems"] if not entry["oracle"]]
     if not systems:
         raise InputError(
-            f"{run_dir} has only oracles, which see the hidden tracks: add a baseline or a model to its recipe"
+            f"{run_dir} has only oracles, which read the hidden tracks: add a baseline or a model to the recipe"
         )
     names = [entry["system"] for entry in systems]
     chosen = names[0] if system is None else system
@@ -229,9 +224,9 @@ def _entry(run_dir: Path, system: str | None) -> tuple[SystemEntry, list[SystemE
 
 
 def _for_new_releases(entry: SystemEntry, others: Sequence[SystemEntry]) -> str:
-    """The other system that finds most of the hidden tracks without training placements on validation.
+    """Return the other system with the best validation value on hidden tracks without training interactions.
 
-    Empty if it finds no more than `HARDLY` times as many as this system.
+    The result is empty if that value is at most `HARDLY` times the value of this system.
     """
     cold = entry.get("cold")
     best = max(others, key=lambda other: other.get("cold") or 0.0, default=None)

@@ -1,33 +1,32 @@
-"""Export vectors of tracks to files that other programs can read: Parquet, safetensors, NumPy."""
+"""Export of track vectors to Parquet, safetensors or NumPy files for other programs."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as parquet
 
 from toolkit.errors import InputError
 from toolkit.files import write_bytes
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 FORMATS = (".parquet", ".safetensors", ".npz")
 
 
 def write(path: Path, ids: Sequence[str], matrix: np.ndarray, names: pa.Table | None = None) -> None:
-    """Write one vector per track, atomically.
+    """Write one vector for each track, atomically.
 
     - path: must end in `.parquet`, `.safetensors` or `.npz`.
-    - ids: n outside ids.
+    - ids: n external ids.
     - matrix: float32 [n, d].
     - names: id, title and artist of tracks; a Parquet file has the titles and artists as columns.
 
-    A `.parquet` file has the columns id, title, artist and vector; `.safetensors` has the tensors `matrix`, `ids`
-    (UTF-8) and `id_offsets`; `.npz` has the arrays `ids` and `matrix`. Raises `InputError` for any other ending.
+    A `.parquet` file has the columns id, title, artist and vector. `.safetensors` has the tensors `matrix`, `ids`
+    (UTF-8) and `id_offsets`. `.npz` has the arrays `ids` and `matrix`. Raises `InputError` for any other ending.
     """
     rows = np.ascontiguousarray(matrix, np.float32)
     if path.suffix == ".parquet":
@@ -39,14 +38,10 @@ def write(path: Path, ids: Sequence[str], matrix: np.ndarray, names: pa.Table | 
         np.savez(buffer, ids=np.asarray(ids, dtype=str), matrix=rows)
         write_bytes(path, buffer.getvalue())
     else:
-        raise InputError(f"{path} must end in one of {', '.join(FORMATS)}")
+        raise InputError(f"{path} must have a known file ending: use one of {', '.join(FORMATS)}")
 
 
 def _parquet(ids: Sequence[str], rows: np.ndarray, names: pa.Table | None) -> bytes:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as parquet
-
     columns: dict[str, pa.Array | pa.ChunkedArray] = {"id": pa.array(ids, pa.string())}
     if names is not None:
         places = pc.index_in(columns["id"], value_set=names["id"].combine_chunks().cast(pa.string()))

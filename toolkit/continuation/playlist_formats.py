@@ -1,6 +1,6 @@
-"""A continuation as text: JSON, CSV, M3U or JSPF.
+"""Continuations as JSON, CSV, M3U or JSPF text.
 
-M3U has no standard: #EXTINF, #EXTALB and #PLAYLIST are what players share. JSPF: https://www.xspf.org/jspf.
+M3U has no standard. #EXTINF, #EXTALB and #PLAYLIST are supported by most players. JSPF: https://www.xspf.org/jspf.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def to_json(tracks: Sequence[Next], *, title: str | None = None) -> str:
-    """A list of objects: id, title, artist, album, score; best first."""
+    """Return a list of objects with id, title, artist, album and score, best first."""
     return json.dumps([dataclasses.asdict(track) for track in tracks], ensure_ascii=False, indent=1) + "\n"
 
 
 def to_csv(tracks: Sequence[Next], *, title: str | None = None) -> str:
-    """RFC 4180: rank, id, title, artist, album, score."""
+    """Return CSV (RFC 4180) with rank, id, title, artist, album and score."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(["rank", "id", "title", "artist", "album", "score"])
@@ -33,7 +33,7 @@ def to_csv(tracks: Sequence[Next], *, title: str | None = None) -> str:
 
 
 def to_m3u(tracks: Sequence[Next], *, title: str | None = None) -> str:
-    """Extended M3U in UTF-8; the entry of a track is its id."""
+    """Return extended M3U in UTF-8, with track ids as entries."""
     lines = ["#EXTM3U", *([f"#PLAYLIST:{_line(title)}"] if title else [])]
     for track in tracks:
         name = " - ".join(filter(None, (_line(track.artist), _line(track.title)))) or _line(track.id)
@@ -42,7 +42,7 @@ def to_m3u(tracks: Sequence[Next], *, title: str | None = None) -> str:
 
 
 def to_jspf(tracks: Sequence[Next], *, title: str | None = None) -> str:
-    """JSPF; the `identifier` of a track is its id."""
+    """Return JSPF, with track ids as `identifier`."""
     entries = []
     for track in tracks:
         named = {"title": track.title, "creator": track.artist, "album": track.album}
@@ -54,12 +54,12 @@ def to_jspf(tracks: Sequence[Next], *, title: str | None = None) -> str:
 
 
 def _line(text: str | None) -> str:
-    """A text on one line, without control characters, which would begin a new entry or command a terminal."""
+    """Return a text on one line, without control characters, which could begin a new entry or control a terminal."""
     return " ".join(_CONTROL.sub(" ", text or "").split())
 
 
 def _entry(id: str) -> str:
-    """An id as an entry. Spaces of file names are kept; a leading # is escaped, because it would start a comment."""
+    """Return an id as an entry. Spaces are kept, and a leading # is escaped, because it would start a comment."""
     entry = _CONTROL.sub(" ", id)
     return entry.replace("#", "%23", 1) if entry.startswith("#") else entry
 

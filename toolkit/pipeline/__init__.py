@@ -1,7 +1,7 @@
-"""Runs recipes.
+"""Stages of a run, each executed once.
 
-The stages of a run, each done once: ingest and collect, split and encode, fit and evaluate, attribution, tags, factor
-map, tables, map of tracks, examples, report. They are listed in `toolkit.pipeline.run.run_recipe.STAGES`.
+The stages are ingest and collect, split and encode, fit and evaluate, attribution, tags, factor map, tables, map of
+tracks, examples and report. `toolkit.pipeline.run.run_recipe.STAGES` lists their order.
 """
 
 from toolkit.pipeline.run.run_recipe import follow, run

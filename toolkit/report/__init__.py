@@ -1,1 +1,1 @@
-"""Tables and the page of a run."""
+"""Tables and report page of a run."""

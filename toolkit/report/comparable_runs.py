@@ -1,4 +1,4 @@
-"""Whether two runs can share a table: they must ask the same of the same data."""
+"""Checks that two runs use the same data and the same evaluation, as required for a shared table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ LEARNED = ("split", "train_placements")
 
 
 def other_questions(a: StoredRecipe, b: StoredRecipe, *, ways: bool = False) -> list[str]:
-    """Where two resolved recipes evaluate differently: `evaluation.split.shown 0.7 and 0.5`.
+    """Return differences between the evaluation settings of two resolved recipes, as texts.
+
+    A text is, for example, `evaluation.split.shown 0.7 and 0.5`.
 
     - ways: whether differences in `WAYS` count.
     """
@@ -41,7 +43,7 @@ def other_questions(a: StoredRecipe, b: StoredRecipe, *, ways: bool = False) -> 
 
 
 def _split(evaluation: StoredEvaluation, ignored: Collection[str]) -> dict[str, object]:
-    """The protocol of a resolved recipe's section, which may have the form of earlier versions."""
+    """Return the protocol of a resolved recipe, also for a section in the form of earlier versions."""
     from pydantic import ValidationError
 
     from toolkit.recipe.evaluation_section import DEFAULT, modern
@@ -55,15 +57,14 @@ def _split(evaluation: StoredEvaluation, ignored: Collection[str]) -> dict[str, 
 
 
 def other_data(a: DataFacts, b: DataFacts, keys: Iterable[str] = SIZES) -> list[str]:
-    """Where two `data.json` differ: `data.tracks 2,000 and 300`. A key that one of them lacks is not a difference."""
+    """Return differences between two `data.json`, such as `data.tracks 2,000 and 300`. Missing keys do not count."""
     return _differences("data", [key for key in keys if key in a and key in b], a, b)
 
 
 def other_files(a: Manifest, b: Manifest) -> list[str]:
-    """Whether two runs read other bytes: files of the same sizes may hold the playlists in another order."""
+    """Return differences between the data files of two runs. Files of equal size may order playlists differently."""
     hashes = [manifest.get("data", {}).get("blake2b") for manifest in (a, b)]
-    same = None in hashes or hashes[0] == hashes[1]
-    return [] if same else [f"files of hash {hashes[0]} and {hashes[1]}"]
+    return [] if (None in hashes or hashes[0] == hashes[1]) else [f"files of hash {hashes[0]} and {hashes[1]}"]
 
 
 def _differences(where: str, keys: Iterable[str], a: Mapping[str, object], b: Mapping[str, object]) -> list[str]:

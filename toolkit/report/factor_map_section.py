@@ -1,4 +1,4 @@
-"""The section of the page on predicted factors: map, neighbours, and the artists at the ends of factors."""
+"""Report section on predicted factors: map, neighbours, and the artists at both ends of a factor."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from toolkit.result_types import FactorMap, FactorNeighbours, Track
 
 
 def factor_map(content: FactorMap) -> dict[str, object]:
-    """Figure, legend and rows of `factor_map.json`; empty if it is."""
+    """Return figure, legend and rows for `factor_map.json`. The result is empty for an empty file."""
     if not content:
         return {}
     drawn = content["map"]
@@ -31,6 +31,6 @@ def factor_map(content: FactorMap) -> dict[str, object]:
 
 
 def _hits(row: FactorNeighbours) -> list[str]:
-    """The predicted neighbours, with a tick after those that are true ones."""
+    """Return the predicted neighbours, with a tick after each true neighbour."""
     true = {each["id"] for each in row["true"]}
     return [f"{name(each)} ✓" if each["id"] in true else name(each) for each in row["predicted"]]

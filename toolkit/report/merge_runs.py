@@ -1,4 +1,4 @@
-"""Merges several runs into one, so that their systems share tables and figures."""
+"""Merging of several runs, with their systems in shared tables and figures."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from toolkit.result_types import TableRow
 
 
 def merge(runs: Sequence[RunFiles]) -> RunFiles:
-    """Several runs as one: every system is called `system · run`, and its heading is the run's name.
+    """Return several runs as one, with systems called `system · run` under the heading of their run.
 
-    Recipes are concatenated; data and machine are those of the first run. Left out is what is not shared by the runs:
-    differences (`segue compare` pairs them), attribution, tags, maps, examples, pictures. A single run is unchanged.
+    Recipes are concatenated. Data and machine are those of the first run. Differences (see `segue compare`),
+    attribution, tags, maps, examples and pictures are omitted, because they belong to single runs. A single run is
+    unchanged.
 
-    Raises `RunDirectoryError` if two runs have one name, or asked other questions or of other data than the first.
+    Raises `RunDirectoryError` if two runs have the same name, or if evaluation settings or data differ from the first
+    run.
     """
     first, *others = runs
     if not others:
@@ -55,15 +57,16 @@ def merge(runs: Sequence[RunFiles]) -> RunFiles:
 
 
 def across(runs: Sequence[RunFiles]) -> dict[str, RunFiles]:
-    """Runs by name that asked the same, of any data.
+    """Return runs with the same evaluation settings by name. Their data may differ.
 
-    Raises `RunDirectoryError` if two have one name or asked otherwise.
+    Raises `RunDirectoryError` if two runs have the same name or different evaluation settings.
     """
     _check_names(runs)
     for other in runs[1:]:
         if differences := other_questions(runs[0].recipe, other.recipe, ways=True):
             raise RunDirectoryError(
-                f"{runs[0].name} and {other.name} asked different questions ({'; '.join(differences)}): run both alike"
+                f"{runs[0].name} and {other.name} have different evaluation settings ({'; '.join(differences)}):"
+                " run both recipes with the same settings"
             )
     return {run.name: run for run in runs}
 
@@ -72,27 +75,28 @@ def _check_names(runs: Sequence[RunFiles]) -> None:
     twice = [name for name, count in Counter(run.name for run in runs).items() if count > 1]
     if twice:
         raise RunDirectoryError(
-            f"two runs are called {twice[0]!r}: rename one of the folders, so that their systems can be told apart"
+            f"two runs have the same name {twice[0]!r}: rename one of the folders to distinguish the systems"
         )
 
 
 def _check(first: RunFiles, other: RunFiles) -> None:
-    """Raise `RunDirectoryError` if the numbers of two runs do not mean the same."""
+    """Raise `RunDirectoryError` if the numbers of two runs are not comparable."""
     questions = other_questions(first.recipe, other.recipe, ways=True)
     data = other_data(first.data, other.data, (*SIZES, *LEARNED))
     # another split has other sizes too: only the cause is reported
     if differences := questions or data or other_files(first.manifest, other.manifest):
-        what = "asked different questions" if questions else "are of different data"
-        cure = "segue report each alone, or run both alike" + (
-            "" if questions else "; a column of each is --across --format markdown"
+        what = "have different evaluation settings" if questions else "use different data"
+        cure = "call `segue report` for each run alone, or run both recipes with the same settings" + (
+            "" if questions else ", or pass --across --format markdown for separate columns"
         )
         raise RunDirectoryError(
-            f"{first.name} and {other.name} {what} ({'; '.join(differences)}), so they share no table: {cure}"
+            f"{first.name} and {other.name} {what} ({'; '.join(differences)}), so their results cannot be"
+            f" in one table: {cure}"
         )
 
 
 def _layout(run: RunFiles) -> list[TableRow]:
-    """`table.json`, or its equivalent for a run of a version that did not write one."""
+    """Return `table.json`, or an equivalent for runs from versions without this file."""
     systems = dict.fromkeys(row["system"] for row in run.metrics)
     return run.table or [{"system": system, "group": "", "not_run": []} for system in systems]
 

@@ -1,4 +1,4 @@
-"""`report.html`: one self-contained page per run, for screens of any size, dark mode and print."""
+"""Report page `report.html`: one self-contained file for a run, for screens of any size, dark mode and print."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from jinja2 import Environment, Template
 from markupsafe import Markup
 
 from toolkit import run_directory
@@ -26,9 +26,6 @@ from toolkit.report.tag_section import tags
 from toolkit.report.track_map_section import track_map
 from toolkit.report.trend_plots import trends
 from toolkit.result_types import Manifest
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 SECTIONS = (
     ("results", "Results"),
@@ -54,10 +51,10 @@ PNG = b"\x89PNG\r\n\x1a\n"
 def render(run_dir: Path) -> Path:
     """Write `run_dir/report.html` from the run's files and return its path.
 
-    Sections whose files are missing or empty are left out. The page fetches nothing. Its only script moves the maps and
+    Sections with missing or empty files are omitted. The page loads no other files. Its only script moves the maps, and
     is allowed by its hash. All text from data is escaped.
 
-    Raises `RunDirectoryError` if recipe or metrics are missing, or a file is damaged.
+    Raises `RunDirectoryError` if recipe or metrics are missing, or if a file is damaged.
     """
     path = Path(run_dir) / run_directory.REPORT
     write_bytes(path, html(RunFiles.read(Path(run_dir))).encode("utf-8"))
@@ -65,9 +62,9 @@ def render(run_dir: Path) -> Path:
 
 
 def left_out(*, by_tsne: bool) -> str:
-    """What a run without the packages of the extra `report` leaves out, with the cure.
+    """Return the omissions and the cure for a run without the packages of the extra `report`.
 
-    Empty where all are installed.
+    The result is empty if all packages are installed.
     """
     parts = {"charts": MATPLOTLIB, "curves for TensorBoard": TENSORBOARD}
     if by_tsne:
@@ -77,14 +74,12 @@ def left_out(*, by_tsne: bool) -> str:
 
 
 def html(run: RunFiles) -> str:
-    """The page as text."""
+    """Return the page as text."""
     return _template().render(_context(run))
 
 
 @lru_cache
 def _template() -> Template:
-    from jinja2 import Environment
-
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(files("toolkit.report").joinpath("page.html").read_text(encoding="utf-8"))
 
@@ -152,7 +147,7 @@ def _context(run: RunFiles) -> dict[str, object]:
 
 
 def _slices(run: RunFiles) -> list[dict[str, object]]:
-    """Tables of cold and of warm hidden tracks, with captions."""
+    """Return tables for cold and for warm hidden tracks, with captions."""
     tables = {part: pivot(run.metrics, slice=part, timings=run.timings, layout=run.table) for part in ("cold", "warm")}
     return [
         {"table": table, "caption": page_sections.table_caption(table, f"Hidden {part} tracks")}
@@ -162,23 +157,15 @@ def _slices(run: RunFiles) -> list[dict[str, object]]:
 
 
 def _curves(run: RunFiles, main: str) -> dict[str, object]:
-    """Loss and validation by epoch, with one legend for both figures.
+    """Return figures of loss and validation metric by epoch, with a shared legend.
 
-    main: the metric to show, if the curves have it.
+    - main: the metric to show, if the curves have it.
     """
     curves = {system: points for system, points in run.curves.items() if points}
-    keys = list(
-        dict.fromkeys(
-            key
-            for points in curves.values()
-            for point in points
-            for key in point
-            if key not in {"epoch", "loss", "seconds"}
-        )
-    )
     if not curves:
         return {}
-    keys.sort(key=lambda key: key != main)
+    measured = dict.fromkeys(key for points in curves.values() for point in points for key in point)
+    keys = sorted((key for key in measured if key not in {"epoch", "loss", "seconds"}), key=lambda key: key != main)
     figures = [Markup(plots.lines(curves, "loss", label="Training loss"))]
     if keys:
         figures.append(
@@ -202,13 +189,15 @@ def _trends(run: RunFiles, table: Table, column: Column | None) -> list[dict[str
 
 
 def _drawn(section: Mapping[str, object]) -> dict[str, object]:
-    """A section whose figure Jinja does not escape."""
+    """Return a section whose figure is not escaped by Jinja."""
     return {**section, "figure": Markup(str(section["figure"]))} if section else {}
 
 
 def _picture(modality: str, data: bytes) -> dict[str, str]:
     if not data.startswith(PNG):
-        raise RunDirectoryError(f"pictures/{modality}.png is not a PNG: delete it and segue run its recipe again")
+        raise RunDirectoryError(
+            f"pictures/{modality}.png is not a PNG file: delete pictures/{modality}.png, and run the recipe again"
+        )
     return {
         "uri": f"data:image/png;base64,{base64.b64encode(data).decode()}",
         "alt": f"Pairs of pictures: an input of the {modality} encoder and its reconstruction",

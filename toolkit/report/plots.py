@@ -1,7 +1,7 @@
-"""Inline SVG figures whose colours are CSS variables: the same picture serves light, dark and paper.
+"""Inline SVG figures with CSS variables as colours, for light mode, dark mode and print.
 
-Matplotlib draws with stand-in colours. `_inline` replaces them by the page's variables, leaves text as text in the
-page's font and makes ids unique.
+Matplotlib draws with placeholder colours. `_inline` replaces these colours by the page's variables, keeps text in the
+page's font, and makes ids unique.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LABEL_LENGTH = 30
 
 
 def forest(ranked: Sequence[tuple[Row, Cell]], column: Column) -> str:
-    """A dot with its 95 % interval per system, best first; an oracle off the scale is an arrow with its number."""
+    """Return a plot of values with 95 % intervals, best first. Oracles outside the axis are arrows with numbers."""
     from matplotlib.ticker import MaxNLocator
 
     with _figure(width=4.7, height=0.7 + 0.27 * len(ranked)) as figure:
@@ -54,7 +54,7 @@ def forest(ranked: Sequence[tuple[Row, Cell]], column: Column) -> str:
 
 
 def _scale(axes: Axes, ranked: Sequence[tuple[Row, Cell]]) -> float:
-    """Fit the axis to all but the oracles, from zero if that wastes little. Returns its right end."""
+    """Fit the axis to all systems but oracles, starting at zero if little space is lost. Returns the right end."""
     cells = [cell for row, cell in ranked if not row.oracle] or [cell for _, cell in ranked]
     low = min(value for cell in cells for value in (cell.value, cell.low) if value is not None)
     high = max(value for cell in cells for value in (cell.value, cell.high) if value is not None)
@@ -85,9 +85,9 @@ def _dot(axes: Axes, at: int, row: Row, cell: Cell, right: float) -> None:
 
 
 def lines(curves: Mapping[str, Curve], key: str, *, label: str, best: bool = False) -> str:
-    """`key` over epochs, a line per system in the order of `curves`.
+    """Return a plot of `key` over epochs, with a line for each system in the order of `curves`.
 
-    best: whether to ring each line's highest point.
+    - best: whether to mark the highest point of each line.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -126,9 +126,9 @@ def steps(
     label: str,
     axis: str,
 ) -> str:
-    """Values with 95 % intervals by place on the axis, a line per system; the lines are a little apart.
+    """Return a plot of values with 95 % intervals, with a line for each system and a small offset between lines.
 
-    - lines: place, value and bounds of the interval of each point, by system.
+    - lines: position, value and interval bounds of each point, by system.
     """
     with _figure(width=4.7, height=3.0) as figure:
         axes = figure.subplots()
@@ -148,12 +148,12 @@ def steps(
 
 
 def series(at: int) -> tuple[int, str]:
-    """Colour number and dash pattern of line `at`; the first 32 are all different."""
+    """Return colour number and dash pattern for line `at`. The first 32 lines are all different."""
     return at % len(SERIES), DASHES[(at + at // len(SERIES)) % len(DASHES)]
 
 
 def _finite(points: Curve, key: str) -> list[tuple[float, float]]:
-    """Epoch and value of the points that have a finite one."""
+    """Return epoch and value of the points with finite values."""
     pairs = [(point["epoch"], point.get(key)) for point in points]
     return [(epoch, value) for epoch, value in pairs if _number(epoch) and _number(value)]
 
@@ -168,7 +168,7 @@ def _short(text: str) -> str:
 
 @contextmanager
 def _figure(*, width: float, height: float) -> Iterator[Figure]:
-    """A figure of `width` x `height` inches, outside the global state of pyplot."""
+    """Return a figure of `width` x `height` inches, independent of pyplot's global state."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -214,7 +214,7 @@ def _inline(figure: Figure, *, name: str, label: str) -> str:
 
 
 def _restyle(tag: str, name: str) -> str:
-    """One tag in the page's colours and font, with an id that no other figure has."""
+    """Return an SVG tag with the page's colours and font, and with a unique id."""
     tag = re.sub(r"#0[1-5]0[1-5]0\d", lambda colour: _VARIABLES.get(colour[0], colour[0]), tag)
     tag = re.sub(r"font: (?:(bold|\d+) )?([\d.]+)px [^;\"]*", _font, tag)
     tag = re.sub(r"font-family: [^;\"]*(; )?", "", tag)

@@ -1,6 +1,6 @@
-"""Tables of metric rows: one row per system, one column per metric and cutoff.
+"""Tables of metrics, with a row for each system and a column for each metric and cutoff.
 
-Pure functions from rows of `metrics.json` to Markdown, CSV, LaTeX or a `Table`. The terminal and the page print the
+All functions are pure, from rows of `metrics.json` to Markdown, CSV, LaTeX or a `Table`. Terminal and page print the
 same `Table`.
 """
 
@@ -19,11 +19,11 @@ from toolkit.result_types import MetricRow, PairedRow, TableRow, Timing
 
 @dataclass(frozen=True)
 class Column:
-    """A metric at a cutoff.
+    """Metric at a cutoff.
 
     - k: None for a metric without a cutoff.
-    - run: name of the run, in a table with the columns of several.
-    - known: what a run stored about a metric that is not installed.
+    - run: name of the run, in a table with columns from several runs.
+    - known: stored facts about a metric that is not installed.
     """
 
     metric: str
@@ -33,18 +33,18 @@ class Column:
 
     @classmethod
     def of(cls, row: MetricRow | PairedRow) -> Column:
-        """The column of a row of `metrics.json` or of a comparison."""
+        """Return the column for a row of `metrics.json` or of a comparison."""
         return cls(row["metric"], row["k"] or None, known=row.get("metric_info"))
 
     @property
     def key(self) -> str:
-        """`ndcg@50`, as in recipes, after the name of the run."""
+        """The key as in recipes, such as `ndcg@50`, after the name of the run."""
         key = self.metric if self.k is None else f"{self.metric}@{self.k}"
         return f"{self.run} {key}".lstrip()
 
     @property
     def info(self) -> MetricInfo:
-        """Facts about the metric: of the run for one that is not installed, or else of the metric."""
+        """The facts about the metric: stored facts if the metric is not installed, or the metric's own."""
         return self.known or described(self.metric)
 
     @property
@@ -58,14 +58,14 @@ class Column:
         return self.info.higher_is_better is False
 
     def format(self, value: float, *, sign: bool = False, most: int = 4) -> str:
-        """`value` with the metric's decimals, at most `most`, and a typographic minus."""
+        """Return `value` with the metric's decimals, at most `most`, and a typographic minus."""
         decimals = min(most, self.info.decimals)
         return f"{value:{'+' if sign else ''}.{decimals}f}".replace("-", "−")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A value with its 95 % interval. best: in its column, oracles apart. sd: over seeds, if there are several."""
+    """Value with its 95 % interval. best: whether it is the best in its column. sd: standard deviation over seeds."""
 
     column: Column
     value: float
@@ -81,7 +81,7 @@ class Cell:
 
     @property
     def interval(self) -> str:
-        """`0.1204–0.1311`; empty if there is none."""
+        """The interval as text, such as `0.1204–0.1311`, or an empty text."""
         if self.low is None or self.high is None:
             return ""
         return f"{self.column.format(self.low)}–{self.column.format(self.high)}"
@@ -89,7 +89,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One system. cells: in the order of the columns, None if it was not measured. not_run: why it was not run."""
+    """System in a table. cells: in column order, None if not measured. not_run: why the system was not run."""
 
     system: str
     modalities: str
@@ -111,7 +111,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Systems in the order of the recipe, or of the metric rows, oracles last."""
+    """Systems in the order of the recipe or of the metric rows, with oracles last."""
 
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
@@ -120,18 +120,18 @@ class Table:
 
     @property
     def n(self) -> int | None:
-        """Number of playlists, if it is the same for all cells."""
+        """The number of playlists, if all cells have the same number."""
         counts = {cell.n for row in self.rows for cell in row.cells if cell is not None}
         return counts.pop() if len(counts) == 1 else None
 
     @property
     def groups(self) -> list[tuple[str, list[Row]]]:
-        """Rows by heading, without oracles; the heading may be empty."""
+        """The rows by heading, without oracles. The heading may be empty."""
         rows = [row for row in self.rows if not row.oracle]
         return [(group, list(members)) for group, members in itertools.groupby(rows, key=lambda row: row.group)]
 
     def ranked(self, column: Column) -> list[tuple[Row, Cell]]:
-        """Systems measured on `column`, best first; oracles come last."""
+        """Return systems with a value in `column`, best first, with oracles last."""
         at = self.columns.index(column)
         measured = [(row, cell) for row in self.rows if (cell := row.cells[at]) is not None]
         sign = 1 if column.lower_is_better else -1
@@ -146,10 +146,10 @@ def pivot(
     timings: Mapping[str, Timing] | None = None,
     layout: Sequence[TableRow] = (),
 ) -> Table:
-    """Systems by metric and cutoff of one split and slice; an empty table if there are no such rows.
+    """Return the table of one split and slice. The table is empty if no rows match.
 
-    - timings: as in `timings.json`; its `oracle` and `underfit` mark the rows.
-    - layout: as in `table.json`: headings and, in the table of all tracks, the systems that were not run.
+    - timings: as in `timings.json`; `oracle` and `underfit` mark the rows.
+    - layout: as in `table.json`: headings and, for the table of all tracks, systems that were not run.
     """
     chosen = [row for row in rows if row["split"] == split and row["slice"] == slice and row["value"] is not None]
     columns = _columns(chosen)
@@ -163,7 +163,7 @@ def pivot(
     systems = [
         Row(
             system,
-            _modalities(next(iter(cells.values()))),
+            modalities(next(iter(cells.values()))),
             tuple(_cell(column, cells.get(column), best[column], system in oracles) for column in columns),
             oracle=system in oracles,
             underfit=bool(flags.get(system, {}).get("underfit")),
@@ -180,12 +180,12 @@ def pivot(
 
 
 def side_by_side(tables: Mapping[str, Table]) -> Table:
-    """Tables of runs on different data as one: a row per system, and the columns of each run after those of the other.
+    """Return the tables of runs on different data as one, with a row for each system and the columns of all runs.
 
-    - tables: by name of the run.
+    - tables: tables by name of the run.
 
-    A system of several runs is an oracle if it is one in any of them, and underfit likewise. Its cells are empty for a
-    run that does not have it. Its heading is the first that a run gives it.
+    A system is an oracle, or underfit, if it is so in at least one run. Cells are empty for runs without the system.
+    The heading is the first heading of the system.
     """
     columns = tuple(replace(column, run=run) for run, table in tables.items() for column in table.columns)
     systems = dict.fromkeys(row.system for table in tables.values() for row in table.rows)
@@ -219,7 +219,7 @@ def _not_run(row: TableRow, columns: int) -> Row:
 
 
 def _columns(rows: Sequence[MetricRow]) -> tuple[Column, ...]:
-    """Metrics in order of appearance, cutoffs ascending within each."""
+    """Return metrics in order of appearance, with ascending cutoffs."""
     metrics = list(dict.fromkeys(row["metric"] for row in rows))
     return tuple(
         sorted({Column.of(row) for row in rows}, key=lambda column: (metrics.index(column.metric), column.k or 0))
@@ -235,8 +235,7 @@ def _best(column: Column, values: Mapping[str, Mapping[Column, MetricRow]], orac
     ]
     if len(set(competing)) < 2 and len(competing) > 1:
         return None  # none is best if all are equal
-    choose = min if column.lower_is_better else max
-    return choose(competing, default=None)
+    return (min if column.lower_is_better else max)(competing, default=None)
 
 
 def _cell(column: Column, row: MetricRow | None, best: float | None, oracle: bool) -> Cell | None:
@@ -254,13 +253,14 @@ def _cell(column: Column, row: MetricRow | None, best: float | None, oracle: boo
     )
 
 
-def _modalities(row: MetricRow) -> str:
+def modalities(row: MetricRow) -> str:
+    """Return the names of a system's modalities in the form for tables."""
     names = row["modalities"]
     return names if isinstance(names, str) else ", ".join(names)
 
 
 def to_markdown(table: Table, *, intervals: bool = True) -> str:
-    """A table in GitHub's Markdown: headings and the best of each column bold, oracles last and in italics."""
+    """Return a table in GitHub's Markdown: headings and best values bold, oracles last and in italics."""
     lines = [["System", *(column.label for column in table.columns)], [":--", *("--:" for _ in table.columns)]]
     blank = [""] * (len(table.columns) - 1)
     for group, rows in table.groups:
@@ -287,7 +287,7 @@ def _cell_markdown(cell: Cell | None, intervals: bool) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """RFC 4180 in full precision: system, modalities, oracle, underfit, group, not_run, three columns per metric."""
+    """Return a table as CSV (RFC 4180) in full precision: six columns on the system, and three for each metric."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     names = [name for column in table.columns for name in (column.key, f"{column.key}_low", f"{column.key}_high")]
@@ -305,7 +305,7 @@ def to_csv(table: Table) -> str:
 
 
 def to_latex(table: Table, *, intervals: bool = False) -> str:
-    """A booktabs tabular: headings over their rows, the best of each column bold, oracles below a rule."""
+    """Return a booktabs tabular: headings above their rows, best values bold, oracles below a rule."""
     head = " & ".join(["System", *(_latex(column.label) for column in table.columns)])
     lines = [f"\\begin{{tabular}}{{l{'r' * len(table.columns)}}}", "\\toprule", f"{head} \\\\", "\\midrule"]
     for group, rows in table.groups:

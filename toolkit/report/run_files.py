@@ -1,4 +1,4 @@
-"""The files of a run that its report reads; all but the recipe and the metrics may be missing."""
+"""Files of a run for its report. Only the recipe and the metrics are required."""
 
 from __future__ import annotations
 
@@ -27,23 +27,22 @@ from toolkit.result_types import (
     Timing,
     TrackMap,
 )
-from toolkit.run_directory import RunDirectory, RunFile
 
 Row = TypeVar("Row", MetricRow, ComparisonRow, AttributionRow)
 
-FACTOR_MAP_BEFORE = RunFile("looking.json", FactorMap)
+FACTOR_MAP_BEFORE = run_directory.RunFile("looking.json", FactorMap)
 """The name of `factor_map.json` in runs of earlier versions."""
 
 
 @dataclass(frozen=True)
 class RunFiles:
-    """The files of a run; a missing one is an empty list or dictionary.
+    """Files of a run. A missing file is an empty list or dictionary.
 
-    - recipe_text: the recipe as written; recipe: the same parsed.
+    - recipe_text, recipe: the recipe as written, and parsed.
     - pictures: PNG bytes by modality.
     - sizes: type and embedding size of each sequential model, by system.
-    - names: of the runs that were merged; empty for one run.
-    - folds: runs of a bench's folds, next to this one, whose tables were pooled into its own.
+    - names: names of merged runs; empty for a single run.
+    - folds: names of the fold runs whose tables are pooled in this run.
     """
 
     name: str
@@ -71,10 +70,9 @@ class RunFiles:
     def read(cls, run_dir: Path) -> RunFiles:
         """Read a run directory.
 
-        Raises `RunDirectoryError` if the recipe or the metrics are missing, or if a file does not hold what its name
-        promises.
+        Raises `RunDirectoryError` if the recipe or the metrics are missing, or if a file has the wrong content.
         """
-        recipe, run = run_directory.read_recipe(run_dir), RunDirectory(run_dir.resolve())
+        recipe, run = run_directory.read_recipe(run_dir), run_directory.RunDirectory(run_dir.resolve())
         metrics, table = run.read(run_directory.METRICS), run.find(run_directory.TABLE)
         known, attribution = run.find(run_directory.METRIC_INFO), run.find(run_directory.ATTRIBUTION)
         infos = {name: info for name in known if (info := stored(known, name)) is not None}
@@ -105,7 +103,7 @@ class RunFiles:
 
 
 def _with_info(rows: Sequence[Row], infos: Mapping[str, MetricInfo]) -> list[Row]:
-    """Rows, those of a metric that is not installed with what the run stored about it."""
+    """Return rows, with stored facts for metrics that are not installed."""
     for row in rows:
         if row["metric"] in infos:
             row["metric_info"] = infos[row["metric"]]
@@ -113,7 +111,7 @@ def _with_info(rows: Sequence[Row], infos: Mapping[str, MetricInfo]) -> list[Row
 
 
 def _sizes(recipe: StoredRecipe, systems: Iterable[str]) -> dict[str, tuple[str, int]]:
-    """A run's rows begin with its recipe's models, in the recipe's order."""
+    """Return type and embedding size of each sequential model. Rows of a run begin with the models, in recipe order."""
     pairs = zip(dict.fromkeys(systems), recipe.get("models") or [], strict=False)
     return {
         system: (model["type"], model["hidden_size"])

@@ -1,4 +1,4 @@
-"""A map of tracks as inline SVG: a dot per track in the colour and shape of its group, its name as a title."""
+"""Map of tracks as inline SVG, with a dot for each track in the colour and shape of its group."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Point = tuple[float, float, int, str]
 
 
 def scatter(points: Sequence[Point], *, label: str) -> str:
-    """The drawing. Groups are drawn over tracks without a group, the first on top."""
+    """Return the drawing. Groups are drawn over tracks without a group, with the first group on top."""
     groups = sorted({group for _, _, group, _ in points}, key=lambda group: (group >= 0, -group))
     drawn = "".join(_group(group, (point for point in points if point[2] == group)) for group in groups)
     return (
@@ -36,7 +36,7 @@ def scatter(points: Sequence[Point], *, label: str) -> str:
 
 
 def legend(points: Sequence[Point], groups: Sequence[str]) -> list[dict[str, object]]:
-    """Name, shape and colour of each group on the map, and of the tracks without a group."""
+    """Return name, shape and colour of each group on the map, and of tracks without a group."""
     drawn = {group for _, _, group, _ in points}
     numbers = [number for number in range(len(groups)) if number in drawn] + ([-1] if -1 in drawn and groups else [])
     return [{"name": groups[at] if at >= 0 else "others", "shape": _shape(at), "colour": _colour(at)} for at in numbers]

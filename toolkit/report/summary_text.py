@@ -1,4 +1,4 @@
-"""The sentences at the top of a report, from its numbers."""
+"""Summary at the top of a report, from its numbers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ NAMED = 5
 
 
 def summary(run: RunFiles, table: Table, column: Column | None) -> str:
-    """A few sentences: systems and data, the best on validation, its test numbers, its lead, and what is underfit."""
+    """Return sentences on systems and data, the best system on validation, its test numbers, and its lead."""
     systems = sum(not row.oracle and not row.not_run for row in table.rows)
     plural, about = "s" if systems != 1 else "", f"{_sizes(run.data)}{_folds(run.data)}"
     subject = f"{systems} system{plural} continued {_playlists(table.n)}{about}."
     if column is None:
         return f"{subject} No test numbers were written."
-    valid = pivot(run.metrics, split="valid", timings=run.timings)
-    choice = next((row for row, _ in _contest(valid, column)), None)
+    choice = next((row for row, _ in _contest(pivot(run.metrics, split="valid", timings=run.timings), column)), None)
     if choice is None:
         row, cell = next(iter(_contest(table, column)), (None, None))
         return f"{subject} There are no validation numbers to choose by" + (
@@ -30,9 +29,8 @@ def summary(run: RunFiles, table: Table, column: Column | None) -> str:
     tested = next((cell for row, cell in table.ranked(column) if row.system == choice.system), None)
     result = f"reaches {column.label} {_with_interval(tested)} on the test playlists" if tested else "was not tested"
     chosen = "Best on validation, whose playlists other folds test" if "folds" in run.data else "Chosen on validation"
-    sentences = [f"{subject} {chosen}, {choice.system} {result}.", _against(run, table, column, choice.system)]
-    sentences.append(_underfit([row.system for row in table.rows if row.underfit]))
-    return " ".join(filter(None, sentences))
+    lead, underfit = _against(run, table, column, choice.system), [row.system for row in table.rows if row.underfit]
+    return " ".join(filter(None, [f"{subject} {chosen}, {choice.system} {result}.", lead, _underfit(underfit)]))
 
 
 def _folds(data: DataFacts) -> str:
@@ -40,7 +38,7 @@ def _folds(data: DataFacts) -> str:
 
 
 def _against(run: RunFiles, table: Table, column: Column, choice: str) -> str:
-    """Whether the chosen system's lead is more than chance, by the run's paired differences."""
+    """Return a sentence on the chosen system's lead and its significance, by the run's paired differences."""
     oracles = {row.system for row in table.rows if row.oracle}
     rows = [
         row
@@ -84,7 +82,7 @@ def _list(names: Sequence[str]) -> str:
 
 
 def _contest(table: Table, column: Column) -> list[tuple[Row, Cell]]:
-    """Systems best first, without oracles."""
+    """Return systems from best to worst, without oracles."""
     return [pair for pair in table.ranked(column) if not pair[0].oracle] if column in table.columns else []
 
 

@@ -1,4 +1,4 @@
-"""The section of the page on tags predicted from vectors."""
+"""Report section on tags predicted from vectors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SHOWN = 3
 
 
 def tags(rows: Sequence[TagScores]) -> dict[str, object]:
-    """Caption and lines of the table; empty if no tags were predicted."""
+    """Return caption and lines of the table. The result is empty if no tags were predicted."""
     return {"caption": _caption(rows[0]), "lines": [_line(row) for row in rows]} if rows else {}
 
 

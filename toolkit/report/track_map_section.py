@@ -1,4 +1,4 @@
-"""The section of the page on `map.json`: the map of tracks, and the tracks most similar to each."""
+"""Report section for `map.json`: the map of tracks, and the most similar tracks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ METHODS = {"tsne": "t-SNE", "umap": "UMAP"}
 
 
 def track_map(content: TrackMap) -> dict[str, object]:
-    """Figure, legend, caption and rows of `map.json`; empty if it has neither points nor similar tracks."""
+    """Return figure, legend, caption and rows for `map.json`, or an empty result without points and similar tracks."""
     points = [(dot["x"], dot["y"], dot["group"], _title(dot)) for dot in content.get("points") or ()]
     similar = content.get("similar") or []
     if not points and not similar:
@@ -31,7 +31,7 @@ def track_map(content: TrackMap) -> dict[str, object]:
 
 
 def name(track: Track) -> str:
-    """Title and artist, or the id of a track without either."""
+    """Return title and artist of a track, or its id if both are missing."""
     return " · ".join(part for part in (track.get("title"), track.get("artist")) if part) or str(track["id"])
 
 

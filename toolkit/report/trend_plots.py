@@ -1,11 +1,11 @@
-"""Plots of the main metric by seeds shown, popularity of the hidden tracks, and size of the vectors."""
+"""Plots of the main metric by number of seeds, popularity of hidden tracks, and vector size."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from toolkit.report import plots
-from toolkit.report.result_tables import Column, Row
+from toolkit.report.result_tables import Column, Row, modalities
 from toolkit.result_types import MetricRow
 
 SLICES = (
@@ -25,9 +25,9 @@ MOST = 8
 def trends(
     rows: Sequence[MetricRow], ranked: Sequence[Row], column: Column | None, sizes: Mapping[str, tuple[str, int]]
 ) -> list[dict[str, object]]:
-    """Figures with legend and note; a figure with fewer than two places on its axis is left out.
+    """Return figures with legend and note. Figures with fewer than two positions on the axis are omitted.
 
-    - ranked: systems, the best first.
+    - ranked: systems from best to worst.
     - sizes: type and embedding size of each sequential model.
     """
     if column is None:
@@ -54,19 +54,18 @@ def _by_slice(
 
 
 def _place(name: str) -> tuple[int, str]:
-    """`seeds:2-5` before `seeds:11-25`; words alphabetically, which suits head, middle and tail."""
+    """Return a sort key with `seeds:2-5` before `seeds:11-25`. Words are sorted alphabetically."""
     first = name.partition(":")[2].rstrip("+").partition("-")[0]
     return (int(first), "") if first.isdecimal() else (0, name)
 
 
 def _by_size(rows: Sequence[MetricRow], column: Column, sizes: Mapping[str, tuple[str, int]]) -> dict[str, object]:
-    """A line for each type of model that was trained on the same modalities in more than one size."""
+    """Return a line for each model type that was trained on the same modalities in more than one size."""
     lines: dict[str, list[tuple[int, MetricRow]]] = {}
     for row in rows:
         if row["slice"] == "all" and row["system"] in sizes:
             kind, size = sizes[row["system"]]
-            names = row["modalities"] if isinstance(row["modalities"], str) else ", ".join(row["modalities"])
-            lines.setdefault(f"{kind} on {names or 'ids'}", []).append((size, row))
+            lines.setdefault(f"{kind} on {modalities(row) or 'ids'}", []).append((size, row))
     lines = {name: points for name, points in lines.items() if len({size for size, _ in points}) > 1}
     known = sorted({size for points in lines.values() for size, _ in points})
     drawn = {

@@ -95,7 +95,7 @@ def lines(path: Path) -> list[str]:
         ),
         (
             "{reader: jsonl, path: lists.jsonl, options: {group: of}}",
-            "data.options: lists.jsonl has no key 'of' in any line: name it in the reader's options",
+            "data.options: lists.jsonl has no key 'of' in any line: correct the reader's options",
         ),
         ("{reader: parquet, path: lists.parquet}", None),
         (
@@ -366,11 +366,11 @@ def test_validate_reports_missing_weights_with_their_key(here: Path, monkeypatch
     found = segue("validate", recipe(TABLES, encoders))
     assert found.exit_code == 2
     told = [line.removeprefix("segue: ") for line in found.stderr.splitlines()]
-    assert told[0].startswith("r.yaml:3: encoders.words.params.path: word-vectors needs path: a file of word vectors")
-    assert told[1].startswith("r.yaml:4: encoders.glove: path='gone.txt' is not a file: give a file of word vectors")
-    assert told[2].startswith("r.yaml:5: encoders.mine: gone.npz does not exist: give a file of vectors")
+    assert told[0].startswith("r.yaml:3: encoders.words.params.path: word-vectors requires path: set path to a GloVe")
+    assert told[1].startswith("r.yaml:4: encoders.glove: path='gone.txt' must be a file: pass a GloVe")
+    assert told[2].startswith("r.yaml:5: encoders.mine: gone.npz does not exist: pass the path")
     assert told[3].startswith(
-        "r.yaml:6: encoders.text.params.model='nobody/nothing' is neither a folder nor an installed model package"
+        "r.yaml:6: encoders.text.params.model='nobody/nothing' is not a folder or an installed model package"
     )
     assert told[3].endswith("or fetch it with `hf download nobody/nothing`") and len(told) == 4
 
@@ -382,7 +382,7 @@ def test_missing_weights_are_a_warning_with_on_missing_weights_skip(here: Path) 
     )
     found = segue("validate", path)
     assert found.exit_code == 0 and found.stderr.startswith(
-        "segue: warning: r.yaml:3: encoders.words.params.path: word-vectors needs path"
+        "segue: warning: r.yaml:3: encoders.words.params.path: word-vectors requires path"
     )
 
 
@@ -403,7 +403,7 @@ def test_preflight_does_not_read_vector_values(here: Path, monkeypatch: pytest.M
 def test_validate_reports_an_unreadable_data_path(here: Path) -> None:
     Path("lists.csv").chmod(0)
     assert lines(recipe("{reader: csv, path: lists.csv}"))[0].startswith(
-        "r.yaml:1: data.path: lists.csv cannot be read: permission denied: "
+        "r.yaml:1: data.path: lists.csv cannot be read (permission denied): "
     )
 
 
@@ -412,7 +412,7 @@ def test_preflight_problems_returns_lines_in_python(here: Path) -> None:
     assert preflight.problems(load(path)) == [
         f"data.options: {here}/lists.csv has no column 'song' (option track): columns: playlist_id, track_id, mood"
     ]
-    assert preflight.doubts(load(path)) == []
+    assert all(finding.certain for finding in preflight.findings(load(path)))
 
 
 def test_run_with_preflight_errors_writes_nothing(here: Path, without: Callable[[str], None]) -> None:

@@ -1,4 +1,4 @@
-"""What each modality adds to each model: it is trained without it, and queried with its vectors shuffled."""
+"""Contribution of each modality to each model, measured by training without it and by shuffling its vectors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from toolkit.evaluation import result_rows
 from toolkit.evaluation.evaluator import Scores
 from toolkit.pipeline.run import fit_systems, systems
 from toolkit.pipeline.run.run_context import Context
-from toolkit.pipeline.run.systems import Material
 from toolkit.pipeline.write.write_results import Outcome
 from toolkit.recipe import Recipe
 from toolkit.result_types import Attribution, AttributionRow, Weight
@@ -21,11 +20,11 @@ VARIANTS = {LEFT_OUT: systems.name_without, SHUFFLED: systems.name_shuffled}
 """The name of a model's variant, by the way it was made."""
 
 
-def measure(context: Context, material: Material, outcomes: Sequence[Outcome]) -> Attribution:
-    """The content of `attribution.json`.
+def measure(context: Context, material: systems.Material, outcomes: Sequence[Outcome]) -> Attribution:
+    """Return the content of `attribution.json`.
 
-    - differences: on test playlists, each model less its variant without a modality, paired by playlist. The variant
-      `left out` is another training of the same budget; `shuffled` has the same weights.
+    - differences: each model minus its variant without a modality, on test playlists, paired by playlist. The variant
+      `left out` is trained again with the same budget. The variant `shuffled` has the same weights.
     - weights: `Ranker.modality_weights` of each model.
     """
     without = systems.models_without(context)
@@ -54,10 +53,10 @@ def measure(context: Context, material: Material, outcomes: Sequence[Outcome]) -
 def differences_of(
     recipe: Recipe, system: str, modality: str, way: str, pair: tuple[Scores, Scores], groups: np.ndarray
 ) -> list[AttributionRow]:
-    """Rows of `differences` for one variant.
+    """Return the rows of `differences` for one variant.
 
-    - pair: scores of the model and of its variant, on the same playlists.
-    - groups: int64 [n], of those playlists.
+    - pair: scores of the model and its variant, on the same playlists.
+    - groups: int64 [n], the group of each playlist.
     """
     rows = result_rows.comparisons(
         {system: pair[0], "less": pair[1]},

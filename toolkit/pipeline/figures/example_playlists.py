@@ -1,4 +1,4 @@
-"""A few test playlists with the first tracks that each system ranks for them."""
+"""Example test playlists with the first tracks from the ranking of each system."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from toolkit.seeds import derived_seed
 
 
 def examples(context: Context, material: Material, systems: Sequence[System]) -> list[Example]:
-    """Rows of `examples.json`: drawn test playlists of different groups, with the first tracks of every ranking."""
+    """Return the rows of `examples.json`: random test playlists from different groups, with the first ranked tracks."""
     test, length = material.split.test, context.recipe.report.example_length
     rows = draw(test, context.recipe.report.examples, seed=context.recipe.seed)
     if not len(rows):
@@ -39,15 +39,14 @@ def examples(context: Context, material: Material, systems: Sequence[System]) ->
 
 
 def draw(test: HeldOut, count: int, *, seed: int) -> np.ndarray:
-    """Places of `count` playlists of different groups, in the test set's order: int64."""
-    rng = np.random.default_rng(derived_seed(seed, "examples"))
-    order = rng.permutation(len(test))
+    """Return the positions of `count` random playlists from different groups, int64, in test set order."""
+    order = np.random.default_rng(derived_seed(seed, "examples")).permutation(len(test))
     first = np.unique(test.groups()[order], return_index=True)[1]
     return np.sort(order[np.sort(first)][:count])
 
 
 class Names:
-    """Id, title and artist of the tracks of a corpus, by item id."""
+    """Id, title and artist of each track in a corpus, by item id."""
 
     def __init__(self, corpus: Corpus) -> None:
         self.tracks = corpus.tracks.select(["id", "title", "artist"])

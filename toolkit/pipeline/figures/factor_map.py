@@ -1,4 +1,4 @@
-"""Predicted factors as pictures: a map, neighbours, and the artists at the ends of factors; `factor_map.json`."""
+"""Figures of predicted factors for `factor_map.json`: a map, neighbours, and the artists at both ends of a factor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toolkit.pipeline.figures.example_playlists import Names
 from toolkit.pipeline.figures.projection import on_a_plane
 from toolkit.pipeline.run.run_context import Context
 from toolkit.pipeline.run.systems import Material
-from toolkit.result_types import FactorEnds, FactorMap, FactorNeighbours
+from toolkit.result_types import FactorEnds, FactorMap
 from toolkit.seeds import derived_seed
 from toolkit.topk import nearest_by_cosine
 
@@ -22,26 +22,26 @@ COLOURS = 8
 
 
 def factor_map(context: Context, ingested: Ingested, material: Material) -> FactorMap:
-    """The content of `factor_map.json`.
+    """Return the content of `factor_map.json`.
 
-    The map shows predictions for tracks without placements in training, if there are enough of them. Neighbours are
-    sought among tracks with placements, because only they have true factors.
+    The map shows predictions for tracks without training interactions, if enough such tracks exist. Neighbours are
+    taken from tracks with training interactions, because only these tracks have true factors.
 
-    Raises `InputError` if fewer than two tracks have both.
+    Raises `InputError` if fewer than two tracks have both predicted and true factors.
     """
     spec = context.recipe.coldstart.factor_map
-    assert spec is not None and material.factors is not None
+    assert spec is not None and material.train.store is not None
     if spec.predicted in material.missing:
         return {}
     context.reporter.stage("factor map")
-    factors, predicted = material.factors(), material.modalities[spec.predicted]
+    factors, predicted = material.train.store(), material.modalities[spec.predicted]
     # the section was called `looking`: its draws stay as they were
     rng = np.random.default_rng(derived_seed(context.recipe.seed, "looking"))
     both = np.flatnonzero(factors.known & predicted.present)
     if len(both) < 2:
         raise InputError(
-            f"coldstart.factor_map: {len(both)} tracks have both factors and {spec.predicted}, and two are needed: "
-            "predict for tracks of the training playlists, or take it out"
+            f"coldstart.factor_map requires at least 2 tracks with both factors and {spec.predicted}, not {len(both)}:"
+            " predict factors for training tracks, or remove `coldstart.factor_map`"
         )
     cold = np.flatnonzero(predicted.present & ~factors.known)
     shown = cold if len(cold) >= 4 else both
@@ -54,14 +54,6 @@ def factor_map(context: Context, ingested: Ingested, material: Material) -> Fact
     queries = np.sort(rng.choice(len(both), min(len(both), spec.queries), replace=False))
     true = nearest_by_cosine(factors.items[both], queries, spec.similar)
     near = nearest_by_cosine(predicted.matrix[both], queries, spec.similar)
-    similar: list[FactorNeighbours] = [
-        {
-            "track": names(int(both[row])),
-            "true": [names(int(both[other])) for other in true[place]],
-            "predicted": [names(int(both[other])) for other in near[place]],
-        }
-        for place, row in enumerate(queries)
-    ]
     return {
         "map": {
             "vectors": spec.predicted,
@@ -76,7 +68,14 @@ def factor_map(context: Context, ingested: Ingested, material: Material) -> Fact
             ],
             "tracks": [names(item) for item in shown.tolist()],
         },
-        "similar": similar,
+        "similar": [
+            {
+                "track": names(int(both[row])),
+                "true": [names(int(both[other])) for other in true[place]],
+                "predicted": [names(int(both[other])) for other in near[place]],
+            }
+            for place, row in enumerate(queries)
+        ],
         "ends": _ends(ingested, factors.items[both], both, spec.factors, spec.artists),
     }
 
@@ -98,13 +97,13 @@ def _genres(field: str | None, ingested: Ingested, items: np.ndarray) -> dict[in
     labels = first_labels(ingested, field, items)
     if labels is None:
         raise InputError(
-            f"coldstart.factor_map: field {field!r} holds no texts, and genres are texts: name another field"
+            f"coldstart.factor_map.genre={field!r} must be a text field: set a field of texts, such as genre"
         )
     return labels
 
 
 def first_labels(ingested: Ingested, field: str, items: np.ndarray) -> dict[int, str] | None:
-    """The first label in a field of texts of each track that has one; None if the field holds other values.
+    """Return the first label of each track in a text field, or None if the field has values that are not texts.
 
     - items: int [n].
     """

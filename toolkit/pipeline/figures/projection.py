@@ -14,21 +14,21 @@ By = Literal["tsne", "umap"]
 
 
 def check(by: By) -> None:
-    """Raise `MissingPackage` if the package of `by` is not installed.
+    """Raise `MissingPackage` if the package for the projection `by` is not installed.
 
-    A run checks this first, not after its trainings.
+    A run checks this condition before any training.
     """
     if by == "umap" and UMAP.fault:
-        raise MissingPackage(f"report.map_by=umap needs umap-learn: {UMAP.install}, or map_by: tsne")
+        raise MissingPackage(f"report.map_by=umap requires umap-learn: {UMAP.install}, or set `map_by: tsne`")
 
 
 def on_a_plane(vectors: np.ndarray, *, seed: int, by: By = "tsne") -> np.ndarray:
-    """Points float64 [n, 2] of vectors float [n, d] by cosine, each axis within −1…1.
+    """Return points float64 [n, 2] for vectors float [n, d] by cosine distance, with each axis in −1…1.
 
-    The same seed gives the same points. Fewer than four rows are put on a line.
+    The same seed gives the same points. Fewer than four rows are placed on a line.
 
     tsne: van der Maaten and Hinton 2008, "Visualizing data using t-SNE". umap: McInnes et al. 2018, "UMAP: uniform
-    manifold approximation and projection", with its defaults.
+    manifold approximation and projection", with its default parameters.
     """
     n = len(vectors)
     if n < 4:

@@ -1,4 +1,4 @@
-"""Tags of tracks predicted from the vectors that a run has of them."""
+"""Prediction of track tags from the vectors in a run."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ DIGITS = 8
 
 
 def measure(context: Context, ingested: Ingested, material: Material, systems: Sequence[System]) -> list[TagScores]:
-    """The content of `tags.json`, a row for each of the recipe's.
+    """Return the content of `tags.json`, with one row for each row in the recipe.
 
-    All rows are measured on the same tracks: those with tags that have every row's vectors.
+    All rows are measured on the same tracks, which have tags and a vector for every row.
 
-    Raises `InputError` if those are too few, or a system has no vectors of tracks.
+    Raises `InputError` if these tracks are too few, or if a system has no track vectors.
     """
     spec = context.recipe.coldstart.tags
     assert spec is not None and ingested.catalogue is not None
@@ -62,17 +62,17 @@ def measure(context: Context, ingested: Ingested, material: Material, systems: S
 
 
 def _number(value: float) -> float | None:
-    """Rounded; None for NaN, which JSON does not have."""
+    """Return a rounded number, or None for NaN, which JSON cannot represent."""
     return None if np.isnan(value) else round(float(value), DIGITS)
 
 
 def _vectors(
     context: Context, material: Material, systems: Sequence[System], name: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors [V + 1, d], and which tracks have one, bool [V + 1]."""
+    """Return vectors [V + 1, d] and a mask bool [V + 1] for tracks with a vector."""
     if name == "factors":
-        assert material.factors is not None
-        factors = material.factors()
+        assert material.train.store is not None
+        factors = material.train.store()
         return factors.items, factors.known
     if name in material.modalities:
         return material.modalities[name].matrix, material.modalities[name].present
@@ -80,7 +80,7 @@ def _vectors(
     ranker = fit_systems.fitted(context, system) if system is not None else None
     if not isinstance(ranker, Baseline) or not {"items", "ranked"} <= set(ranker.state):
         raise InputError(
-            f"coldstart.tags: {name} has no vectors of tracks: "
-            "name factors, an encoder, or a system that scores by products"
+            f"coldstart.tags requires track vectors, but {name} has no track vectors: "
+            "set `factors`, an encoder, or a system that scores by inner products"
         )
     return ranker.state["items"], ranker.state["ranked"]

@@ -1,4 +1,4 @@
-"""Texts of a catalogue before and after the cleaning and enrichment of encoders."""
+"""Preview of catalogue texts before and after cleaning and enrichment by encoders."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ AS_IT_IS = "as it is"
 
 
 class PreviewRow(TypedDict):
-    """A text of the catalogue before and after each step of cleaning.
+    """Catalogue text before and after each cleaning step.
 
-    - encoder: None for a field that is not read by an encoder of the recipe.
-    - steps: `step` and `text`, first the text as the catalogue has it.
+    - encoder: None for a field that no encoder in the recipe reads.
+    - steps: `step` and `text`, starting with the original text.
     """
 
     modality: str
@@ -37,13 +37,13 @@ class PreviewRow(TypedDict):
 def preview(
     recipe: Recipe, *, modality: str | None, field: str | None, count: int, reporter: Reporter
 ) -> list[PreviewRow]:
-    """A few texts of each encoder that cleans or enriches them.
+    """Return a few texts for each encoder that cleans or enriches texts.
 
-    - modality: one encoder of the recipe; default: all whose texts are cleaned or enriched.
-    - field: instead, a field of the catalogue through every cleaning step.
-    - count: texts of each.
+    - modality: an encoder in the recipe; default: all encoders that clean or enrich texts.
+    - field: a catalogue field to preview instead, with every cleaning step.
+    - count: number of texts for each encoder.
 
-    Steps that learn are fitted on all texts of the field. Raises `InputError` if there is nothing to show.
+    Steps that learn are fitted to all texts in the field. Raises `InputError` if no text can be shown.
     """
     inputs = [(field, None, field, None)] if field is not None else _encoders(recipe, modality)
     ingested = ingest(recipe.data, cache_folder(), reporter=reporter)
@@ -54,8 +54,8 @@ def preview(
             present, texts = catalogue.field_values(read, ids, source=source)
             owners = [ids[int(place)] for place in np.flatnonzero(present)]
             if not texts or not isinstance(texts[0], str):
-                fault = "no values" if not len(texts) else "no texts"
-                raise InputError(f"field {read!r} has {fault}: name one of texts, such as lyrics")
+                fault = "no values" if not len(texts) else f"the value {texts[0]!r}"
+                raise InputError(f"field {read!r} must contain texts, but has {fault}: pass a field such as lyrics")
             cleaner = encoder.cleaner if encoder is not None else Cleaner(LyricsCleaning())
             cleaner.fit(texts)
             for place in _spread(texts, count):
@@ -73,7 +73,7 @@ def preview(
 
 
 def _encoders(recipe: Recipe, modality: str | None) -> list[tuple[str, TextEncoder | None, str, str | None]]:
-    """Name, encoder, field and source of the encoders to preview."""
+    """Return name, encoder, field and source of the encoders to preview."""
     if modality is not None and modality not in recipe.encoders:
         raise InputError(
             f"--modality {modality!r} is not an encoder of the recipe: {suggest(modality, list(recipe.encoders))}"
@@ -89,12 +89,12 @@ def _encoders(recipe: Recipe, modality: str | None) -> list[tuple[str, TextEncod
     if not able:
         what = f"encoder {modality!r}" if modality is not None else "no encoder of the recipe"
         verb = "does not clean or enrich" if modality is not None else "cleans or enriches"
-        raise InputError(f"{what} {verb} texts: add `clean: true` to its params, or name a field with --field")
+        raise InputError(f"{what} {verb} texts: add `clean: true` to the params of an encoder, or pass --field")
     return able
 
 
 def _spread(texts: Sequence[str], count: int) -> list[int]:
-    """Places of different texts, spread from the first to the last."""
+    """Return positions of distinct texts, evenly spaced from the first text to the last."""
     first = {text: place for place, text in reversed(list(enumerate(texts)))}
     places = sorted(first.values())
     return [places[int(at)] for at in np.linspace(0, len(places) - 1, num=min(count, len(places)))]

@@ -1,4 +1,4 @@
-"""The map of tracks by the vectors that a run has learned or encoded, and their neighbours: `map.json`."""
+"""Map and neighbours of tracks for `map.json`, from learned or encoded vectors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ COLOURS = 8
 
 @dataclass(frozen=True)
 class Space:
-    """A kind of vectors: float32 [n, d] of the tracks on the map, and which of them have one, bool [n]."""
+    """Vectors of one kind: float32 [n, d] for the tracks on the map, and a mask bool [n] for tracks with a vector."""
 
     name: str
     vectors: np.ndarray
@@ -42,10 +42,10 @@ class Space:
 
 
 def track_map(context: Context, ingested: Ingested, material: Material, systems: Sequence[System]) -> TrackMap:
-    """The content of `map.json`: the most played tracks by the vectors of the best ranker on validation that has any.
+    """Return the content of `map.json`: the most played tracks, by the best ranker on validation with track vectors.
 
-    Without such a ranker the map is of all modalities concatenated. Empty if a run has neither, or fewer than two
-    tracks. `model/systems.json` must be written before.
+    If no ranker has track vectors, the map uses all modalities concatenated. The result is empty for a run without any
+    vectors, or with fewer than two tracks. `model/systems.json` must exist.
     """
     spec, counts = context.recipe.report, material.split.train.counts()
     if not (spec.map or spec.similar):
@@ -82,7 +82,7 @@ def track_map(context: Context, ingested: Ingested, material: Material, systems:
 
 
 def _learned(context: Context, systems: Sequence[System], items: np.ndarray) -> list[Space]:
-    """The vectors of the best ranker that has any; empty if no ranker has."""
+    """Return the vectors of the best ranker with track vectors, or an empty result."""
     able = {system.name: system for system in systems if system.capabilities.embeds}
     for entry in context.run.read(run_directory.SYSTEMS)["systems"]:
         name = entry["system"]
@@ -99,7 +99,7 @@ def _encoded(material: Material, items: np.ndarray) -> list[Space]:
 
 
 def _concatenated(spaces: Sequence[Space]) -> list[Space]:
-    """Modalities side by side, each scaled to length one, or zero for a track without it."""
+    """Return all modalities side by side, each with unit norm, or zero for a missing modality."""
     if not spaces:
         return []
     lengths = [np.linalg.norm(space.vectors, axis=1, keepdims=True) for space in spaces]
@@ -112,9 +112,9 @@ def _concatenated(spaces: Sequence[Space]) -> list[Space]:
 
 
 def _groups(ingested: Ingested, tracks: np.ndarray, plays: np.ndarray) -> tuple[str, list[str], list[int]]:
-    """The field that colours the tracks, the names of its groups, and the group of each track, -1 for none.
+    """Return the field for the colours, the group names, and the group of each track, -1 for no group.
 
-    Groups are the commonest genres, or quarters of the tracks by plays if no genre is known.
+    Groups are the most frequent genres, or quartiles of tracks by plays if the genres are unknown.
     """
     field, genres = _genres(ingested, tracks)
     labels = [genres.get(item) for item in tracks.tolist()]
@@ -123,16 +123,15 @@ def _groups(ingested: Ingested, tracks: np.ndarray, plays: np.ndarray) -> tuple[
     edges = np.unique(np.quantile(plays, [0.25, 0.5, 0.75], method="higher"))
     quarters, places = np.unique(-np.searchsorted(edges, plays, side="right"), return_inverse=True)
     parts = [plays[places == place] for place in range(len(quarters))]
-    ends = [(int(part.min()), int(part.max())) for part in parts]
     names = [
         (f"{low:,} to {high:,}" if low < high else f"{low:,}") + (" play" if high == 1 == low else " plays")
-        for low, high in ends
+        for low, high in [(int(part.min()), int(part.max())) for part in parts]
     ]
     return "plays in training", names, places.tolist()
 
 
 def _genres(ingested: Ingested, tracks: np.ndarray) -> tuple[str, dict[int, str]]:
-    """The first of the catalogue's fields of genres that holds texts, and the first label of each track in it."""
+    """Return the first genre field in the catalogue that has texts, and the first label of each track in this field."""
     if ingested.catalogue is not None:
         with ingested.open() as catalogue:
             fields = [field for field in FIELDS["genre"] if field in catalogue.counts()["fields"]]
@@ -143,7 +142,7 @@ def _genres(ingested: Ingested, tracks: np.ndarray) -> tuple[str, dict[int, str]
 
 
 def _similar(spaces: Sequence[Space], items: np.ndarray, rows: np.ndarray, names: Names) -> list[Neighbours]:
-    """The nearest of `items` to those in `rows`, by each kind of vectors."""
+    """Return the nearest tracks among `items` to each of `rows`, for each kind of vectors."""
     similar: list[Neighbours] = [{"track": names(int(items[row])), "near": {}} for row in rows]
     for space in spaces:
         present, able = np.flatnonzero(space.present), np.flatnonzero(space.present[rows])

@@ -1,4 +1,4 @@
-"""Compares two finished runs: what was changed between them, and whether it matters."""
+"""Comparison of two finished runs, by their settings and by paired tests of their results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from toolkit.evaluation.statistics import Difference, paired_difference
 from toolkit.plugins import suggest
 from toolkit.report.comparable_runs import other_data, other_questions
 from toolkit.result_types import SystemOrder
-from toolkit.run_directory import RunDirectory
 
 Change = tuple[str, object, object]
 """Dotted key, value in A, value in B; None for a side without the key."""
@@ -25,10 +24,10 @@ Change = tuple[str, object, object]
 
 @dataclass(frozen=True)
 class Pair:
-    """A system of A and one of B on the same playlists.
+    """System in run A and system in run B on the same playlists.
 
-    - difference: B less A, with a two-sided p of this pair alone.
-    - p_holm: corrected for all pairs that were tested; NaN for an oracle, and if no playlist's value differs.
+    - difference: B minus A, with a two-sided p for this pair alone.
+    - p_holm: p corrected for all tested pairs. NaN for an oracle, and for identical values on all playlists.
     """
 
     system_a: str
@@ -41,13 +40,13 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The differences between two runs, and between their results.
+    """Differences between two runs, and between their results.
 
-    - recipe, surroundings: changes of the resolved recipe, and of versions, machine, code and data.
-    - key: the metric compared, such as `ndcg@50`.
-    - pairs: systems of the same name, then the best of A with the best of B by validation if their names differ.
-    - tested: number of pairs that p_holm is corrected for.
-    - not_compared: why there are no pairs, or what they leave out; empty if nothing is left out.
+    - recipe, surroundings: changes in the resolved recipe, and in versions, machine, code and data.
+    - key: the compared metric, such as `ndcg@50`.
+    - pairs: systems with the same name, then the best systems on validation if their names differ.
+    - tested: number of pairs in the correction for p_holm.
+    - not_compared: reason for missing pairs; empty if all pairs are compared.
     """
 
     recipe: list[Change]
@@ -62,14 +61,15 @@ class Comparison:
 
 
 def compare(a: Path, b: Path, *, key: str | None = None, bootstrap: int = 1000, seed: int = 0) -> Comparison:
-    """Compare two finished runs by `key`, such as `recall@50`; default: what A's systems were chosen by on validation.
+    """Compare two finished runs by `key`, such as `recall@50`.
 
-    Differences are paired by playlist and resampled over playlists, all versions of one together.
+    The default `key` is the validation metric that selected the systems of run A. Differences are paired by playlist
+    and resampled over playlists, with all versions of a playlist together.
 
-    Raises `RunDirectoryError` for a folder that is not a finished run, `InputError` for a metric that one of them does
-    not have.
+    Raises `RunDirectoryError` for a folder that is not a finished run, `InputError` for a metric that is missing in a
+    run.
     """
-    first, second = RunDirectory(a), RunDirectory(b)
+    first, second = run_directory.RunDirectory(a), run_directory.RunDirectory(b)
     recipes = run_directory.read_recipe(a), run_directory.read_recipe(b)
     if recipes[0] != recipes[1]:
         recipes = run_directory.current_form(recipes[0]), run_directory.current_form(recipes[1])
@@ -78,16 +78,16 @@ def compare(a: Path, b: Path, *, key: str | None = None, bootstrap: int = 1000, 
     chosen = key or "{metric}@{k}".format_map(orders[0]["chosen_by"])
     pairs: list[Pair] = []
     if questions := other_questions(*recipes):
-        why = f"the runs asked different questions ({'; '.join(questions)}): run both with the same"
+        why = f"the runs have different evaluation settings ({'; '.join(questions)}): run both with the same"
     elif data := other_data(first.read(run_directory.DATA), second.read(run_directory.DATA)):
-        why = f"the runs are of different data ({'; '.join(data)}): run both on the same"
+        why = f"the runs use different data ({'; '.join(data)}): run both on the same"
     else:
         pairs, why = _pairs([_values(each, chosen) for each in (first, second)], orders, bootstrap=bootstrap, seed=seed)
     return Comparison(list(changes(*recipes)), list(changes(*manifests)), chosen, pairs, why)
 
 
 def changes(a: object, b: object, where: str = "") -> Iterator[Change]:
-    """The differences between two JSON values, key by key; entries of lists are matched by their `name`."""
+    """Yield the differences between two JSON values, key by key. List entries are matched by `name`."""
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         for key in dict.fromkeys([*a, *b]):
             yield from changes(a.get(key), b.get(key), f"{where}.{key}".lstrip("."))
@@ -100,12 +100,12 @@ def changes(a: object, b: object, where: str = "") -> Iterator[Change]:
         yield where, a, b
 
 
-def _values(run: RunDirectory, key: str) -> dict[str, pa.Table]:
-    """Playlist, group and value of each system on the test playlists."""
+def _values(run: run_directory.RunDirectory, key: str) -> dict[str, pa.Table]:
+    """Return playlist, group and value for each system on the test playlists."""
     metric, _, k = key.partition("@")
     if not run.path(run_directory.PER_PLAYLIST).exists():
         raise RunDirectoryError(
-            f"{run.root} has no {run_directory.PER_PLAYLIST}, so it is not a finished run: segue run its recipe again"
+            f"{run.root} has no {run_directory.PER_PLAYLIST}, so the run is not finished: `segue run` the recipe again"
         )
     table = run.read_table(run_directory.PER_PLAYLIST)
     table = table.filter((pc.field("split") == "test") & (pc.field("slice") == "all"))
@@ -159,15 +159,15 @@ def _pairs(
 
 
 def _best(order: SystemOrder, measured: Collection[str]) -> str:
-    """The best system on validation that was measured on test; empty if there are only oracles."""
+    """Return the best system on validation that was measured on test, or an empty text if all systems are oracles."""
     names = (entry["system"] for entry in order["systems"] if not entry["oracle"])
     return next((name for name in names if name in measured), "")
 
 
 def _corrected(pairs: Sequence[Pair], oracles: Collection[str]) -> list[Pair]:
-    """Pairs with Holm's p.
+    """Return the pairs with p corrected by Holm's method.
 
-    A pair without any difference between rankings is not tested, so it costs the others nothing.
+    A pair with identical rankings is not tested, and is not counted in the correction for the other pairs.
     """
     p = [
         np.nan if pair.system_a in oracles or (pair.difference.low == pair.difference.high == 0) else pair.difference.p

@@ -1,4 +1,4 @@
-"""Reproduces a finished run from its own directory without any cache, and compares the results."""
+"""Reproduction of a finished run from its own directory without a cache, and comparison of the results."""
 
 from __future__ import annotations
 
@@ -10,27 +10,25 @@ from toolkit import run_directory
 from toolkit.errors import RunDirectoryError
 from toolkit.files import digest, read_json
 from toolkit.pipeline.programs.compare_runs import Change, changes
-from toolkit.pipeline.run.run_recipe import FINISHED
-from toolkit.pipeline.run.run_recipe import run as run_recipe
+from toolkit.pipeline.run import run_recipe
 from toolkit.progress import Reporter
 from toolkit.recipe import Recipe
 from toolkit.recipe.yaml_file import read
 from toolkit.result_types import MetricRow
-from toolkit.run_directory import RunDirectory
 
 CACHE = "cache"
 """Folder of the new run for its encodings; it is deleted when the run is finished."""
 
-_FINISHED = f"{run_directory.STAGES}/{FINISHED}.json"
+_FINISHED = f"{run_directory.STAGES}/{run_recipe.FINISHED}.json"
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A finished run compared with its reproduction.
+    """Comparison of a finished run with its reproduction.
 
-    - same: whether `metrics.json` is the same to the byte.
-    - manifest: other changes: versions, machine, code, data.
-    - metrics: the values that differ, by `system split slice metric@k`.
+    - same: whether both `metrics.json` are identical to the byte.
+    - manifest: changes in versions, machine, code and data.
+    - metrics: differing values, by `system split slice metric@k`.
     """
 
     same: bool
@@ -39,30 +37,32 @@ class Reproduction:
 
 
 def reproduce(directory: Path, out: Path, *, progress: Reporter | None = None) -> Reproduction:
-    """Run the recipe of a finished run again in `out`, and compare the two. A killed try resumes where it stopped.
+    """Run the recipe of a finished run again in `out`, and compare both runs.
 
-    Corpus and encodings are recomputed.
+    An interrupted reproduction is resumed. Corpus and encodings are recomputed.
 
-    Raises `RunDirectoryError` if `directory` is not a finished run or its recipe was changed, and if `out` belongs to
-    another run or holds a finished one, whose numbers would be taken for new ones.
+    Raises `RunDirectoryError` if `directory` is not a finished run, if its recipe was changed, or if `out` belongs to
+    another run or holds a finished run, because then the numbers would not be recomputed.
     """
-    old, new = RunDirectory(directory), RunDirectory(out)
+    old, new = run_directory.RunDirectory(directory), run_directory.RunDirectory(out)
     if not old.path(run_directory.METRICS).exists():
         raise RunDirectoryError(
-            f"{directory} has no {run_directory.METRICS}, so it is not a finished run: segue run its recipe to the end"
+            f"{directory} has no {run_directory.METRICS}, so the run is not finished: `segue run` the recipe again"
         )
     if out.resolve() == directory.resolve():
-        raise RunDirectoryError(f"{out} is the run itself: choose another --out")
+        raise RunDirectoryError(f"{out} must differ from the folder of the run: pass a different --out")
     if new.path(_FINISHED).exists():
         raise RunDirectoryError(
-            f"{out} holds a finished run: delete it, or choose another --out, so that the numbers are recomputed"
+            f"{out} must not hold a finished run, because all numbers are recomputed: delete {out}, or pass a"
+            " different --out"
         )
     if outside := [fold for fold in old.folds() if directory.resolve() not in fold.resolve().parents]:
         raise RunDirectoryError(
-            f"{directory} pools a bench of folds, each with its own settings: reproduce one, such as {outside[0]}"
+            f"{directory} pools the folds of a bench, which have different settings: reproduce a single fold,"
+            f" such as {outside[0]}"
         )
     recipe, cache = _recipe(old), out / CACHE
-    run_recipe(recipe, out, progress=progress, cache=cache)
+    run_recipe.run(recipe, out, progress=progress, cache=cache)
     shutil.rmtree(cache, ignore_errors=True)
     same = old.path(run_directory.METRICS).read_bytes() == new.path(run_directory.METRICS).read_bytes()
     before, after = (
@@ -76,16 +76,16 @@ def reproduce(directory: Path, out: Path, *, progress: Reporter | None = None) -
     )
 
 
-def _recipe(run: RunDirectory) -> Recipe:
-    """The recipe of the run.
+def _recipe(run: run_directory.RunDirectory) -> Recipe:
+    """Return the recipe of a run.
 
-    Raises `RunDirectoryError` if its file was changed since, `RecipeError` if it is invalid.
+    Raises `RunDirectoryError` if the recipe file was changed after the run, `RecipeError` if the recipe is invalid.
     """
     stored = run_directory.read_recipe(run.root)
     if run.path(_FINISHED).exists() and read_json(run.path(_FINISHED))["inputs"] != digest(stored):
         raise RunDirectoryError(
             f"{run.path(run_directory.RECIPE)} was changed after the run was finished: "
-            "put it back, or `segue run` it with an --out of its own"
+            "restore the recipe, or `segue run` the changed recipe with a different --out"
         )
     return read(run.path(run_directory.RECIPE)).recipe()
 

@@ -1,4 +1,4 @@
-"""Which settings a sweep tries next: every combination of a grid, or those that Optuna suggests."""
+"""Search strategies of sweeps: all combinations in a grid, or suggestions by Optuna."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Search = Generator[Settings, float, None]
 
 
 def grid(spec: Sweep, seed: int) -> Search:
-    """Every combination, the last key fastest."""
+    """Yield every combination of values. The last key varies fastest."""
     for values in product(*(each for each in spec.over.values() if isinstance(each, list))):
         yield dict(zip(spec.over, values, strict=True))
 
 
 def optuna(spec: Sweep, seed: int) -> Search:
-    """Optuna's tree-structured Parzen estimator (Bergstra et al. 2011), drawn by the seed."""
+    """Yield suggestions by Optuna's tree-structured Parzen estimator (Bergstra et al. 2011) with a seed."""
     library = require("optuna", install=OPTUNA.install)
     library.logging.set_verbosity(library.logging.WARNING)
     study = library.create_study(direction="maximize", sampler=library.samplers.TPESampler(seed=seed % 2**32))

@@ -1,6 +1,6 @@
-"""Searches a recipe's settings on validation. Each trial is trained and kept, the best is written as a recipe.
+"""Search for recipe settings on validation playlists.
 
-Nothing is evaluated on test.
+Each trial is trained and kept, and the best trial is written as a recipe. Test playlists are not used.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from toolkit.errors import InputError
 from toolkit.files import digest, write_bytes
 from toolkit.pipeline.programs.search_strategies import SEARCHES
 from toolkit.pipeline.run import fit_systems, prepare_data, systems
-from toolkit.pipeline.run.prepare_data import Prepared
 from toolkit.pipeline.run.run_context import Context, LoggedReporter, opened
 from toolkit.pipeline.write import tensorboard_log
 from toolkit.progress import Reporter
@@ -26,7 +25,6 @@ from toolkit.recipe import Recipe, unused_settings
 from toolkit.recipe.cross_checks import system_names
 from toolkit.recipe.sweep_trials import swept, trial
 from toolkit.result_types import Settings
-from toolkit.run_directory import RunDirectory
 from toolkit.seeds import derived_seed
 from toolkit.source_code import package_source
 
@@ -34,7 +32,7 @@ TABLE, BEST = "sweep.json", "best.yaml"
 
 
 class Reached(TypedDict):
-    """What a trial reached. value: mean of `select` over the validation playlists."""
+    """Result of a trial. value: mean of `select` over the validation playlists."""
 
     value: float
     epochs: int
@@ -43,14 +41,14 @@ class Reached(TypedDict):
 
 
 class Trial(Reached):
-    """A row of `sweep.json`."""
+    """Row of `sweep.json`."""
 
     number: int
     settings: Settings
 
 
 class SweepResult(TypedDict):
-    """The content of `sweep.json`. best: number of the best trial."""
+    """Content of `sweep.json`. best: number of the best trial."""
 
     sweep: str
     search: str
@@ -61,22 +59,22 @@ class SweepResult(TypedDict):
 
 
 def sweep(recipe: Recipe, out: Path, *, progress: Reporter | None = None, cache: Path | None = None) -> SweepResult:
-    """Try the settings that `recipe.sweep` names, and write the best as `best.yaml`.
+    """Run the trials of `recipe.sweep`, write the best as `best.yaml`, and return the content of `sweep.json`.
 
-    Returns the content of `sweep.json`.
+    Each trial is trained on the training split and measured on validation. `segue run` with the best recipe evaluates
+    the system on test once. An interrupted sweep keeps finished trials and resumes the unfinished trial.
 
-    The system is trained on the training split and measured on validation; `segue run` of the best recipe evaluates it
-    on test, once. A killed call keeps the finished trials and resumes inside the unfinished one.
-
-    Raises `InputError` for a recipe without a sweep, and for settings that cannot be used together.
+    Raises `InputError` for a recipe without a sweep, and for incompatible settings.
     """
     spec = recipe.sweep
     if spec is None:
-        raise InputError(f"{recipe.name} has no sweep: give it `sweep: {{over: {{models.0.lr: [0.001, 0.002]}}}}`")
+        raise InputError(
+            f"{recipe.name} has no section `sweep`: add `sweep: {{over: {{models.0.lr: [0.001, 0.002]}}}}`"
+        )
     if spec.search == "grid":  # an impossible combination is reported before the first trial
         for settings in SEARCHES["grid"](spec, 0):
             trial(recipe, settings)
-    with RunDirectory.claim(Path(out), recipe.model_dump(mode="json")) as directory:
+    with run_directory.RunDirectory.claim(Path(out), recipe.model_dump(mode="json")) as directory:
         reporter = LoggedReporter(directory, progress or Reporter())
         with opened(recipe, directory, progress=reporter, cache=cache) as context:
             result = _search(prepare_data.prepare(context))
@@ -88,8 +86,8 @@ def sweep(recipe: Recipe, out: Path, *, progress: Reporter | None = None, cache:
         return result
 
 
-def _search(prepared: Prepared) -> SweepResult:
-    """Run every trial, and write the table after each."""
+def _search(prepared: prepare_data.Prepared) -> SweepResult:
+    """Run all trials, and write the table after each trial."""
     context, recipe, spec = prepared.context, prepared.context.recipe, prepared.context.recipe.sweep
     assert spec is not None
     where = swept(recipe)
@@ -129,16 +127,16 @@ def _search(prepared: Prepared) -> SweepResult:
 
 
 def _measured(
-    prepared: Prepared, tried: Recipe, name: str, select: str, key: str, workdir: Path
+    prepared: prepare_data.Prepared, tried: Recipe, name: str, select: str, key: str, workdir: Path
 ) -> tuple[Sequence[Path], Reached]:
-    """What a trial reaches on validation. Its training is kept until then, in case of a kill, and no longer."""
+    """Return the validation result of a trial. Checkpoints of the training are deleted afterwards."""
     started, sweep = time.perf_counter(), prepared.context
     (workdir / "run").mkdir(exist_ok=True)
-    context = Context(tried, RunDirectory(workdir / "run"), sweep.cache, sweep.reporter, sweep.device)
+    context = Context(tried, run_directory.RunDirectory(workdir / "run"), sweep.cache, sweep.reporter, sweep.device)
     system = next(system for system in systems.systems(context) if system.name == name)
     material = prepared.gather([*system.over, system], context)
     if missing := material.missing_paths(system):
-        raise InputError(f"{name} has no pretrained weights: give {', '.join(missing)}")
+        raise InputError(f"{name} requires pretrained weights: download the weights, and set {', '.join(missing)}")
     for each in (*system.over, system):
         fitted = fit_systems.fit(context, each, material)
     scores = fit_systems.score(context, system, material, "valid")[0]
@@ -153,7 +151,7 @@ def _measured(
 
 
 def in_words(settings: Settings) -> str:
-    """`models.0.lr=0.001, models.0.dropout=0.2`, with numbers to four digits."""
+    """Return settings as text, such as `models.0.lr=0.001, models.0.dropout=0.2`, with four significant digits."""
     return ", ".join(
         f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in settings.items()
     )

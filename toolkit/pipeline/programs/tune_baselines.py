@@ -1,4 +1,4 @@
-"""Every baseline tuned on validation with the same budget, then run as a recipe: one comparable row each."""
+"""Comparison of baselines that are tuned on validation with equal budgets and then run as a recipe."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from toolkit.files import cache_folder
 from toolkit.pipeline.run import fit_systems, prepare_data, run_recipe, systems
 from toolkit.pipeline.run.meter import metered
 from toolkit.pipeline.run.run_context import Context, LoggedReporter, opened
-from toolkit.pipeline.run.systems import Material, System
 from toolkit.pipeline.write import folds, pool_folds
 from toolkit.pipeline.write.write_results import Results
 from toolkit.progress import Reporter
@@ -31,17 +30,16 @@ from toolkit.recipe import BaselineSpec, ModelSpec, Recipe
 from toolkit.recipe.cross_checks import unfit
 from toolkit.report.result_tables import Column
 from toolkit.result_types import ComparisonRow, DataFacts, Manifest, Settings, Timing
-from toolkit.run_directory import RunDirectory
 
 TUNING, RUN = "tuning", "run"
 KINDS = {"all": ("baseline", "neural"), "cheap": ("baseline",)}
 
 
 class TriedSetting(TypedDict):
-    """A setting of a baseline, its value on validation, and the seconds of fitting and ranking.
+    """Setting of a baseline, its validation value, and the seconds for fitting and ranking.
 
-    - fold: in which it was tried, where there are several.
-    - value: mean of the target over the validation playlists.
+    - fold: the fold of the trial, if there are several folds.
+    - value: mean of the tuning metric over the validation playlists.
     """
 
     fold: NotRequired[int]
@@ -51,7 +49,7 @@ class TriedSetting(TypedDict):
 
 
 class BenchRow(Timing):
-    """A system of a bench. values: the value and the bounds of its interval, by `split slice metric@k`."""
+    """System in a bench. values: the value and the bounds of its interval, by `split slice metric@k`."""
 
     system: str
     params: Settings
@@ -60,7 +58,7 @@ class BenchRow(Timing):
 
 
 class BenchResult(TypedDict):
-    """The table of a bench: its systems, the best first, and what it was made with."""
+    """Table of a bench, with the systems from best to worst and the settings of the bench."""
 
     bench: str
     tuned_for: str
@@ -74,10 +72,11 @@ class BenchResult(TypedDict):
 
 @dataclass(frozen=True)
 class Tuning:
-    """How baselines are tuned.
+    """Settings for tuning baselines.
 
-    - metric, k: what they are tuned for; k is 0 for a metric without a cutoff.
-    - budget: settings tried of each. max_seconds: of training one neural baseline.
+    - metric, k: the tuning metric; k is 0 for a metric without a cutoff.
+    - budget: number of settings tried for each baseline.
+    - max_seconds: time limit for training a neural baseline.
     """
 
     metric: str
@@ -94,7 +93,7 @@ class Tuning:
 
 @dataclass(frozen=True)
 class Tuned:
-    """A baseline with its best setting. tried: every setting; empty if there was nothing to choose."""
+    """Baseline with its best setting. tried: all tried settings; empty for a baseline with a single setting."""
 
     spec: BaselineSpec
     tried: list[TriedSetting]
@@ -112,20 +111,20 @@ def bench(
     progress: Reporter | None = None,
     cache: Path | None = None,
 ) -> BenchResult:
-    """Tune `baselines` on validation, and run them with the recipe's `models` of those names.
+    """Tune `baselines` on validation, and run the best settings with the recipe's `models` of the given names.
 
-    - baselines: names, `all`, or `cheap` (all but the neural ones).
-    - select: what is tuned for; default: recall@50 if it is measured.
-    - budget: settings tried of each baseline.
-    - max_seconds: of training one neural baseline; one that is stopped is marked underfit.
+    - baselines: names, `all`, or `cheap` for all but the neural baselines.
+    - select: tuning metric; default: recall@50 if it is measured.
+    - budget: number of settings tried for each baseline.
+    - max_seconds: time limit for training a neural baseline, which is then marked underfit.
 
-    A killed call resumes where it stopped. Under `test_fold: all` each fold has its own settings and its own run, and
-    the table is of all playlists.
+    An interrupted bench is resumed. With `test_fold: all` each fold has its own settings and its own run, and the table
+    pools all playlists.
 
-    Raises `InputError` for unknown names, and for baselines that the recipe has no data for.
+    Raises `InputError` for unknown names, and for baselines that require other data.
     """
     if budget < 1:
-        raise InputError(f"budget={budget} must be >= 1: how many settings of each baseline are tried")
+        raise InputError(f"budget={budget} must be >= 1: raise the number of settings tried for each baseline")
     names, reporter = _names(baselines, recipe), progress or Reporter()
     tuning = Tuning(*_target(select, recipe), budget, max_seconds, reporter, cache)
     plain = recipe.model_copy(
@@ -135,10 +134,12 @@ def bench(
             "sweep": None,
         }
     )
-    whole = RunDirectory(out / RUN)
+    whole = run_directory.RunDirectory(out / RUN)
     if not (by_fold := folds.by_fold(plain)):
         if whole.path(run_directory.FOLDS).exists():
-            raise RunDirectoryError(f"{whole.root} is a bench over several folds: choose another --out, or delete it")
+            raise RunDirectoryError(
+                f"{whole.root} is a bench over several folds: pass a different --out, or delete that folder"
+            )
         tuned, results = _tune_and_run(plain, out, tuning)
     else:
         whole.check(plain.model_dump(mode="json"))
@@ -148,8 +149,10 @@ def bench(
             reporter.stage(name)
             tuned_by_fold.append(_tune_and_run(fold, out / name, tuning)[0])
         tuned = _of_all_folds(tuned_by_fold)
-        with RunDirectory.claim(whole.root, plain.model_dump(mode="json")) as pooled:
-            results = pool_folds.pool(plain, {name: RunDirectory(out / name / RUN) for name in by_fold}, pooled)
+        with run_directory.RunDirectory.claim(whole.root, plain.model_dump(mode="json")) as pooled:
+            results = pool_folds.pool(
+                plain, {name: run_directory.RunDirectory(out / name / RUN) for name in by_fold}, pooled
+            )
     return _result(recipe, whole, results, tuned, tuning)
 
 
@@ -160,7 +163,7 @@ def _tune_and_run(recipe: Recipe, out: Path, tuning: Tuning) -> tuple[list[Tuned
 
 
 def _of_all_folds(tuned: Sequence[Sequence[Tuned]]) -> list[Tuned]:
-    """Each baseline with the settings of all folds; a setting that differs between them is a list by fold."""
+    """Return each baseline with the settings from all folds. A setting that differs between folds is a list by fold."""
     pooled, by_name = [], [{each.spec.name: each for each in fold} for fold in tuned]
     for name in by_name[0]:
         if not all(name in fold for fold in by_name):
@@ -180,13 +183,13 @@ def _of_all_folds(tuned: Sequence[Sequence[Tuned]]) -> list[Tuned]:
 
 
 def tune(recipe: Recipe, out: Path, tuning: Tuning) -> list[Tuned]:
-    """The best setting of each of the recipe's baselines on its validation playlists.
+    """Return the best setting of each baseline in the recipe on the validation playlists.
 
-    Baselines that the catalogue has no data for are left out, with a note.
+    Baselines that require missing catalogue data are skipped with a note.
     """
     progress, specs = tuning.progress, [spec for spec in recipe.baselines if isinstance(spec, BaselineSpec)]
     with (
-        RunDirectory.claim(out, recipe.model_dump(mode="json")) as directory,
+        run_directory.RunDirectory.claim(out, recipe.model_dump(mode="json")) as directory,
         opened(recipe, directory, progress=LoggedReporter(directory, progress), cache=tuning.cache) as context,
     ):
         rows = [systems.baseline_system(context, BaselineSpec.model_validate(spec.model_dump())) for spec in specs]
@@ -206,15 +209,16 @@ def tune(recipe: Recipe, out: Path, tuning: Tuning) -> list[Tuned]:
 
 
 def settings(cls: type[Ranker], budget: int, seed: int) -> list[Settings]:
-    """At most `budget` settings of a ranker: its defaults, and some combinations of its grid, drawn by the seed."""
+    """Return at most `budget` settings of a ranker: the defaults, and random combinations from its grid."""
     every = [dict(zip(cls.grid, values, strict=True)) for values in product(*cls.grid.values())] if cls.grid else []
     defaults = cls.Params().model_dump() if every else {}
     others = [each for each in every if any(defaults[key] != value for key, value in each.items())]
-    drawn = others if len(others) < budget else random.Random(seed).sample(others, budget - 1)
-    return [{}, *drawn]
+    return [{}, *(others if len(others) < budget else random.Random(seed).sample(others, budget - 1))]
 
 
-def _tuned(context: Context, material: Material, cls: type[Ranker], spec: BaselineSpec, tuning: Tuning) -> Tuned:
+def _tuned(
+    context: Context, material: systems.Material, cls: type[Ranker], spec: BaselineSpec, tuning: Tuning
+) -> Tuned:
     base = dict(spec.params)
     if "max_seconds" in cls.Params.model_fields:
         base.setdefault("max_seconds", tuning.max_seconds)
@@ -228,19 +232,22 @@ def _tuned(context: Context, material: Material, cls: type[Ranker], spec: Baseli
         make = partial(_measured, context, system, candidate.params, material, tuning)
         inputs = {**fit_systems.inputs(context, system, material), "target": (tuning.metric, tuning.k)}
         tried.append(context.run.stage(f"tune-{system.name}-{number}", inputs, make))
-    best = max(tried, key=lambda row: row["value"])
-    return Tuned(BaselineSpec(name=spec.name, params=best["params"]), tried)
+    return Tuned(BaselineSpec(name=spec.name, params=max(tried, key=lambda row: row["value"])["params"]), tried)
 
 
 def _measured(
-    context: Context, system: System, params: Settings, material: Material, tuning: Tuning, workdir: Path
+    context: Context,
+    system: systems.System,
+    params: Settings,
+    material: systems.Material,
+    tuning: Tuning,
+    workdir: Path,
 ) -> tuple[Sequence[Path], TriedSetting]:
-    """What a setting reaches on validation."""
+    """Return the validation result of a setting."""
     evaluation = context.recipe.evaluation
     with metered(context.device) as meter:
-        model = fit_systems.fit_model(context, system, material, workdir)
         scores = evaluate(
-            model,
+            fit_systems.fit_model(context, system, material, workdir),
             material.held_out("valid"),
             [tuning.key],
             rankings=0,
@@ -252,26 +259,27 @@ def _measured(
 
 
 def _names(baselines: Sequence[str], recipe: Recipe) -> list[str]:
-    """Names of the baselines to tune, each once."""
+    """Return the names of the baselines to tune, without duplicates."""
     names: list[str] = []
     for name in baselines:
         if name in KINDS:
             names += _usable(KINDS[name], recipe)
-            continue
-        if why := unfit(name, recipe):
-            raise InputError(f"baselines: {name!r} {why}")
-        names.append(name)
+        elif why := unfit(name, recipe):
+            raise InputError(f"baseline {name!r} {why}")
+        else:
+            names.append(name)
     if not names:
         raise InputError(
-            f"baselines={list(baselines)} must name at least one: give all, cheap, or names such as item-knn"
+            f"baselines={list(baselines)} must name at least one baseline: pass all, cheap, or names such as item-knn"
         )
     return list(dict.fromkeys(names))
 
 
 def _usable(kinds: Sequence[str], recipe: Recipe) -> list[str]:
-    """Rankers of these kinds that the recipe has data for.
+    """Return rankers of these kinds that the recipe has data for.
 
-    Of a ranker for training playlists alone and its counterpart for others, the one that fits the protocol.
+    Of a ranker for training playlists and its counterpart for other playlists, the ranker that fits the protocol is
+    returned.
     """
     protocol = recipe.evaluation.split
     trained = not (protocol.whole_lists or protocol.cold)
@@ -288,8 +296,8 @@ def _usable(kinds: Sequence[str], recipe: Recipe) -> list[str]:
     ]
 
 
-def _missing(cls: type[Ranker], material: Material) -> str:
-    """The kinds of labels, or the titles, that a ranker needs and the catalogue does not have."""
+def _missing(cls: type[Ranker], material: systems.Material) -> str:
+    """Return the label kinds, or the titles, that a ranker requires and the catalogue does not have."""
     able = cls.capabilities
     missing = [kind for kind in able.labels if able.labels_required and kind not in material.labels]
     if able.titles == "required" and not any(material.split.train.titles()):
@@ -298,20 +306,25 @@ def _missing(cls: type[Ranker], material: Material) -> str:
 
 
 def _target(select: str | None, recipe: Recipe) -> tuple[str, int]:
-    """Metric and cutoff to tune for. Raises `InputError` for what is not measured, or cannot be tuned for."""
+    """Return the tuning metric and cutoff. Raises `InputError` for a metric that is not measured or not suitable."""
     evaluation = recipe.evaluation
-    metrics = {name: contract.named(name) for name in contract.selecting(evaluation.metrics)}
     columns = [
-        Column(name, k) for name, metric in metrics.items() for k in (evaluation.k if metric.cutoff == "k" else [None])
+        Column(name, k)
+        for name in contract.selecting(evaluation.metrics)
+        for k in (evaluation.k if contract.named(name).cutoff == "k" else [None])
     ]
     known = {column.key: (column.metric, column.k or 0) for column in columns}
     if not known:
         raise InputError(
-            f"evaluation.metrics={evaluation.metrics} holds nothing that is higher for better rankings: add recall"
+            f"evaluation.metrics={evaluation.metrics} must contain a metric that is higher for better rankings:"
+            " add recall"
         )
     chosen = select or ("recall@50" if "recall@50" in known else next(iter(known)))
     if chosen not in known:
-        raise InputError(f"select={chosen!r} is nothing to tune for here: {plugins.suggest(chosen, list(known))}")
+        raise InputError(
+            f"select={chosen!r} must be a measured metric that is higher for better rankings:"
+            f" {plugins.suggest(chosen, list(known))}"
+        )
     return known[chosen]
 
 
@@ -323,8 +336,10 @@ def _models(recipe: Recipe, chosen: Sequence[str]) -> list[ModelSpec]:
     return [model for name, model in zip(names, recipe.models, strict=True) if name in chosen]
 
 
-def _result(recipe: Recipe, run: RunDirectory, results: Results, tuned: Sequence[Tuned], tuning: Tuning) -> BenchResult:
-    """Systems, the best first: settings, test values with intervals, and what they cost."""
+def _result(
+    recipe: Recipe, run: run_directory.RunDirectory, results: Results, tuned: Sequence[Tuned], tuning: Tuning
+) -> BenchResult:
+    """Return the systems from best to worst: settings, test values with intervals, and costs."""
     by_name: Mapping[str, Tuned] = {each.spec.system_name: each for each in tuned}
     rows: list[BenchRow] = []
     for system, timing in results.timings.items():
@@ -337,8 +352,7 @@ def _result(recipe: Recipe, run: RunDirectory, results: Results, tuned: Sequence
             for row in results.metrics
             if row["system"] == system and (row["split"] == "test" or row["slice"] == "all")
         }
-        params = by_name[system].spec.params if system in by_name else {}
-        tried = by_name[system].tried if system in by_name else []
+        params, tried = (by_name[system].spec.params, by_name[system].tried) if system in by_name else ({}, [])
         rows.append({"system": system, **timing, "params": params, "tried": tried, "values": values})
     rows.sort(key=lambda row: (row["oracle"], -(row["values"][f"test all {tuning.key}"][0] or 0.0)))
     manifest = run.read(run_directory.MANIFEST)

@@ -1,4 +1,4 @@
-"""The stage `collect`, loaded by its entry point because no module of the toolkit uses the network."""
+"""Stage `collect`, loaded by its entry point because the toolkit's own modules do not use the network."""
 
 from __future__ import annotations
 
@@ -18,47 +18,41 @@ STAGES = "segue.stages"
 
 
 class CollectStage(Protocol):
-    """What the entry point `collect` offers. Params: the model of the recipe's section `collect`."""
+    """Interface of the entry point `collect`. Params: the model for the recipe's section `collect`."""
 
     Params: type[BaseModel]
 
     def run(self, params: BaseModel, catalogue: Path | str, reporter: Reporter) -> tuple[Path | str, Path | None]:
-        """Fill the library with the catalogue's tracks and collect.
+        """Fill the library with the catalogue's tracks, and collect their data.
 
         The library's database, and the folder of its blobs.
         """
 
     def where(self, params: BaseModel) -> tuple[Path | str, Path | None]:
-        """The library's database, and the folder of its blobs."""
+        """Return the database and the blob folder of the library."""
 
     def fields(self, params: BaseModel) -> set[str] | None:
-        """Names of the fields that the library may have; None if only the library itself shows them."""
+        """Return the field names that the library may have, or None if only the library can list its fields."""
 
     def stamp(self, params: BaseModel) -> str:
-        """A text that changes if the library's values have changed."""
+        """Return a text that changes with the values in the library."""
 
 
-def collect(recipe: Recipe, ingested: Ingested, reporter: Reporter) -> Ingested:
-    """The same corpus with the library as its catalogue: what the catalogue has and what was collected."""
+def collect(recipe: Recipe, ingested: Ingested, reporter: Reporter, *, fill: bool) -> Ingested:
+    """Return the corpus with the library as its catalogue, which has the catalogue's fields and the collected fields.
+
+    - fill: whether to fill the library; otherwise the library is used as another process filled it.
+    """
     if recipe.collect is None or ingested.catalogue is None:
         return ingested
     reporter.stage("collect")
     stage, params = _stage(recipe.collect)
-    library, blobs = stage.run(params, ingested.catalogue, reporter)
-    return replace(ingested, catalogue=library, blobs=blobs)
-
-
-def filled(recipe: Recipe, ingested: Ingested) -> Ingested:
-    """The same corpus with the library as another process left it."""
-    if recipe.collect is None or ingested.catalogue is None:
-        return ingested
-    stage, params = _stage(recipe.collect)
-    library, blobs = stage.where(params)
+    library, blobs = stage.run(params, ingested.catalogue, reporter) if fill else stage.where(params)
     return replace(ingested, catalogue=library, blobs=blobs)
 
 
 def fields(recipe: Recipe) -> set[str] | None:
-    """Names of the fields that the section `collect` may add to the catalogue; None if only the library shows them."""
+    """Return field names that the section `collect` may add, or None if only the library can list them."""
     if recipe.collect is None:
         return set()
     stage, params = _stage(recipe.collect)
@@ -66,7 +60,7 @@ def fields(recipe: Recipe) -> set[str] | None:
 
 
 def stamp(recipe: Recipe) -> str:
-    """A text that changes if the library that the recipe collects into may have changed."""
+    """Return a text that changes if the recipe's library may have changed."""
     if recipe.collect is None:
         return ""
     stage, params = _stage(recipe.collect)

@@ -1,4 +1,4 @@
-"""Encodes fields of the catalogue: one modality for each encoder of the recipe, with the sources of its content."""
+"""Encoding of catalogue fields: one modality for each encoder in the recipe, with the sources of its content."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EXAMPLES = 3
 
 @dataclass(frozen=True)
 class Encoded:
-    """The modalities of a recipe, their rows of `coverage.json`, and the keys that give paths to missing weights."""
+    """Modalities of a recipe, their rows of `coverage.json`, and the recipe keys for missing weights."""
 
     modalities: dict[str, Modality] = field(default_factory=dict)
     coverage: list[dict[str, object]] = field(default_factory=list)
@@ -39,10 +39,10 @@ class Encoded:
 
 
 def encode_all(context: Context, train: Training, names: Set[str]) -> Encoded:
-    """The modalities of the recipe that are in `names`. Encoders learn only from the tracks and labels of `train`.
+    """Return the modalities in `names`. Encoders are fitted only to tracks and labels from `train`.
 
-    Raises `InputError` if content may not be trained on and the recipe gives no permission, and if pretrained weights
-    are missing, unless the recipe skips those.
+    Raises `InputError` if content requires permission for training, and if pretrained weights are missing, unless the
+    recipe skips missing weights.
     """
     result, data = Encoded(), train.data
     specs = {name: spec for name, spec in context.recipe.encoders.items() if name in names}
@@ -81,7 +81,7 @@ def encode_all(context: Context, train: Training, names: Set[str]) -> Encoded:
 def _row(
     name: str, spec: EncoderSpec, modality: Modality, encoder: Encoder, sources: Sequence[Mapping[str, object]]
 ) -> dict[str, object]:
-    """A modality's row of `coverage.json`."""
+    """Return the row of a modality in `coverage.json`."""
     aligned = modality.aligned
     assert aligned is not None, "an encoded modality is in the order of the catalogue"
     return {
@@ -99,7 +99,7 @@ def _row(
 
 
 def tracks_without(modality: Aligned, ids: Sequence[str]) -> dict[str, Count]:
-    """Number and first ids of tracks without a modality (`absent`), and of those with too short a clip (`short`)."""
+    """Return number and first ids of tracks without a modality (`absent`), or with too short a clip (`short`)."""
     flags = {
         "absent": ~modality.present[1:],
         "short": np.zeros(0, bool) if modality.short is None else modality.short[1:],
@@ -112,7 +112,7 @@ def tracks_without(modality: Aligned, ids: Sequence[str]) -> dict[str, Count]:
 
 
 def content_hash(modality: Aligned) -> str:
-    """Hash of vectors and absences."""
+    """Return a hash of vectors and missing rows."""
     hasher = hashlib.blake2b(digest_size=16)
     hasher.update(np.ascontiguousarray(modality.matrix).data)
     hasher.update(np.ascontiguousarray(modality.present).data)
@@ -120,10 +120,10 @@ def content_hash(modality: Aligned) -> str:
 
 
 def _ready(context: Context, name: str, spec: EncoderSpec, result: Encoded) -> Encoder | None:
-    """The encoder of a modality. The files that it reads besides its inputs are opened before hours of encoding.
+    """Return the encoder of a modality, after opening the files that it requires besides its inputs.
 
-    None, with an entry in `result.missing`, for missing weights that the recipe skips. Raises `InputError` that names
-    the modality.
+    Returns None and adds an entry to `result.missing` if the weights are missing and the recipe skips missing weights.
+    Raises `InputError` with the name of the modality.
     """
     try:
         encoder = registry.create(
@@ -142,11 +142,7 @@ def _ready(context: Context, name: str, spec: EncoderSpec, result: Encoded) -> E
 
 
 def _picture(encoder: Encoder, values: Sequence[object], path: Path) -> None:
-    """A few different pictures with the encoder's reconstructions of them."""
-    chosen: dict[bytes, None] = {}
-    for row in np.linspace(0, len(values) - 1, num=min(len(values), 10 * SHOWN), dtype=int):
-        if isinstance(picture := values[int(row)], bytes):
-            chosen[picture] = None
-        if len(chosen) == SHOWN:
-            break
-    encoder.reconstructions(list(chosen), path)
+    """Write a few distinct pictures with their reconstructions by the encoder."""
+    rows = np.linspace(0, len(values) - 1, num=min(len(values), 10 * SHOWN), dtype=int)
+    pictures = dict.fromkeys(picture for row in rows if isinstance(picture := values[int(row)], bytes))
+    encoder.reconstructions(list(pictures)[:SHOWN], path)

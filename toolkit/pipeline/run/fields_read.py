@@ -1,4 +1,4 @@
-"""The fields of the catalogue that a recipe reads, the keys that name them, and the fields that the data has."""
+"""Catalogue fields that a recipe reads, with their recipe keys, and the fields in the data."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from toolkit.catalogue.records import TrackRecord
 from toolkit.catalogue.templates import Template, is_template
 from toolkit.errors import InputError, Where
 from toolkit.ingest.label_matrices import FIELDS
-from toolkit.recipe import EncoderSpec, Recipe
-from toolkit.recipe.baseline_section import as_baseline
+from toolkit.recipe import EncoderSpec, Recipe, as_baseline, cross_checks
 
 SAMPLE = 1000
 """Records that are read if a reader does not declare its fields."""
@@ -23,9 +22,10 @@ SAMPLE = 1000
 
 @dataclass(frozen=True)
 class FieldRead:
-    """A field that a recipe reads. where, written: the key that names it, and its value.
+    """Field that a recipe reads.
 
-    any_of: one of these is enough.
+    - where, written: key path and value in the recipe.
+    - any_of: fields of which one is sufficient.
     """
 
     where: Where
@@ -37,7 +37,7 @@ class FieldRead:
 class Offer:
     """Fields that tracks may have.
 
-    whole: whether there are no others; otherwise records after the first `SAMPLE` may.
+    - whole: whether the list is complete; otherwise records after the first `SAMPLE` may have more fields.
     """
 
     names: set[str]
@@ -45,7 +45,7 @@ class Offer:
 
 
 def fields_read(recipe: Recipe) -> Iterator[FieldRead]:
-    """Every field of the catalogue that the recipe names, and the labels that its rankers cannot be fitted without."""
+    """Yield each catalogue field that the recipe names, and the labels that its rankers require."""
     for name, spec in used_encoders(recipe).items():
         for part in _parts(spec.field):
             yield FieldRead(("encoders", name, "field"), spec.field, (part,))
@@ -57,18 +57,14 @@ def fields_read(recipe: Recipe) -> Iterator[FieldRead]:
         yield _named(("coldstart", "tags", "field"), recipe.coldstart.tags.field)
     if recipe.coldstart.factor_map is not None and recipe.coldstart.factor_map.genre is not None:
         yield _named(("coldstart", "factor_map", "genre"), recipe.coldstart.factor_map.genre)
-    systems: list[tuple[Where, str]] = [
-        (("coldstart", "systems", i), spec.system) for i, spec in enumerate(recipe.coldstart.systems)
-    ]
-    systems += [(("baselines", i), as_baseline(baseline).name) for i, baseline in enumerate(recipe.baselines)]
-    for where, system in systems:
-        able = ranker_registry.ranker_class(system).capabilities
+    for where, ranker in cross_checks.rankers(recipe):
+        able = ranker_registry.ranker_class(ranker).capabilities
         for kind in able.labels if able.labels_required else ():
-            yield FieldRead(where, system, FIELDS[kind])
+            yield FieldRead(where, ranker, FIELDS[kind])
 
 
 def used_encoders(recipe: Recipe) -> dict[str, EncoderSpec]:
-    """The encoders of the recipe that one of its systems, or a page of its report, reads."""
+    """Return the encoders that at least one system or report section reads."""
     every = list(recipe.encoders)
     used = {name for model in recipe.models for name in model.inputs(recipe.fusion, recipe.encoders)}
     for system in recipe.coldstart.systems:
@@ -86,9 +82,9 @@ def used_encoders(recipe: Recipe) -> dict[str, EncoderSpec]:
 
 
 def offered(reader: Reader) -> Offer:
-    """The fields of a reader's tracks: those it declares, or those of its first records.
+    """Return the track fields that a reader declares, or the fields in its first records.
 
-    Raises `DataError` for a bad record.
+    Raises `DataError` for an invalid record.
     """
     declared = reader.fields_offered()
     if declared is not None:
@@ -99,12 +95,12 @@ def offered(reader: Reader) -> Offer:
 
 
 def _completed(names: Set[str]) -> set[str]:
-    """The fields and those that the catalogue adds: each track's id, and ids of artists and albums with names alone."""
+    """Return the fields, with the catalogue's additions: track ids, and artist and album ids from names."""
     return {ID, *names} | {f"{name}_id" for name in ("artist", "album") if name in names}
 
 
 def _parts(field: str) -> list[str]:
-    """The fields of a template, or the field itself; empty for a malformed template, which is reported elsewhere."""
+    """Return the fields in a template, or the field itself. The result is empty for a malformed template."""
     try:
         return Template(field).parts if is_template(field) else [field]
     except InputError:

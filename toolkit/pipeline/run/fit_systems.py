@@ -1,4 +1,4 @@
-"""Fits, saves, loads and evaluates each system. What is measured is the saved system."""
+"""Fitting, saving, loading and evaluation of systems. Evaluation loads the saved system."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from toolkit.files import digest, folder, write_bytes
 from toolkit.pipeline.run import systems
 from toolkit.pipeline.run.meter import metered
 from toolkit.pipeline.run.run_context import Context
-from toolkit.pipeline.run.systems import Material, System
 from toolkit.pipeline.write import rankings_file
 from toolkit.ranker import Ranker
 from toolkit.ranker_registry import load_ranker
@@ -30,7 +29,7 @@ from toolkit.source_code import sources
 
 
 class Fit(TypedDict):
-    """What fitting a system took, and how it went. curve: values by epoch. peak_mb: MB of 10^6 bytes."""
+    """Cost and learning curve of a fit. curve: values by epoch. peak_mb: MB of 10^6 bytes."""
 
     fit_seconds: float
     peak_mb: float
@@ -39,14 +38,14 @@ class Fit(TypedDict):
 
 
 class Evaluation(TypedDict):
-    """What evaluating a system took. peak_mb: MB of 10^6 bytes."""
+    """Cost of an evaluation. peak_mb: MB of 10^6 bytes."""
 
     evaluate_seconds: float
     peak_mb: float
 
 
-def fit(context: Context, system: System, material: Material) -> Fit:
-    """Fit and save a system, unless that was done before."""
+def fit(context: Context, system: systems.System, material: systems.Material) -> Fit:
+    """Fit and save a system, unless a saved system exists."""
 
     def make(workdir: Path) -> tuple[Sequence[Path], Fit]:
         target = context.run.path(f"{MODEL}/{system.name}")
@@ -64,21 +63,23 @@ def fit(context: Context, system: System, material: Material) -> Fit:
     return context.run.stage(f"fit-{system.name}", inputs(context, system, material), make)
 
 
-def fit_along(context: Context, material: Material, request: Mapping[str, str]) -> None:
-    """Fit the system that the first process of a run requests, together with it.
+def fit_along(context: Context, material: systems.Material, request: Mapping[str, str]) -> None:
+    """Fit the system that the first process of a run requests, together with that process.
 
-    Only the first one keeps the result.
+    Only the first process keeps the result.
     """
     if request["material"] != whole(material):
-        raise SegueError("the processes of this run read different data: it must not change, and all must see the same")
+        raise SegueError(
+            "all processes of a run must read the same data: give each process the same files, and run again"
+        )
     every = [each for system in systems.systems(context) for each in systems.replicas(context, system)]
     every += systems.models_without(context).values()
     system = next(system for system in every if system.name == request["system"])
     fit_model(context, system, material, Path(request["workdir"]))
 
 
-def _fit_with_all(context: Context, system: System, material: Material, workdir: Path) -> Model:
-    """Fit a system, with all processes of the run if it can use them."""
+def _fit_with_all(context: Context, system: systems.System, material: systems.Material, workdir: Path) -> Model:
+    """Fit a system, with all processes of the run if the system supports several processes."""
     if system.capabilities.distributed:
         from toolkit.sequential.training import distributed
 
@@ -88,8 +89,8 @@ def _fit_with_all(context: Context, system: System, material: Material, workdir:
     return fit_model(context, system, material, workdir)
 
 
-def fit_model(context: Context, system: System, material: Material, workdir: Path) -> Model:
-    """Fit a system in this process. Only its checkpoints in `workdir` are kept."""
+def fit_model(context: Context, system: systems.System, material: systems.Material, workdir: Path) -> Model:
+    """Fit a system in this process. Only checkpoints are kept in `workdir`."""
     model = system.make([material.encoded[name] for name in system.modalities])
     if system.seed is not None:
         model.seed = system.seed
@@ -103,17 +104,19 @@ def fit_model(context: Context, system: System, material: Material, workdir: Pat
     )
 
 
-def score(context: Context, system: System, material: Material, part: str) -> tuple[Scores, Evaluation]:
-    """Evaluate a fitted system on `valid` or `test`."""
+def score(context: Context, system: systems.System, material: systems.Material, part: str) -> tuple[Scores, Evaluation]:
+    """Return the scores of a fitted system on `valid` or `test`."""
     # of a system under several seeds only the rankings of the first are kept
     kept = context.recipe.evaluation.rankings if part == "test" and not system.twin else 0
     return _score(context, system, material, part, system.name, lambda: load(context, system, material), kept)
 
 
-def score_shuffled(context: Context, system: System, material: Material, modality: str) -> Scores | None:
-    """Evaluate a fitted model on `test` with one modality shuffled among the tracks that have it.
+def score_shuffled(
+    context: Context, system: systems.System, material: systems.Material, modality: str
+) -> Scores | None:
+    """Return the scores of a fitted model on `test` with a modality shuffled among the tracks that have it.
 
-    None if the model does not read it apart from the others (`reduce_joint: pca`).
+    Returns None if the model cannot read the modality separately (`reduce_joint: pca`).
     """
     model = load(context, system, material)
     if not model.ranker.apart(modality):
@@ -129,14 +132,14 @@ def score_shuffled(context: Context, system: System, material: Material, modalit
 
 def _score(
     context: Context,
-    system: System,
-    material: Material,
+    system: systems.System,
+    material: systems.Material,
     part: str,
     name: str,
     make_model: Callable[[], Model],
     kept: int = 0,
 ) -> tuple[Scores, Evaluation]:
-    """kept: number of tracks of each ranking to keep in a file."""
+    """Return the scores of a ranker. kept: number of ranked tracks for each playlist to keep in a file."""
     path, lists = scores_file(context.run, name, part), rankings_file.stage_file(context.run, name)
     evaluation = context.recipe.evaluation
 
@@ -148,7 +151,6 @@ def _score(
     def make(_: Path) -> tuple[Sequence[Path], Evaluation]:
         context.reporter(0, len(held), f"{name} on {part}")
         with contextlib.ExitStack() as files, metered(context.device) as meter:
-            keep = files.enter_context(rankings_file.Kept.into(lists, held.playlists)) if kept else None
             scores = evaluate(
                 make_model(),
                 held,
@@ -157,12 +159,11 @@ def _score(
                 allow_repeats=evaluation.allow_repeats,
                 memory_mb=evaluation.memory_mb,
                 rankings=kept,
-                keep=keep,
+                keep=files.enter_context(rankings_file.writer(lists, held.playlists)) if kept else None,
                 progress=lambda done, total, _: context.reporter(done, total, f"{name} on {part}"),
             ).scores
         write_bytes(path, packed(scores))
-        cost: Evaluation = {"evaluate_seconds": meter.seconds, "peak_mb": meter.peak_mb}
-        return [path, *([lists] if kept else [])], cost
+        return [path, *([lists] if kept else [])], {"evaluate_seconds": meter.seconds, "peak_mb": meter.peak_mb}
 
     decided = {
         **inputs(context, system, material),
@@ -172,31 +173,31 @@ def _score(
     return unpacked(path), result
 
 
-def load(context: Context, system: System, material: Material) -> Model:
-    """The fitted system from the run directory."""
+def load(context: Context, system: systems.System, material: systems.Material) -> Model:
+    """Return the fitted system from the run directory."""
     return Loaded(system.name, fitted(context, system), material.train.data.corpus.tracks)
 
 
-def fitted(context: Context, system: System) -> Ranker:
-    """The ranker of a fitted system, from the run directory."""
+def fitted(context: Context, system: systems.System) -> Ranker:
+    """Return the ranker of a fitted system from the run directory."""
     return load_ranker(system.ranker, context.run.path(f"{MODEL}/{system.name}"), device=context.device)
 
 
 def files(target: Path) -> list[Path]:
-    """The files of a fitted system. If one of them is gone, it is fitted again."""
+    """Return the files of a fitted system. The system is fitted again if a file is missing."""
     return sorted(file for file in target.rglob("*") if file.is_file())
 
 
 def scores_file(run: RunDirectory, name: str, part: str) -> Path:
-    """The file of a system's scores on `valid` or `test`, also of one under another seed or of a variant.
+    """Return the file of a system's scores on `valid` or `test`, also for another seed or a variant.
 
-    `unpacked` reads it.
+    `unpacked` reads the file.
     """
     return run.path(f"{STAGES}/evaluate-{name}-{part}.npz")
 
 
 def packed(scores: Scores) -> bytes:
-    """Scores as the bytes of an npz file."""
+    """Return scores as the bytes of an npz file."""
     arrays = {f"values|{name}|{metric}|{k}": values for (name, metric, k), values in scores.values.items()}
     arrays |= {f"n_hidden|{name}": counts for name, counts in scores.n_hidden.items()}
     arrays |= {f"overall|{metric}|{k}": np.array(value) for (metric, k), value in scores.overall.items()}
@@ -206,7 +207,7 @@ def packed(scores: Scores) -> bytes:
 
 
 def unpacked(path: Path) -> Scores:
-    """Scores from a file that holds what `packed` returned."""
+    """Return scores from a file that holds the result of `packed`."""
     values: dict[Key, np.ndarray] = {}
     n_hidden: dict[str, np.ndarray] = {}
     overall: dict[tuple[str, int], float] = {}
@@ -222,10 +223,10 @@ def unpacked(path: Path) -> Scores:
         return Scores(values, n_hidden, arrays["top"], overall)
 
 
-def inputs(context: Context, system: System, material: Material) -> dict[str, object]:
-    """What decides a system's result.
+def inputs(context: Context, system: systems.System, material: systems.Material) -> dict[str, object]:
+    """Return the values that determine the result of a system.
 
-    Only the modalities that it uses count, so that weights given later leave the other systems as they are.
+    Only modalities that the system uses are included. Adding missing weights therefore does not change other systems.
     """
     content = [material.content[name] for name in system.modalities]
     content += [material.content[f"label:{kind}"] for kind in system.labels if kind in material.labels]
@@ -238,6 +239,6 @@ def inputs(context: Context, system: System, material: Material) -> dict[str, ob
     }
 
 
-def whole(material: Material) -> str:
-    """A hash of all that systems are fitted to."""
+def whole(material: systems.Material) -> str:
+    """Return a hash of all data that systems are fitted to."""
     return digest([material.key, material.content])

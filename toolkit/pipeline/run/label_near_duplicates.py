@@ -1,4 +1,4 @@
-"""Labels held-out playlists that are nearly a training playlist: counted once a run, noted, and reported as a slice."""
+"""Labels for held-out playlists that are near-duplicates of training playlists, reported as a slice."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from toolkit.run_directory import STAGES
 
 
 def label_near_duplicates(context: Context, split: Split, key: str) -> Split:
-    """The split with a label on each held-out playlist: whether a training playlist shares most of its tracks.
+    """Return the split with a near-duplicate label for each held-out playlist.
 
-    Only protocols of whole playlists are labelled: under others each playlist is its own training playlist.
+    A near-duplicate shares most of its tracks with a training playlist. Only protocols that hold out whole playlists
+    are labelled, because with other protocols each held-out playlist is also a training playlist.
 
-    Raises `LeakError` under `strict_overlap` if a test playlist is a near-duplicate.
+    Raises `LeakError` with `strict_overlap` if a test playlist is a near-duplicate.
     """
     protocol = context.recipe.evaluation.split
     if not protocol.whole_lists:
@@ -47,8 +48,10 @@ def label_near_duplicates(context: Context, split: Split, key: str) -> Split:
             "with a training playlist"
         )
         if protocol.stops_at_overlap:
-            cure = "hold them out by group, or allow it with evaluation.split.strict_overlap: false"
-            raise LeakError(f"{message} (strict_overlap: true): {cure}")
+            raise LeakError(
+                f"{message}, but `strict_overlap: true` allows none: "
+                "split the playlists by group, or set `evaluation.split.strict_overlap: false`"
+            )
         context.reporter.note(f"{message} (Jaccard > .5): slice {leaks.OVERLAP}:{leaks.NEAR}")
     return labelled
 

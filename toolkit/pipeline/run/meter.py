@@ -1,4 +1,4 @@
-"""Seconds and peak memory of one piece of work."""
+"""Time and peak memory of a block of code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 @dataclass
 class Meter:
-    """Wall clock, and the process's peak resident memory (the device's where work runs there), in MB of 10^6 bytes."""
+    """Wall-clock time, and peak resident memory of the process (or of the GPU, if it is used), in MB of 10^6 bytes."""
 
     seconds: float = 0.0
     peak_mb: float = 0.0
@@ -20,9 +20,9 @@ class Meter:
 
 @contextlib.contextmanager
 def metered(device: str = "cpu") -> Iterator[Meter]:
-    """Measure the block; the meter is filled when it ends.
+    """Measure a block of code. The meter is filled at the end of the block.
 
-    Linux forgets the peak of earlier work at the start; elsewhere it is the process's so far.
+    On Linux the peak is reset at the start. On other systems the peak includes earlier work of the process.
     """
     meter = Meter()
     _forget_peak(device)
@@ -42,7 +42,7 @@ def _forget_peak(device: str) -> None:
 
 
 def _peak(device: str) -> float:
-    """Bytes."""
+    """Return the peak memory in bytes."""
     if device.startswith("cuda"):
         import torch
 
@@ -55,5 +55,4 @@ def _peak(device: str) -> float:
         return 0.0
     import resource
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return float(peak) * (1 if sys.platform == "darwin" else 1024)
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * (1 if sys.platform == "darwin" else 1024)

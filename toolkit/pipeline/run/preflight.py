@@ -1,13 +1,12 @@
-"""Finds what would stop a run of a recipe, before its data are read in full, encoded or fitted.
+"""Checks that find problems in a recipe before its data are read completely, encoded or fitted.
 
     from toolkit.pipeline.run import preflight
 
-    for line in preflight.problems(recipe):
-        print(line)
+    for line in preflight.problems(recipe): print(line)
 
-A recipe that passes its own checks may still name a file that is not there, a column that the file does not have, a
-field that no track has, or parts whose packages or weights are missing. Nothing is fetched, and torch is imported only
-to look for a GPU.
+A recipe that passes its own checks may still name a missing file, a column that the file does not have, a field that no
+track has, or parts with missing packages or weights. No data are downloaded, and torch is imported only to detect a
+GPU.
 """
 
 from __future__ import annotations
@@ -28,7 +27,6 @@ from toolkit.parts import Part
 from toolkit.pipeline.run import collect_stage
 from toolkit.pipeline.run.fields_read import SAMPLE, FieldRead, Offer, fields_read, offered, used_encoders
 from toolkit.recipe import EncoderSpec, Fusion, Recipe, cross_checks
-from toolkit.recipe.baseline_section import as_baseline
 
 if TYPE_CHECKING:
     from toolkit.recipe.yaml_file import RecipeFile
@@ -36,9 +34,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that stops a run.
+    """Problem that stops a run.
 
-    where, rule: as of `RecipeError`; certain: whether it ends the run, or may turn out well.
+    - where, rule: as in `RecipeError`.
+    - certain: whether the problem stops the run in all cases.
     """
 
     where: Where
@@ -52,39 +51,29 @@ class Finding:
 
 
 def problems(recipe: Recipe) -> list[str]:
-    """What would stop a run of the recipe: one line each with key, value, rule and cure."""
+    """Return the problems that would stop a run, one line each with key, value, rule and cure."""
     return [finding.line for finding in findings(recipe) if finding.certain]
 
 
-def doubts(recipe: Recipe) -> list[str]:
-    """What might stop it: one line each."""
-    return [finding.line for finding in findings(recipe) if not finding.certain]
-
-
 def admit(recipe: Recipe, written: RecipeFile | None = None) -> None:
-    """Raise `RecipeError` for the first thing that would end a run, among those that take no time to find.
+    """Raise `RecipeError` for the first problem that would stop a run, among the checks that take no time.
 
-    - written: the file that the recipe was read from, whose lines messages then name.
+    - written: the recipe file, whose lines are named in messages.
 
-    Parameters are checked against the plug-ins that read them. Records are not looked at, and weights may still be
-    fetched.
+    Parameters are checked against their plug-ins. Records are not read, and missing weights may still be downloaded.
     """
     try:
         cross_checks.check_parameters(recipe)
-        _refuse(recipe)
+        faults = [*_packages(recipe), *_devices(recipe), *_data(recipe, quick=True), *_templates(recipe)]
+        if faults:
+            more = f" (and {len(faults) - 1} more: `segue validate` lists them)" if len(faults) > 1 else ""
+            raise RecipeError(f"{faults[0].rule}{more}", faults[0].where)
     except RecipeError as error:
         raise (error if written is None else written.placed(error)) from None
 
 
-def _refuse(recipe: Recipe) -> None:
-    faults = [*_packages(recipe), *_devices(recipe), *_data(recipe, quick=True), *_templates(recipe)]
-    if faults:
-        more = f" (and {len(faults) - 1} more: `segue validate` lists them)" if len(faults) > 1 else ""
-        raise RecipeError(f"{faults[0].rule}{more}", faults[0].where)
-
-
 def findings(recipe: Recipe) -> Iterator[Finding]:
-    """All findings, in the order of a run."""
+    """Yield all findings, in the order of the stages."""
     yield from _packages(recipe)
     yield from _devices(recipe)
     yield from _data(recipe)
@@ -93,7 +82,7 @@ def findings(recipe: Recipe) -> Iterator[Finding]:
 
 
 def _packages(recipe: Recipe) -> Iterator[Finding]:
-    """A finding for the packages that are missing and that one command installs, at the first part that needs them."""
+    """Yield a finding for each install command, with its missing packages, at the first part that requires them."""
     users: dict[Package, list[tuple[Where, object]]] = {}
     for where, value, packages in _requirements(recipe):
         for package in packages:
@@ -111,7 +100,7 @@ def _packages(recipe: Recipe) -> Iterator[Finding]:
 
 
 def _requirements(recipe: Recipe) -> Iterator[tuple[Where, object, tuple[Package, ...]]]:
-    """The key of each part, its name, and the packages that it declares."""
+    """Yield the key path, name and required packages of each part."""
     for where, spec in _encoders(recipe):
         yield (*where, "encoder"), spec.encoder, plugins.load("segue.encoders", spec.encoder).requires
         if spec.targets is not None and spec.targets.factors is not None:
@@ -120,14 +109,8 @@ def _requirements(recipe: Recipe) -> Iterator[tuple[Where, object, tuple[Package
         yield where, part.type, part.requires
     for name in recipe.evaluation.metrics:
         yield ("evaluation", "metrics"), name, plugins.load("segue.metrics", name).requires
-    for place, system in enumerate(recipe.coldstart.systems):
-        yield (
-            ("coldstart", "systems", place, "system"),
-            system.system,
-            ranker_registry.ranker_class(system.system).requires,
-        )
-    for place, baseline in enumerate(map(as_baseline, recipe.baselines)):
-        yield ("baselines", place), baseline.name, ranker_registry.ranker_class(baseline.name).requires
+    for where, ranker in cross_checks.rankers(recipe):
+        yield where, ranker, ranker_registry.ranker_class(ranker).requires
     if recipe.coldstart.factor_map is not None:
         yield (
             ("coldstart", "factor_map", "predicted"),
@@ -149,7 +132,7 @@ def _encoders(recipe: Recipe) -> Iterator[tuple[Where, EncoderSpec]]:
 
 
 def _parts(recipe: Recipe) -> Iterator[tuple[Where, Part]]:
-    """The parts of the recipe that are objects, and their keys."""
+    """Yield the parts of the recipe that are objects, with their key paths."""
     for place, model in enumerate(recipe.models):
         yield ("models", place, "type"), model
         yield ("models", place, "loss"), model.loss
@@ -175,7 +158,7 @@ def _devices(recipe: Recipe) -> Iterator[Finding]:
 
 
 def _templates(recipe: Recipe) -> Iterator[Finding]:
-    """Malformed templates of fields."""
+    """Yield findings for malformed field templates."""
     for name, spec in used_encoders(recipe).items():
         try:
             if is_template(spec.field):
@@ -185,7 +168,7 @@ def _templates(recipe: Recipe) -> Iterator[Finding]:
 
 
 def _weights(recipe: Recipe) -> Iterator[Finding]:
-    """Missing files that encoders read besides their inputs."""
+    """Yield findings for missing files that encoders require besides their inputs."""
     for where, spec in _encoders(recipe):
         if any(package.fault for package in plugins.load("segue.encoders", spec.encoder).requires):
             continue  # only its packages know where its weights are
@@ -201,9 +184,9 @@ def _weights(recipe: Recipe) -> Iterator[Finding]:
 
 
 def _data(recipe: Recipe, *, quick: bool = False) -> Iterator[Finding]:
-    """What the reader sees at the beginning of the data, then fields that it does not have.
+    """Yield findings from the first records of the data, then findings for missing fields.
 
-    quick: without a look at records.
+    - quick: whether to skip reading records.
     """
     if (fault := _path(recipe)) is not None:
         yield fault
@@ -237,7 +220,7 @@ def _data(recipe: Recipe, *, quick: bool = False) -> Iterator[Finding]:
 
 
 def _path(recipe: Recipe) -> Finding | None:
-    """A fault of `data.path` that the file system shows."""
+    """Return a finding for a `data.path` that is missing or not readable, or None."""
     path, where = recipe.data.path, ("data", "path")
     if path is None:
         return None
@@ -245,13 +228,13 @@ def _path(recipe: Recipe) -> Finding | None:
         return Finding(where, f": {path} does not exist: correct the path, or put the data there")
     if not os.access(path, os.R_OK | os.X_OK if path.is_dir() else os.R_OK):
         return Finding(
-            where, f": {path} cannot be read: permission denied: change its permissions, or name another path"
+            where, f": {path} cannot be read (permission denied): change its permissions, or set a different path"
         )
     return None
 
 
 def _fields(reads: Sequence[FieldRead], offer: Offer) -> Iterator[Finding]:
-    """Fields that the recipe reads and that neither the data nor the section `collect` has."""
+    """Yield findings for fields that neither the data nor the section `collect` has."""
     for read in reads:
         if offer.names.isdisjoint(read.any_of):
             named, near = " or ".join(read.any_of), nearest(read.any_of[0], sorted(offer.names))

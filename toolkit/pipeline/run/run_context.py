@@ -1,4 +1,4 @@
-"""What all stages of one run share."""
+"""Context that all stages of a run share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOG_INTERVAL = 5.0
 
 @dataclass(frozen=True)
 class Context:
-    """One run: its recipe and folder, the cache that runs share, the reporter of its progress, and its device."""
+    """Recipe, folder, cache, progress reporter and device of a run."""
 
     recipe: Recipe
     run: RunDirectory
@@ -30,7 +30,7 @@ class Context:
     device: str
 
     def inputs(self, **more: object) -> dict[str, object]:
-        """What decides the output of every stage, and `more` that decides this one's."""
+        """Return the values that determine the output of every stage, and `more` values for this stage."""
         return {
             "seed": self.recipe.seed,
             "device": self.device,
@@ -40,17 +40,17 @@ class Context:
         }
 
     def progress(self, prefix: str) -> Progress:
-        """A progress callback that puts `prefix` before what it reports."""
+        """Return a progress callback that adds `prefix` to each message."""
         return lambda done, total, what: self.reporter(done, total, prefix + what)
 
 
 @contextlib.contextmanager
 def opened(recipe: Recipe, run: RunDirectory, *, progress: Reporter, cache: Path | None = None) -> Iterator[Context]:
-    """The context of work on a recipe. Torch has the recipe's threads until the end of the block.
+    """Yield the context for a recipe, with the recipe's number of torch threads until the end of the block.
 
-    - cache: default: `cache_folder()`.
+    - cache: cache folder; default: `cache_folder()`.
 
-    Raises `InputError` for a device that does not exist, or that cannot serve several processes.
+    Raises `InputError` for an unknown device, or for a device that several processes cannot share.
     """
     import torch
 
@@ -69,7 +69,7 @@ def opened(recipe: Recipe, run: RunDirectory, *, progress: Reporter, cache: Path
 
 @dataclass
 class LoggedReporter(Reporter):
-    """Passes everything on to another reporter, and writes it to the run's log."""
+    """Reporter that forwards messages to another reporter, and writes them to the run's log."""
 
     run: RunDirectory
     to: Reporter

@@ -1,4 +1,4 @@
-"""Runs a recipe: its stages in order, each once."""
+"""Runs of recipes, which execute each stage once and in order."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from toolkit import run_directory
 from toolkit.errors import InputError
 from toolkit.pipeline.run import fit_systems, prepare_data, run_stages, systems
 from toolkit.pipeline.run.run_context import Context, LoggedReporter, opened
-from toolkit.pipeline.run.run_stages import RunState
 from toolkit.pipeline.write import folds, mlflow_log, pool_folds
 from toolkit.pipeline.write.write_results import Results
 from toolkit.progress import Reporter
 from toolkit.recipe import Recipe
-from toolkit.run_directory import RunDirectory
 from toolkit.source_code import package_source, sources
 
-STAGES: tuple[tuple[str, Callable[[RunState], None]], ...] = (
+STAGES: tuple[tuple[str, Callable[[run_stages.RunState], None]], ...] = (
     ("ingest and collect", run_stages.ingest),
     ("split and encode", run_stages.encode),
     ("fit and evaluate", run_stages.fit),
@@ -39,22 +37,26 @@ FINISHED = "finished"
 def run(
     recipe: Recipe, run_dir: Path, *, progress: Reporter | None = None, cache: Path | None = None, fresh: bool = False
 ) -> Results:
-    """Run `recipe` in `run_dir`, or resume where an earlier try stopped. A finished run returns at once.
+    """Run `recipe` in `run_dir`, or resume an interrupted run. A finished run returns immediately.
 
     - cache: folder of the corpora and encodings that runs share.
-    - fresh: whether to run finished stages again.
+    - fresh: whether to repeat finished stages.
 
-    Raises `RunDirectoryError` if the folder belongs to another recipe or is in use, `InputError` for data or settings
-    that cannot be used, and for a recipe with a sweep: its best recipe is run instead.
+    Raises `RunDirectoryError` if the folder belongs to another recipe or is in use, `InputError` for unusable data or
+    settings, and for a recipe with a sweep.
     """
     from toolkit.sequential.training import distributed
 
     if recipe.sweep is not None:
-        raise InputError(f"{recipe.name} has a sweep: `segue sweep` it, then run the best.yaml that it writes")
+        raise InputError(
+            f"{recipe.name} has a section `sweep`, which `segue run` cannot use: call `segue sweep`, then run best.yaml"
+        )
     by_fold = folds.by_fold(recipe)
     if by_fold and distributed.current().world > 1:
-        raise InputError("evaluation.split.test_fold=all is one run after another: name one fold for several processes")
-    with RunDirectory.claim(Path(run_dir), _identity(recipe)) as directory:
+        raise InputError(
+            "evaluation.split.test_fold=all requires a single process: set one fold, such as 0, or use one process"
+        )
+    with run_directory.RunDirectory.claim(Path(run_dir), _identity(recipe)) as directory:
         reporter = LoggedReporter(directory, progress or Reporter())
         if fresh:
             shutil.rmtree(directory.path(run_directory.STAGES), ignore_errors=True)
@@ -72,14 +74,14 @@ def run(
 
 
 def follow(recipe: Recipe, run_dir: Path, *, cache: Path | None = None) -> None:
-    """Fit together with the first process of a run, from the corpus and encodings that it left in the cache.
+    """Fit together with the first process of a run, from the corpus and encodings in its cache.
 
-    Never returns: raises `Ended` when the first process ends.
+    The function never returns. It raises `Ended` when the first process ends.
     """
     from toolkit.sequential.training import distributed
 
     processes, material = distributed.current(), None
-    with opened(recipe, RunDirectory(Path(run_dir)), progress=Reporter(), cache=cache) as context:
+    with opened(recipe, run_directory.RunDirectory(Path(run_dir)), progress=Reporter(), cache=cache) as context:
         while True:
             request: dict[str, str] = processes.decide(dict)
             if material is None:
@@ -87,8 +89,8 @@ def follow(recipe: Recipe, run_dir: Path, *, cache: Path | None = None) -> None:
             fit_systems.fit_along(context, material, request)
 
 
-def finished(directory: RunDirectory, recipe: Recipe, reporter: Reporter) -> bool:
-    """Whether every stage is done and the data are unchanged, by sizes and times. Changed code is only noted."""
+def finished(directory: run_directory.RunDirectory, recipe: Recipe, reporter: Reporter) -> bool:
+    """Return whether all stages are done and the data files have the same sizes and times. Changed code is noted."""
     # the recipe is this one, perhaps as an earlier version wrote it
     result = directory.done(FINISHED, _identity(recipe)) or directory.done(
         FINISHED, run_directory.read_recipe(directory.root)
@@ -111,7 +113,7 @@ def finished(directory: RunDirectory, recipe: Recipe, reporter: Reporter) -> boo
 
 
 def _run_stages(context: Context) -> Results:
-    directory, state = context.run, RunState(context)
+    directory, state = context.run, run_stages.RunState(context)
     for name, stage in STAGES:
         directory.log("run", state=name)
         stage(state)
@@ -124,9 +126,9 @@ def _run_stages(context: Context) -> Results:
 
 
 def _run_folds(context: Context, by_fold: Mapping[str, Recipe], *, fresh: bool) -> Results:
-    """Run every fold in its folder, one after the other, and pool their results."""
+    """Run the folds one after another, each in its own folder, and pool their results."""
     directory, recipe = context.run, context.recipe
-    runs = {name: RunDirectory(directory.root / name) for name in by_fold}
+    runs = {name: run_directory.RunDirectory(directory.root / name) for name in by_fold}
     folds.check(recipe, by_fold, context.cache, context.reporter)
     for name, fold in by_fold.items():
         context.reporter.stage(name)
@@ -139,13 +141,13 @@ def _run_folds(context: Context, by_fold: Mapping[str, Recipe], *, fresh: bool) 
     return results
 
 
-def _finish(directory: RunDirectory, recipe: Recipe, files: Sequence[Path], stamp: str) -> None:
+def _finish(directory: run_directory.RunDirectory, recipe: Recipe, files: Sequence[Path], stamp: str) -> None:
     about = {"stamp": stamp, "code": package_source(), "sources": sources(_identity(recipe))}
     directory.stage(FINISHED, _identity(recipe), lambda _: (files, about))
 
 
 def _results(recipe: Recipe) -> tuple[str, ...]:
-    """Files that are written again if one of them is gone."""
+    """Return files that are written again if they are missing."""
     kept = (run_directory.RANKINGS, run_directory.HIDDEN) if recipe.evaluation.rankings else ()
     return (*run_directory.RESULTS, *kept, *([run_directory.ATTRIBUTION] if recipe.evaluation.attribution else []))
 
@@ -155,8 +157,8 @@ def _identity(recipe: Recipe) -> dict[str, object]:
 
 
 @contextlib.contextmanager
-def _logged(directory: RunDirectory) -> Iterator[None]:
-    """Write the traceback of an error that ends the run to its log, if the disk has room for it."""
+def _logged(directory: run_directory.RunDirectory) -> Iterator[None]:
+    """Write the traceback of a fatal error to the run's log, if the disk has space."""
     try:
         yield
     except BaseException as error:

@@ -1,4 +1,4 @@
-"""The stages of a run: what each does, in the state that they share."""
+"""Stages of a run, which share a state."""
 
 from __future__ import annotations
 
@@ -8,41 +8,39 @@ from dataclasses import dataclass, field, replace
 from toolkit import run_directory
 from toolkit.errors import InputError
 from toolkit.evaluation.evaluator import mean
-from toolkit.pipeline.figures import attribution, example_playlists, projection, tag_scores, track_map
-from toolkit.pipeline.figures import factor_map as factor_maps
-from toolkit.pipeline.run import fit_systems, prepare_data
-from toolkit.pipeline.run import systems as recipe_systems
+from toolkit.pipeline.figures import attribution, example_playlists, factor_map, projection, tag_scores, track_map
+from toolkit.pipeline.run import fit_systems, prepare_data, systems
 from toolkit.pipeline.run.label_near_duplicates import label_near_duplicates
-from toolkit.pipeline.run.prepare_data import Prepared
 from toolkit.pipeline.run.run_context import Context
 from toolkit.pipeline.run.systems import Material, System
 from toolkit.pipeline.write import manifest, tensorboard_log, write_results
-from toolkit.pipeline.write.write_results import PARTS, Outcome, Results
 from toolkit.report.page import left_out, render
 
 
 @dataclass
 class RunState:
-    """What the stages of a run hand on to each other.
+    """State that the stages of a run share.
 
-    - systems: those of the recipe, and from `encode` on those whose pretrained weights are here.
-    - prepared: the data, from `ingest`. material: what systems are fitted to, from `encode`.
-    - outcomes: of each system, from `fit`. results: from `tables`.
+    - systems: the systems in the recipe; after `encode` only those with their pretrained weights.
+    - prepared: the data, from `ingest`.
+    - material: the data that systems are fitted to, from `encode`.
+    - outcomes: the results of each system, from `fit`.
+    - results: the tables, from `tables`.
     """
 
     context: Context
     systems: list[System] = field(init=False)
-    prepared: Prepared = field(init=False)
+    prepared: prepare_data.Prepared = field(init=False)
     material: Material = field(init=False)
-    outcomes: list[Outcome] = field(init=False)
-    results: Results = field(init=False)
+    outcomes: list[write_results.Outcome] = field(init=False)
+    results: write_results.Results = field(init=False)
 
 
 def ingest(state: RunState) -> None:
-    """Read the data, collect what the recipe asks for, and write `manifest.json`."""
+    """Read and collect the data, and write `manifest.json`."""
     context, recipe = state.context, state.context.recipe
     projection.check(recipe.report.map_by)
-    state.systems = recipe_systems.systems(context)
+    state.systems = systems.systems(context)
     context.run.log("stage", stage="ingest", state="started")
     state.prepared = prepare_data.prepare(context)
     ingested = state.prepared.ingested
@@ -65,12 +63,12 @@ def encode(state: RunState) -> None:
 
 
 def fit(state: RunState) -> None:
-    """Fit each system under each of its seeds, and evaluate it on validation and test."""
+    """Fit each system with each of its seeds, and evaluate it on validation and test."""
     state.outcomes = [_outcome(state.context, system, state.material) for system in state.systems]
 
 
 def attribute(state: RunState) -> None:
-    """Measure what each modality adds to each model, and write `attribution.json`."""
+    """Measure the contribution of each modality to each model, and write `attribution.json`."""
     context = state.context
     if context.recipe.evaluation.attribution:
         context.run.write(run_directory.ATTRIBUTION, attribution.measure(context, state.material, state.outcomes))
@@ -85,15 +83,15 @@ def predict_tags(state: RunState) -> None:
 
 
 def map_factors(state: RunState) -> None:
-    """Draw predicted factors, and write `factor_map.json`."""
+    """Compute the figures of predicted factors, and write `factor_map.json`."""
     context = state.context
     if context.recipe.coldstart.factor_map is not None:
-        drawn = factor_maps.factor_map(context, state.prepared.ingested, state.material)
+        drawn = factor_map.factor_map(context, state.prepared.ingested, state.material)
         context.run.write(run_directory.FACTOR_MAP, drawn)
 
 
 def tables(state: RunState) -> None:
-    """Write `metrics.json` and the other files of results."""
+    """Write `metrics.json` and the other result files."""
     state.context.reporter.stage("report")
     state.results = write_results.write_results(state.context, state.material, state.outcomes)
 
@@ -120,32 +118,38 @@ def report(state: RunState) -> None:
 
 
 def _with_weights(context: Context, systems: Sequence[System], material: Material) -> list[System]:
-    """Those of the systems whose pretrained weights are here. Raises `InputError` if none is, or not the reference."""
+    """Return the systems with pretrained weights. Raises `InputError` without any, or without the reference."""
     able = [system for system in systems if not material.missing_paths(system)]
     for system in systems:
         if keys := material.missing_paths(system):
             context.reporter.note(
-                f"{system.name}: not run: give its path (--set {' --set '.join(f'{key}=…' for key in keys)})"
+                f"{system.name}: not run because pretrained weights are missing: set their path (--set"
+                f" {' --set '.join(f'{key}=…' for key in keys)})"
             )
     if not able:
         paths = ", ".join(material.missing.values())
-        raise InputError(f"no system of {context.recipe.name} has its pretrained weights: give {paths}")
+        raise InputError(
+            f"every system of {context.recipe.name} lacks pretrained weights: download the weights, and set {paths}"
+        )
     reference = context.recipe.evaluation.reference
     if reference is not None and reference not in [system.name for system in able]:
         raise InputError(
-            f"evaluation.reference={reference!r} is not run, its pretrained weights are not here: choose another"
+            f"evaluation.reference={reference!r} requires pretrained weights that are missing:"
+            " download the weights, or set a different reference"
         )
     return able
 
 
-def _outcome(context: Context, system: System, material: Material) -> Outcome:
+def _outcome(context: Context, system: System, material: Material) -> write_results.Outcome:
     fits, evaluated = [], []
-    for replica in recipe_systems.replicas(context, system):
+    for replica in systems.replicas(context, system):
         context.reporter.stage(replica.name)
         fits.append(fit_systems.fit(context, replica, material))
         tensorboard_log.log(context.run, replica.name, fits[-1]["curve"])
-        evaluated.append({part: fit_systems.score(context, replica, material, part) for part in PARTS})
-    scores = {part: [parts[part][0] for parts in evaluated] for part in PARTS}
-    costs = {part: evaluated[0][part][1] for part in PARTS}
+        evaluated.append({part: fit_systems.score(context, replica, material, part) for part in write_results.PARTS})
+    scores = {part: [parts[part][0] for parts in evaluated] for part in write_results.PARTS}
+    costs = {part: evaluated[0][part][1] for part in write_results.PARTS}
     fitted: fit_systems.Fit = {**fits[0], "underfit": any(fit["underfit"] for fit in fits)}
-    return Outcome(system, fitted, {part: mean(by_seed) for part, by_seed in scores.items()}, costs, scores)
+    return write_results.Outcome(
+        system, fitted, {part: mean(by_seed) for part, by_seed in scores.items()}, costs, scores
+    )

@@ -1,4 +1,4 @@
-"""The systems of a recipe: their models, the modalities they use, and the systems they rank with."""
+"""Systems of a recipe: models, their modalities, and the systems that they combine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from segue.model import Model
 from segue.model_kinds import RankerModel, SequentialModel
 from segue.split import HeldOutPlaylists, Training
 from toolkit import plugins
-from toolkit.coldstart.factorisation import FactorStore
 from toolkit.corpus.splits import HeldOut, Split
 from toolkit.encoders.contract import registry
 from toolkit.encoders.contract.encoder import Encoder
@@ -21,25 +20,27 @@ from toolkit.modality import Modality as Aligned
 from toolkit.pipeline.run.run_context import Context
 from toolkit.ranker import Capabilities, Ranker
 from toolkit.ranker_registry import ranker_class
-from toolkit.recipe import BaselineSpec, ColdSystem, EncoderSpec, ModelSpec, Recipe
-from toolkit.recipe.baseline_section import as_baseline
+from toolkit.recipe import BaselineSpec, ColdSystem, EncoderSpec, ModelSpec, Recipe, as_baseline, cross_checks
 from toolkit.result_types import SystemEntry
 from toolkit.seeds import derived_seed
 
 
 @dataclass(frozen=True)
 class System:
-    """One row of the tables.
+    """Row of the tables.
 
-    - ranker: name of its class, for `load_ranker`. capabilities: those of that class.
-    - spec: the recipe's entry, which decides the result together with the data.
-    - make: its model, over the modalities that it uses.
-    - modalities: names of those modalities. params: of its ranker, if its class is made of parameters alone.
+    - ranker: name of the ranker class, for `load_ranker`.
+    - capabilities: capabilities of that class.
+    - spec: the recipe entry, which determines the result together with the data.
+    - make: function that returns the model for its modalities.
+    - modalities: names of these modalities.
+    - params: parameters of the ranker, if they suffice to create it.
     - group: heading in the tables.
-    - twin: the system whose random draws it shares; default: its own.
-    - helpers: names of the systems that it ranks with; None: all that it can.
-    - over: those systems, which are fitted before it.
-    - draws: whether it is fitted under each of the recipe's seeds. seed: of its draws; default: the recipe's.
+    - twin: the system with the same random draws; default: its own name.
+    - helpers: names of the systems that it combines; None: all suitable systems.
+    - over: the combined systems, which are fitted first.
+    - draws: whether it is fitted with each seed in the recipe.
+    - seed: seed of the random draws; default: the recipe's seed.
     """
 
     name: str
@@ -58,7 +59,7 @@ class System:
 
     @property
     def entry(self) -> SystemEntry:
-        """Its entry in `model/systems.json`."""
+        """The entry in `model/systems.json`."""
         return {"system": self.name, "ranker": self.ranker, "modalities": self.modalities, "oracle": self.oracle}
 
     @property
@@ -71,19 +72,21 @@ class System:
 
     @property
     def training_of(self) -> str:
-        """The system of this run whose training it shares; empty if it has its own."""
+        """The system with the same training, or an empty text."""
         return self.over[0].name if self.capabilities.shares_training_of and self.over else ""
 
 
 @dataclass(frozen=True)
 class Material:
-    """What systems are fitted to and measured on.
+    """Data that systems are fitted to and measured on.
 
-    - train: the training playlists, with what systems share of them. split: all parts, as arrays.
-    - encoded: the modalities. coverage: their rows of `coverage.json`.
+    - train: the training playlists, with data that systems share.
+    - split: all parts, as arrays.
+    - encoded: the modalities.
+    - coverage: their rows of `coverage.json`.
     - key: hash of playlists and split.
     - content: hash of each modality and, as `label:KIND`, of each kind of labels.
-    - missing: modalities whose pretrained weights are not here, and the key of the recipe that gives their path.
+    - missing: modalities without their pretrained weights, and the recipe key for the path of the weights.
     """
 
     train: Training
@@ -97,29 +100,25 @@ class Material:
 
     @property
     def modalities(self) -> dict[str, Aligned]:
-        """The modalities in the order of the catalogue."""
+        """The modalities in catalogue order."""
         return {name: modality.on(self.train.data.corpus) for name, modality in self.encoded.items()}
 
-    @property
-    def factors(self) -> FactorStore | None:
-        return self.train.store
-
     def held_out(self, part: str) -> HeldOutPlaylists:
-        """The playlists of `valid` or `test`."""
+        """Return the playlists of `valid` or `test`."""
         return HeldOutPlaylists(self.train.data, held_out(self.split, part), self.train, part)
 
     def missing_paths(self, system: System) -> list[str]:
-        """Keys of the recipe that give the paths to weights which a system needs and which are not here."""
+        """Return the recipe keys for the paths of missing weights that a system requires."""
         return [self.missing[name] for name in system.modalities if name in self.missing]
 
 
 def held_out(split: Split, part: str) -> HeldOut:
-    """The playlists of `valid` or `test`."""
+    """Return the playlists of `valid` or `test`."""
     return {"valid": split.valid, "test": split.test}[part]
 
 
 def systems(context: Context) -> list[System]:
-    """Every system of the recipe: models first, then those that rank with others, then the reader's upper bound."""
+    """Return all systems in the recipe: models, then systems that combine others, then the reader's upper bound."""
     recipe = context.recipe
     every = [_model(context, spec) for spec in recipe.models]
     every += [_cold(context, spec) for spec in recipe.coldstart.systems]
@@ -134,22 +133,23 @@ def systems(context: Context) -> list[System]:
 
 
 def needs_catalogue(recipe: Recipe) -> bool:
-    """Whether the recipe reads fields of the catalogue, or one of its systems its labels."""
-    names = [as_baseline(each).name for each in recipe.baselines] + [each.system for each in recipe.coldstart.systems]
-    return recipe.reads_fields or any(ranker_class(name).capabilities.labels for name in names)
+    """Return whether the recipe or one of its systems reads catalogue fields."""
+    return recipe.reads_fields or any(
+        ranker_class(name).capabilities.labels for _, name in cross_checks.rankers(recipe)
+    )
 
 
 def replicas(context: Context, system: System) -> list[System]:
-    """A system and, where the recipe names several `seeds` and it draws, the same system under each other seed.
+    """Return a system and, if the recipe has several `seeds` and the system draws, its replicas for the other seeds.
 
-    Their names hold a `~`, which no system of a recipe can. Encoders run once, under the first seed.
+    Replica names contain a `~`, which is not allowed in system names. Encoders run once, with the first seed.
     """
     others = (context.recipe.seeds or [])[1:] if system.draws else []
     return [system, *(_under(system, seed) for seed in others)]
 
 
 def _under(system: System, seed: int) -> System:
-    """A system under another seed. One that shares a training shares that of the same seed."""
+    """Return a system with another seed. A system with shared training shares the training with that seed."""
     over = (
         tuple(_under(other, seed) for other in system.over) if system.capabilities.shares_training_of else system.over
     )
@@ -157,24 +157,24 @@ def _under(system: System, seed: int) -> System:
 
 
 def name_under_seed(name: str, seed: int) -> str:
-    """Name of a system under another seed than the first."""
+    """Return the name of a system with a seed other than the first."""
     return f"{name}~seed{seed}"
 
 
 def name_without(name: str, modality: str) -> str:
-    """Name of a model that was trained without a modality."""
+    """Return the name of a model that was trained without a modality."""
     return f"{name}~{modality}"
 
 
 def name_shuffled(name: str, modality: str) -> str:
-    """Name of a model that is queried with the vectors of a modality shuffled among the tracks."""
+    """Return the name of a model with the vectors of a modality shuffled among the tracks."""
     return f"{name}~shuffled~{modality}"
 
 
 def models_without(context: Context) -> dict[tuple[str, str], System]:
-    """Each model of the recipe without each of its modalities, by (name, modality): same settings, budget and draws.
+    """Return each model without each of its modalities, by (name, modality), with the same settings, budget and draws.
 
-    Their names hold a `~`, which no system of a recipe can. Without its last modality a model has its ids alone.
+    Names contain a `~`, which is not allowed in system names. A model without its last modality uses ids alone.
     """
     recipe, reduced = context.recipe, {}
     for spec in recipe.models if recipe.evaluation.attribution else []:
@@ -205,17 +205,17 @@ def _model(context: Context, spec: ModelSpec) -> System:
             spec, fusion, name=name, modalities=chosen, seed=recipe.seed, device=context.device, title_encoder=encoder
         )
 
-    entry = {
+    decided = {
         "model": spec.model_dump(mode="json", exclude={"group", "fusion"}),
         "fusion": fusion.model_dump(mode="json"),
+        "titles": titles.model_dump() if titles else None,
     }
-    decided = {**entry, "titles": titles.model_dump() if titles else None}
     helpers = None if spec.cold_system is None else [spec.cold_system]
     return System(name, cls.name, decided, make, cls.capabilities, modalities, group=spec.group or "", helpers=helpers)
 
 
 def _title_encoder(context: Context, spec: EncoderSpec) -> Encoder:
-    """The encoder of playlist titles; one that learns is fitted with the model, to the training titles."""
+    """Return the encoder of playlist titles. A trainable encoder is fitted with the model, to the training titles."""
     return registry.create(
         spec.encoder, spec.params, seed=derived_seed(context.recipe.seed, "titles"), device=context.device
     )
@@ -224,14 +224,13 @@ def _title_encoder(context: Context, spec: EncoderSpec) -> Encoder:
 def _cold(context: Context, spec: ColdSystem) -> System:
     recipe, cls = context.recipe, ranker_class(spec.system)
     modalities = spec.modalities if spec.modalities is not None else list(recipe.encoders)
-    entry = {
-        "coldstart": spec.model_dump(mode="json", exclude={"group"}),
-        "factors": recipe.coldstart.factors.model_dump(mode="json"),
-    }
     return System(
         spec.system_name,
         spec.system,
-        entry,
+        {
+            "coldstart": spec.model_dump(mode="json", exclude={"group"}),
+            "factors": recipe.coldstart.factors.model_dump(mode="json"),
+        },
         _maker(context, cls, spec.system_name, spec.params),
         cls.capabilities,
         modalities if cls.capabilities.content != "none" else [],
@@ -242,16 +241,15 @@ def _cold(context: Context, spec: ColdSystem) -> System:
 
 
 def baseline_system(context: Context, spec: BaselineSpec) -> System:
-    """The system of one baseline, which reads the content that the models read."""
+    """Return the system of a baseline, which reads the same content as the models."""
     recipe, cls = context.recipe, ranker_class(spec.name)
-    modalities = list(recipe.fusion.modalities or recipe.encoders) if cls.capabilities.content != "none" else []
     return System(
         spec.system_name,
         spec.name,
         spec.model_dump(mode="json"),
         _maker(context, cls, spec.system_name, spec.params),
         cls.capabilities,
-        modalities,
+        list(recipe.fusion.modalities or recipe.encoders) if cls.capabilities.content != "none" else [],
         spec.params,
         helpers=_helpers(spec.params),
         draws=not cls.capabilities.deterministic,
@@ -271,14 +269,14 @@ def _maker(
 
 
 def _order(system: System) -> int:
-    """0 for systems that need no other, 1 for those that share a training, 2 for those that rank with others."""
+    """Return 0 for independent systems, 1 for systems with shared training, 2 for systems that combine others."""
     return 2 if system.capabilities.systems else 1 if system.capabilities.shares_training_of else 0
 
 
 def _with_others(system: System, every: Sequence[System]) -> System:
-    """A system with those that it ranks with: all that can be queried for any playlist and need no others themselves.
+    """Return a system with the independent systems that it combines, which can rank for any playlist.
 
-    One that shares a training gets the system that was trained so, if its parameters are the same.
+    A system with shared training gets the system with that training, if the parameters are the same.
     """
     if shared := system.capabilities.shares_training_of:
         return replace(

@@ -1,7 +1,7 @@
-"""The folds of a cross-validation, `evaluation.split.test_fold: all`: a recipe for each, and whether all of them exist.
+"""Folds of a cross-validation (`evaluation.split.test_fold: all`), with a recipe for each fold.
 
-Each fold is fitted, chosen and tested by itself, so nothing of a test playlist is seen. `pool_folds` makes one table of
-them.
+Each fold is fitted, selected and tested separately, so no test playlist is used for training or selection. `pool_folds`
+combines the folds in one table.
 """
 
 from __future__ import annotations
@@ -16,16 +16,15 @@ from toolkit.recipe import Recipe
 
 
 def by_fold(recipe: Recipe) -> dict[str, Recipe]:
-    """A recipe of each fold by the name of its folder; empty if `recipe` is not a cross-validation over all folds."""
-    recipes = {}
-    for place, split in enumerate(recipe.evaluation.split.each_fold()):
-        evaluation = recipe.evaluation.model_copy(update={"split": split})
-        recipes[f"fold-{place}"] = recipe.model_copy(update={"evaluation": evaluation})
-    return recipes
+    """Return a recipe for each fold, by folder name. The result is empty if `recipe` is not a cross-validation."""
+    return {
+        f"fold-{place}": recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"split": split})})
+        for place, split in enumerate(recipe.evaluation.split.each_fold())
+    }
 
 
 def check(recipe: Recipe, recipes: Mapping[str, Recipe], cache: Path, reporter: Reporter) -> None:
-    """Split all folds before the first is trained. Raises `InputError` that names the fold with an impossible split."""
+    """Split all folds before the first training. Raises `InputError` with the name of an impossible fold."""
     corpus = prepare_data.read(recipe, cache, reporter).corpus
     for name, fold in recipes.items():
         try:

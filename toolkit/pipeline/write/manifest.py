@@ -1,4 +1,4 @@
-"""What a run was made with: versions, machine, data, seed, and the user's permission to train."""
+"""Manifest of a run: versions, machine, data, seed, and the user's permission for training."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PACKAGES = (
 
 
 def manifest(context: Context, ingested: Ingested) -> dict[str, object]:
-    """The content of `manifest.json`."""
+    """Return the content of `manifest.json`."""
     import torch
 
     from toolkit.sequential.training import distributed
@@ -59,20 +59,16 @@ def _versions() -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-    """The commit of the program's own checkout, with `-dirty` if files differ.
+    """Return the commit of the program's checkout, with `-dirty` for changed files.
 
-    None if it is not run from a checkout.
+    Returns None if the program is not run from a checkout.
     """
     root = Path(toolkit.__file__).parents[1]
     if not (root / ".git").exists():
         return None
     try:
-        commit = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=10, check=True
-        )
-        changed = subprocess.run(
-            ["git", "status", "--porcelain", "-uno"], cwd=root, capture_output=True, text=True, timeout=10, check=True
-        )
+        command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+        described = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return commit.stdout.strip() + ("-dirty" if changed.stdout.strip() else "")
+    return described.stdout.strip()

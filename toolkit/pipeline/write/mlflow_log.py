@@ -1,7 +1,7 @@
-"""Logs a finished run to MLflow: `MLFLOW_TRACKING_URI=sqlite:///mlflow.db segue run …` names the store.
+"""Logging of finished runs to MLflow, in the store `MLFLOW_TRACKING_URI`, such as `sqlite:///mlflow.db`.
 
-Everything is read from the run directory, so a run that was finished before is logged too. Each store gets the same
-numbers once. MLflow is not a dependency.
+All values are read from the run directory. Runs that finished earlier can therefore be logged too. Each store gets the
+same numbers once. MLflow is an optional dependency.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from toolkit.files import digest
 from toolkit.packages import MLFLOW
 from toolkit.progress import Reporter
 from toolkit.result_types import Curve, MetricRow
-from toolkit.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -35,11 +34,11 @@ PATHS = (
 )
 
 
-def log(run: RunDirectory, reporter: Reporter) -> None:
-    """Log the recipe, every epoch, the metrics of whole splits and the paths of the files, once to each store.
+def log(run: run_directory.RunDirectory, reporter: Reporter) -> None:
+    """Log the recipe, all epochs, the metrics of whole splits and the file paths, once for each store.
 
-    Nothing is logged if no store is named. A store that cannot be written is reported and does not fail the run: the
-    same command tries again.
+    Nothing is logged without a store. If writing to a store fails, the error is reported and the run still succeeds.
+    The same command tries again.
     """
     if not (uri := os.environ.get(URI)):
         return
@@ -65,8 +64,8 @@ def log(run: RunDirectory, reporter: Reporter) -> None:
         )
 
 
-def _logged(client: MlflowClient, run: RunDirectory, metrics: Sequence[MetricRow]) -> str:
-    """Id of the new run in MLflow."""
+def _logged(client: MlflowClient, run: run_directory.RunDirectory, metrics: Sequence[MetricRow]) -> str:
+    """Log a run, and return the id of the new MLflow run."""
     from mlflow.entities import Metric, Param
 
     recipe, manifest = run_directory.read_recipe(run.root), run.read(run_directory.MANIFEST)
@@ -95,7 +94,7 @@ def _logged(client: MlflowClient, run: RunDirectory, metrics: Sequence[MetricRow
 
 
 def _flat(value: object, where: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted keys of a recipe and their values as text; entries of lists by their place."""
+    """Yield dotted recipe keys and their values as text. List entries are keyed by position."""
     if isinstance(value, Mapping | list) and value:
         for key, inner in value.items() if isinstance(value, Mapping) else enumerate(value):
             yield from _flat(inner, f"{where}.{key}".lstrip("."))
@@ -104,7 +103,7 @@ def _flat(value: object, where: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _curves(curves: Mapping[str, Curve]) -> Iterator[tuple[str, float, int]]:
-    """`SYSTEM/epochs/valid/ndcg_at_20` and the like, by epoch."""
+    """Yield the values of keys such as `SYSTEM/epochs/valid/ndcg_at_20`, by epoch."""
     for system, curve in curves.items():
         for point in curve:
             for name, value in point.items():
@@ -114,7 +113,7 @@ def _curves(curves: Mapping[str, Curve]) -> Iterator[tuple[str, float, int]]:
 
 
 def _final(metrics: Sequence[MetricRow]) -> Iterator[tuple[str, float, int]]:
-    """`SYSTEM/test/recall_at_50` and the bounds of its interval, of whole splits."""
+    """Yield the values of keys such as `SYSTEM/test/recall_at_50` and their interval bounds, for whole splits."""
     for row in metrics:
         if row["slice"] == "all":
             key = f"{row['system']}/{row['split']}/{row['metric']}" + (f"_at_{row['k']}" if row["k"] else "")

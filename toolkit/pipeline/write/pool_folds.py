@@ -1,7 +1,7 @@
-"""Pools the folds of a cross-validation: every playlist's one test value of all folds, and the tables of them.
+"""Pooling of the folds of a cross-validation: one test value for each playlist, and tables over all playlists.
 
-Intervals and differences are over the playlists of all folds, versions of one together. Means of folds would have only
-as many values as there are folds.
+Intervals and differences are computed over the playlists of all folds, with all versions of a playlist together. Means
+over folds would have only as many values as folds.
 """
 
 from __future__ import annotations
@@ -28,19 +28,18 @@ from toolkit.pipeline.write import rankings_file
 from toolkit.pipeline.write.write_results import PARTS, Results, best_first, over_seeds, write_metric_info
 from toolkit.recipe import Recipe
 from toolkit.result_types import Attribution, AttributionRow, DataFacts, MetricRow, SystemEntry, SystemOrder, Timing
-from toolkit.run_directory import RunDirectory, unreadable
 from toolkit.seeds import derived_seed
 
 COLUMNS = frozenset({"system", "split", "row", "playlist", "group", "slice", "metric", "k", "value"})
 """Columns of `per_playlist.parquet`; all others are labels."""
 
 
-def pool(recipe: Recipe, folds: Mapping[str, RunDirectory], run: RunDirectory) -> Results:
-    """Write the pooled tables of finished runs, by name, and the report into `run`.
+def pool(recipe: Recipe, folds: Mapping[str, run_directory.RunDirectory], run: run_directory.RunDirectory) -> Results:
+    """Write the pooled tables of finished runs, by name, and the report to `run`.
 
-    Seconds are means over folds and peaks the highest. Metrics without a value per playlist are means over folds too.
-    Validation rows are of all folds' validation playlists, where a playlist may count several times. Curves, examples,
-    maps and tags stay in each fold's folder.
+    Seconds are means over folds, and peaks are maxima. Metrics without values per playlist are means over folds.
+    Validation rows pool the validation playlists of all folds, which may repeat a playlist. Curves, examples, maps and
+    tags remain in the folders of the folds.
 
     Raises `RunDirectoryError` if a file of a fold is missing or damaged.
     """
@@ -119,10 +118,11 @@ def pool(recipe: Recipe, folds: Mapping[str, RunDirectory], run: RunDirectory) -
 
 @dataclass(frozen=True)
 class _Lists:
-    """The playlists of one part in all folds.
+    """Playlists of one part in all folds.
 
-    - keys: int64 [n], ascending, of fold and row. groups: int64 [n].
-    - labels: by kind, text [n].
+    - keys: int64 [n], ascending, from fold and row.
+    - groups: int64 [n].
+    - labels: text [n], by kind.
     """
 
     keys: np.ndarray
@@ -138,22 +138,21 @@ class _Lists:
         return cls(keys, groups, {kind: table[kind].to_numpy(zero_copy_only=False) for kind in kinds})
 
     def scores(self, table: pa.Table, overall: Mapping[tuple[str, int], float] | None = None) -> Scores:
-        """One system's values in the order of the playlists.
+        """Return the values of one system in playlist order.
 
-        NaN, and nothing hidden, for one without a value in a slice.
+        The value is NaN, with no hidden tracks, for a playlist without a value in a slice.
         """
         table = table.select(["slice", "metric", "k", "value"]).append_column(
             "place", pa.array(np.searchsorted(self.keys, _keys(table)))
         )
         values: dict[tuple[str, str, int], np.ndarray] = {}
         hidden: dict[str, np.ndarray] = {}
-        codes = (
+        for key in (
             table.select(["slice", "metric", "k"])
             .group_by(["slice", "metric", "k"], use_threads=False)
             .aggregate([])
             .to_pylist()
-        )
-        for key in codes:
+        ):
             mine = table.filter(
                 (pc.field("slice") == key["slice"])
                 & (pc.field("metric") == key["metric"])
@@ -181,11 +180,11 @@ def _of(table: pa.Table, system: str, part: str) -> pa.Table:
 
 
 def _stored(
-    runs: Sequence[RunDirectory], frames: Sequence[pa.Table], system: str, part: str, name: str
+    runs: Sequence[run_directory.RunDirectory], frames: Sequence[pa.Table], system: str, part: str, name: str
 ) -> tuple[pa.Table, dict[tuple[str, int], float]]:
-    """The rows of a system in all folds with the values of `name`: of it under another seed, or of a variant.
+    """Return the rows of a system in all folds with the values of `name`, a replica or variant of that system.
 
-    Also its values that are of no playlist, as means over folds.
+    Values without a playlist are also returned, as means over folds.
     """
     tables, overall = [], []
     for run, frame in zip(runs, frames, strict=True):
@@ -193,7 +192,7 @@ def _stored(
         try:
             scores = fit_systems.unpacked(path)
         except (OSError, ValueError, KeyError, BadZipFile) as error:
-            raise unreadable(path, error, run.root) from None
+            raise run_directory.unreadable(path, error, run.root) from None
         # in the order of `result_rows.frame`: key after key, and within each the playlists that have a value
         values = np.concatenate([column[~np.isnan(column)] for column in scores.values.values()])
         rows = _of(frame, system, part)
@@ -205,7 +204,7 @@ def _stored(
 def _overall(
     fold_rows: Sequence[Sequence[MetricRow]], metrics: Collection[str], system: str, part: str
 ) -> dict[tuple[str, int], float]:
-    """A system's values by metrics that have none per playlist: means over folds, by metric and k."""
+    """Return a system's values for metrics without values per playlist, as means over folds, by metric and k."""
     values: dict[tuple[str, int], list[float]] = {}
     for row in (row for rows in fold_rows for row in rows):
         if (row["system"], row["split"]) == (system, part) and row["metric"] in metrics and row["value"] is not None:
@@ -215,12 +214,12 @@ def _overall(
 
 def _attribution(
     recipe: Recipe,
-    runs: Sequence[RunDirectory],
+    runs: Sequence[run_directory.RunDirectory],
     frames: Sequence[pa.Table],
     lists: _Lists,
     tested: Mapping[str, Scores],
 ) -> Attribution:
-    """`attribution.json` over the test playlists of all folds. Learned weights are means over folds."""
+    """Return `attribution.json` over the test playlists of all folds. Learned weights are means over folds."""
     of_folds = [run.read(run_directory.ATTRIBUTION) for run in runs]
     variants = [
         dict.fromkeys((row["system"], row["modality"], row["way"]) for row in fold["differences"]) for fold in of_folds
@@ -244,9 +243,10 @@ def _attribution(
 
 
 def _data(folds: Sequence[DataFacts]) -> DataFacts:
-    """Sizes of training as means over folds, of validation, test and near-duplicates as sums.
+    """Return `data.json` over all folds.
 
-    The rest of the first fold.
+    Training sizes are means over folds. Sizes of validation, test and near-duplicates are sums. Other facts are those
+    of the first fold.
     """
     first = folds[0]
     return {
@@ -279,7 +279,7 @@ def _timings(folds: Sequence[Mapping[str, Timing]], names: Sequence[str]) -> dic
 
 
 def _order(order: SystemOrder, rows: Sequence[MetricRow], names: Sequence[str]) -> SystemOrder:
-    """`model/systems.json` by the pooled values on validation."""
+    """Return `model/systems.json` by the pooled validation values."""
     by = order["chosen_by"]
     reached = {
         row["system"]: row["value"]

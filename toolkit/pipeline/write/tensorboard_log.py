@@ -1,4 +1,4 @@
-"""Writes a system's learning curve for TensorBoard: `tensorboard --logdir RUN/tensorboard`."""
+"""Learning curves for TensorBoard, shown by `tensorboard --logdir RUN/tensorboard`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FOLDER = "tensorboard"
 
 
 def log(run: RunDirectory, system: str, curve: Sequence[Mapping[str, float]]) -> None:
-    """Write the values of a finished training by epoch, and replace those of an earlier try.
+    """Write the values of a finished training by epoch, and replace those of an interrupted run.
 
     Nothing is written for an empty curve, or if TensorBoard is not installed.
     """

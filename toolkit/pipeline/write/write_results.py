@@ -1,4 +1,4 @@
-"""Writes the scores of all systems as the files that tables, report and `segue continue` read."""
+"""Result files from the scores of all systems, for tables, the report and `segue continue`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,6 @@ from toolkit.result_types import (
     TableRow,
     Timing,
 )
-from toolkit.run_directory import RunDirectory
 from toolkit.seeds import derived_seed
 from toolkit.timestamps import to_iso
 
@@ -42,7 +41,7 @@ PARTS = ("valid", "test")
 
 @dataclass(frozen=True)
 class Outcome:
-    """The results of one system: its fit, and for `valid` and `test` its scores, their cost, and its scores by seed."""
+    """Results of a system: its fit, its scores and their cost on `valid` and `test`, and the scores by seed."""
 
     system: System
     fit: Fit
@@ -53,10 +52,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Results:
-    """What the tables of a finished run print.
+    """Content of the tables of a finished run.
 
-    - table: headings of the systems. examples: test playlists with rankings.
-    - model_run: folder with the models that continue playlists: the run's own, or that of its first fold.
+    - table: headings of the systems.
+    - examples: test playlists with rankings.
+    - model_run: folder with the models, from the run or from its first fold.
     """
 
     metrics: list[MetricRow]
@@ -67,9 +67,9 @@ class Results:
     model_run: Path
 
     @classmethod
-    def read(cls, run: RunDirectory) -> Self:
-        """The results of a finished run. Raises `RunDirectoryError` if a file is missing or damaged."""
-        models = RunDirectory(next(iter(run.folds()), run.root))
+    def read(cls, run: run_directory.RunDirectory) -> Self:
+        """Return the results of a finished run. Raises `RunDirectoryError` if a file is missing or damaged."""
+        models = run_directory.RunDirectory(next(iter(run.folds()), run.root))
         return cls(
             run.read(run_directory.METRICS),
             run.read(run_directory.TIMINGS),
@@ -81,14 +81,21 @@ class Results:
 
 
 def write_results(context: Context, material: Material, outcomes: Sequence[Outcome]) -> Results:
-    """Write metrics, values per playlist, comparisons, timings, curves and the order of the systems.
+    """Write metrics, values per playlist, comparisons, timings, curves and the order of systems.
 
-    The examples of what it returns are still empty.
+    The returned `examples` are still empty.
     """
     run, seed = context.run, derived_seed(context.recipe.seed, "evaluation")
     metrics = [row for part in PARTS for outcome in outcomes for row in _rows(context, material, outcome, part, seed)]
     timings = {outcome.system.name: _timing(outcome) for outcome in outcomes}
-    comparisons = _comparisons(context, material, outcomes, seed)
+    comparisons = result_rows.comparisons(
+        {outcome.system.name: outcome.scores["test"] for outcome in outcomes},
+        context.recipe.evaluation.reference or outcomes[0].system.name,
+        groups=material.split.test.groups(),
+        bootstrap=context.recipe.evaluation.bootstrap,
+        seed=seed,
+        oracles=[outcome.system.name for outcome in outcomes if outcome.system.oracle],
+    )
     run.write(run_directory.TIMINGS, timings)
     run.write(
         run_directory.CURVES,
@@ -109,8 +116,8 @@ def write_results(context: Context, material: Material, outcomes: Sequence[Outco
     return Results(metrics, timings, comparisons, run.read(run_directory.TABLE), [], run.root)
 
 
-def write_metric_info(run: RunDirectory, recipe: Recipe) -> None:
-    """Write what tables must know about the metrics, for a reader without the plug-ins that define them."""
+def write_metric_info(run: run_directory.RunDirectory, recipe: Recipe) -> None:
+    """Write facts about the metrics, so tables can be read without the plug-ins for these metrics."""
     run.write(
         run_directory.METRIC_INFO,
         {name: asdict(metric.info) for name, metric in chosen(recipe.evaluation.metrics).items()},
@@ -118,7 +125,7 @@ def write_metric_info(run: RunDirectory, recipe: Recipe) -> None:
 
 
 def table(systems: Sequence[System], material: Material) -> list[TableRow]:
-    """The content of `table.json`: each system's heading, in the recipe's order."""
+    """Return the content of `table.json`: the heading of each system, in recipe order."""
     grouped = any(system.group for system in systems)
     return [
         {
@@ -131,7 +138,7 @@ def table(systems: Sequence[System], material: Material) -> list[TableRow]:
 
 
 def data_facts(ingested: Ingested, material: Material) -> DataFacts:
-    """The content of `data.json`: sizes, split, and the records that were left out."""
+    """Return the content of `data.json`: sizes, split, and skipped records."""
     corpus, split = ingested.corpus, material.split
     counts = split.train.counts()
     held = {part: held_out(split, part) for part in PARTS}
@@ -157,7 +164,7 @@ def data_facts(ingested: Ingested, material: Material) -> DataFacts:
 
 
 def decisive(context: Context) -> tuple[str, int]:
-    """Metric and k that order systems on validation: what the first model was selected by, or a measured metric."""
+    """Return the metric and k that rank systems on validation: the first model's `select`, or a measured metric."""
     recipe = context.recipe
     if recipe.models:
         metric, _, k = recipe.models[0].select.partition("@")
@@ -167,9 +174,9 @@ def decisive(context: Context) -> tuple[str, int]:
 
 
 def order(metrics: Sequence[MetricRow], systems: Sequence[System], chosen_by: tuple[str, int]) -> SystemOrder:
-    """`model/systems.json`: how systems were compared on validation, and all of them, the best first, oracles last.
+    """Return `model/systems.json`: the validation metric, and all systems from best to worst, with oracles last.
 
-    cold: the same value on hidden tracks without a training placement, None if validation hides none of them.
+    - cold: the same value on hidden tracks without training interactions; None if validation hides no such tracks.
     """
     metric, k = chosen_by
     reached = {
@@ -185,7 +192,7 @@ def order(metrics: Sequence[MetricRow], systems: Sequence[System], chosen_by: tu
 
 
 def best_first(entries: Sequence[SystemEntry]) -> list[SystemEntry]:
-    """Systems by their value on validation, oracles last."""
+    """Return systems by validation value, with oracles last."""
     return sorted(entries, key=lambda entry: (entry["oracle"], -(entry["value"] or 0.0)))
 
 
@@ -210,23 +217,12 @@ def _rows(context: Context, material: Material, outcome: Outcome, part: str, see
 
 
 def over_seeds(means: Sequence[MetricRow], by_seed: Sequence[Sequence[MetricRow]]) -> list[MetricRow]:
-    """Rows of means over seeds, with `sd` and `seeds` from the same rows under each seed."""
+    """Return rows with means over seeds, and `sd` and `seeds` from the same rows for each seed."""
     rows: list[MetricRow] = []
     for place, row in enumerate(means):
         values = [value for seed in by_seed if (value := seed[place]["value"]) is not None]
         rows.append({**row, "sd": round(statistics.stdev(values), result_rows.DIGITS), "seeds": len(by_seed)})
     return rows
-
-
-def _comparisons(context: Context, material: Material, outcomes: Sequence[Outcome], seed: int) -> list[ComparisonRow]:
-    return result_rows.comparisons(
-        {outcome.system.name: outcome.scores["test"] for outcome in outcomes},
-        context.recipe.evaluation.reference or outcomes[0].system.name,
-        groups=material.split.test.groups(),
-        bootstrap=context.recipe.evaluation.bootstrap,
-        seed=seed,
-        oracles=[outcome.system.name for outcome in outcomes if outcome.system.oracle],
-    )
 
 
 def _timing(outcome: Outcome) -> Timing:
