@@ -1,6 +1,6 @@
-"""The import rules of the design, read off the source without running it.
+"""Tests of the import rules of the design, based on source code without running it.
 
-Data flows one way: a package may import only what stands beside it in `MAY_IMPORT`.
+Data flows in one direction. A package may import only the packages listed for it in `MAY_IMPORT`.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ HEAVY = {
 
 @dataclass(frozen=True)
 class Import:
-    """`module` names what is imported, `line` where; `lazy` inside a function, `typing` under TYPE_CHECKING."""
+    """Import of `module` at `line`. lazy: inside a function; typing: under TYPE_CHECKING."""
 
     module: str
     line: int
@@ -137,7 +137,7 @@ class Import:
 
 @dataclass(frozen=True)
 class Module:
-    """A source file under its dotted name."""
+    """Source file with its dotted name."""
 
     name: str
     path: Path
@@ -169,7 +169,7 @@ def _imports(tree: ast.AST, name: str, package: bool, *, lazy: bool = False, typ
 
 
 def _dynamic(node: ast.AST) -> str | None:
-    """The module that `require("x", …)` or `import_module("x")` names."""
+    """Return the module imported by `require("x", …)` or `import_module("x")`."""
     if (
         isinstance(node, ast.Call)
         and ast.unparse(node.func).split(".")[-1] in {"require", "import_module"}
@@ -181,7 +181,7 @@ def _dynamic(node: ast.AST) -> str | None:
 
 
 def _base(node: ast.ImportFrom, name: str, package: bool) -> str:
-    """The absolute name of what `from … import` starts from."""
+    """Return the absolute module of a `from … import`."""
     if not node.level:
         return node.module or ""
     up = name.split(".")[: None if package and node.level == 1 else -(node.level - package)]
@@ -189,7 +189,7 @@ def _base(node: ast.ImportFrom, name: str, package: bool) -> str:
 
 
 def _package(name: str) -> str:
-    """Its row in the table: `encoders` for toolkit.encoders.text.tfidf."""
+    """Return the module's row in the table, such as `encoders` for toolkit.encoders.text.tfidf."""
     parts = name.split(".")
     return parts[1] if len(parts) > 1 else "__init__"
 
@@ -220,7 +220,7 @@ def _where(module: Module, line: int) -> str:
     return f"{module.path.relative_to(ROOT)}:{line}"
 
 
-def test_the_sources_are_found() -> None:
+def test_source_files_are_found() -> None:
     assert {
         "toolkit.errors",
         "toolkit.ranker",
@@ -229,7 +229,7 @@ def test_the_sources_are_found() -> None:
     } <= set(TOOLKIT)
 
 
-def test_toolkit_never_imports_the_packages_above_it() -> None:
+def test_toolkit_does_not_import_higher_packages() -> None:
     faults = [
         _where(module, found.line)
         for module in TOOLKIT.values()
@@ -249,7 +249,7 @@ def test_collectors_and_papers_do_not_import_each_other() -> None:
     _fail(faults, "collectors and segue_papers stand apart")
 
 
-def test_only_the_pipeline_calls_the_public_api() -> None:
+def test_only_the_pipeline_imports_the_public_api() -> None:
     faults = [
         f"{_where(module, found.line)} imports {found.module}"
         for module in MODULES.values()
@@ -260,7 +260,7 @@ def test_only_the_pipeline_calls_the_public_api() -> None:
     _fail(faults, "segue is a layer above toolkit and collectors: only the pipeline is its client")
 
 
-def test_the_public_api_loads_nothing_heavy_by_itself() -> None:
+def test_public_api_has_no_heavy_imports() -> None:
     _fail(
         [" -> ".join(chain) for chain in _heavy_chains("segue")],
         "`import segue` must be fast: import these where they are used",
@@ -268,7 +268,7 @@ def test_the_public_api_loads_nothing_heavy_by_itself() -> None:
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
-def test_documents_import_only_the_public_api(page: Path) -> None:
+def test_docs_import_only_the_public_api(page: Path) -> None:
     faults = [
         f"{page.name}: {line.strip()}"
         for block in re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M)
@@ -278,13 +278,13 @@ def test_documents_import_only_the_public_api(page: Path) -> None:
     _fail(faults, "documents show what readers may rely on: `segue` and `segue.plugin`")
 
 
-def test_every_package_has_a_place_in_the_table() -> None:
+def test_every_package_is_in_the_import_table() -> None:
     known = FOUNDATION | set(MAY_IMPORT) | AT_THE_TOP
     _fail(sorted({m.package for m in TOOLKIT.values()} - known), "packages of toolkit that MAY_IMPORT does not place")
 
 
 @pytest.mark.parametrize("package", sorted(FOUNDATION | set(MAY_IMPORT)))
-def test_data_flows_in_one_direction(package: str) -> None:
+def test_imports_follow_the_data_flow(package: str) -> None:
     allowed = FOUNDATION | MAY_IMPORT.get(package, set()) | {package}
     faults = [
         f"{_where(module, found.line)} imports {found.module}"
@@ -300,19 +300,19 @@ def test_data_flows_in_one_direction(package: str) -> None:
 
 
 def _opened(dotted: str, allowed: set[str]) -> bool:
-    """Whether a dotted entry of the table names this module or what it holds."""
+    """Return whether a dotted entry of the table is this module or contains it."""
     return any(f"{dotted}.".startswith(f"toolkit.{entry}.") for entry in allowed if "." in entry)
 
 
 def _toolkit_package(dotted: str) -> str | None:
-    """`encoders` for toolkit.encoders.contract.encoder, None for what is not toolkit's."""
+    """Return `encoders` for toolkit.encoders.contract.encoder, or None for modules outside toolkit."""
     if _top(dotted) != "toolkit":
         return None
     first = ".".join(dotted.split(".")[:2])
     return _package(first) if first in TOOLKIT else "__init__"
 
 
-def test_the_allowed_edges_have_no_cycle() -> None:
+def test_import_table_has_no_cycles() -> None:
     done: set[str] = set()
 
     def visit(package: str, path: tuple[str, ...]) -> None:
@@ -336,7 +336,7 @@ def test_only_the_bridge_and_the_stock_baselines_import_recbole() -> None:
     _fail(faults, f"only {', '.join(sorted(RECBOLE_USERS))} import recbole")
 
 
-def test_nothing_unpickles() -> None:
+def test_source_does_not_unpickle() -> None:
     faults = [
         f"{_where(module, found.line)} imports {found.module}"
         for module in MODULES.values()
@@ -347,7 +347,7 @@ def test_nothing_unpickles() -> None:
     _fail(faults, "models and data are safetensors, JSON and Arrow, never a pickle")
 
 
-def test_nothing_evaluates_text_or_loads_pickled_arrays() -> None:
+def test_source_does_not_use_eval_or_pickled_arrays() -> None:
     faults = [
         f"{_where(module, line)} {what}"
         for module in MODULES.values()
@@ -358,7 +358,7 @@ def test_nothing_evaluates_text_or_loads_pickled_arrays() -> None:
 
 
 def _unsafe(tree: ast.AST) -> Iterator[tuple[str, int]]:
-    """Calls that can run what a file holds."""
+    """Return calls that can execute code from a file."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
@@ -391,11 +391,11 @@ def _unsafe(tree: ast.AST) -> Iterator[tuple[str, int]]:
         ("def f():\n    exec(text)", ["calls exec"]),
     ],
 )
-def test_the_unsafe_calls_are_recognised(source: str, what: list[str]) -> None:
+def test_unsafe_calls_are_detected(source: str, what: list[str]) -> None:
     assert [name for name, _ in _unsafe(ast.parse(source))] == what
 
 
-def test_imports_are_read_with_their_place() -> None:
+def test_imports_are_parsed_with_line_and_scope() -> None:
     source = (
         "import a.b\nfrom .c import d\nfrom ..e import f\nif TYPE_CHECKING:\n    import g\n"
         "def h():\n    from i import j\n    require('l.m', install='')\ntry:\n    import k\nexcept E:\n    pass\n"
@@ -412,14 +412,14 @@ def test_imports_are_read_with_their_place() -> None:
     ]
 
 
-def test_the_command_starts_without_heavy_imports() -> None:
+def test_command_line_has_no_heavy_imports() -> None:
     starts = [name for name in MODULES if name.startswith(("segue.commands", "segue.__main__"))]
     faults = [" -> ".join(chain) for start in starts for chain in _heavy_chains(start)]
     _fail(sorted(set(faults)), "`segue --help` must not load these; import them inside the command")
 
 
 def _heavy_chains(start: str) -> list[list[str]]:
-    """Chains of module-level imports that lead from `start` to a heavy package."""
+    """Return chains of module-level imports from `start` to a heavy package."""
     chains, queue, seen = [], [[start]], {start}
     while queue:
         chain = queue.pop(0)
@@ -436,17 +436,17 @@ def _heavy_chains(start: str) -> list[list[str]]:
 
 
 def _loaded(dotted: str) -> list[str]:
-    """Our modules that `import dotted` runs: each package on the way, and the module itself."""
+    """Return our modules that `import dotted` runs: each parent package and the module."""
     parts = dotted.split(".")
     return [name for end in range(1, len(parts) + 1) if (name := ".".join(parts[:end])) in MODULES]
 
 
-def test_a_heavy_import_is_seen_through_other_modules() -> None:
+def test_transitive_heavy_imports_are_detected() -> None:
     assert ["toolkit.ranker", "toolkit.corpus.queries", "scipy.sparse"] in _heavy_chains("toolkit.ranker")
     assert _heavy_chains("toolkit.plugins") == []
 
 
-def test_what_a_subclass_must_write_is_abstract() -> None:
+def test_required_methods_are_abstract() -> None:
     faults = [
         _where(module, node.lineno)
         for module in MODULES.values()
@@ -456,7 +456,7 @@ def test_what_a_subclass_must_write_is_abstract() -> None:
     _fail(faults, "a method left out is found when the class is made, not when it is called: use abc.abstractmethod")
 
 
-def test_every_module_has_a_name_of_its_own() -> None:
+def test_module_names_are_unique() -> None:
     places = defaultdict(list)
     for module in MODULES.values():
         if module.path.stem not in {"__init__", "__main__"}:
@@ -464,7 +464,7 @@ def test_every_module_has_a_name_of_its_own() -> None:
     _fail([", ".join(paths) for paths in places.values() if len(paths) > 1], "one name, one file: rename one of")
 
 
-def test_no_folder_holds_more_modules_than_can_be_seen_at_once() -> None:
+def test_folders_do_not_exceed_the_module_limit() -> None:
     counts = Counter(module.path.parent.relative_to(ROOT) for module in MODULES.values())
     _fail(
         [f"{folder} has {n}" for folder, n in counts.items() if n > MAX_MODULES],
@@ -473,7 +473,7 @@ def test_no_folder_holds_more_modules_than_can_be_seen_at_once() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
-def test_no_method_is_typed_as_a_method_of_anything(name: str) -> None:
+def test_self_is_not_annotated_as_any(name: str) -> None:
     faults = [
         _where(MODULES[name], arg.lineno)
         for arg in ast.walk(MODULES[name].tree)
@@ -486,7 +486,7 @@ def test_no_method_is_typed_as_a_method_of_anything(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
-def test_classes_hold_one_noun(name: str) -> None:
+def test_classes_do_not_exceed_the_line_limit(name: str) -> None:
     sizes = {
         node.name: (node.end_lineno or 0) - node.lineno + 1
         for node in ast.walk(MODULES[name].tree)
@@ -497,6 +497,6 @@ def test_classes_hold_one_noun(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
-def test_modules_stay_readable(name: str) -> None:
+def test_modules_do_not_exceed_the_line_limit(name: str) -> None:
     lines = MODULES[name].path.read_text(encoding="utf-8").count("\n")
     assert lines <= MAX_LINES, f"{name} has {lines} lines, more than {MAX_LINES}: split it where a second noun appears"

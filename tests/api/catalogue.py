@@ -1,4 +1,4 @@
-"""A small file of playlists with lyrics and audio features, and vectors of its tracks."""
+"""Small playlist files with lyrics and audio features, and vectors of their tracks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WORDS = ["love", "night", "river", "fire", "road", "moon", "dance", "rain", "sum
 
 
 def write(path: Path) -> None:
-    """Playlists of one of four moods each; lyrics and numbers go by the mood."""
+    """Write playlists of four moods. Lyrics and features depend on the mood."""
     rng = np.random.default_rng(0)
     mood = np.arange(TRACKS) % 4
     lyrics = [" ".join(rng.choice(WORDS[3 * each : 3 * each + 3], 12)) for each in mood]
@@ -34,7 +34,7 @@ def write(path: Path) -> None:
 
 
 def vectors() -> tuple[list[str], np.ndarray]:
-    """Ids and float32 [n, 6]: the mood and noise."""
+    """Return ids and vectors float32 [n, 6] of mood and noise."""
     rng = np.random.default_rng(1)
     matrix = rng.normal(size=(TRACKS, 6)).astype(np.float32)
     matrix[np.arange(TRACKS), np.arange(TRACKS) % 4] += 3

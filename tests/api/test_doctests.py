@@ -1,4 +1,4 @@
-"""The examples in the public API's docstrings run and print what they say."""
+"""Tests that examples in public docstrings run with the documented output."""
 
 from __future__ import annotations
 
@@ -14,16 +14,14 @@ MODULES = [f"segue.{name}" for name in ("playlist_data", "split", "modalities", 
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_the_doctests_of_a_module_pass(
-    name: str, tmp_path: Path, tiny_cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_module_doctests_pass(name: str, tmp_path: Path, tiny_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SEGUE_CACHE", str(tiny_cache))
     found = doctest.testmod(import_module(name))
     assert found.attempted > 0 and found.failed == 0
 
 
-def test_every_function_of_the_api_has_an_example() -> None:
+def test_public_functions_have_examples() -> None:
     functions = [
         "read_playlists",
         "from_dataframe",
@@ -39,7 +37,7 @@ def test_every_function_of_the_api_has_an_example() -> None:
     assert not missing
 
 
-def test_everything_that_is_exported_is_documented() -> None:
+def test_exported_names_have_docstrings() -> None:
     missing = [
         name for name in dir(segue) if name != "__version__" and not (getattr(segue, name).__doc__ or "").strip()
     ]

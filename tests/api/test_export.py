@@ -1,4 +1,4 @@
-"""Exported vectors are the model's own, and come back in as a modality."""
+"""Tests of exported vectors: equality with the model's vectors, and use as a modality."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toolkit.encoders.contract import registry
 
 
 @pytest.mark.parametrize("ending", ["parquet", "safetensors", "npz"])
-def test_exported_vectors_are_read_by_the_encoder_vectors(tiny_run: Path, tmp_path: Path, ending: str) -> None:
+def test_vectors_encoder_reads_exported_files(tiny_run: Path, tmp_path: Path, ending: str) -> None:
     model = segue.load(tiny_run, "sasrec-multimodal")
     files = model.export(tmp_path / "out", ending)  # type: ignore[arg-type]
     assert [file.name for file in files] == [
@@ -25,7 +25,7 @@ def test_exported_vectors_are_read_by_the_encoder_vectors(tiny_run: Path, tmp_pa
     assert np.array_equal(encoder.transform(list(fused.ids)), fused.matrix)
 
 
-def test_exported_item_vectors_rank_as_the_model_does(tiny_run: Path) -> None:
+def test_exported_item_vectors_reproduce_model_ranking(tiny_run: Path) -> None:
     model = segue.load(tiny_run, "sasrec-multimodal")
     fused = model.item_vectors()
     assert fused is not None
@@ -42,7 +42,7 @@ def test_exported_item_vectors_rank_as_the_model_does(tiny_run: Path) -> None:
     assert ranked["id"].tolist() == expected
 
 
-def test_an_exported_parquet_file_has_titles_and_artists(tiny_run: Path, tmp_path: Path) -> None:
+def test_exported_parquet_contains_titles_and_artists(tiny_run: Path, tmp_path: Path) -> None:
     from tests.command import segue as command
 
     done = command("export", tiny_run, "--system", "sasrec-multimodal", "--out", tmp_path)
@@ -51,6 +51,6 @@ def test_an_exported_parquet_file_has_titles_and_artists(tiny_run: Path, tmp_pat
     assert table.column_names == ["id", "title", "artist", "vector"] and table["title"].null_count == 0
 
 
-def test_export_refuses_a_model_without_vectors(tiny_run: Path, tmp_path: Path) -> None:
+def test_export_of_model_without_vectors_raises(tiny_run: Path, tmp_path: Path) -> None:
     with pytest.raises(segue.InputError, match="popularity has no vectors of tracks"):
         segue.load(tiny_run, "popularity").export(tmp_path)

@@ -1,4 +1,4 @@
-"""The scripts of docs/python.md, run as they are written, and equal to the same recipe."""
+"""Tests that the scripts of docs/python.md run and give the same results as the equivalent recipe."""
 
 from __future__ import annotations
 
@@ -52,17 +52,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def names(folder: Path) -> dict[str, Any]:
-    """What the first script leaves in its namespace."""
+    """Return the namespace after the first script."""
     ids, matrix = catalogue.vectors()
     space: dict[str, Any] = {"ids": ids, "matrix": matrix}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        with pytest.warns(UserWarning, match="csv does not say whether 'lyrics' may be trained on"):
+        with pytest.warns(UserWarning, match="csv does not state whether training on 'lyrics' is allowed"):
             exec(compile(blocks()[0], str(PAGE), "exec"), space)
     return space
 
 
-def test_the_script_gives_frames_with_outside_ids(names: dict[str, Any]) -> None:
+def test_script_returns_frames_with_external_ids(names: dict[str, Any]) -> None:
     result, model = names["result"], names["model"]
     frame = result.to_frame()
     assert {(row.metric, row.k) for row in frame.itertuples()} == {("recall", 20), ("ndcg", 20)}
@@ -79,7 +79,7 @@ def test_the_script_gives_frames_with_outside_ids(names: dict[str, Any]) -> None
     assert found["score"].is_monotonic_decreasing and not set(found["id"]) & {"local:t1", "local:t2"}
 
 
-def test_recall_follows_from_the_kept_rankings(names: dict[str, Any]) -> None:
+def test_recall_can_be_computed_from_stored_rankings(names: dict[str, Any]) -> None:
     result, held_out = names["result"], names["split"].test
     hidden = held_out.hidden().groupby("playlist")["track"].agg(set)
     first = result.rankings().query("rank <= 20").groupby("playlist")["track"].agg(set)
@@ -88,7 +88,7 @@ def test_recall_follows_from_the_kept_rankings(names: dict[str, Any]) -> None:
     assert given.to_dict() == pytest.approx(recall)
 
 
-def test_a_saved_model_ranks_the_same(names: dict[str, Any], folder: Path) -> None:
+def test_saved_model_ranks_identically(names: dict[str, Any], folder: Path) -> None:
     import segue
 
     again = segue.load(folder / "my-model")
@@ -97,7 +97,7 @@ def test_a_saved_model_ranks_the_same(names: dict[str, Any], folder: Path) -> No
     assert not list((folder / "my-model").rglob("*.pkl"))
 
 
-def test_a_model_in_python_equals_the_recipes_bit_for_bit(
+def test_python_model_equals_recipe_model_exactly(
     names: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import segue
@@ -122,7 +122,7 @@ def test_a_model_in_python_equals_the_recipes_bit_for_bit(
         assert both[column].equals(both[f"{column}_run"]), column
 
 
-def test_compare_uses_the_metrics_that_both_results_have(names: dict[str, Any]) -> None:
+def test_compare_uses_common_metrics(names: dict[str, Any]) -> None:
     import segue
 
     split, result = names["split"], names["result"]
@@ -138,7 +138,7 @@ def test_compare_uses_the_metrics_that_both_results_have(names: dict[str, Any]) 
     assert recall["difference"] == pytest.approx(means["item-knn"] - means["sasrec-multimodal"], abs=1e-7)
 
 
-def test_the_documented_run_is_continued(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_documented_run_and_continuation_work(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import segue
 
     (tmp_path / "runs").mkdir()
@@ -156,7 +156,7 @@ def test_the_documented_run_is_continued(tiny_run: Path, tmp_path: Path, monkeyp
     assert (tmp_path / "runs" / "small" / "metrics.json").exists()
 
 
-def test_the_documented_rankers_are_created(
+def test_documented_rankers_can_be_created(
     names: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "my_ideas.py").write_text(LAST_SEEDS)
@@ -191,7 +191,7 @@ class LastSeeds(Baseline):
 '''
 
 
-def test_importing_segue_is_fast_and_loads_no_torch() -> None:
+def test_import_segue_is_fast_and_does_not_load_torch() -> None:
     code = (
         "import sys, time; start = time.perf_counter(); import segue; "
         "print(time.perf_counter() - start, 'torch' in sys.modules, 'pandas' in sys.modules)"
@@ -203,7 +203,7 @@ def test_importing_segue_is_fast_and_loads_no_torch() -> None:
     )
 
 
-def test_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readme_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     catalogue.write(tmp_path / "playlists.csv")
     monkeypatch.chdir(tmp_path)
     block = re.findall(r"```python\n(.*?)```", (PAGE.parents[1] / "README.md").read_text(encoding="utf-8"), re.S)[0]

@@ -1,4 +1,4 @@
-"""Types of a user's script: misspelt parameters are errors, and nothing that segue returns is Any."""
+"""Tests of types in user scripts: misspelt parameters are errors, and segue does not return Any."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def mypy(path: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_users_script_passes_mypy_strict(tmp_path: Path) -> None:
+def test_user_script_passes_mypy_strict(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     lines = [line for line in mypy(tmp_path / "script.py") if "script.py" in line]
     revealed = re.findall(r'Revealed type is "(.*)"', "\n".join(lines))
@@ -88,14 +88,14 @@ def test_a_users_script_passes_mypy_strict(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_misspelt_parameter_is_a_type_error(tmp_path: Path) -> None:
+def test_misspelt_parameter_is_type_error(tmp_path: Path) -> None:
     (tmp_path / "wrong.py").write_text(WRONG)
     errors = [line for line in mypy(tmp_path / "wrong.py") if "wrong.py" in line and "error" in line]
     faults = {int(line.split(":")[1]) for line in errors}
     assert faults == {3, 4, 5, 6, 7}, errors
 
 
-def test_the_stub_is_up_to_date() -> None:
+def test_rankers_stub_is_up_to_date() -> None:
     assert (ROOT / "segue" / "rankers.pyi").read_text(encoding="utf-8") == type_stubs.stub(), (
         "run: python -m segue.type_stubs"
     )

@@ -1,4 +1,4 @@
-"""Scripts of `benchmarks` import each other by their bare names."""
+"""Import path for scripts in `benchmarks`, which import each other by bare names."""
 
 from __future__ import annotations
 

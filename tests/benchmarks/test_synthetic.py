@@ -1,4 +1,4 @@
-"""The synthetic Million Playlist Dataset: sizes, distributions, both formats, memory, and a kill."""
+"""Tests of the synthetic Million Playlist Dataset: sizes, distributions, formats, memory, and interruption."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def slices(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_lengths_are_the_dataset_s() -> None:
+def test_playlist_lengths_match_the_million_playlist_dataset() -> None:
     lengths = lengths_of(1_000_000, 66_346_428)
 
     assert lengths.sum() == 66_346_428
@@ -52,7 +52,7 @@ def test_lengths_are_the_dataset_s() -> None:
 
 
 @pytest.mark.parametrize(("playlists", "placements"), [(10, 50), (10, 2500), (7, 60), (1000, 249_000), (3, 500)])
-def test_lengths_sum_at_the_limits_too(playlists: int, placements: int) -> None:
+def test_playlist_lengths_sum_correctly_at_limits(playlists: int, placements: int) -> None:
     lengths = lengths_of(playlists, placements)
 
     assert lengths.sum() == placements
@@ -60,7 +60,7 @@ def test_lengths_sum_at_the_limits_too(playlists: int, placements: int) -> None:
     assert lengths.max() <= 250
 
 
-def test_popularity_is_the_dataset_s() -> None:
+def test_popularity_matches_the_million_playlist_dataset() -> None:
     counts = popularity(MPD_TRACKS, 66_346_428)
 
     assert counts.sum() == 66_346_428
@@ -72,14 +72,14 @@ def test_popularity_is_the_dataset_s() -> None:
 
 
 @pytest.mark.parametrize(("kinds", "total"), [(1, 1), (1, 50), (5, 5), (100, 101), (3, 100_000)])
-def test_popularity_sums_for_few_and_many(kinds: int, total: int) -> None:
+def test_popularity_sums_correctly_for_few_and_many_tracks(kinds: int, total: int) -> None:
     counts = popularity(kinds, total)
 
     assert counts.sum() == total
     assert counts.min() >= 1
 
 
-def test_sizes_are_what_was_asked(arrays: Path) -> None:
+def test_generated_sizes_match_options(arrays: Path) -> None:
     corpus = Corpus.load(arrays)
     plays = np.bincount(corpus.items, minlength=corpus.n_items + 1)
 
@@ -93,14 +93,14 @@ def test_sizes_are_what_was_asked(arrays: Path) -> None:
     assert len(np.unique(SMALL.albums(np.arange(7000)))) == 2273
 
 
-def test_an_album_is_of_one_artist() -> None:
+def test_album_has_one_artist() -> None:
     tracks = np.arange(SMALL.tracks)
     pairs = np.unique(np.stack([SMALL.albums(tracks), SMALL.artists(tracks)]), axis=1)
 
     assert len(np.unique(pairs[0])) == pairs.shape[1]
 
 
-def test_a_popular_track_is_spread_over_all_playlists(arrays: Path) -> None:
+def test_popular_track_is_spread_over_all_playlists(arrays: Path) -> None:
     corpus = Corpus.load(arrays)
     most = np.bincount(corpus.items).argmax()
     where = np.flatnonzero(corpus.items == most) / len(corpus.items)
@@ -110,7 +110,7 @@ def test_a_popular_track_is_spread_over_all_playlists(arrays: Path) -> None:
     assert where.std() == pytest.approx(0.289, abs=0.04)
 
 
-def test_the_seed_decides_and_the_block_size_does_not(arrays: Path, tmp_path: Path) -> None:
+def test_output_depends_on_seed_but_not_block_size(arrays: Path, tmp_path: Path) -> None:
     write_arrays(Synthetic(2500, 7000, 165_000, seed=3), tmp_path / "again", memory_mb=1)
     write_arrays(Synthetic(2500, 7000, 165_000, seed=4), tmp_path / "other")
 
@@ -122,7 +122,7 @@ def test_the_seed_decides_and_the_block_size_does_not(arrays: Path, tmp_path: Pa
     assert (other.items == same.items).mean() < 0.01
 
 
-def test_both_formats_hold_the_same_playlists(arrays: Path, slices: Path, tmp_path: Path) -> None:
+def test_both_formats_contain_same_playlists(arrays: Path, slices: Path, tmp_path: Path) -> None:
     assert [(r.id, r.title, r.tracks) for r in _playlists(CorpusReader(arrays))] == [
         (r.id, r.title, r.tracks) for r in _playlists(MpdReader(slices))
     ]
@@ -136,7 +136,7 @@ def _playlists(reader: Reader) -> list[PlaylistRecord]:
     return [record for record in reader.read() if isinstance(record, PlaylistRecord)]
 
 
-def test_a_corpus_read_and_built_again_is_the_same(arrays: Path, tmp_path: Path) -> None:
+def test_corpus_rebuilt_from_files_is_identical(arrays: Path, tmp_path: Path) -> None:
     built = build(CorpusReader(arrays), None, tmp_path / "corpus", filters=Filters(repeats="keep"))
     given = Corpus.load(arrays)
 
@@ -145,7 +145,7 @@ def test_a_corpus_read_and_built_again_is_the_same(arrays: Path, tmp_path: Path)
     assert built.playlists.to_pylist() == given.playlists.to_pylist()
 
 
-def test_the_json_is_laid_out_as_the_dataset_s(slices: Path) -> None:
+def test_json_layout_matches_the_million_playlist_dataset(slices: Path) -> None:
     text = (slices / "mpd.slice.2000-2499.json").read_text()
     content = json.loads(text)
     playlist = content["playlists"][0]
@@ -164,14 +164,14 @@ def test_the_json_is_laid_out_as_the_dataset_s(slices: Path) -> None:
     assert playlist["duration_ms"] == sum(track["duration_ms"] for track in playlist["tracks"])
 
 
-def test_the_first_slices_alone_are_the_same(slices: Path, tmp_path: Path) -> None:
+def test_first_slices_are_identical_without_later_slices(slices: Path, tmp_path: Path) -> None:
     write_slices(SMALL, tmp_path / "first", slices=1)
 
     assert [path.name for path in (tmp_path / "first").iterdir()] == ["mpd.slice.0-999.json"]
     assert (tmp_path / "first" / "mpd.slice.0-999.json").read_bytes() == (slices / "mpd.slice.0-999.json").read_bytes()
 
 
-def test_memory_is_the_setting_s_not_the_placements(tmp_path: Path) -> None:
+def test_memory_is_independent_of_number_of_entries(tmp_path: Path) -> None:
     peaks = []
     for placements in (2_000_000, 6_000_000):
         data = Synthetic(playlists=40_000, tracks=20_000, placements=placements)
@@ -195,12 +195,12 @@ def test_memory_is_the_setting_s_not_the_placements(tmp_path: Path) -> None:
         ((10, 2**31, 2500), "tracks=2147483648 must be <= 2147483646: the arrays hold 32-bit ids"),
     ],
 )
-def test_contradicting_sizes_are_refused(sizes: tuple[int, int, int], message: str) -> None:
+def test_contradictory_sizes_raise(sizes: tuple[int, int, int], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Synthetic(*sizes)
 
 
-def test_what_stands_there_is_left_alone(tmp_path: Path) -> None:
+def test_existing_files_are_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(InputError, match="exists and is not empty"):
         write_arrays(SMALL, tmp_path)
@@ -212,13 +212,13 @@ def test_what_stands_there_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "letter.txt").read_text() == "dear"
 
 
-def test_arrays_that_no_disk_takes_are_refused_before_it_is_filled(tmp_path: Path) -> None:
+def test_too_large_arrays_raise_before_writing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"needs 48,000\.0 GB and .* are free"):
         write_arrays(Synthetic(10**12, 10, 10**13), tmp_path / "new")
     assert not any(tmp_path.iterdir())
 
 
-def test_slices_that_no_disk_takes_are_refused_before_it_is_filled(tmp_path: Path) -> None:
+def test_too_large_slices_raise_before_writing(tmp_path: Path) -> None:
     huge = Synthetic(10**12, 10, 10**13)
     with pytest.raises(InputError, match=r"needs 4,800,000\.0 GB and .* are free: ask for fewer slices, or make room"):
         write_slices(huge, tmp_path / "new")
@@ -228,14 +228,14 @@ def test_slices_that_no_disk_takes_are_refused_before_it_is_filled(tmp_path: Pat
 
 
 @pytest.mark.parametrize("sizes", [(2000, 1000, 60_000), (3000, 300_000, 300_000)])
-def test_slices_take_the_room_that_is_asked_for(sizes: tuple[int, int, int], tmp_path: Path) -> None:
+def test_slices_use_estimated_disk_space(sizes: tuple[int, int, int], tmp_path: Path) -> None:
     write_slices(Synthetic(*sizes), tmp_path / "new")
     written = sum(file.stat().st_size for file in (tmp_path / "new").iterdir())
     assert 1 <= written / (BYTES_A_JSON_PLACEMENT * sizes[2]) < 1.1
 
 
 @pytest.mark.parametrize("form", ["arrays", "mpd"])
-def test_killed_half_way_nothing_looks_finished(form: str, tmp_path: Path) -> None:
+def test_killed_generation_leaves_no_finished_output(form: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     sizes = ["--playlists", "200000", "--tracks", "50000", "--placements", "12000000", "--memory-mb", "1"]
     command = [sys.executable, synthetic_files.__file__, *sizes, "--format", form, "--out", str(out)]

@@ -1,4 +1,4 @@
-"""The command line: what it prints, its exit codes, and that help costs nothing."""
+"""Tests of the command line: output, exit codes, and fast help."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def lists(tmp_path: Path) -> Path:
     return path
 
 
-def test_help_lists_the_commands_without_loading_what_they_use() -> None:
+def test_help_lists_commands_without_heavy_imports() -> None:
     heavy = ["torch", "pandas", "numpy", "pyarrow", "matplotlib", "transformers", "sqlalchemy", "recbole"]
     code = (
         "import sys; from segue.commands.application import main\ntry: main()\n"
@@ -52,9 +52,7 @@ def test_version_is_printed() -> None:
     assert segue("--version").output == "segue 0.1.0\n"
 
 
-def test_a_run_prints_its_table_and_the_next_command(
-    tiny_run: Path, tiny_cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_run_prints_table_and_next_command(tiny_run: Path, tiny_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGUE_CACHE", str(tiny_cache))
     found = segue("run", tiny_run / run_directory.RECIPE, "--out", tiny_run)
     assert found.exit_code == 0
@@ -76,13 +74,13 @@ def test_a_run_prints_its_table_and_the_next_command(
     assert segue(*command[1:]).exit_code == 0
 
 
-def test_a_narrow_terminal_does_not_cut_numbers(tiny_run: Path) -> None:
+def test_narrow_terminal_does_not_truncate_numbers(tiny_run: Path) -> None:
     console = Console(file=io.StringIO(), width=40)
     print_whole(console, result_table(json.loads((tiny_run / run_directory.METRICS).read_text()), {}))
     assert "sasrec-multimodal" in console.file.getvalue() and "…" not in console.file.getvalue()
 
 
-def test_clicks_and_novelty_are_printed_with_their_decimals() -> None:
+def test_clicks_and_novelty_are_printed_with_metric_decimals() -> None:
     rows = [
         metric_row("popularity", 3.14159, metric="clicks", k=None, ci_low=2.71828, ci_high=4.5),
         metric_row("popularity", 11.23456, metric="novelty", k=50, ci_low=None, ci_high=None),
@@ -108,7 +106,7 @@ def test_clicks_and_novelty_are_printed_with_their_decimals() -> None:
         assert "3.14 11.23 0.2500" in printed and "2.72–4.50" in printed and "0.240–0.260" in printed
 
 
-def test_titles_outside_the_terminals_encoding_are_escaped() -> None:
+def test_titles_not_in_terminal_encoding_are_escaped() -> None:
     ascii_only = os.environ | {"PYTHONIOENCODING": "ascii"}
     found = subprocess.run([*SEGUE, "encoders"], capture_output=True, text=True, env=ascii_only)
     assert found.returncode == 0 and "\\xe4" in found.stdout
@@ -149,7 +147,7 @@ def test_control_characters_in_ids_are_escaped_in_run_output(
         assert "\x1b" not in printed.output and "\x07" not in printed.output
 
 
-def test_the_default_folder_is_runs_and_the_recipes_name(
+def test_default_run_folder_is_runs_and_recipe_name(
     lists: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -168,7 +166,7 @@ def test_the_default_folder_is_runs_and_the_recipes_name(
 
 
 @pytest.mark.parametrize("format", ["json", "csv", "m3u", "jspf"])
-def test_continue_writes_only_the_format_to_stdout(tiny_run: Path, format: str) -> None:
+def test_continue_writes_only_requested_format_to_stdout(tiny_run: Path, format: str) -> None:
     found = segue(
         "continue",
         tiny_run,
@@ -198,7 +196,7 @@ def test_continue_uses_exclude_and_system(tiny_run: Path) -> None:
 
 @pytest.fixture(scope="session")
 def cold_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of item-knn and popularity with one track, `new`, that no playlist holds."""
+    """Return a run of item-knn and popularity with a track `new` that is in no playlist."""
     folder = tmp_path_factory.mktemp("cold")
     rows = [f"{p},{(p * 3 + t) % 40}" for p in range(30) for t in range(4)]
     (folder / "lists.csv").write_text("\n".join(["playlist_id,track_id", *rows]))
@@ -215,12 +213,10 @@ def cold_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-def test_continue_without_a_known_seed_is_refused(cold_run: Path) -> None:
+def test_continue_without_known_seed_exits_with_2(cold_run: Path) -> None:
     found = segue("continue", cold_run, "--tracks", "local:new", "--system", "item-knn")
     assert (found.exit_code, found.stdout) == (2, "")
-    line = (
-        "item-knn knows none of the 1 seeds, or nothing that goes with them: local:new; use another system (popularity)"
-    )
+    line = "item-knn ranks no track after the 1 seeds (local:new): use another system (popularity)"
     assert found.stderr == f"segue: {line}\n"
 
 
@@ -229,12 +225,11 @@ def test_continue_warns_if_fewer_than_k_tracks_are_ranked(cold_run: Path) -> Non
     listed = json.loads(found.stdout)
     assert found.exit_code == 0 and 0 < len(listed) < 30 and all(track["score"] > 0 for track in listed)
     assert (
-        found.stderr
-        == f"segue: warning: item-knn can rank no more than {len(listed)} tracks here, fewer than the k=30 asked for\n"
+        found.stderr == f"segue: warning: item-knn can rank no more than {len(listed)} tracks here, fewer than k=30\n"
     )
 
 
-def test_validate_prints_a_summary_or_the_error(tiny_recipe: Path) -> None:
+def test_validate_prints_summary_or_error(tiny_recipe: Path) -> None:
     first = " ".join(inspect.cleandoc(PlaylistDisjoint.__doc__ or "").split()).partition(". ")[0].removesuffix(".")
     assert segue("validate", tiny_recipe).output.splitlines() == [
         f"{tiny_recipe} is valid",
@@ -251,7 +246,7 @@ def test_validate_prints_a_summary_or_the_error(tiny_recipe: Path) -> None:
     )
 
 
-def test_validate_prints_every_problem_of_data_and_machine(tmp_path: Path) -> None:
+def test_validate_prints_all_data_and_machine_problems(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text("data: {reader: csv, path: lists.csv}\nbaselines: [popularity]\ndevice: tpu\n")
     found = segue("validate", tmp_path / "r.yaml")
     assert (found.exit_code, found.stdout) == (2, "")
@@ -262,19 +257,19 @@ def test_validate_prints_every_problem_of_data_and_machine(tmp_path: Path) -> No
     ]
 
 
-def test_list_without_a_kind_prints_the_kinds() -> None:
+def test_list_without_kind_prints_kinds() -> None:
     kinds = segue("list").stdout.split()
     assert kinds[:3] == ["readers", "encoders", "rankers"] and kinds[-1] == "sources"
 
 
-def test_encoders_are_listed() -> None:
+def test_encoders_command_lists_encoders() -> None:
     rows = json.loads(segue("encoders", "--json").stdout)
     assert {"features", "features-vae", "sentence-bert", "image-vae", "codes", "tfidf"} <= {row["name"] for row in rows}
     table = segue("encoders").stdout
     assert all(row["name"] in table for row in rows)
 
 
-def test_data_info_counts_and_writes_no_files(lists: Path) -> None:
+def test_data_info_prints_counts_without_writing_files(lists: Path) -> None:
     found = json.loads(segue("data", "info", lists, "--json").stdout)
     assert found["reader"] == "csv" and found["playlists"] == 4 and found["placements"] == 12 and found["tracks"] == 6
     assert found["lengths"] == {"min": 3, "q25": 3, "median": 3, "q75": 3, "max": 3} and found["mean_length"] == 3.0
@@ -293,7 +288,7 @@ def test_data_info_reports_repeated_playlist_ids(tmp_path: Path) -> None:
     assert "  with a repeated id: 1, which are bad records in a run\n" in segue("data", "info", path).stdout
 
 
-def test_summed_plays_are_not_bad_records(tmp_path: Path) -> None:
+def test_data_info_does_not_count_summed_plays_as_bad_records(tmp_path: Path) -> None:
     path = tmp_path / "train_triplets.txt"
     path.write_text("ann\tS1\t2\nann\tS2\t1\nann\tS1\t3\nbob\tS1\t1\n")
     said = segue("data", "info", path).stdout
@@ -306,11 +301,11 @@ def test_summed_plays_are_not_bad_records(tmp_path: Path) -> None:
     assert (found["skipped"], found["doubles"], found["placements"]) == (0, 1, 3)
 
 
-def test_reader_options_and_bad_records_of_data_info(lists: Path) -> None:
+def test_data_info_accepts_reader_options_and_counts_bad_records(lists: Path) -> None:
     lists.write_text("list;song\n1;a\n1;b\n;c\n2;a\n2;c\n")
     options = ["--option", "playlist=list", "--option", "track=song", "--option", "delimiter=;"]
     strict = segue("data", "info", lists, *options)
-    assert strict.exit_code == 2 and strict.stderr.endswith("(--skip-bad leaves such records out)\n")
+    assert strict.exit_code == 2 and strict.stderr.endswith("(--skip-bad skips such records)\n")
     assert "on_error" not in strict.stderr
     wrong = segue("data", "info", lists, *options, "--option", "sorted=1")
     assert wrong.exit_code == 2 and wrong.stderr == "segue: data.options.sorted=1 must be true or false\n"
@@ -318,7 +313,7 @@ def test_reader_options_and_bad_records_of_data_info(lists: Path) -> None:
     assert lenient.exit_code == 0 and "left out      1 bad records, such as" in lenient.stdout
 
 
-def test_data_converts_to_recbole(lists: Path, tmp_path: Path) -> None:
+def test_data_convert_writes_recbole_files(lists: Path, tmp_path: Path) -> None:
     found = segue("data", "convert", lists, "--to", "recbole", tmp_path / "out", "--name", "mine")
     assert (
         found.exit_code == 0 and found.stdout == f"{tmp_path / 'out' / 'mine'}: 4 playlists, 6 tracks, 12 placements\n"
@@ -335,32 +330,36 @@ def test_data_converts_to_recbole(lists: Path, tmp_path: Path) -> None:
         (
             SegueError("database or disk is full"),
             1,
-            "the disk is full: make room and run the same command again; finished steps are kept",
+            "the disk is full: delete files and run the same command again, which keeps finished steps",
         ),
         (OSError(28, "No space left on device", "/x/y"), 1, "the disk is full (/x/y): make room"),
-        (PermissionError(13, "Permission denied", "/x/y"), 2, "/x/y cannot be read or written: Permission denied"),
+        (
+            PermissionError(13, "Permission denied", "/x/y"),
+            2,
+            "/x/y cannot be read or written (Permission denied): check the path",
+        ),
         (
             FileNotFoundError(2, "No such file or directory", "/x/y"),
             2,
-            "/x/y cannot be read or written: No such file or directory",
+            "/x/y cannot be read or written (No such file or directory): check the path",
         ),
         (MemoryError(), 1, "out of memory"),
         (
             RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to"),
             1,
-            "out of memory: lower batch_tokens",
+            "out of memory: reduce batch_tokens",
         ),
-        (KeyError("x"), 1, "an error inside segue, KeyError: 'x' (--debug shows where)"),
+        (KeyError("x"), 1, "an error inside segue, KeyError: 'x' (add --debug for the traceback)"),
         (KeyboardInterrupt(), 130, "run the same command to resume"),
     ],
 )
-def test_errors_are_one_line_and_an_exit_code(error: BaseException, code: int, line: str) -> None:
+def test_errors_print_one_line_and_set_exit_code(error: BaseException, code: int, line: str) -> None:
     found, text = application.judged(error)
     assert found == code and line in text and "\n" not in text
 
 
 @pytest.mark.parametrize("place", [0, 2])
-def test_a_traceback_only_with_debug(tmp_path: Path, place: int) -> None:
+def test_traceback_is_printed_only_with_debug(tmp_path: Path, place: int) -> None:
     args = ["validate", str(tmp_path / "none.yaml")]
     quiet = segue(*args)
     assert quiet.exit_code == 2 and quiet.stderr.count("\n") == 1 and quiet.stderr.startswith("segue: ")
@@ -389,17 +388,17 @@ def test_a_traceback_only_with_debug(tmp_path: Path, place: int) -> None:
         ("mixtape", "no such command 'mixtape': see segue --help"),
     ],
 )
-def test_wrong_usage_is_one_line_and_code_2(args: str, line: str) -> None:
+def test_invalid_command_line_prints_one_line_and_exits_with_2(args: str, line: str) -> None:
     found = segue(*args.split())
     assert (found.exit_code, found.stdout, found.stderr) == (2, "", f"segue: {line}\n")
 
 
-def test_a_group_without_a_command_shows_its_help() -> None:
+def test_command_group_without_command_shows_help() -> None:
     found = segue("data")
     assert found.exit_code == 2 and "convert" in found.output and "segue: " not in found.output
 
 
-def test_commands_of_plugins_are_listed_and_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plugin_commands_are_listed_and_run(monkeypatch: pytest.MonkeyPatch) -> None:
     from importlib.metadata import EntryPoint
 
     from toolkit import plugins
@@ -414,7 +413,7 @@ def test_commands_of_plugins_are_listed_and_run(monkeypatch: pytest.MonkeyPatch)
     assert shutil.get_terminal_size is not None and "size" in segue("--help").stdout
 
 
-def test_an_error_in_a_plugins_code_names_the_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_in_plugin_names_the_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from toolkit import plugins
 
     (tmp_path / "stranger").mkdir()
@@ -436,12 +435,13 @@ def test_an_error_in_a_plugins_code_names_the_plugin(tmp_path: Path, monkeypatch
     assert failed.exit_code == 1
     assert (
         failed.stderr
-        == "segue: an error inside stranger.reading of stranger-package, KeyError: 'ann' (--debug shows where)\n"
+        == "segue: an error inside stranger.reading of stranger-package, KeyError: 'ann'"
+        " (add --debug for the traceback)\n"
     )
     assert ours.exit_code == 2 and "stranger" not in ours.stderr.replace(str(tmp_path), "")
 
 
-def test_situations_of_validation_alone_are_not_in_test_tables() -> None:
+def test_validation_only_situations_are_not_in_test_tables() -> None:
     rows = [
         metric_row("popularity", 0.5, slice="situation:title", split="valid"),
         metric_row("popularity", 0.4, slice="situation:first_5"),

@@ -1,4 +1,4 @@
-"""Ctrl-C: one line and exit code 130, wherever in a run it comes and whatever a library makes of it."""
+"""Tests that Ctrl-C gives one line and exit code 130 at any point of a run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEARD = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
 INTERRUPT = "import signal; signal.raise_signal(signal.SIGINT)"
 
 
-def test_an_interrupt_exits_with_130(tiny_recipe: Path, tmp_path: Path) -> None:
+def test_interrupt_exits_with_130(tiny_recipe: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     args = [
         "run",
@@ -41,7 +41,7 @@ def test_an_interrupt_exits_with_130(tiny_recipe: Path, tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert stderr.splitlines()[-1] == "segue: interrupted: run the same command to resume"
+    assert stderr.splitlines()[-1] == "segue: interrupted: run the same command again to resume"
     assert "Traceback" not in stderr
 
 
@@ -65,7 +65,7 @@ def test_an_interrupt_exits_with_130(tiny_recipe: Path, tmp_path: Path) -> None:
     ],
     ids=["nothing", "one inside exec", "an error of its own", "an error of ours"],
 )
-def test_an_interrupt_that_a_library_converts_exits_with_130(work: str, made: str, tmp_path: Path) -> None:
+def test_interrupt_converted_by_library_exits_with_130(work: str, made: str, tmp_path: Path) -> None:
     (tmp_path / "door.py").write_text(
         f"from segue.commands import application\nfrom toolkit import interrupts, plugins\n"
         f"def validate():\n    exec(compile({work!r}, 'library.py', 'exec'))\n"
@@ -77,11 +77,11 @@ def test_an_interrupt_that_a_library_converts_exits_with_130(work: str, made: st
     )
     assert (found.returncode, found.stderr) == (
         130,
-        f"segue: interrupted: run the same command to resume{made}\n",
+        f"segue: interrupted: run the same command again to resume{made}\n",
     )
 
 
-def test_an_ignored_interrupt_signal_stays_ignored() -> None:
+def test_ignored_interrupt_signal_stays_ignored() -> None:
     told = (
         "from toolkit import interrupts; interrupts.install_handler(); import signal;"
         " signal.raise_signal(signal.SIGINT); print(interrupts.was_interrupted())"
@@ -94,7 +94,7 @@ def test_an_ignored_interrupt_signal_stays_ignored() -> None:
 @pytest.mark.parametrize(
     "module", ["toolkit.sequential.training.checkpoint_tensors", "toolkit.encoders.contract.encoder_files"]
 )
-def test_an_interrupt_while_reading_a_checkpoint_is_not_reported_as_damage(module: str, tmp_path: Path) -> None:
+def test_interrupt_while_reading_checkpoint_is_not_reported_as_damage(module: str, tmp_path: Path) -> None:
     (tmp_path / "x.safetensors").write_bytes(b"what an interrupted reader makes of a whole file")
     reads = "read" if module.endswith("checkpoints") else "read_tensors"
     told = (

@@ -1,4 +1,4 @@
-"""The demo catalogue's sound: what it is made of can be heard."""
+"""Tests of the demo catalogue's audio: tempo, loudness and timbre by taste and style."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def heard(data: bytes) -> np.ndarray:
 
 
 def drawn(family: int, style: float, number: int) -> np.ndarray:
-    """A track of one taste alone."""
+    """Return the audio of a track with a single taste."""
     return heard(audio(np.eye(12)[3 * family], style, np.random.default_rng([family, number])))
 
 
-def test_a_track_has_sixteen_seconds_of_sound():
+def test_track_audio_has_16_seconds():
     samples = drawn(0, 0.5, 0)
     assert len(samples) == 16 * RATE
     assert np.abs(samples).max() <= 1
     assert np.square(samples).mean() > 1e-3
 
 
-def test_audio_is_optional_and_changes_nothing_else():
+def test_audio_does_not_change_other_fields():
     silent = list(DemoReader(params=DemoParams(**SMALL))._tracks())
     sounding = list(
         DemoReader(
@@ -47,7 +47,7 @@ def test_audio_is_optional_and_changes_nothing_else():
         assert track.duration_s == twin.duration_s
 
 
-def test_the_same_track_sounds_the_same():
+def test_track_audio_is_deterministic():
     one, two = (DemoReader(params=DemoParams(**SMALL, fields=["audio"])) for _ in range(2))
     first, second = (next(iter(reader._tracks())).fields["audio"].value for reader in (one, two))
     assert first == second
@@ -63,7 +63,7 @@ def test_driving_tracks_are_louder():
 
 @pytest.mark.parametrize("style", [0.3, 0.8])
 def test_sound_families_are_distinguishable(style):
-    """By the mean spectrum on a log scale, learned on other tracks."""
+    """A classifier of mean log spectra is tested on tracks that were not in training."""
     from sklearn.linear_model import RidgeClassifier
 
     def spectrum(samples: np.ndarray) -> np.ndarray:

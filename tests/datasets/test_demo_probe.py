@@ -1,4 +1,4 @@
-"""The demo catalogue's planted signal in the vectors of built-in encoders, and imputation of missing modalities."""
+"""Tests that encoder vectors of the demo catalogue contain the planted signal and that imputation works."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PLANTED = {
 
 
 class Demo:
-    """A small demo catalogue, and its fields through encoders, each once."""
+    """Small demo catalogue whose fields are encoded once."""
 
     def __init__(self, cache: Path) -> None:
         self.cache, self.reader = cache, DemoReader(params=PARAMS)
@@ -45,7 +45,7 @@ class Demo:
 
     @property
     def artists(self) -> np.ndarray:
-        """int [V + 1]; row 0 is none's."""
+        """Artist of each track, int [V + 1]. Row 0 has no artist."""
         return np.concatenate([[-1], self.reader.story.world.track_artist])
 
     @property
@@ -66,7 +66,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 
 
 def probe(vectors: np.ndarray, labels: np.ndarray, known: np.ndarray) -> tuple[float, float]:
-    """Accuracy on the other tracks of a ridge classifier fitted to `known` ones, and of their most common label."""
+    """Return the test accuracy of a ridge classifier fitted to `known` tracks, and of the most common label."""
     from sklearn.linear_model import RidgeClassifierCV
 
     scaled = (vectors - vectors[known].mean(axis=0)) / (vectors[known].std() + 1e-9)
@@ -91,7 +91,7 @@ ENCODERS = [
 
 
 def probe_modality(demo: Demo, part: str, encoder: str, params: dict[str, Any]) -> tuple[float, float, int]:
-    """What the probe tells of artists it has not seen, what the commonest label would, and of how many tracks."""
+    """Return probe accuracy on unseen artists, accuracy of the most common label, and number of tracks."""
     modality = demo.modality(part, encoder, params)
     rows = np.flatnonzero(modality.present)
     known = demo.artists[rows] % 2 == 0
@@ -103,19 +103,19 @@ def probe_modality(demo: Demo, part: str, encoder: str, params: dict[str, Any]) 
     ENCODERS,
     ids=[f"{part}-{encoder}-{i}" for i, (part, encoder, _) in enumerate(ENCODERS)],
 )
-def test_a_linear_probe_finds_what_was_planted(demo: Demo, part: str, encoder: str, params: dict[str, Any]) -> None:
+def test_linear_probe_recovers_planted_tastes(demo: Demo, part: str, encoder: str, params: dict[str, Any]) -> None:
     right, base, n = probe_modality(demo, part, encoder, params)
     assert right > base + 4 * np.sqrt(base * (1 - base) / n), f"{right:.3f} against {base:.3f} on {n} tracks"
 
 
-def test_a_linear_probe_is_at_chance_on_random_numbers(demo: Demo) -> None:
+def test_linear_probe_on_random_numbers_is_at_chance(demo: Demo) -> None:
     right, base, n = probe_modality(demo, "signal_free", "features", {})
     assert right < base + 3 * np.sqrt(base * (1 - base) / n)
 
 
 @pytest.fixture(scope="module")
 def pair(demo: Demo) -> dict[str, Modality]:
-    """Sound, lyrics and biographies with meaningful distances: standardised features, 32 columns of each text."""
+    """Return sound, lyrics and biographies as standardised features and 32-dimensional text vectors."""
     return {
         "audio": demo.modality("audio_features", "features", {}),
         "lyrics": demo.modality("lyrics", "tfidf", {"dim": 32}),
@@ -126,8 +126,10 @@ def pair(demo: Demo) -> dict[str, Modality]:
 @pytest.mark.parametrize(
     ("policy", "than"), [("mean", "zero"), ("linear", "zero"), ("em", "zero"), ("linear", "mean"), ("em", "mean")]
 )
-def test_better_policies_impute_vectors_nearer_the_true_ones(pair: dict[str, Modality], policy: str, than: str) -> None:
-    """Lyrics are hidden from a third of the tracks that have them, and each policy's guesses compared with them."""
+def test_better_policies_impute_vectors_closer_to_true_vectors(
+    pair: dict[str, Modality], policy: str, than: str
+) -> None:
+    """Lyrics of a third of the tracks are hidden and imputed."""
     lyrics = pair["lyrics"]
     hidden = lyrics.present & (np.random.default_rng(0).random(len(lyrics.present)) < 1 / 3)
     known = pair | {"lyrics": Modality("lyrics", np.where(hidden[:, None], 0, lyrics.matrix), lyrics.present & ~hidden)}
@@ -142,8 +144,8 @@ def test_better_policies_impute_vectors_nearer_the_true_ones(pair: dict[str, Mod
     assert error(policy) < error(than)
 
 
-def test_a_mask_token_learns_that_missing_lyrics_mean_electronic_music(demo: Demo, pair: dict[str, Modality]) -> None:
-    """Electronic tracks have no lyrics more often. A learned vector can represent that, zeros cannot."""
+def test_mask_token_learns_informative_missingness(demo: Demo, pair: dict[str, Modality]) -> None:
+    """Electronic tracks lack lyrics more often, which a learned vector can represent and zeros cannot."""
     lyrics = pair["lyrics"]
     labels = torch.from_numpy(PLANTED["audio_features"][demo.taste])
     asked = torch.from_numpy(np.flatnonzero(demo.artists % 2 == 1))

@@ -1,4 +1,4 @@
-"""The demo's records: unique names, plausible fields, shares that are missing, and what each modality tells."""
+"""Tests of demo records: unique names, valid fields, missing rates, and signal of each modality."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def tracks(records: list[Record]) -> list[TrackRecord]:
     return [record for record in records if isinstance(record, TrackRecord)]
 
 
-def test_words_and_numbers_of_seed_0_stay_as_they_are() -> None:
-    """Covers are left out: their bytes depend on the image library's version."""
+def test_records_of_seed_0_are_unchanged() -> None:
+    """Covers are excluded because their bytes depend on the image library's version."""
     told = [
         [record.id, record.title, record.tracks, record.split]
         if isinstance(record, PlaylistRecord)
@@ -64,7 +64,7 @@ def test_words_and_numbers_of_seed_0_stay_as_they_are() -> None:
     assert hashlib.blake2b(json.dumps(told).encode(), digest_size=16).hexdigest() == "9d34699135bce788d884f37bbe1cd9ac"
 
 
-def test_any_subset_of_parts_leaves_everything_else_as_it_is() -> None:
+def test_field_subset_does_not_change_other_fields() -> None:
     whole = small(*PARTS)
     for count in range(len(PARTS)):
         for chosen in combinations(PARTS, count):
@@ -83,7 +83,7 @@ def test_any_subset_of_parts_leaves_everything_else_as_it_is() -> None:
                 )
 
 
-def test_reserved_streams_change_nothing() -> None:
+def test_reserved_streams_do_not_change_records() -> None:
     reader = DemoReader(params=DemoParams(**SMALL))
     drawn = [reader.story.streams.of(name, index).random(1000) for name in RESERVED for index in range(3)]
     assert len({row.tobytes() for row in drawn}) == 3 * len(RESERVED)
@@ -96,7 +96,7 @@ def test_names_are_unique(tracks: list[TrackRecord]) -> None:
     assert len({track.album for track in tracks}) == len({track.album_id for track in tracks})
 
 
-def test_playlists_follow_the_story(reader: DemoReader, records: list[Record]) -> None:
+def test_playlist_records_match_story(reader: DemoReader, records: list[Record]) -> None:
     playlists = [record for record in records if isinstance(record, PlaylistRecord)]
     assert len(playlists) == 3000 and len({playlist.id for playlist in playlists}) == 3000
     story = reader.story
@@ -115,7 +115,7 @@ def test_fields_are_missing_at_the_documented_rates(tracks: list[TrackRecord]) -
     assert all(field.source == "demo" and field.train_allowed for track in tracks for field in track.fields.values())
 
 
-def test_shared_fields_are_the_same_for_all_of_their_entity(tracks: list[TrackRecord]) -> None:
+def test_shared_fields_are_equal_within_artist_or_album(tracks: list[TrackRecord]) -> None:
     for part, entity, key in (
         ("biography", "artist", lambda t: t.artist_ids),
         ("cover", "album", lambda t: t.album_id),
@@ -138,7 +138,7 @@ def test_audio_features_are_in_range(tracks: list[TrackRecord]) -> None:
     assert -15 < loudness.mean() < -5
 
 
-def test_covers_are_images_and_deterministic(tracks: list[TrackRecord]) -> None:
+def test_covers_are_deterministic_images(tracks: list[TrackRecord]) -> None:
     pictures = {track.album_id: track.fields["cover"].value for track in tracks if "cover" in track.fields}
     assert len(set(pictures.values())) == len(pictures) > 600
     value = next(iter(pictures.values()))
@@ -163,8 +163,10 @@ def test_with_articles_uses_an_before_vowels() -> None:
     )
 
 
-def test_modalities_together_predict_tastes_better_than_alone(reader: DemoReader, tracks: list[TrackRecord]) -> None:
-    """A track's main taste, learned on the artists of even number and asked of the others'."""
+def test_joint_modalities_predict_tastes_better_than_single_modalities(
+    reader: DemoReader, tracks: list[TrackRecord]
+) -> None:
+    """Main tastes are learned on even artists and tested on odd artists."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import RidgeClassifier
 
@@ -189,7 +191,7 @@ def test_modalities_together_predict_tastes_better_than_alone(reader: DemoReader
 
 
 def _colours(track: TrackRecord) -> np.ndarray:
-    """Histogram over 64 colours."""
+    """Return a histogram over 64 colours."""
     if "cover" not in track.fields:
         return np.zeros(64)
     value = track.fields["cover"].value
@@ -198,12 +200,12 @@ def _colours(track: TrackRecord) -> np.ndarray:
     return np.bincount((red * 16 + green * 4 + blue).ravel(), minlength=64) / 128**2
 
 
-def test_demo_reader_is_an_entry_point_and_never_detected(tmp_path: Path) -> None:
+def test_demo_reader_is_entry_point_and_never_auto_detected(tmp_path: Path) -> None:
     assert plugins.load("segue.readers", "demo") is DemoReader
     assert not DemoReader.recognises(tmp_path)
 
 
-def test_tags_are_their_artists_and_mostly_name_its_genres() -> None:
+def test_tags_are_shared_by_artist_and_mostly_genres() -> None:
     reader = DemoReader(params=DemoParams(**SMALL, fields=["tags"]))
     world, genres = reader.story.world, [taste.genre for taste in TASTES]
     told: dict[int, set[str]] = {}

@@ -1,4 +1,4 @@
-"""The demo's story: what it draws, what it knows, and how hard it is."""
+"""Tests of the demo's story: draws, probabilities and difficulty."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def story() -> Story:
 
 @pytest.fixture(scope="module")
 def held_out(story: Story) -> list[tuple[int, np.ndarray, np.ndarray]]:
-    """Playlist, its first 70 % and the rest, of the test split."""
+    """Yield each test playlist with the first 70 % of its tracks and the rest."""
     cut = [(int(p), story.lists.tracks[p]) for p in np.flatnonzero(story.lists.split == "test")]
     return [(p, tracks[: len(tracks) * 7 // 10], tracks[len(tracks) * 7 // 10 :]) for p, tracks in cut]
 
@@ -37,12 +37,12 @@ def ndcg(scores: np.ndarray, seeds: np.ndarray, hidden: np.ndarray, k: int = 50)
     return float(gains.sum() / (1 / np.log2(np.arange(min(k, len(hidden))) + 2)).sum())
 
 
-def test_same_parameters_give_the_same_story_and_another_seed_differs() -> None:
+def test_story_depends_only_on_parameters_and_seed() -> None:
     assert Story(SMALL).digest == Story(SMALL).digest == "8e43c85a930b7b4f2d23817bbd51f42c"
     assert Story(SMALL.model_copy(update={"seed": 1})).digest != Story(SMALL).digest
 
 
-def test_streams_are_independent_and_restart() -> None:
+def test_random_streams_are_independent_and_repeatable() -> None:
     firsts = [Streams(0).of(name).random() for name in USED + RESERVED]
     assert len(set(firsts)) == len(USED) + len(RESERVED)
     assert (
@@ -52,7 +52,7 @@ def test_streams_are_independent_and_restart() -> None:
         Streams(0).of("sound")
 
 
-def test_sizes_match_the_parameters(story: Story) -> None:
+def test_story_sizes_match_parameters(story: Story) -> None:
     world, lists = story.world, story.lists
     assert (world.n_tracks, len(world.artist_style), len(lists)) == (2000, 300, 3000)
     assert set(world.track_artist) == set(range(300))
@@ -65,7 +65,7 @@ def test_sizes_match_the_parameters(story: Story) -> None:
     assert 0.15 <= world.new.mean() < 0.153
 
 
-def test_latent_variables_are_shares_and_indices(story: Story) -> None:
+def test_latent_variables_are_valid_shares_and_indices(story: Story) -> None:
     world, lists = story.world, story.lists
     for rows in (world.taste, world.artist_taste, lists.mix):
         assert np.allclose(rows.sum(axis=1), 1) and rows.min() >= 0
@@ -74,7 +74,7 @@ def test_latent_variables_are_shares_and_indices(story: Story) -> None:
     assert np.abs(lists.stop - lists.start).min() >= 3
 
 
-def test_playlists_never_repeat_a_track_and_keep_their_lengths(story: Story) -> None:
+def test_playlists_have_unique_tracks_and_drawn_lengths(story: Story) -> None:
     lengths = [len(tracks) for tracks in story.lists.tracks]
     assert [len(set(tracks.tolist())) for tracks in story.lists.tracks] == lengths
     assert (min(lengths), max(lengths)) == (10, 45)
@@ -89,13 +89,13 @@ def test_new_releases_are_only_in_held_out_playlists(story: Story, held_out: lis
     assert 0.10 < share < 0.16
 
 
-def test_stations_are_even_steps() -> None:
+def test_stations_have_even_steps() -> None:
     assert stations(2, 10, 5).tolist() == [2, 4, 6, 8, 10]
     assert stations(10, 2, 3).tolist() == [10, 6, 2]
 
 
-def test_propensities_by_hand() -> None:
-    """Two tracks at the station and one far off (nearness exp(-50/1.44) = 0); the second is out only later."""
+def test_propensities_match_hand_computed_values() -> None:
+    """Two tracks are at the station and one is far off (nearness exp(-50/1.44) = 0). The second is a new release."""
     world = World(
         artist_taste=np.eye(2),
         artist_style=np.zeros(2),
@@ -114,7 +114,7 @@ def test_propensities_by_hand() -> None:
     assert chance[0] == pytest.approx([0.9 + 0.1 * 2 / 3, 0.0, 0.1 / 3], abs=1e-9)
 
 
-def test_inclusion_agrees_with_every_continuation_enumerated() -> None:
+def test_inclusion_equals_full_enumeration() -> None:
     chance = np.random.default_rng(0).gamma(0.7, size=(3, 5))
     exact = np.zeros(5)
     for order in permutations(range(5), 3):
@@ -131,7 +131,7 @@ def test_inclusion_agrees_with_every_continuation_enumerated() -> None:
     assert one == pytest.approx(chance[0] / chance[0].sum())
 
 
-def test_inclusion_counts_the_hidden_tracks_and_leaves_seeds_out(story: Story) -> None:
+def test_inclusion_sums_to_number_of_hidden_tracks_without_seeds(story: Story) -> None:
     tracks = story.lists.tracks[7]
     chances = story.inclusion(7, 5)
     assert chances.sum() == pytest.approx(len(tracks) - 5)
@@ -142,7 +142,7 @@ def test_inclusion_counts_the_hidden_tracks_and_leaves_seeds_out(story: Story) -
 
 
 def test_chances_are_calibrated(story: Story, held_out: list) -> None:
-    """The 10 likeliest tracks, and the next 40, hold as many hidden ones as expected, within 4 standard errors."""
+    """The 10 and next 40 likeliest tracks have the expected number of hidden tracks within 4 standard errors."""
     hits, expected, variance = np.zeros(2), np.zeros(2), np.zeros(2)
     for playlist, seeds, hidden in held_out:
         chances = story.inclusion(playlist, len(seeds), samples=256)
@@ -154,7 +154,7 @@ def test_chances_are_calibrated(story: Story, held_out: list) -> None:
     assert np.all(np.abs(hits - expected) < 4 * np.sqrt(variance))
 
 
-def test_popularity_ranks_below_neighbours_and_neighbours_below_the_upper_bound(story: Story, held_out: list) -> None:
+def test_popularity_is_below_item_knn_and_item_knn_below_upper_bound(story: Story, held_out: list) -> None:
     train = [tracks for tracks, split in zip(story.lists.tracks, story.lists.split, strict=True) if split == "train"]
     holds = np.zeros((len(train), story.world.n_tracks), np.float32)
     for row, tracks in zip(holds, train, strict=True):
@@ -189,6 +189,6 @@ def test_popularity_ranks_below_neighbours_and_neighbours_below_the_upper_bound(
         ({"trakcs": 3}, "trakcs"),
     ],
 )
-def test_wrong_options_are_refused(options: dict, message: str) -> None:
+def test_invalid_options_raise(options: dict, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         DemoParams(**options)

@@ -1,4 +1,4 @@
-"""The upper bound: the story's chances under the corpus's ids, and no other corpus."""
+"""Tests of the upper bound: story probabilities by corpus item, and rejection of other corpora."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OPTIONS = {"tracks": 200, "artists": 30, "playlists": 120}
 
 
 def corpus_of(story: Story, order: np.ndarray, playlists: np.ndarray) -> Corpus:
-    """The story's `playlists`, its tracks numbered in `order`; those not in it are left out."""
+    """Return the story's `playlists` as a corpus with tracks numbered in `order`. Other tracks are omitted."""
     item = np.zeros(story.world.n_tracks, np.int32)
     item[order] = np.arange(1, len(order) + 1)
     lists = [item[story.lists.tracks[p]] for p in playlists]
@@ -47,7 +47,7 @@ def story() -> Story:
 
 @pytest.fixture(scope="module")
 def corpus(story: Story) -> Corpus:
-    """Tracks and playlists in another order than the story's."""
+    """Return a corpus with tracks and playlists in a different order from the story."""
     rng = np.random.default_rng(5)
     return corpus_of(story, rng.permutation(200), rng.permutation(120))
 
@@ -58,7 +58,7 @@ def split(corpus: Corpus) -> Split:
 
 
 def bound_on(story: Story, corpus: Corpus) -> UpperBound:
-    """The bound on all playlists of a corpus that was read from the demo catalogue of `story`."""
+    """Return the bound on all playlists of a corpus read from the demo catalogue of `story`."""
     bound = UpperBound(**story.params.model_dump())
     bound.story = story
     return bound.fit(TrainingData(PlaylistSet(corpus, np.arange(len(corpus)), corpus.offsets[:-1], corpus.offsets[1:])))
@@ -69,9 +69,7 @@ def bound(story: Story, corpus: Corpus) -> UpperBound:
     return bound_on(story, corpus)
 
 
-def test_scores_are_the_storys_probabilities_by_corpus_item(
-    story: Story, corpus: Corpus, split: Split, bound: UpperBound
-) -> None:
+def test_scores_equal_story_probabilities(story: Story, corpus: Corpus, split: Split, bound: UpperBound) -> None:
     queries = split.test.queries()
     items = np.arange(1, 201)
     scores = bound.score(queries, items)
@@ -84,7 +82,7 @@ def test_scores_are_the_storys_probabilities_by_corpus_item(
 
 
 def test_expected_hits_equal_hits_within_four_standard_errors(story: Story) -> None:
-    """Over all playlists the hits among the 20 best are the sum of their scores, within 4 standard errors."""
+    """Hits among the 20 best over all playlists equal the sum of their scores within 4 standard errors."""
     everything = playlist_disjoint(replace_split(corpus_of(story, np.arange(200), np.arange(120)), "test"))
     bound = bound_on(story, everything.test.corpus)
     queries, (hidden, offsets) = everything.test.queries(), everything.test.hidden()
@@ -98,7 +96,7 @@ def test_expected_hits_equal_hits_within_four_standard_errors(story: Story) -> N
 
 
 def replace_split(corpus: Corpus, label: str) -> Corpus:
-    """All playlists under `label` but the first two, one each for the other parts."""
+    """Assign all playlists to `label` except the first two, which go to the other parts."""
     names = ["train", "valid", *[label] * (len(corpus) - 2)]
     return replace(corpus, playlists=corpus.playlists.set_column(3, "split", pa.array(names)))
 
@@ -114,7 +112,7 @@ def test_ranking_excludes_seeds_and_is_repeatable(split: Split, bound: UpperBoun
         assert (np.diff(scores[b][: len(ranked)]) <= 0).all()
 
 
-def test_fit_from_parameters_and_load_give_the_same_ranking(tmp_path: Path, split: Split, bound: UpperBound) -> None:
+def test_fitted_and_loaded_bounds_give_same_ranking(tmp_path: Path, split: Split, bound: UpperBound) -> None:
     fitted = plugins.load("segue.rankers", "upper-bound")(**OPTIONS).fit(TrainingData(split.train))
     fitted.save(tmp_path)
     queries = split.valid.queries()
@@ -125,8 +123,8 @@ def test_fit_from_parameters_and_load_give_the_same_ranking(tmp_path: Path, spli
         assert ranker.n_items == 200 and ranker.capabilities.oracle
 
 
-def test_tracks_that_a_filter_removed_are_skipped(story: Story) -> None:
-    """Without one of its seeds, a playlist of the corpus is still as far along as in the story."""
+def test_tracks_removed_by_filter_are_skipped(story: Story) -> None:
+    """A playlist without one of its seeds has the same position in the story."""
     playlist = int(np.flatnonzero(story.lists.split == "test")[0])
     tracks = story.lists.tracks[playlist]
     corpus = corpus_of(story, np.setdiff1d(np.arange(200), tracks[1]), np.array([playlist]))
@@ -136,27 +134,27 @@ def test_tracks_that_a_filter_removed_are_skipped(story: Story) -> None:
     assert scores == pytest.approx(np.delete(story.inclusion(playlist, 4), tracks[1]), rel=1e-6)
 
 
-def test_without_seeds_the_scores_sum_to_the_playlist_length(story: Story, corpus: Corpus, bound: UpperBound) -> None:
+def test_scores_without_seeds_sum_to_playlist_length(story: Story, corpus: Corpus, bound: UpperBound) -> None:
     queries = Queries(np.zeros(0, np.int32), np.array([0, 0]), rows=np.array([3]))
     length = corpus.offsets[4] - corpus.offsets[3]
     assert bound.score(queries, np.arange(1, 201)).sum() == pytest.approx(length, rel=1e-5)
 
 
-def test_queries_that_are_not_playlists_of_the_corpus_are_refused(corpus: Corpus, bound: UpperBound) -> None:
+def test_queries_outside_the_corpus_raise(corpus: Corpus, bound: UpperBound) -> None:
     with pytest.raises(InputError, match="these queries have no rows: leave it out"):
         bound.rank(Queries.of([[1, 2]]), 5)
     seeds = corpus.items[:3][::-1].copy()
-    with pytest.raises(InputError, match="shown from its beginning, in its order"):
+    with pytest.raises(InputError, match="to be shown in order from the first track"):
         bound.rank(Queries(seeds, np.array([0, 3]), rows=np.array([0])), 5)
 
 
-def test_another_corpus_is_refused(story: Story, corpus: Corpus) -> None:
+def test_corpus_of_another_story_raises(story: Story, corpus: Corpus) -> None:
     with pytest.raises(
         InputError,
         match=r"'demo:playlist:\d+' is not in the demo catalogue with tracks=200, artists=30, playlists=60, seed=0",
     ):
         bound_on(Story(DemoParams(tracks=200, artists=30, playlists=60)), corpus)
-    with pytest.raises(InputError, match=r"holds other tracks than in the demo catalogue with .* seed=1"):
+    with pytest.raises(InputError, match=r"must have the tracks of the demo catalogue with .* seed=1"):
         bound_on(Story(DemoParams(**OPTIONS, seed=1)), corpus)
     with pytest.raises(InputError, match="upper-bound: track is not a key: did you mean tracks"):
         UpperBound(track=3)
@@ -164,7 +162,7 @@ def test_another_corpus_is_refused(story: Story, corpus: Corpus) -> None:
         UpperBound(**OPTIONS).rank(Queries(corpus.items[:1], np.array([0, 1]), rows=np.array([0])), 5)
 
 
-def test_a_saved_bound_of_another_story_is_refused(tmp_path: Path, bound: UpperBound) -> None:
+def test_saved_bound_of_another_story_raises(tmp_path: Path, bound: UpperBound) -> None:
     bound.save(tmp_path)
     about = json.loads((tmp_path / "ranker.json").read_text())
     about["params"]["seed"] = 1

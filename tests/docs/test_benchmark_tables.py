@@ -1,4 +1,4 @@
-"""README's table of speed and the page's table of faults are what the saved results say."""
+"""Tests that the tables of speed and of faults in the docs match the saved results."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def rows(*results: dict[str, Any]) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines if line.startswith("|")]
 
 
-def test_the_readme_holds_the_saved_results(capsys: pytest.CaptureFixture[str]) -> None:
+def test_readme_contains_saved_results(capsys: pytest.CaptureFixture[str]) -> None:
     assert table.main(["--check"]) == 0, capsys.readouterr().err
 
 
-def test_a_row_by_hand() -> None:
+def test_table_row_matches_hand_computed_values() -> None:
     assert rows(result()) == [
         [
             "load (seconds)",
@@ -68,12 +68,12 @@ def test_a_row_by_hand() -> None:
     ]
 
 
-def test_a_missed_bar_says_so() -> None:
+def test_missed_target_ratio_is_marked() -> None:
     assert rows(result(ratio=8.9))[0][3:5] == ["**8.9×**", "9×, missed"]
     assert rows(result(ratio=9.0))[0][4] == "9×"
 
 
-def test_further_bars_are_further_rows() -> None:
+def test_additional_targets_add_rows() -> None:
     part = {"ours": 4.05, "peer": 628, "ratio": 155.1, "bar": 200}
     made = rows(
         result(bytes_a_placement=part, peak_mb=3900, bar_peak_mb=4000, memory={"a": 9, "b": 1200}, bar_memory=1000)
@@ -85,11 +85,11 @@ def test_further_bars_are_further_rows() -> None:
     ]
 
 
-def test_a_race_without_a_peer_or_a_bar_has_a_dash() -> None:
+def test_benchmark_without_peer_or_target_shows_dash() -> None:
     assert rows(result(peer=None, ratio=None, bar=None))[0][2:5] == ["—", "—", "—"]
 
 
-def test_a_machine_is_described_once() -> None:
+def test_machine_description_is_not_repeated() -> None:
     busy = MACHINE | {"load": 3.0}
     made = table.markdown([result("a"), result("b", machine=busy), result("c", clock="processor")]).splitlines()
     assert [line.rstrip() for line in made[-2:]] == [
@@ -98,7 +98,7 @@ def test_a_machine_is_described_once() -> None:
     ]
 
 
-def test_only_whole_races_of_two_sides_are_kept(tmp_path: Path) -> None:
+def test_incomplete_benchmarks_are_omitted(tmp_path: Path) -> None:
     for name, content in {
         "b": result("b"),
         "a": result("a"),
@@ -109,7 +109,7 @@ def test_only_whole_races_of_two_sides_are_kept(tmp_path: Path) -> None:
     assert [found["race"] for found in table.saved(tmp_path)] == ["a", "b"]
 
 
-def test_only_what_is_between_the_markers_changes(
+def test_only_text_between_markers_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     readme = tmp_path / "README.md"
@@ -127,7 +127,7 @@ def test_only_what_is_between_the_markers_changes(
     assert table.main(["--check"]) == 0
 
 
-def test_a_readme_without_markers_is_refused() -> None:
+def test_readme_without_markers_raises() -> None:
     with pytest.raises(SystemExit, match="needs the two lines"):
         table.replaced("no markers", "| a |")
 
@@ -138,14 +138,14 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Any:
     return importlib.import_module("faults")
 
 
-def test_the_page_of_evaluation_holds_what_the_faults_are_worth(faults: Any) -> None:
+def test_evaluation_page_contains_fault_effects(faults: Any) -> None:
     kept = json.loads((faults.RESULTS / "faults-published_faults.json").read_text())
     page = faults.PAGE.read_text()
     assert faults.written(page, faults.markdown(kept)) == page
     assert {row["fault"] for row in kept["rows"]} == {*faults.FAULTS, "all"}
 
 
-def test_a_fault_is_worth_what_its_run_loses(faults: Any, tmp_path: Path) -> None:
+def test_fault_effect_is_loss_relative_to_run_without_faults(faults: Any, tmp_path: Path) -> None:
     # the next track is always the next number: who sees the last one knows it, who does not has lost
     lists = "".join(f"{p},t{(p + t) % 40:02d}\n" for p in range(40) for t in range(8))
     (tmp_path / "lists.csv").write_text(f"playlist_id,track_id\n{lists}")

@@ -1,4 +1,4 @@
-"""The Python in the documents runs."""
+"""Tests that the Python examples and recipes in the docs run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 def run_blocks(name: str) -> dict[str, Any]:
-    """Run a page's Python blocks one after the other, as one module; its names."""
+    """Run a page's Python blocks in order as one module and return its namespace."""
     text = (DOCS / name).read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
     assert blocks, f"{name} has no Python"
@@ -35,7 +35,7 @@ def run_blocks(name: str) -> dict[str, Any]:
     return module.__dict__
 
 
-def test_the_encoder_page_makes_an_encoder_that_keeps_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_encoder_page_example_passes_contract(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "docs_encoders", ModuleType("docs_encoders"))
     page = run_blocks("encoders.md")
     page["test_word_count"]()
@@ -43,7 +43,7 @@ def test_the_encoder_page_makes_an_encoder_that_keeps_the_contract(monkeypatch: 
     assert encoder.transform(["", "one", "one two three"]).tolist() == [[0.0], [0.5], [1.5]]
 
 
-def test_the_recipes_of_the_encoder_page_are_valid() -> None:
+def test_encoder_page_recipes_are_valid() -> None:
     text = (DOCS / "encoders.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```yaml\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
     specs = [spec for block in blocks for spec in YAML(typ="safe").load(block)["encoders"].values()]
@@ -62,7 +62,7 @@ def test_the_recipes_of_the_encoder_page_are_valid() -> None:
     assert {encoder.name for encoder in made} == told
 
 
-def test_the_recipes_of_the_readme_are_valid(tmp_path: Path) -> None:
+def test_readme_recipes_are_valid(tmp_path: Path) -> None:
     blocks = re.findall(
         r"^```yaml\n(.*?)^```", (DOCS.parent / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
     )
@@ -74,7 +74,7 @@ def test_the_recipes_of_the_readme_are_valid(tmp_path: Path) -> None:
 
 @pytest.fixture
 def my_fusion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The page on fusion, its code saved as `my_fusion.py` in the current folder."""
+    """Write the code of the fusion page to `my_fusion.py` in the current folder."""
     text = (DOCS / "fusion.md").read_text(encoding="utf-8")
     code = "\n".join(re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE))
     (tmp_path / "my_fusion.py").write_text(code, encoding="utf-8")
@@ -84,7 +84,7 @@ def my_fusion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.mark.usefixtures("my_fusion")
-def test_the_join_and_the_policy_of_the_fusion_page_keep_their_contracts() -> None:
+def test_fusion_page_join_and_policy_pass_contracts() -> None:
     parts = {
         name: plugins.load(group, f"my_fusion:{name}")
         for group, name in (("segue.joins", "Attention"), ("segue.missing", "Nearest"))
@@ -97,7 +97,7 @@ def test_the_join_and_the_policy_of_the_fusion_page_keep_their_contracts() -> No
         page.Attention(heads=3).module([8, 8], 8)
 
 
-def test_a_recipe_names_the_parts_of_the_fusion_page_by_module(
+def test_recipe_accepts_fusion_page_parts_as_module_class(
     my_fusion: str, tiny_recipe: Path, tiny_cache: Path, tmp_path: Path
 ) -> None:
     (block,) = re.findall(r"^```yaml\n(.*?)^```", my_fusion, flags=re.DOTALL | re.MULTILINE)
@@ -117,9 +117,7 @@ def test_a_recipe_names_the_parts_of_the_fusion_page_by_module(
     assert (nearest.fusion.missing.type, nearest.fusion.missing.among) == ("my_fusion:Nearest", 500)  # type: ignore[attr-defined]
 
 
-def test_the_entry_points_of_the_fusion_page_give_names(
-    my_fusion: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fusion_page_entry_points_are_correct(my_fusion: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (block,) = re.findall(r"^```toml\n(.*?)^```", my_fusion, flags=re.DOTALL | re.MULTILINE)
     info = tmp_path / "my_fusion-1.0.dist-info"
     info.mkdir()
@@ -137,15 +135,15 @@ def test_the_entry_points_of_the_fusion_page_give_names(
         fusion = Fusion.model_validate({"join": {"type": "attention", "heads": 4}})
         assert fusion.model_dump(mode="json")["join"] == {"type": "attention", "heads": 4}
         assert Fusion.model_validate({"missing": "nearest"}).missing.model_dump() == {"type": "nearest", "among": 1000}
-        with pytest.raises(ValidationError, match="`missing: nearest` fills in what `join: attention` leaves out"):
+        with pytest.raises(ValidationError, match="`missing: nearest` cannot be used with `join: attention`"):
             Fusion.model_validate({"join": "attention", "missing": "nearest"})
-        with pytest.raises(ValidationError, match="`join: attention` is for `architecture: early`"):
+        with pytest.raises(ValidationError, match="`join: attention` requires `architecture: early`"):
             Fusion.model_validate({"join": "attention", "architecture": "late"})
     finally:
         plugins.points.cache_clear()
 
 
-def test_the_report_page_renders_and_prints_tables(
+def test_report_page_examples_render_page_and_tables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "runs").mkdir()
@@ -163,7 +161,7 @@ ROOTS = ("segue", "segue_papers", "toolkit", "collectors", "tests", "benchmarks"
 
 
 @pytest.mark.parametrize("page", ["README.md", *(f"docs/{page.name}" for page in sorted(DOCS.glob("*.md")))])
-def test_every_path_on_a_page_exists(page: str) -> None:
+def test_paths_in_docs_exist(page: str) -> None:
     root = DOCS.parent
     text = re.sub(r"```.*?```", "", (root / page).read_text(encoding="utf-8"), flags=re.DOTALL)
     paths = re.findall(rf"`((?:{'|'.join(ROOTS)})/[\w./{{}},-]*)`", text)

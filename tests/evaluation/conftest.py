@@ -1,4 +1,4 @@
-"""Corpora whose right answers are plain to see."""
+"""Corpora with obvious correct results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toolkit.corpus.arrays import Corpus
 
 @pytest.fixture(scope="session")
 def corpus_of() -> Callable[..., Corpus]:
-    """corpus_of(lists, n_items, groups=…, splits=…)."""
+    """Return a function corpus_of(lists, n_items, groups=…, splits=…)."""
 
     def build(
         lists: Sequence[Sequence[int]],

@@ -1,4 +1,4 @@
-"""Rankers whose right answers are plain to see."""
+"""Rankers with obvious correct results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toolkit.ranker import Ranker, Scorer, TrainingData
 
 
 class Fixed(Ranker):
-    """Scores every item by one function of the seeds' sum and the item; nothing to learn."""
+    """Ranker that scores items by a function of the sum of seeds and the item, without learning."""
 
     name = "fixed"
 
@@ -42,10 +42,10 @@ class Fixed(Ranker):
 
 
 def by_id(n_items: int) -> Fixed:
-    """Ranks 1, 2, 3, … for every query."""
+    """Return a ranker that ranks 1, 2, 3, … for every query."""
     return Fixed(n_items, lambda sums, items: -items + 0 * sums)
 
 
 def scattered(n_items: int) -> Fixed:
-    """Another arbitrary order for every query, without ties below 65,537 items."""
+    """Return a ranker with a different arbitrary order per query, without ties below 65,537 items."""
     return Fixed(n_items, lambda sums, items: (items * (2 * sums + 7919)) % 65_537)

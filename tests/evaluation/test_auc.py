@@ -1,4 +1,4 @@
-"""AUC and average precision: by hand, and against scikit-learn."""
+"""Tests of AUC and average precision against hand-computed values and scikit-learn."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from toolkit.evaluation.metrics import average_precision_at
 from toolkit.evaluation.metrics.auc import hidden_auc, mean_per_row
 
 
-def test_auc_of_small_examples() -> None:
+def test_auc_matches_hand_computed_values() -> None:
     scores = np.array([[5, 3, 3, 1], [1, 2, 3, 4], [0, -np.inf, -np.inf, 7]], np.float32)
     # hidden of row 0: the second, level with one and above one of three others
     # row 1: the two best · row 2: one of the unranked two
@@ -40,14 +40,14 @@ def test_auc_equals_scikit_learn() -> None:
     np.testing.assert_allclose(mine, theirs, atol=1e-12)
 
 
-def test_average_precision_of_small_examples() -> None:
+def test_average_precision_matches_hand_computed_values() -> None:
     hits = np.array([[1, 0, 1, 0], [0, 0, 0, 0], [0, 1, 0, 1], [1, 1, 1, 1]], bool)
     found = average_precision_at(hits, np.array([3, 2, 5, 0]), 4)
     assert found.tolist() == pytest.approx([(1 + 2 / 3) / 3, 0.0, (1 / 2 + 2 / 4) / 4, np.nan], nan_ok=True)
     assert average_precision_at(hits, np.array([3, 2, 5, 4]), 2).tolist() == pytest.approx([1 / 2, 0, (1 / 2) / 2, 1.0])
 
 
-def test_average_precision_of_a_whole_ranking_equals_scikit_learn() -> None:
+def test_average_precision_of_full_ranking_equals_scikit_learn() -> None:
     rng = np.random.default_rng(4)
     hits = rng.random((30, 60)) < 0.2
     hits[:, 5] = True

@@ -1,4 +1,4 @@
-"""Evaluation among a part of the catalogue: the slow and obvious way gives the same."""
+"""Tests of evaluation on a part of the catalogue against a plain loop."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ METRICS = ["ndcg", "map", "auc", "coverage"]
 
 @pytest.fixture(scope="module")
 def cold(corpus_of: Callable[..., Corpus]) -> HeldOut:
-    """40 playlists of three seeds among 1…60, two tracks of another part, and one to six hidden ones of the candidates
-    61…100.
-    """
+    """Return 40 playlists with three seeds in 1…60, two other tracks and 1 to 6 hidden candidates in 61…100."""
     rng = np.random.default_rng(1)
     lists = [
         [*(rng.choice(60, 5, replace=False) + 1), *(rng.choice(40, rng.integers(1, 7), replace=False) + 61)]
@@ -47,7 +45,7 @@ def test_only_candidates_are_ranked(cold: HeldOut) -> None:
 
 
 @pytest.mark.parametrize("memory_mb", [1, 16, 256])
-def test_values_over_candidates_equal_a_plain_loop(memory_mb: int, cold: HeldOut) -> None:
+def test_candidate_metrics_equal_plain_loop(memory_mb: int, cold: HeldOut) -> None:
     ranker, (hidden, offsets) = scattered(100), cold.hidden()
     found = evaluate(ranker, cold, ks=[7], metrics=METRICS, train_counts=_counts(cold), memory_mb=memory_mb)
     rows = ranker.score(cold.queries(), cold.candidates)
@@ -76,7 +74,7 @@ def test_rankings_do_not_depend_on_measuring_auc(cold: HeldOut) -> None:
     np.testing.assert_array_equal(one.values["all", "ndcg", 7], other.values["all", "ndcg", 7])
 
 
-def test_auc_over_the_whole_catalogue_excludes_seeds(cold: HeldOut) -> None:
+def test_auc_over_whole_catalogue_excludes_seeds(cold: HeldOut) -> None:
     whole = replace(cold, candidates=None)
     best_seeds = Fixed(100, lambda sums, items: np.where(items <= 60, 1000 - items, items) + 0 * sums)
     found = evaluate(best_seeds, whole, ks=[5], metrics=["auc"], train_counts=_counts(cold))
@@ -88,6 +86,6 @@ def test_auc_over_the_whole_catalogue_excludes_seeds(cold: HeldOut) -> None:
         assert found.values["all", "auc", 0][row] == pytest.approx(expected)
 
 
-def test_blocks_of_whole_rows_stay_within_memory() -> None:
+def test_full_row_blocks_stay_within_memory_limit() -> None:
     rows, block = block_sizes(50_000, 500, 256, whole=True)
     assert rows * (50_000 + 1500) * 24 <= 256 * 2**20 and rows > 100 and block <= 50_000

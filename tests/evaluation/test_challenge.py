@@ -1,6 +1,4 @@
-"""Metrics of the challenge and of lists: values by hand for every variant, slow twins, RecBole and trec_eval on the
-same rankings.
-"""
+"""Tests of challenge metrics against hand-computed values, plain loops, RecBole and trec_eval."""
 
 from __future__ import annotations
 
@@ -59,7 +57,7 @@ def block(ranked: list[list[int]], hidden: list[list[int]], counts: list[int] | 
         ([1, 2, 3, 4], [], math.nan, math.nan, math.nan, math.nan),
     ],
 )
-def test_r_precision_of_small_examples(
+def test_r_precision_matches_hand_computed_values(
     ranked: list[int], hidden: list[int], plain: float, late: float, set_: float, list_: float
 ) -> None:
     both = block([ranked, ranked[::-1]], [hidden, []])
@@ -67,15 +65,15 @@ def test_r_precision_of_small_examples(
     assert found == pytest.approx([plain, late, set_, list_], nan_ok=True)
 
 
-def test_r_precision_of_a_too_short_ranking_is_an_error() -> None:
-    with pytest.raises(ValueError, match="R-precision of 3 hidden tracks needs as long a ranking, not 2"):
+def test_r_precision_of_too_short_ranking_raises() -> None:
+    with pytest.raises(ValueError, match="ranking length 2 must be at least the number of hidden tracks, 3"):
         RPrecision().values(block([[1, 2]], [[3, 4, 5]]), 0)
 
 
 @pytest.mark.parametrize(
     ("place", "k", "expected"), [(0, 500, 0), (9, 500, 0), (10, 500, 1), (499, 500, 49), (None, 500, 51), (12, 12, 2)]
 )
-def test_clicks_of_small_examples(place: int | None, k: int, expected: int) -> None:
+def test_clicks_match_hand_computed_values(place: int | None, k: int, expected: int) -> None:
     found = np.zeros((2, 500), bool)
     if place is not None:
         found[0, place] = True
@@ -85,7 +83,7 @@ def test_clicks_of_small_examples(place: int | None, k: int, expected: int) -> N
     assert pages[0] == expected and math.isnan(pages[1])
 
 
-def test_novelty_of_a_small_example() -> None:
+def test_novelty_matches_hand_computed_value() -> None:
     counts = [0, 7, 3, 0, 0, 1, 0, 0, 5]  # 16 placements and 8 tracks: 24
     made = block([[1, 2, 3], [3, 0, 0], [0, 0, 0]], [[4], [4], [4]], counts)
     bits = [math.log2(24 / 8), math.log2(24 / 4), math.log2(24 / 1)]
@@ -93,7 +91,7 @@ def test_novelty_of_a_small_example() -> None:
     assert Novelty().values(made, 3)[0] == pytest.approx(sum(bits) / 3)
 
 
-def test_metric_variants_of_small_examples() -> None:
+def test_metric_variants_match_hand_computed_values() -> None:
     found, sizes = np.array([[False, True, False, True], [False] * 4, [True, True, False, False]]), np.array([5, 3, 2])
     made = Block.of_hits(found, sizes)
     assert RecallOfAll().values(made, 4).tolist() == pytest.approx([2 / 5, 0, 1])
@@ -109,7 +107,7 @@ def test_metric_variants_of_small_examples() -> None:
 
 @pytest.fixture(scope="module")
 def rankings() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Scores float [60, 80] without ties, the ranking they give, and 1 to 40 hidden tracks each."""
+    """Return scores float [60, 80] without ties, their ranking, and 1 to 40 hidden tracks per row."""
     generator = np.random.default_rng(5)
     scores = generator.permuted(np.tile(np.arange(1.0, 81), (60, 1)), axis=1)
     hidden = [generator.choice(80, size=generator.integers(1, 41), replace=False) + 1 for _ in range(60)]
@@ -189,7 +187,7 @@ def test_evaluator_measures_coverage_and_novelty(corpus_of: Callable[..., Corpus
     )
 
 
-def test_coverage_and_novelty_with_one_hidden_track_use_the_whole_ranking(corpus_of: Callable[..., Corpus]) -> None:
+def test_coverage_and_novelty_with_one_hidden_track_use_full_ranking(corpus_of: Callable[..., Corpus]) -> None:
     corpus = corpus_of([[1, 2], [3, 4]], 6)
     part = HeldOut(corpus, np.arange(2), corpus.offsets[:-1], corpus.offsets[:-1] + 1, corpus.offsets[1:])
     found = evaluate(by_id(6), part, ks=[2], metrics=["recall", "coverage"], train_counts=np.ones(7, np.int64))

@@ -1,4 +1,4 @@
-"""Choosing a weight by its value on validation playlists."""
+"""Tests of selecting a weight by its value on validation playlists."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import pytest
 from toolkit.evaluation.choose_weight import choose_weight
 
 
-def test_candidate_with_the_highest_value_is_chosen() -> None:
+def test_choose_weight_returns_candidate_with_highest_value() -> None:
     assert choose_weight([0.0, 0.5, 1.0], {0.0: 0.1, 0.5: 0.3, 1.0: 0.2}.__getitem__) == 0.5
 
 
-def test_first_of_equal_candidates_is_chosen() -> None:
+def test_choose_weight_breaks_ties_by_first_candidate() -> None:
     assert choose_weight([0.0, 0.5, 1.0], {0.0: 0.1, 0.5: 0.3, 1.0: 0.3}.__getitem__) == 0.5
 
 
 @pytest.mark.parametrize(("decimals", "expected"), [(None, 1.0), (9, 0.0)])
-def test_values_equal_to_the_given_decimals_are_ties(decimals: int | None, expected: float) -> None:
+def test_choose_weight_compares_values_to_given_decimals(decimals: int | None, expected: float) -> None:
     assert choose_weight([0.0, 1.0], {0.0: 0.3, 1.0: 0.3 + 1e-12}.__getitem__, decimals=decimals) == expected
 
 
-def test_each_candidate_is_measured_once_in_order() -> None:
+def test_choose_weight_measures_each_candidate_once_in_order() -> None:
     measured: list[str] = []
 
     def value(name: str) -> float:

@@ -1,4 +1,4 @@
-"""Rows of metrics.json, per-playlist values and comparisons."""
+"""Tests of the rows of metrics.json, per_playlist.parquet and comparisons.json."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ APART, VERSIONS = np.array([0, 1, 2, 3]), np.array([0, 1, 1, 1])
 ABOUT = {"system": "item-knn", "modalities": ["audio"], "split": "test", "bootstrap": 200, "seed": 4}
 
 
-def test_rows_have_the_form_of_metrics_json() -> None:
+def test_rows_match_metrics_json_format() -> None:
     found = rows(MINE, groups=APART, **ABOUT)
     assert list(found[0]) == [
         "system",
@@ -58,7 +58,7 @@ def test_rows_have_the_form_of_metrics_json() -> None:
     assert (found[0]["ci_low"], found[0]["ci_high"]) == pytest.approx((interval.low, interval.high), abs=1e-8)
 
 
-def test_versions_of_playlists_add_macro_rows() -> None:
+def test_playlist_versions_add_macro_rows() -> None:
     found = {row["slice"]: row for row in rows(MINE, groups=VERSIONS, **ABOUT)}
     assert list(found) == ["all", "macro", "cold"]
     assert (found["macro"]["value"], found["macro"]["n"]) == (pytest.approx((0.5 + 1.25 / 3) / 2, abs=1e-8), 2)
@@ -67,13 +67,13 @@ def test_versions_of_playlists_add_macro_rows() -> None:
     assert (found["cold"]["value"], found["cold"]["ci_low"], found["cold"]["ci_high"]) == (0.75, None, None)
 
 
-def test_same_seed_writes_the_same_bytes() -> None:
+def test_same_seed_gives_identical_bytes() -> None:
     first, again = (json.dumps(rows(MINE, groups=APART, **ABOUT), allow_nan=False) for _ in range(2))
     assert first == again
     assert first != json.dumps(rows(MINE, groups=APART, **(ABOUT | {"seed": 5})))
 
 
-def test_frame_has_a_row_for_each_value(corpus_of: Callable[..., Corpus]) -> None:
+def test_frame_has_one_row_per_value(corpus_of: Callable[..., Corpus]) -> None:
     corpus = corpus_of([[1, 2]] * 6, 2, groups=[None, "g", "g", None, "g", None])
     part = HeldOut(
         corpus,
@@ -115,7 +115,7 @@ def test_frame_has_a_row_for_each_value(corpus_of: Callable[..., Corpus]) -> Non
 
 
 @pytest.mark.parametrize(("groups", "resampled"), [(APART, "playlists"), (VERSIONS, "groups")])
-def test_systems_are_compared_on_the_same_playlists(groups: np.ndarray, resampled: str) -> None:
+def test_comparisons_use_same_playlists_for_all_systems(groups: np.ndarray, resampled: str) -> None:
     found = comparisons({"mine": MINE, "other": OTHER}, "other", groups=groups, bootstrap=200, seed=4)
     assert [(row["system"], row["reference"], row["slice"], row["difference"], row["n"]) for row in found] == [
         ("mine", "other", "all", 0.1875, 4),
@@ -131,6 +131,6 @@ def test_systems_are_compared_on_the_same_playlists(groups: np.ndarray, resample
     )
 
 
-def test_unknown_reference_is_reported_with_the_nearest_name() -> None:
+def test_unknown_reference_raises_with_suggestion() -> None:
     with pytest.raises(InputError, match="reference 'othr' is not a system of this run: did you mean 'other'"):
         comparisons({"mine": MINE, "other": OTHER}, "othr", groups=APART, bootstrap=50, seed=0)

@@ -1,4 +1,4 @@
-"""The evaluator: a slow twin, slices, its memory, and the rankings that it refuses."""
+"""Tests of the evaluator: equality with a plain loop, slices, memory, and invalid rankings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def held_out(corpus: Corpus, shown: int) -> HeldOut:
     return HeldOut(corpus, np.arange(len(corpus)), starts, starts + shown, ends)
 
 
-def test_evaluate_small_example(corpus_of: Build) -> None:
+def test_evaluate_matches_hand_computed_values(corpus_of: Build) -> None:
     # shown 1 and 5; ranking without them: 2 3 4 5 6 and 1 2 3 4 6
     part = held_out(corpus_of([[1, 2, 6, 2], [5, 4, 5], [3, 3]], 6), 1)
     counts = np.array([0, 1, 1, 1, 0, 1, 0])  # 4 and 6 are unplayed
@@ -66,7 +66,7 @@ def large(corpus_of: Build) -> HeldOut:
 
 
 @pytest.mark.parametrize("repeats", [False, True])
-def test_evaluate_equals_a_plain_loop_for_any_block_size(repeats: bool, large: HeldOut) -> None:
+def test_evaluate_equals_plain_loop_for_any_block_size(repeats: bool, large: HeldOut) -> None:
     ranker, counts, steps = scattered(40_000), np.arange(40_001) % 3, []
     rows, block = block_sizes(40_000, 5_000, 16)
     assert rows < 150 / 3 and block < 40_000 / 2
@@ -102,7 +102,7 @@ def test_evaluate_equals_a_plain_loop_for_any_block_size(repeats: bool, large: H
     ]
 
 
-def test_evaluate_does_not_depend_on_the_memory_bound(large: HeldOut) -> None:
+def test_evaluate_is_independent_of_memory_limit(large: HeldOut) -> None:
     settings = {"ks": [20, 300], "metrics": ["recall", "ndcg"], "train_counts": np.arange(40_001) % 3}
     narrow, wide = (evaluate(scattered(40_000), large, memory_mb=memory, **settings) for memory in (16, 512))
     for key, values in narrow.values.items():
@@ -110,7 +110,7 @@ def test_evaluate_does_not_depend_on_the_memory_bound(large: HeldOut) -> None:
 
 
 @pytest.mark.parametrize(("memory_mb", "k"), [(16, 50), (16, 5_000), (48, 500)])
-def test_scores_held_at_once_stay_within_the_memory_bound(memory_mb: int, k: int, large: HeldOut) -> None:
+def test_scores_in_memory_stay_within_limit(memory_mb: int, k: int, large: HeldOut) -> None:
     ranker = Fixed(40_000, lambda sums, items: np.broadcast_to(-items.astype(np.float32), (len(sums), items.shape[1])))
     settings = {"ks": [k], "metrics": ["recall"], "train_counts": np.ones(40_001, np.int64)}
     evaluate(ranker, large.part(0, 2), **settings)
@@ -124,13 +124,13 @@ def test_scores_held_at_once_stay_within_the_memory_bound(memory_mb: int, k: int
 @pytest.mark.parametrize(
     ("n_items", "k", "memory_mb"), [(10, 500, 16), (2_000_000, 500, 256), (2_000_000, 100_000, 16), (1, 1, 16)]
 )
-def test_blocks_are_never_empty(n_items: int, k: int, memory_mb: int) -> None:
+def test_block_sizes_are_positive(n_items: int, k: int, memory_mb: int) -> None:
     rows, block = block_sizes(n_items, k, memory_mb)
     assert rows >= 1 and 1 <= block <= n_items
 
 
 class Wrong(Fixed):
-    """Returns one given ranking for every query."""
+    """Ranker that returns a fixed ranking for every query."""
 
     def __init__(self, n_items: int, ranking: list[int]) -> None:
         super().__init__(n_items, lambda sums, items: sums + items)
@@ -147,19 +147,19 @@ class Wrong(Fixed):
     ("ranking", "message"),
     [
         ([2, 1, 3], "fixed ranked item 1, a seed of the same playlist"),
-        ([2, 3, 2], "fixed ranked item 2 twice for one playlist: rank a track once$"),
-        ([2, 3, 9], r"fixed ranked an id outside 1…5: 2…9: rank tracks of the corpus, and 0 after the last$"),
-        ([2, 3, -1], "fixed ranked an id outside 1…5: -1…3"),
+        ([2, 3, 2], "fixed returned item 2 twice for a playlist: rank each item once$"),
+        ([2, 3, 9], r"fixed returned ids 2…9, which must be in 1…5: rank tracks of the corpus, and pad with 0$"),
+        ([2, 3, -1], "fixed returned ids -1…3, which must be in 1…5"),
         ([2, 3], r"fixed ranked \(1, 2\) ids, not \(1, 3\): return a row per query"),
     ],
 )
-def test_invalid_rankings_are_refused(ranking: list[int], message: str, corpus_of: Build) -> None:
+def test_invalid_rankings_raise(ranking: list[int], message: str, corpus_of: Build) -> None:
     part = held_out(corpus_of([[1, 4, 5]], 5), 1)
     with pytest.raises(SegueError, match=message):
         evaluate(Wrong(5, ranking), part, ks=[3], metrics=["recall"], train_counts=np.ones(6))
 
 
-def test_seeds_may_be_ranked_with_allow_repeats(corpus_of: Build) -> None:
+def test_allow_repeats_permits_ranked_seeds(corpus_of: Build) -> None:
     part = held_out(corpus_of([[1, 4, 1]], 5), 1)
     scores = evaluate(
         Wrong(5, [1, 2, 4]), part, ks=[3], metrics=["recall"], train_counts=np.ones(6), allow_repeats=True
@@ -167,16 +167,16 @@ def test_seeds_may_be_ranked_with_allow_repeats(corpus_of: Build) -> None:
     assert scores.values["all", "recall", 3].tolist() == [1.0]
 
 
-def test_unknown_metric_and_empty_part_are_errors(corpus_of: Build) -> None:
+def test_unknown_metric_and_empty_part_raise(corpus_of: Build) -> None:
     part = held_out(corpus_of([[1, 2]], 3), 1)
     with pytest.raises(SegueError, match="'recal' is not a metric: did you mean 'recall'"):
         evaluate(by_id(3), part, ks=[1], metrics=["recal"], train_counts=np.ones(4))
-    with pytest.raises(SegueError, match="no playlist to evaluate on"):
+    with pytest.raises(SegueError, match="must contain at least one playlist"):
         evaluate(by_id(3), part.part(0, 0), ks=[1], metrics=["recall"], train_counts=np.ones(4))
 
 
 class Sorted(Fixed):
-    """Has a ranking of its own, so that nothing is counted."""
+    """Ranker with its own `rank`, so that ranks are not counted."""
 
     def rank(
         self, queries: Queries, k: int, *, allow_repeats: bool = False, block: int = 16_384
@@ -185,8 +185,8 @@ class Sorted(Fixed):
 
 
 @pytest.mark.parametrize("repeats", [False, True])
-def test_counted_ranks_of_one_hidden_track_give_the_same_metrics(repeats: bool, large: HeldOut) -> None:
-    """Scores of a few values, ties everywhere, against the ranking that is sorted."""
+def test_counted_ranks_give_same_metrics_as_sorted_ranking(repeats: bool, large: HeldOut) -> None:
+    """The scores have few distinct values and therefore many ties."""
     last = HeldOut(large.corpus, large.rows, large.starts, large.ends - 1, large.ends)
     tied = lambda sums, items: (items * (2 * sums + 7919)) % 4_001  # noqa: E731
     settings = {

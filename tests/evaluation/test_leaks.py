@@ -1,4 +1,4 @@
-"""Leak checks: planted leaks are reported, clean splits pass, and near copies equal those of brute force."""
+"""Tests of leak checks with planted leaks, splits without leaks, and near copies."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def spans(corpus: Corpus, rows: list[int]) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 @pytest.mark.parametrize("make", [playlist_disjoint, leave_last_out])
-def test_clean_splits_pass(make: Callable[[Corpus], Split], corpus: Corpus) -> None:
+def test_splits_without_leaks_pass_checks(make: Callable[[Corpus], Split], corpus: Corpus) -> None:
     parts = make(corpus)
     leaks.check_leaks(parts, disjoint=make is playlist_disjoint)
     assert not len(leaks.equal_lists(parts.train.rows, parts.test.rows, corpus)[0])
 
 
-def test_hidden_placements_in_training_are_a_leak(corpus: Corpus) -> None:
+def test_hidden_entries_in_training_raise_leak_error(corpus: Corpus) -> None:
     parts = leave_last_out(corpus)
     longer = replace(parts, train=replace(parts.train, ends=parts.train.ends + 1))
-    with pytest.raises(LeakError, match="the split leaks: 'p0' has hidden valid placements in training"):
+    with pytest.raises(LeakError, match="the split leaks, because training contains hidden valid tracks of 'p0'"):
         leaks.check_leaks(longer, disjoint=False)
     one = parts.train.ends.copy()
     one[7] += 2
@@ -49,7 +49,7 @@ def test_hidden_placements_in_training_are_a_leak(corpus: Corpus) -> None:
         leaks.check_leaks(Split(replace(parts.train, ends=one), late, parts.test), disjoint=False)
 
 
-def test_tested_playlist_in_training_is_a_leak(corpus: Corpus) -> None:
+def test_tested_playlist_in_training_raises_leak_error(corpus: Corpus) -> None:
     parts = playlist_disjoint(corpus)
     row = int(parts.test.rows[3])
     train = PlaylistSet(
@@ -64,11 +64,11 @@ def test_tested_playlist_in_training_is_a_leak(corpus: Corpus) -> None:
 
 
 @pytest.mark.parametrize("make", [playlist_disjoint, leave_last_out])
-def test_same_hidden_placements_in_validation_and_test_are_a_leak(
+def test_same_hidden_entries_in_validation_and_test_raise_leak_error(
     make: Callable[[Corpus], Split], corpus: Corpus
 ) -> None:
     parts = make(corpus)
-    with pytest.raises(LeakError, match="selection on test: 'p.*' hides the same placements in validation and in test"):
+    with pytest.raises(LeakError, match="the split leaks, because 'p.*' hides the same tracks in validation and test"):
         leaks.check_leaks(Split(parts.train, parts.test.part(2, 5), parts.test), disjoint=make is playlist_disjoint)
 
 
@@ -87,14 +87,15 @@ def copied(corpus_of: Build, sides: list[str]) -> Corpus:
         ("valid test train", "'p2' in train and 'p0' in valid"),
     ],
 )
-def test_equal_lists_in_two_parts_are_a_leak(sides: str, names: str, corpus_of: Build) -> None:
+def test_identical_playlists_in_two_parts_raise_leak_error(sides: str, names: str, corpus_of: Build) -> None:
     with pytest.raises(
-        LeakError, match=f"the split leaks: {names} are the same list .* evaluation.split.equal_lists: drop"
+        LeakError,
+        match=f"the split leaks, because {names} have the same tracks .* `evaluation.split.equal_lists: drop`",
     ):
         Evaluation().split.split(copied(corpus_of, sides.split()))
 
 
-def test_copies_can_be_left_out_of_training(corpus_of: Build) -> None:
+def test_equal_lists_drop_removes_copies_from_training(corpus_of: Build) -> None:
     made = copied(corpus_of, ["train", "train", "valid", "valid", "test"])
     parts = Evaluation(split={"equal_lists": "drop"}).split.split(made)
     assert [parts.train.rows.tolist(), parts.valid.rows.tolist(), parts.test.rows.tolist()] == [[1], [2, 3], [4]]
@@ -102,14 +103,16 @@ def test_copies_can_be_left_out_of_training(corpus_of: Build) -> None:
 
 
 @pytest.mark.parametrize("block", [1, 5, 2**20])
-def test_equal_lists_do_not_depend_on_the_block(block: int, monkeypatch: pytest.MonkeyPatch, corpus_of: Build) -> None:
+def test_identical_playlists_are_found_for_any_block_size(
+    block: int, monkeypatch: pytest.MonkeyPatch, corpus_of: Build
+) -> None:
     monkeypatch.setattr(splits, "BLOCK", block)
     made = corpus_of([[1, 2, 3], [4, 5], [6, 1, 2], [2, 3], [4, 5], [1, 2, 3]], 6)
     copies, originals = leaks.equal_lists(np.array([0, 1, 2]), np.array([3, 4, 5]), made)
     assert (copies.tolist(), originals.tolist()) == ([0, 1], [5, 4])
 
 
-def test_same_tracks_in_another_order_are_not_equal_lists(corpus_of: Build) -> None:
+def test_same_tracks_in_another_order_are_not_identical_playlists(corpus_of: Build) -> None:
     made = corpus_of([[1, 2, 3, 4], [4, 3, 2, 1], [1, 2, 3], [1, 2, 3, 4]], 4)
     copies, originals = leaks.equal_lists(np.array([0, 1, 2]), np.array([3]), made)
     assert (copies.tolist(), originals.tolist()) == ([0], [3])
@@ -141,13 +144,13 @@ def test_near_copies_equal_brute_force(block: int, monkeypatch: pytest.MonkeyPat
     assert near_duplicates(flat(asked), flat(others), 500).tolist() == expected
 
 
-def test_list_that_shares_half_of_its_tracks_is_not_a_near_copy() -> None:
+def test_playlist_sharing_half_of_tracks_is_not_near_copy() -> None:
     asked, others = flat([[1, 2, 3], [1, 2]]), flat([[1, 2, 4], [9, 8]])
     assert near_duplicates(asked, others, 9).tolist() == [False, True]
     assert near_duplicates(asked, (np.zeros(0, np.int32), np.zeros(1, np.int64)), 9).tolist() == [False, False]
 
 
-def test_near_copies_do_not_depend_on_the_order_of_seeds(corpus_of: Build) -> None:
+def test_near_copies_are_independent_of_seed_order(corpus_of: Build) -> None:
     lists = [list(range(1, 21)), list(range(30, 50)), list(range(1, 20))]
     made = corpus_of(lists, 60, splits=["train", "valid", "test"])
     parts = Evaluation(split={"shuffle_seeds": True}).split.split(made)

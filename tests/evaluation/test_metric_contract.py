@@ -1,4 +1,4 @@
-"""Every metric keeps the contract, and the suite catches one that does not."""
+"""Tests that all metrics pass the contract and that broken metrics fail."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from toolkit.recipe import Evaluation
 
 
 class HitRate(Metric):
-    """Whether the first k tracks hold any hidden one."""
+    """Whether a hidden track is among the first k."""
 
     name = "hit_rate"
     label = "Hit rate"
@@ -43,7 +43,7 @@ def test_built_in_metrics_pass_check_metric(name: str) -> None:
     assert named(name).name == name
 
 
-def test_metric_of_one_class_passes_check_metric() -> None:
+def test_example_metric_passes_check_metric() -> None:
     check_metric(HitRate)
 
 
@@ -56,7 +56,7 @@ def values(compute: Callable[[Block, int], np.ndarray]) -> Callable[[Metric, Blo
 
 
 class Doubled(Coverage):
-    """Coverage whose tallies do not add up."""
+    """Coverage whose block tallies do not add up."""
 
     def tally(self, block: Block, k: int) -> np.ndarray:
         return np.asarray(super().tally(block, k) * (1 if len(block.ranked) > 6 else 0))
@@ -65,44 +65,47 @@ class Doubled(Coverage):
 @pytest.mark.parametrize(
     ("cls", "message"),
     [
-        (broken(name="hit@k"), "must not hold @"),
-        (broken(value_range=(1.0, 0.0)), "the lowest and the highest value"),
-        (broken(__doc__=None), "needs a docstring"),
+        (broken(name="hit@k"), "must not contain '@'"),
+        (broken(value_range=(1.0, 0.0)), r"must be \(lowest value, highest value\)"),
+        (broken(__doc__=None), "must have a docstring"),
         (broken(cutoff="q"), "cutoff='q' must be one of k, r, none"),
         (broken(decimals=True + 8), "decimals=9 must be"),
         (
             broken(values=values(lambda block, k: block.hits[:, :k].any(axis=1).astype(float))),
-            "hides nothing has no value",
+            "without hidden tracks must have the value NaN",
         ),
-        (broken(values=values(lambda block, k: block.hits[:, :k].any(axis=1))), "values are bool, not float64"),
-        (broken(values=values(lambda block, k: np.array(0.5))), "must be one a playlist"),
-        (broken(value_range=(0.0, 0.5)), "are not within"),
-        (broken(higher_is_better=False), "hidden tracks first give 1.0, last 0.0: must be lower"),
+        (
+            broken(values=values(lambda block, k: block.hits[:, :k].any(axis=1))),
+            "values returned bool and must return float64",
+        ),
+        (broken(values=values(lambda block, k: np.array(0.5))), "must return one value per playlist"),
+        (broken(value_range=(0.0, 0.5)), r"must be in value_range=\(0.0, 0.5\)"),
+        (broken(higher_is_better=False), r"requires a lower value with hidden tracks first \(1.0\)"),
         (
             broken(
                 values=values(
                     lambda block, k: np.where(block.n_hidden > 0, (block.ranked[:, :k] % 7 == 0).any(axis=1), np.nan)
                 ),
             ),
-            'declare reads = "tracks"',
+            'set reads="tracks"',
         ),
         (
             broken(values=values(lambda block, k: np.where(block.n_hidden > 0, block.hits.any(axis=1), np.nan))),
-            "depends on tracks after rank 1",
+            "must not depend on tracks after rank 1",
         ),
         (
             broken(values=values(lambda block, k: np.where(block.n_hidden > 0, block.hits[:, :k].sum() / 400, np.nan))),
-            "depends on the others",
+            "must not depend on other playlists",
         ),
-        (Doubled, "do not add up"),
+        (Doubled, "must sum to the tally"),
     ],
 )
-def test_check_metric_reports_broken_metrics(cls: type[Metric], message: str) -> None:
+def test_check_metric_raises_for_broken_metrics(cls: type[Metric], message: str) -> None:
     with pytest.raises(AssertionError, match=message):
         check_metric(cls)
 
 
-def test_metric_class_is_listed_by_name_and_module_class_by_path(corpus_of) -> None:
+def test_metrics_are_named_by_entry_point_or_class_path(corpus_of) -> None:
     from tests.evaluation.fixed_rankers import by_id
     from toolkit.corpus.splits import HeldOut
 
@@ -122,13 +125,13 @@ def test_recipe_accepts_installed_metrics_and_module_class() -> None:
         Evaluation(metrics=["toolkit.seeds:derived_seed"])
 
 
-def test_direction_and_decimals_are_those_of_the_metric() -> None:
+def test_metric_info_has_direction_and_decimals_of_metric() -> None:
     assert selecting(["clicks", "recall", "novelty", "coverage", "rmse", "auc"]) == ["recall", "auc"]
     assert list(chosen([Recall, "ndcg"])) == ["recall", "ndcg"] and isinstance(named("coverage"), SystemMetric)
     assert described("clicks") == MetricInfo("Clicks", False, 2)
 
 
-def test_metric_that_is_not_installed_has_the_facts_that_the_run_stored() -> None:
+def test_uninstalled_metric_uses_stored_info() -> None:
     run = {"gone": {"label": "Gone", "higher_is_better": False, "decimals": 1}, "recall": {"label": "other"}}
     assert stored(run, "gone") == MetricInfo("Gone", False, 1)
     assert stored(run, "recall") is None and stored(run, "unknown") is None

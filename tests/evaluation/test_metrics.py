@@ -1,4 +1,4 @@
-"""Metrics by hand, against a slow twin, and against torchmetrics and scikit-learn."""
+"""Tests of metrics against hand-computed values, plain loops, torchmetrics and scikit-learn."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def test_padding_is_not_a_hit() -> None:
         (4, [2 / 3, 1, 1]),
     ],
 )
-def test_recall_of_small_examples(k: int, expected: list[float]) -> None:
+def test_recall_matches_hand_computed_values(k: int, expected: list[float]) -> None:
     found = recall_at(hits(RANKED, HIDDEN, OFFSETS), N_HIDDEN, k)
     assert found[:3].tolist() == pytest.approx(expected)
     assert math.isnan(found[3])
 
 
-def test_ndcg_of_small_examples() -> None:
+def test_ndcg_matches_hand_computed_values() -> None:
     found = hits(RANKED, HIDDEN, OFFSETS)
     # one hit at rank 2 of 3 hidden: 0.6309 / (1 + 0.6309)
     assert ndcg_at(found, N_HIDDEN, 2)[0] == pytest.approx(0.386853, abs=1e-6)
@@ -55,7 +55,7 @@ def test_ndcg_of_small_examples() -> None:
     assert math.isnan(ndcg_at(found, N_HIDDEN, 4)[3])
 
 
-def test_metrics_of_one_hidden_track_depend_on_its_rank() -> None:
+def test_metrics_with_one_hidden_track_depend_only_on_its_rank() -> None:
     found = hits(np.array([[4, 5, 6]]), np.array([6]), np.array([0, 1]))
     assert [float(ndcg_at(found, np.array([1]), k)[0]) for k in (1, 2, 3)] == pytest.approx([0, 0, 1 / 2])
     assert [float(recall_at(found, np.array([1]), k)[0]) for k in (1, 2, 3)] == [0, 0, 1]
@@ -63,14 +63,14 @@ def test_metrics_of_one_hidden_track_depend_on_its_rank() -> None:
 
 @pytest.mark.parametrize("metric", [average_precision_at, ndcg_at, recall_at])
 @pytest.mark.parametrize("k", [0, 5])
-def test_cutoff_beyond_the_ranking_is_an_error(metric: Callable[..., np.ndarray], k: int) -> None:
+def test_cutoff_beyond_ranking_raises(metric: Callable[..., np.ndarray], k: int) -> None:
     with pytest.raises(ValueError, match=f"k={k} must be in 1…4"):
         metric(hits(RANKED, HIDDEN, OFFSETS), N_HIDDEN, k)
 
 
 @pytest.fixture(scope="module")
 def rankings() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Scores float [40, 60] without ties, the ranking they give, and 1 to 25 hidden tracks each."""
+    """Return scores float [40, 60] without ties, their ranking, and 1 to 25 hidden tracks per row."""
     generator = np.random.default_rng(11)
     # from 1: torchmetrics takes a score of 0 for not retrieved
     scores = generator.permuted(np.tile(np.arange(1.0, 61), (40, 1)), axis=1)

@@ -1,6 +1,4 @@
-"""Every protocol keeps the contract, the suite catches one that does not, and keys of the old form become those of a
-protocol.
-"""
+"""Tests that protocols pass the contract, that broken protocols fail, and that old keys are converted."""
 
 from __future__ import annotations
 
@@ -31,7 +29,7 @@ from toolkit.recipe.evaluation_section import FLAT, SPLIT, modern
 
 
 class EveryTenth(Protocol):
-    """Every tenth playlist is tested, the one after it validates; the first half of each is shown."""
+    """Tests every tenth playlist and validates on the next. The first half of a playlist is shown."""
 
     type: str = "every_tenth"
     whole_lists: ClassVar[bool] = True
@@ -54,7 +52,7 @@ class EveryTenth(Protocol):
 
 @pytest.fixture(scope="module")
 def corpus() -> Corpus:
-    """200 playlists of 12 of 60 tracks by 20 artists, placed over 200 days."""
+    """Return 200 playlists of 12 of 60 tracks by 20 artists, dated over 200 days."""
     generator = np.random.default_rng(3)
     names = [f"p{row}" for row in range(200)]
     lists = pa.table({"id": names, "title": names, "group": names, "split": pa.nulls(200, pa.string())})
@@ -96,7 +94,7 @@ def test_protocol_that_reads_a_field_passes_check_protocol(corpus: Corpus) -> No
 
 def broken(change: Callable[[Split], Split]) -> type[Protocol]:
     class Broken(EveryTenth):
-        """Broken."""
+        """Protocol whose split is changed by a function."""
 
         def split(self, corpus: Corpus, given: Sequence[str | None] | None = None) -> Split:
             return change(super().split(corpus, given))
@@ -105,7 +103,7 @@ def broken(change: Callable[[Split], Split]) -> type[Protocol]:
 
 
 class Leaking(EveryTenth):
-    """Trains on every playlist, those that it tests included, and says so."""
+    """Protocol that trains on all playlists, including test playlists, and declares it."""
 
     whole_lists: ClassVar[bool] = False
 
@@ -116,13 +114,13 @@ class Leaking(EveryTenth):
 
 
 class Cold(EveryTenth):
-    """Not cold, though it says so."""
+    """Protocol that declares cold tracks without holding tracks out."""
 
     cold: ClassVar[bool] = True
 
 
 class Drawn(EveryTenth):
-    """Another split each time."""
+    """Protocol that returns a different split in each call."""
 
     def split(self, corpus: Corpus, given: Sequence[str | None] | None = None) -> Split:
         parts = super().split(corpus, given)
@@ -130,7 +128,7 @@ class Drawn(EveryTenth):
 
 
 class Folded(EveryTenth):
-    """Tests the same playlists in each fold."""
+    """Protocol that tests the same playlists in each fold."""
 
     def each_fold(self) -> list[Any]:
         return [self.model_construct(**self.model_dump()), self.model_copy()] if type(self) is not EveryTenth else []
@@ -139,23 +137,26 @@ class Folded(EveryTenth):
 @pytest.mark.parametrize(
     ("protocol", "message"),
     [
-        (broken(lambda parts: replace(parts, test=parts.test.part(0, 0))), "the test part is empty"),
+        (broken(lambda parts: replace(parts, test=parts.test.part(0, 0))), "the test part must not be empty"),
         (
             broken(lambda parts: replace(parts, test=replace(parts.test, ends=parts.test.cuts))),
-            "test: a playlist hides nothing",
+            "test: every playlist must hide a track",
         ),
-        (broken(lambda parts: replace(parts, train=parts.test.whole())), "whole_lists is True, and 20 test playlists"),
+        (
+            broken(lambda parts: replace(parts, train=parts.test.whole())),
+            "whole_lists=True requires no test playlists in training, but 20 are",
+        ),
         (
             broken(lambda parts: replace(parts, valid=replace(parts.valid, starts=parts.valid.starts + 1))),
-            "is not shown from its first",
+            "shows_beginnings=True requires seeds from the first track",
         ),
-        (Leaking, "has hidden valid placements in training: .*segue.plugin.check_leaks"),
-        (Cold, "cold is True, and"),
-        (Drawn, "a second call gives another split"),
-        (Folded, "a fold must be one split"),
+        (Leaking, "training contains hidden valid tracks of .*segue.plugin.check_leaks"),
+        (Cold, "cold=True requires no hidden"),
+        (Drawn, "repeated calls must return the same split"),
+        (Folded, "each_fold of a fold must be empty"),
     ],
 )
-def test_check_protocol_reports_broken_protocols(protocol: type[Protocol], message: str, corpus: Corpus) -> None:
+def test_check_protocol_raises_for_broken_protocols(protocol: type[Protocol], message: str, corpus: Corpus) -> None:
     with pytest.raises(AssertionError, match=message):
         check_protocol(protocol(), corpus)
 
@@ -198,7 +199,7 @@ def test_protocol_sets_default_metrics_and_cutoffs() -> None:
         ({"protocol": "mpd_challenge", **FLAT, "split": dict(SPLIT)}, {"split": "mpd_challenge"}, "is the old form"),
     ],
 )
-def test_old_form_of_evaluation_loads_with_a_warning(old: dict[str, Any], new: dict[str, Any], sentence: str) -> None:
+def test_old_form_of_evaluation_loads_with_warning(old: dict[str, Any], new: dict[str, Any], sentence: str) -> None:
     with pytest.warns(OldForm) as told:
         made = Evaluation(**old)
     assert len(told) == 1 and sentence in str(told[0].message)
@@ -219,27 +220,31 @@ def test_new_form_of_evaluation_loads_without_warning() -> None:
     [
         (
             {"protocol": "item_cold", "shown": 0.5},
-            "is for `protocol: global_time or playlist_disjoint`, not `item_cold`: take it out",
+            "can be set only with `protocol: global_time or playlist_disjoint`, not `item_cold`: remove `shown`",
         ),
         ({"protocol": "item_colt"}, "is not a protocol: did you mean 'item_cold'"),
         (
             {"protocol": "item_cold", "split": {"type": "global_time"}},
-            "are both given: take out protocol, the old form",
+            "must not both be set: remove `protocol`, the old form",
         ),
-        ({"shown": 0.5, "split": {"shown": 0.6}}, "and split.shown=0.6 are both given: take out shown, the old form"),
+        (
+            {"shown": 0.5, "split": {"shown": 0.6}},
+            "and split.shown=0.6 must not both be set: remove `shown`, the old form",
+        ),
         ({"split": {"type": "leave_last_out", "folds": 3}}, "is not a key"),
     ],
 )
-def test_contradictory_old_and_new_keys_are_refused(given: dict[str, Any], message: str) -> None:
+def test_contradictory_old_and_new_keys_raise(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Evaluation(**given)
 
 
-def test_leak_of_a_protocol_without_own_checks_is_reported(tmp_path: Path) -> None:
+def test_leak_in_protocol_without_own_checks_raises(tmp_path: Path) -> None:
     data = segue.read_playlists(None, reader="demo", tracks=200, artists=40, playlists=60, fields=[], cache=tmp_path)
     assert len(data.split(EveryTenth()).test) == 6
     with pytest.raises(
-        segue.LeakError, match="has hidden valid placements in training: end its training span where they begin"
+        segue.LeakError,
+        match="training contains hidden valid tracks of .*: end the training span before the hidden tracks",
     ):
         data.split(Leaking())
     with pytest.raises(segue.LeakError, match="has hidden valid placements in training"):

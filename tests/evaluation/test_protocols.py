@@ -1,4 +1,4 @@
-"""From a recipe's section to a split without leaks."""
+"""Tests of splits without leaks from a recipe's evaluation section."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def split(corpus: Corpus, evaluation: Evaluation) -> Split:
 
 
 def turned(by: int) -> list[int]:
-    """The ten tracks in another order for each number below ten."""
+    """Return the ten tracks in a different order for each number below ten."""
     return TEN[by:] + TEN[:by]
 
 
-def test_leave_last_out_hides_the_last_two(corpus_of: Build) -> None:
+def test_leave_last_out_hides_last_two_tracks(corpus_of: Build) -> None:
     parts = split(corpus_of([[1, 2, 3, 4], [5, 6], [4, 2, 1]], 6), Evaluation(split="leave_last_out"))
     assert parts.train.flat()[0].tolist() == [1, 2, 4]
     assert [parts.valid.hidden()[0].tolist(), parts.test.hidden()[0].tolist()] == [[3, 2], [4, 1]]
     assert parts.test.queries().seeds.tolist() == [1, 2, 3, 4, 2]
 
 
-def test_playlist_disjoint_reads_the_settings_of_the_recipe(corpus_of: Build) -> None:
+def test_playlist_disjoint_uses_recipe_settings(corpus_of: Build) -> None:
     corpus = corpus_of([turned(1), turned(2), TEN, TEN[:4]], 10, splits=["train", "valid", "test", "test"])
     parts = split(corpus, Evaluation(split={"shown": 0.7}))
     assert [parts.train.rows.tolist(), parts.valid.rows.tolist(), parts.test.rows.tolist()] == [[0], [1], [2]]
@@ -58,15 +58,15 @@ def test_folds_by_hash_test_each_playlist_once(corpus_of: Build) -> None:
     ("sides", "names"),
     [("train test valid", "p0' in train and 'p1' in test"), ("valid test train", "p0' in valid and 'p1' in test")],
 )
-def test_versions_in_two_parts_are_a_leak(sides: str, names: str, corpus_of: Build) -> None:
+def test_versions_in_two_parts_raise_leak_error(sides: str, names: str, corpus_of: Build) -> None:
     corpus = corpus_of(
         [TEN, TEN, TEN, TEN, TEN], 10, groups=["a", "a", "b", None, None], splits=[*sides.split(), "train", "test"]
     )
-    with pytest.raises(LeakError, match=f"the split leaks: '{names} are versions of one playlist"):
+    with pytest.raises(LeakError, match=f"the split leaks, because '{names} are versions of the same playlist"):
         split(corpus, Evaluation())
 
 
-def test_equal_list_in_training_and_test_is_a_leak(corpus_of: Build) -> None:
+def test_identical_playlist_in_training_and_test_raises_leak_error(corpus_of: Build) -> None:
     corpus = corpus_of([turned(1), turned(2), TEN], 10, splits=["train", "valid", "test"])
     parts = split(corpus, Evaluation())
     start = corpus.offsets[:1]
@@ -75,6 +75,6 @@ def test_equal_list_in_training_and_test_is_a_leak(corpus_of: Build) -> None:
         check_disjoint(leaky)
 
 
-def test_an_empty_part_is_an_input_error(corpus_of: Build) -> None:
+def test_empty_part_raises_input_error(corpus_of: Build) -> None:
     with pytest.raises(InputError, match="the valid split is empty"):
         split(corpus_of([TEN, TEN], 10, splits=["train", "test"]), Evaluation())

@@ -1,4 +1,4 @@
-"""Each fault of the published `leave_last_out`: what it takes from the system, and what it does to a number."""
+"""Tests of each fault of the published `leave_last_out`: removed inputs and effect on metrics."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_faults_do_not_change_hidden_tracks(faults: tuple[str, ...], made: Calla
 
 
 class Follows(Fixed):
-    """Ranks what comes after the last seed, by number."""
+    """Ranker that ranks the track with the next number after the last seed."""
 
     def scorer(self, queries: Queries) -> Scorer:
         last = queries.seeds[queries.offsets[1:] - 1].astype(np.int64)

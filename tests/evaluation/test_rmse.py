@@ -1,4 +1,4 @@
-"""RMSE of scores as estimates: by hand, and through the evaluator against a plain loop."""
+"""Tests of RMSE against hand-computed values and a plain loop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toolkit.evaluation.evaluator import evaluate
 from toolkit.evaluation.metrics.rmse import rmse_per_row, squared_errors
 
 
-def test_rmse_of_a_small_example() -> None:
+def test_rmse_matches_hand_computed_value() -> None:
     scores = np.array([[0.5, 0.25, np.nan, -np.inf], [1.0, 2.0, 0.0, 0.5], [1, 1, 1, 1]], np.float32)
     places, offsets = np.array([0, 1, 2, 0, 1, 2, 3]), np.array([0, 1, 3, 7])
     hidden, others = squared_errors(scores, places, offsets)
@@ -26,7 +26,7 @@ def test_rmse_of_a_small_example() -> None:
     )
 
 
-def test_rmse_equals_a_plain_loop(cold: HeldOut) -> None:  # noqa: F811
+def test_rmse_equals_plain_loop(cold: HeldOut) -> None:  # noqa: F811
     ranker, (hidden, offsets) = scattered(100), cold.hidden()
     found = evaluate(ranker, cold, ks=[7], metrics=["rmse", "recall"], train_counts=_counts(cold), memory_mb=1)
     rows = ranker.score(cold.queries(), cold.candidates).astype(np.float64)

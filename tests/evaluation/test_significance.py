@@ -1,4 +1,4 @@
-"""The t-test against SciPy's and against many draws, Holm's correction by hand, and what a test set can show."""
+"""Tests of the t-test against SciPy and simulations, of Holm's correction, and of detectable differences."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toolkit.evaluation.result_rows import comparisons
 from toolkit.evaluation.significance import holm, paired_t
 
 
-def test_paired_t_without_versions_is_the_ordinary_paired_t_test() -> None:
+def test_paired_t_without_versions_equals_ordinary_t_test() -> None:
     generator = np.random.default_rng(0)
     a, b = generator.normal(size=(2, 50, 3))
     found = paired_t(a, b + 0.2, np.arange(50))
@@ -33,7 +33,7 @@ def test_paired_t_counts_versions_as_one_playlist() -> None:
     assert small["lists"] / 400 > 0.25
 
 
-def test_detectable_difference_is_significant_four_times_in_five() -> None:
+def test_detectable_difference_is_significant_in_80_percent_of_tests() -> None:
     generator = np.random.default_rng(2)
     shown, least = 0, paired_t(generator.normal(size=(100, 1)), np.zeros((100, 1)), np.arange(100))[0].detectable
     assert least == pytest.approx(2.83 / 10, rel=0.25)
@@ -42,18 +42,18 @@ def test_detectable_difference_is_significant_four_times_in_five() -> None:
     assert 0.74 <= shown / 400 <= 0.86
 
 
-def test_paired_t_of_one_group_and_of_equal_values() -> None:
+def test_paired_t_p_is_1_for_equal_values_and_nan_for_one_group() -> None:
     ones, zeros = np.ones((4, 1)), np.zeros((4, 1))
     assert paired_t(ones, ones, np.arange(4))[0].p == 1 and paired_t(ones, zeros, np.arange(4))[0].p == 0
     assert math.isnan(paired_t(ones, zeros, np.zeros(4, int))[0].p)
 
 
-def test_holm_of_small_examples() -> None:
+def test_holm_matches_hand_computed_values() -> None:
     assert holm(np.array([0.01, 0.04, 0.03, 0.005])).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm(np.array([0.6, np.nan, 0.7])).tolist() == pytest.approx([1, np.nan, 1], nan_ok=True)
 
 
-def test_comparisons_are_corrected_within_a_column_and_without_oracles() -> None:
+def test_holm_correction_is_per_column_without_oracles() -> None:
     generator = np.random.default_rng(4)
     n = 200
 

@@ -1,4 +1,4 @@
-"""The challenge's situations: what is shown, who is dealt where, and a fair deal."""
+"""Tests of the challenge's situations: shown seeds and titles, and an even assignment."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def titled(corpus: Corpus, titles: list[str | None]) -> Corpus:
 
 @pytest.fixture(scope="module")
 def corpus(corpus_of: Build) -> Corpus:
-    """900 held-out lists of 12, 40 and 150 tracks; every fourth has no title."""
+    """Return 900 held-out playlists of 12, 40 and 150 tracks. Every fourth playlist has no title."""
     generator = np.random.default_rng(3)
     lengths = [int(generator.choice([12, 40, 150])) for _ in range(900)]
     lists = [generator.permutation(400)[:length] + 1 for length in lengths]
@@ -77,7 +77,7 @@ def test_playlists_are_assigned_evenly_to_fitting_situations(corpus: Corpus, tes
     assert len(test) == len(set(test.rows.tolist())) == 600
 
 
-def test_situation_of_a_playlist_does_not_depend_on_others(corpus: Corpus, test: HeldOut) -> None:
+def test_situation_is_independent_of_other_playlists(corpus: Corpus, test: HeldOut) -> None:
     again = Evaluation(split={"type": "mpd_challenge", "min_tracks": 30}).split.split(corpus).test
     first = dict(zip(test.rows.tolist(), test.labels["situation"].tolist(), strict=True))
     assert [first[row] for row in again.rows.tolist()] == again.labels["situation"].tolist()
@@ -93,7 +93,7 @@ def test_only_chosen_situations_are_used(corpus: Corpus, corpus_of: Build) -> No
     bare = corpus_of(
         [list(range(1, 13)), list(range(2, 14)), list(range(3, 15))], 20, splits=["train", "valid", "test"]
     )
-    with pytest.raises(InputError, match="no valid playlist of 1 is long enough, or titled, for any of title"):
+    with pytest.raises(InputError, match="one of 1 valid playlists must be long enough and titled for title"):
         Evaluation(split={"type": "mpd_challenge", "situations": ["title"]}).split.split(bare)
 
 

@@ -1,4 +1,4 @@
-"""Intervals and paired differences: a slow twin, their coverage, and their edges."""
+"""Tests of intervals and paired differences against plain loops, with coverage and edge cases."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from toolkit.evaluation.statistics import (
 
 @pytest.fixture(scope="module")
 def clustered() -> tuple[np.ndarray, np.ndarray]:
-    """Values [70, 2] of lists in 12 groups of unequal size."""
+    """Return values [70, 2] of playlists in 12 groups of unequal size."""
     generator = np.random.default_rng(4)
     groups = generator.integers(0, 12, size=70) * 10
     return generator.normal(size=(70, 2)) + groups[:, None] / 60, groups
 
 
 def slow_means(values: np.ndarray, groups: np.ndarray, *, seed: int, samples: int, macro: bool) -> np.ndarray:
-    """The same draws, every drawn group's lists written out."""
+    """Return the means of the same draws by concatenating the playlists of all drawn groups."""
     generator, names, means = np.random.default_rng(seed), np.unique(groups), []
     for _ in range(samples):
         drawn = [values[groups == names[at]] for at in generator.integers(0, len(names), size=len(names))]
@@ -37,7 +37,7 @@ def slow_means(values: np.ndarray, groups: np.ndarray, *, seed: int, samples: in
 
 @pytest.mark.parametrize("macro", [False, True])
 @pytest.mark.parametrize("chunk", [1, 100, 4_000_000])
-def test_intervals_equal_a_plain_loop(
+def test_intervals_equal_plain_loop(
     macro: bool, chunk: int, clustered: tuple[np.ndarray, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values, groups = clustered
@@ -51,7 +51,7 @@ def test_intervals_equal_a_plain_loop(
         assert found.n == (12 if macro else 70)
 
 
-def test_differences_equal_a_plain_loop(clustered: tuple[np.ndarray, ...]) -> None:
+def test_differences_equal_plain_loop(clustered: tuple[np.ndarray, ...]) -> None:
     values, groups = clustered
     a, b = values[:, 0], values[:, 1]
     slow = slow_means((a - b)[:, None], groups, seed=2, samples=300, macro=False)[:, 0]
@@ -61,17 +61,17 @@ def test_differences_equal_a_plain_loop(clustered: tuple[np.ndarray, ...]) -> No
     assert (found.value, found.low, found.high, found.p) == pytest.approx((np.mean(a - b), low, high, p))
 
 
-def test_macro_mean_of_a_small_example() -> None:
+def test_macro_mean_matches_hand_computed_value() -> None:
     values, groups = np.array([1.0, 0.0, 0.0, 0.5]), np.array([7, 3, 3, 3])
     found = mean_intervals(np.stack([values, 2 * values], axis=1), groups, seed=0, samples=10, macro=True)
     assert [each.value for each in found] == pytest.approx([(1 + 0.5 / 3) / 2, 7 / 6])
 
 
-def test_repeated_groups_are_versions() -> None:
+def test_are_versions_detects_repeated_groups() -> None:
     assert are_versions(np.array([1, 2, 1])) and not are_versions(np.array([3, 1, 2]))
 
 
-def test_intervals_by_groups_cover_a_known_mean_95_times_in_100() -> None:
+def test_group_intervals_cover_known_mean_in_95_percent_of_draws() -> None:
     generator = np.random.default_rng(0)
     covered = {"groups": 0, "lists": 0}
     for trial in range(300):
@@ -102,7 +102,7 @@ def test_equal_systems_have_difference_0_and_p_1() -> None:
     assert (found.value, found.low, found.high, found.p) == (0, 0, 0, 1)
 
 
-def test_same_seed_gives_the_same_interval(clustered: tuple[np.ndarray, ...]) -> None:
+def test_same_seed_gives_same_interval(clustered: tuple[np.ndarray, ...]) -> None:
     first, again, other = (mean_intervals(*clustered, seed=seed) for seed in (5, 5, 6))
     assert first == again != other
 
@@ -115,11 +115,11 @@ def test_one_group_has_no_interval() -> None:
 
 
 @pytest.mark.parametrize("values", [np.array([[np.nan], [1.0]]), np.zeros((0, 1)), np.zeros((3, 1)), np.zeros(2)])
-def test_values_of_another_length_than_groups_are_refused(values: np.ndarray) -> None:
+def test_values_and_groups_of_different_lengths_raise(values: np.ndarray) -> None:
     with pytest.raises(ValueError, match="values"):
         mean_intervals(values, np.arange(2) if len(values) else np.arange(0), seed=0)
 
 
-def test_paired_values_of_different_lengths_are_refused() -> None:
+def test_paired_values_of_different_lengths_raise() -> None:
     with pytest.raises(ValueError, match=r"same lists: \(2, 1\) and \(3, 1\)"):
         paired_differences(np.zeros((2, 1)), np.zeros((3, 1)), np.arange(2), seed=0)

@@ -1,4 +1,4 @@
-"""A stranger's package with one part of each kind: installed by pip, listed, checked, and run by one recipe."""
+"""Tests of an external package with one part of each kind, installed with pip and used in a recipe."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PACKAGE = "segue-example"
 
 
 def forget() -> None:
-    """Forget which entry points there are, and the example's modules."""
+    """Clear cached entry points and the example's modules."""
     plugins.points.cache_clear()
     for name in [name for name in sys.modules if name.partition(".")[0] == "segue_example"]:
         del sys.modules[name]
@@ -33,7 +33,7 @@ def forget() -> None:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder that pip installed the example into, from which this process can import it."""
+    """Yield the importable folder into which pip installed the example."""
     folder = tmp_path_factory.mktemp("plugin")
     # a copy: setuptools builds beside the sources
     package = shutil.copytree(EXAMPLE, folder / "package")
@@ -54,14 +54,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def run(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory of a finished run of the package's recipe."""
+    """Return the directory of a finished run of the package's recipe."""
     out = tmp_path_factory.mktemp("run") / "run"
     done = segue("run", EXAMPLE / "recipe.yaml", "--out", out)
     assert done.exit_code == 0, done.output
     return out
 
 
-def test_example_parts_are_one_file_each_and_import_only_the_public_api() -> None:
+def test_example_parts_have_one_file_each_and_import_only_public_api() -> None:
     points = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]["entry-points"]
     groups = {group for group in plugins.GROUPS if group != "segue.stages"}
     assert set(points) == groups and all(len(entries) == 1 for entries in points.values())
@@ -117,7 +117,7 @@ def test_example_parts_are_one_file_each_and_import_only_the_public_api() -> Non
         ("sources", {"folder": None, "per_second": None}, "Lyrics from files named `Artist - Title.txt` in a folder."),
     ],
 )
-def test_segue_list_prints_plug_ins_with_parameters_and_defaults(
+def test_list_prints_plugins_with_parameters_and_defaults(
     kind: str, parameters: dict[str, object], sentence: str
 ) -> None:
     rows = {row["name"]: row for row in json.loads(segue("list", kind, "--json").stdout)}
@@ -133,12 +133,12 @@ def test_segue_list_prints_plug_ins_with_parameters_and_defaults(
 
 
 @pytest.mark.parametrize("kind", PARTS)
-def test_example_part_passes_its_check(kind: str, installed: Path, tmp_path: Path) -> None:
+def test_example_part_passes_conformance_suite(kind: str, installed: Path, tmp_path: Path) -> None:
     check(kind, part(kind, "segue_example"), tmp_path)
 
 
 @pytest.mark.usefixtures("installed")
-def test_json_schema_has_the_parameters_of_plug_ins() -> None:
+def test_json_schema_contains_plugin_parameters() -> None:
     values, validator = (
         YAML(typ="safe", pure=True).load((EXAMPLE / "recipe.yaml").read_text()),
         Draft202012Validator(schema()),
@@ -165,13 +165,13 @@ def test_json_schema_has_the_parameters_of_plug_ins() -> None:
         ("data.options.train_allowed=5", "data.options.train_allowed"),
     ],
 )
-def test_segue_validate_checks_parameters_of_plug_ins(change: str, message: str) -> None:
+def test_validate_checks_plugin_parameters(change: str, message: str) -> None:
     assert segue("validate", EXAMPLE / "recipe.yaml").exit_code == 0
     wrong = segue("validate", EXAMPLE / "recipe.yaml", "--set", change)
     assert wrong.exit_code == 2 and message in wrong.output
 
 
-def test_recipe_of_all_example_parts_runs_and_continues_a_playlist(run: Path) -> None:
+def test_recipe_with_all_example_parts_runs_and_continues_playlist(run: Path) -> None:
     rows = [
         row
         for row in json.loads((run / run_directory.METRICS).read_text())
@@ -194,7 +194,7 @@ def test_recipe_of_all_example_parts_runs_and_continues_a_playlist(run: Path) ->
     assert len(api.load(run, "gated-conv").continue_playlist(["local:t01"], k=4)) == 4
 
 
-def test_command_of_the_example_reads_a_run(run: Path) -> None:
+def test_example_command_reads_run(run: Path) -> None:
     done = segue("agreement", run, "-k", "5")
     assert done.exit_code == 0 and re.search(r"^follows and gated-conv: 0\.\d\d$", done.stdout, flags=re.M), done.output
     assert "Print the share of the first k tracks" in segue("agreement", "--help").output
@@ -203,7 +203,7 @@ def test_command_of_the_example_reads_a_run(run: Path) -> None:
 
 
 @pytest.mark.usefixtures("installed")
-def test_segue_has_plug_in_rankers_and_models_as_classes() -> None:
+def test_plugin_rankers_and_models_are_classes_of_segue() -> None:
     data = api.read_playlists(
         EXAMPLE / "playlists.mixtape", train_allowed=True
     )  # recognised by the package's own reader
@@ -234,7 +234,7 @@ def Missing(): ...
 
 @pytest.fixture
 def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A package whose parts lack something of their contract, or do not import."""
+    """Return a package whose parts violate their contracts or cannot be imported."""
     (tmp_path / "broken_parts.py").write_text(BROKEN)
     (tmp_path / "broken_import.py").write_text("import no_such_dependency\n")
     about = tmp_path / "broken_parts-1.0.dist-info"
@@ -255,18 +255,19 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("broken")
 @pytest.mark.parametrize("kind", PARTS)
-def test_broken_plug_in_is_listed_with_its_error(kind: str) -> None:
+def test_broken_plugin_is_listed_with_error(kind: str) -> None:
     rows = json.loads(segue("list", kind, "--json").stdout)
     errors = {row["name"]: row["error"] for row in rows if row["package"] == "broken-parts"}
     assert re.search(
-        r"plug-in 'lacking' of broken-parts (lacks \w+|is not a subclass of segue\.plugin\.\w+)", errors["lacking"]
+        r"plug-in 'lacking' of broken-parts (must implement \w+|is not a subclass of segue\.plugin\.\w+)",
+        errors["lacking"],
     )
-    assert "plug-in 'absent' of broken-parts does not import: ModuleNotFoundError(" in errors["absent"]
+    assert "plug-in 'absent' of broken-parts cannot be imported (ModuleNotFoundError(" in errors["absent"]
     assert sum(not row["error"] for row in rows) >= 3
 
 
 @pytest.mark.usefixtures("broken")
-def test_broken_plug_in_does_not_affect_other_parts(tiny_recipe: Path) -> None:
+def test_broken_plugin_does_not_affect_other_parts(tiny_recipe: Path) -> None:
     assert segue("schema").exit_code == segue("--help").exit_code == segue("validate", tiny_recipe).exit_code == 0
     for change, message in {
         "baselines=[popularty]": "'popularty' is not a ranker: did you mean popularity?",

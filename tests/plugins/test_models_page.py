@@ -1,6 +1,4 @@
-"""The loss and the model of docs/models.md: they keep their contracts, and a recipe takes them by module and by entry
-point.
-"""
+"""Tests of the loss and the model in docs/models.md: contracts, and use in a recipe by module and by entry point."""
 
 from __future__ import annotations
 
@@ -27,7 +25,7 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The page's files in the current folder."""
+    """Write the page's files to the current folder."""
     for block in blocks("python"):
         if found := re.match(r"# (my_\w+\.py)\n", block):
             (tmp_path / found[1]).write_text(block, encoding="utf-8")
@@ -42,7 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     plugins.points.cache_clear()
 
 
-def test_models_of_the_page_pass_their_checks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_page_examples_pass_conformance_suites(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(folder)
     names: dict[str, object] = {}
     exec("from my_loss import BPR\nfrom my_model import DecayedMean\n", names)
@@ -56,7 +54,7 @@ def test_models_of_the_page_pass_their_checks(folder: Path, monkeypatch: pytest.
     assert Recipe.model_validate(recipe.model_dump(mode="json")).models == recipe.models
 
 
-def test_recipe_runs_models_of_the_page_as_module_class(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recipe_runs_models_page_examples_as_module_class(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGUE_CACHE", str(folder / "cache"))
     done = segue("run", "recipe.yaml", "--out", "run", "--set", "report.map=0", "--set", "threads=1")
     assert done.exit_code == 0, done.output
@@ -67,7 +65,7 @@ def test_recipe_runs_models_of_the_page_as_module_class(folder: Path, monkeypatc
         assert curves[name][-1]["loss"] < curves[name][0]["loss"]
 
 
-def test_entry_points_name_the_models_of_the_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_page_entry_points_are_correct(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     about = folder / "my_ideas-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: my-ideas\nVersion: 1.0\n")
@@ -85,12 +83,13 @@ def test_entry_points_name_the_models_of_the_page(folder: Path, monkeypatch: pyt
     recipe = load(folder / "named.yaml")
     assert [model.type for model in recipe.models] == ["decayed-mean", "sasrec"]
     assert recipe.models[0].system_name(recipe.fusion, recipe.encoders) == "decayed-mean-multimodal"
-    with pytest.raises(RecipeError, match=r"half_life=4 is for `type: decayed-mean`, not `sasrec`"):
+    with pytest.raises(RecipeError, match=r"half_life=4 can be set only with `type: decayed-mean`, not `sasrec`"):
         load(folder / "named.yaml", ["models.1.half_life=4"])
 
 
-def test_missing_module_is_one_line(folder: Path) -> None:
+def test_missing_module_raises_one_line_error(folder: Path) -> None:
     with pytest.raises(
-        InputError, match=r"'my_modell:DecayedMean' names a module that is not here: .* folder that has my_modell.py"
+        InputError,
+        match=r"'my_modell:DecayedMean' requires a module that cannot be found: .* in the folder with my_modell.py",
     ):
         load(folder / "recipe.yaml", ["models.0.type=my_modell:DecayedMean"])

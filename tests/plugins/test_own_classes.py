@@ -1,4 +1,4 @@
-"""The parts of the example package from one file in the current folder, in a recipe and in Python."""
+"""Tests of the example package's parts in a single file of the current folder, in a recipe and in Python."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def forget() -> None:
 
 @pytest.fixture(scope="module")
 def ideas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with `my_ideas.py`, a recipe that names its classes, and data; the current one."""
+    """Return the current folder with `my_ideas.py`, a recipe that uses its classes, and data."""
     folder, before = tmp_path_factory.mktemp("ideas"), Path.cwd()
     files = sorted((EXAMPLE / "src" / "segue_example").glob("[a-z]*.py"))
     (folder / "my_ideas.py").write_text("\n".join(path.read_text() for path in files))
@@ -47,7 +47,7 @@ def run(ideas: Path) -> Path:
     return ideas / "run"
 
 
-def test_recipe_accepts_nine_kinds_of_parts_as_module_class(ideas: Path) -> None:
+def test_recipe_accepts_all_kinds_of_parts_as_module_class(ideas: Path) -> None:
     text = (ideas / "recipe.yaml").read_text()
     assert set(re.findall(r"my_ideas:(\w+)", text)) == {cls for kind, (_, cls) in PARTS.items() if kind != "sources"}
     assert segue("validate", "recipe.yaml").exit_code == 0
@@ -55,7 +55,7 @@ def test_recipe_accepts_nine_kinds_of_parts_as_module_class(ideas: Path) -> None
     assert wrong.exit_code == 2 and "models.0.loss.gama is not a key: did you mean gamma?" in wrong.output
 
 
-def test_recipe_of_module_classes_runs_and_reports_their_labels(run: Path) -> None:
+def test_recipe_with_module_classes_runs_and_reports_labels(run: Path) -> None:
     rows = [
         row
         for row in json.loads((run / run_directory.METRICS).read_text())
@@ -67,7 +67,7 @@ def test_recipe_of_module_classes_runs_and_reports_their_labels(run: Path) -> No
     assert systems == {"gated-conv": "sequential", "popularity": "popularity", "follows": "my_ideas:Follows"}
 
 
-def test_run_with_module_classes_loads_in_the_same_folder(run: Path) -> None:
+def test_run_with_module_classes_loads_in_same_folder(run: Path) -> None:
     for system in ("gated-conv", "follows"):
         assert len(api.load("run", system).continue_playlist(["local:t01", "local:t04"], k=3)) == 3
         done = segue("continue", "run", "--system", system, "--tracks", "local:t01", "-k", "3", "--format", "csv")
@@ -76,16 +76,16 @@ def test_run_with_module_classes_loads_in_the_same_folder(run: Path) -> None:
 
 @pytest.fixture
 def elsewhere(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The run, seen from another folder by a process that has not imported `my_ideas`."""
+    """Return the run as seen from another folder by a process that has not imported `my_ideas`."""
     monkeypatch.chdir(tmp_path)
     forget()
     yield run
     forget()
 
 
-def test_missing_module_in_another_folder_is_one_line(elsewhere: Path) -> None:
+def test_missing_module_in_another_folder_raises_one_line_error(elsewhere: Path) -> None:
     for system, cls in {"gated-conv": "GatedConv", "follows": "Follows"}.items():
-        message = rf"'my_ideas:{cls}' names a module that is not here: call segue from the folder that has my_ideas\.py"
+        message = rf"'my_ideas:{cls}' requires a module that cannot be found: run segue in the folder with my_ideas\.py"
         with pytest.raises(api.InputError, match=message):
             api.load(elsewhere, system)
         done = segue("continue", elsewhere, "--system", system, "--tracks", "local:t01")
@@ -94,7 +94,7 @@ def test_missing_module_in_another_folder_is_one_line(elsewhere: Path) -> None:
     assert segue("report", elsewhere).exit_code == 0
 
 
-def test_edited_module_is_read_and_encoded_again(run: Path, ideas: Path) -> None:
+def test_edited_module_invalidates_caches(run: Path, ideas: Path) -> None:
     before, file = (run / run_directory.METRICS).read_bytes(), ideas / "my_ideas.py"
     text = file.read_text()
     assert (
@@ -120,7 +120,7 @@ def test_edited_module_is_read_and_encoded_again(run: Path, ideas: Path) -> None
 
 
 @pytest.mark.usefixtures("ideas")
-def test_python_accepts_parts_as_module_class_class_and_object(ideas: Path) -> None:
+def test_python_accepts_parts_as_path_class_and_object(ideas: Path) -> None:
     data = api.read_playlists("playlists.mixtape", reader="my_ideas:MixtapeReader", train_allowed=True)
     split = data.split("my_ideas:FileOrder", share=0.15)
     own = {kind: part(kind, "my_ideas") for kind in PARTS}
@@ -154,15 +154,15 @@ def test_python_accepts_parts_as_module_class_class_and_object(ideas: Path) -> N
 
 
 @pytest.mark.usefixtures("ideas")
-def test_wrong_part_in_python_is_reported_with_key_and_cure() -> None:
+def test_wrong_part_in_python_raises_with_key_and_cure() -> None:
     focal, pairwise = part("losses", "my_ideas"), part("joins", "my_ideas")
     for keys, message in [
-        ({"join": focal()}, "join must be a join, of a subclass of segue.plugin.Join, not Focal"),
-        ({"loss": pairwise()}, "loss must be a loss, of a subclass of segue.plugin.Loss, not Pairwise"),
-        ({"loss": focal}, r"loss is a class: write Focal\(\)"),
+        ({"join": focal()}, "join must be a join, an instance of segue.plugin.Join, not Focal"),
+        ({"loss": pairwise()}, "loss must be a loss, an instance of segue.plugin.Loss, not Pairwise"),
+        ({"loss": focal}, r"loss must be an object, not a class: write Focal\(\)"),
         ({"loss": "focl"}, "loss='focl' is not a loss: known: chunked"),
         ({"loss": {"type": "my_ideas:Focal", "gama": 3}}, "loss.gama is not a key: did you mean gamma"),
-        ({"loss": "my_ideas:Focals"}, "module my_ideas has no class Focals"),
+        ({"loss": "my_ideas:Focals"}, "'my_ideas:Focals' is not defined in module my_ideas"),
         ({"loss": "my_ideas:Median"}, "'my_ideas:Median' is not a subclass of segue.plugin.Loss"),
     ]:
         with pytest.raises(api.InputError, match=message):
@@ -174,17 +174,17 @@ def test_wrong_part_in_python_is_reported_with_key_and_cure() -> None:
     data = api.read_playlists("playlists.mixtape", reader="my_ideas:MixtapeReader", train_allowed=True)
     split = data.split("my_ideas:FileOrder")
     follows = api.ranker("my_ideas:Follows").fit(split.train)
-    with pytest.raises(
-        api.InputError, match="needs a cutoff, such as my_ideas:ReciprocalRank@20"
-    ):
+    with pytest.raises(api.InputError, match="requires a cutoff: write my_ideas:ReciprocalRank@20"):
         api.evaluate(follows, split.test, ["my_ideas:ReciprocalRank"])
     with pytest.raises(api.InputError, match="a class of your own is written as 'module:Class@20'"):
         api.evaluate(follows, split.test, [part("metrics", "my_ideas")])
-    with pytest.raises(api.InputError, match=r"share: give these to the protocol itself, FileOrder\(…\)"):
+    with pytest.raises(
+        api.InputError, match=r"share cannot be set next to a protocol object: pass them to FileOrder\(…\)"
+    ):
         data.split(part("protocols", "my_ideas")(), share=0.3)
 
 
-def test_a_wrong_parameter_of_a_part_in_python_is_one_line() -> None:
+def test_wrong_part_parameter_in_python_raises_one_line_error() -> None:
     with pytest.raises(InputError) as error:
         api.losses.GBCE(negs=1)  # type: ignore[call-arg]
     assert str(error.value) == "GBCE: negs is not a key: did you mean negatives?"

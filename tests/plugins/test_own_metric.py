@@ -1,4 +1,4 @@
-"""A metric of the user's own, from a module beside the recipe to the report, also where it is not there any more."""
+"""Tests of a custom metric from a module next to the recipe, including reports after the module was removed."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def run(tmp_path: Path, tiny_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return tmp_path / "run"
 
 
-def test_own_metric_is_measured_printed_and_read_back_without_its_module(
+def test_custom_metric_is_measured_printed_and_loaded_without_module(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = json.loads((run / run_directory.METRICS).read_text())
@@ -91,7 +91,7 @@ def test_own_metric_is_measured_printed_and_read_back_without_its_module(
     )
 
 
-def test_run_without_stored_metric_facts_prints_the_name(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_prints_metric_name_without_stored_info(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "own_metrics_of_a_test", None)
     described.cache_clear()
     (run / run_directory.METRIC_INFO).unlink()

@@ -1,4 +1,4 @@
-"""docs/plugins.md: its reader and its command work, its table is complete, and its names can be imported."""
+"""Tests of docs/plugins.md: reader, command, table of entry-point groups, and importable names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The page's Python as `my_page.py` in the current folder."""
+    """Yield the page's Python code as module `my_page` in the current folder."""
     (tmp_path / "my_page.py").write_text("\n".join(blocks("python")), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
@@ -38,7 +38,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType
     sys.modules.pop("my_page", None)
 
 
-def test_reader_of_the_page_passes_check_reader_and_reads_playlists(page: ModuleType, tmp_path: Path) -> None:
+def test_plugins_page_reader_passes_check_and_reads_playlists(page: ModuleType, tmp_path: Path) -> None:
     page.test_mixtape(tmp_path)
     data = api.read_playlists(
         tmp_path / "good.mixtape", reader="my_page:MixtapeReader", train_allowed=True, cache=tmp_path / "cache"
@@ -50,7 +50,7 @@ def test_reader_of_the_page_passes_check_reader_and_reads_playlists(page: Module
         api.read_playlists(tmp_path / "bad.mixtape", reader="my_page:MixtapeReader", cache=tmp_path / "cache").tracks()
 
 
-def test_command_of_the_page_compares_rankings_of_a_run(
+def test_plugins_page_command_compares_rankings(
     page: ModuleType, tiny_run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page.agreement(tiny_run, k=10)
@@ -58,7 +58,7 @@ def test_command_of_the_page_compares_rankings_of_a_run(
     assert "content-centroid and popularity" in printed and all(0 <= float(share) <= 1 for share in printed.values())
 
 
-def test_entry_points_of_the_page_name_its_parts(
+def test_plugins_page_entry_points_are_correct(
     page: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = re.sub(r"^\[project\]\n.*?\n\n", "", blocks("toml")[0], flags=re.DOTALL)
@@ -88,7 +88,7 @@ def test_entry_points_of_the_page_name_its_parts(
         plugins.points.cache_clear()
 
 
-def test_table_lists_every_entry_point_group_with_base_class_check_and_page() -> None:
+def test_plugins_page_table_lists_all_entry_point_groups() -> None:
     rows = [
         [cell.strip() for cell in line.split("|")[1:-1]]
         for line in PAGE.splitlines()
@@ -105,7 +105,7 @@ def test_table_lists_every_entry_point_group_with_base_class_check_and_page() ->
         assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, link
 
 
-def test_recipe_of_the_page_uses_the_parts_of_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plugins_page_recipe_uses_example_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = sorted((EXAMPLE / "src" / "segue_example").glob("[a-z]*.py"))
     (tmp_path / "my_ideas.py").write_text("\n".join(path.read_text() for path in files))
     (tmp_path / "recipe.yaml").write_text(blocks("yaml")[0])
@@ -119,5 +119,5 @@ def test_recipe_of_the_page_uses_the_parts_of_the_example(tmp_path: Path, monkey
         sys.modules.pop("my_ideas", None)
 
 
-def test_every_name_of_segue_plugin_can_be_imported() -> None:
+def test_all_names_of_segue_plugin_can_be_imported() -> None:
     assert all(getattr(plugin, name) is not None for name in plugin.__all__)

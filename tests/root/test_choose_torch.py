@@ -1,4 +1,4 @@
-"""`make install` takes the CPU build of torch if there is no CUDA device and an index offers one, as pip sees it."""
+"""Tests that `make install` chooses the CPU build of torch if there is no CUDA device and an index offers one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def write_wheel(folder: Path, version: str) -> None:
-    """A package called torch that holds nothing."""
+    """Write an empty package named torch."""
     folder.mkdir(parents=True, exist_ok=True)
     about = f"torch-{version}.dist-info"
     files = {
@@ -46,7 +46,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Address of a server of two indexes: `default` has plain torch 9.1 and 9.2, `cpu` has 9.1+cpu."""
+    """Yield the address of a server with two indexes: `default` has torch 9.1 and 9.2, `cpu` has 9.1+cpu."""
     root = tmp_path / "indexes"
     for version in ("9.1", "9.2"):
         write_wheel(root / "default" / "torch", version)
@@ -66,23 +66,21 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server.server_close()
 
 
-def test_without_a_device_the_cpu_build_is_taken(index: str) -> None:
+def test_cpu_build_is_chosen_without_cuda_device(index: str) -> None:
     cpu = f"{index}/cpu"
     options, sentence = choose_torch.choose("torch==9.1", [], cpu, device="")
     assert options == ["--extra-index-url", cpu]
     assert sentence.startswith(f"torch 9.1+cpu, the CPU build from {cpu}: no CUDA device here")
 
 
-def test_a_constraint_chooses_the_version(index: str, tmp_path: Path) -> None:
+def test_constraint_selects_torch_version(index: str, tmp_path: Path) -> None:
     constraint = tmp_path / "constraints.txt"
     constraint.write_text("torch==9.1\n")
     options, sentence = choose_torch.choose("torch", ["--constraint", str(constraint)], f"{index}/cpu", device="")
     assert options == ["--extra-index-url", f"{index}/cpu"] and sentence.startswith("torch 9.1+cpu")
 
 
-def test_a_cpu_build_on_this_machine_needs_no_index(
-    index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_installed_cpu_build_does_not_query_index(index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_wheel(tmp_path / "wheels", "9.2+cpu")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
     options, sentence = choose_torch.choose("torch==9.2", [], f"{index}/cpu", device="")
@@ -91,7 +89,7 @@ def test_a_cpu_build_on_this_machine_needs_no_index(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the default build is for the CPU")
 @pytest.mark.parametrize("where", ["cpu", "gone"])
-def test_without_a_cpu_build_the_default_is_taken(index: str, where: str) -> None:
+def test_default_build_is_chosen_without_cpu_build(index: str, where: str) -> None:
     address = f"{index}/{where}"
     options, sentence = choose_torch.choose("torch==9.2", [], address, device="")
     assert options == []
@@ -99,24 +97,24 @@ def test_without_a_cpu_build_the_default_is_taken(index: str, where: str) -> Non
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the default build is for the CPU")
-def test_an_index_that_cannot_be_reached_leaves_the_default(index: str) -> None:
+def test_default_build_is_chosen_if_index_is_unreachable(index: str) -> None:
     options, sentence = choose_torch.choose("torch==9.1", [], "http://127.0.0.1:1/cpu", device="")
     assert options == [] and sentence.startswith("torch 9.1, the default build: no CUDA device here, but")
 
 
-def test_with_a_device_the_default_build_is_taken(index: str) -> None:
+def test_default_build_is_chosen_with_cuda_device(index: str) -> None:
     options, sentence = choose_torch.choose("torch==9.1", [], f"{index}/cpu", device="/dev/nvidia0 exists")
     assert options == []
     assert sentence == "torch 9.1, the default build: this machine has a CUDA device (/dev/nvidia0 exists)"
 
 
-def test_a_version_that_nobody_has_leaves_it_to_pip(index: str) -> None:
+def test_unavailable_version_is_passed_to_pip(index: str) -> None:
     options, sentence = choose_torch.choose("torch==1.0", [], f"{index}/cpu", device="")
     assert options == [] and sentence.startswith("torch: pip finds no build of it")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the command is a shell script")
-def test_the_script_sees_the_device_that_nvidia_smi_lists(
+def test_script_detects_device_listed_by_nvidia_smi(
     index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = tmp_path / "bin" / "nvidia-smi"

@@ -1,4 +1,4 @@
-"""What is imported is declared, in the core or in an extra, and the core alone trains, evaluates, saves and reports."""
+"""Tests that imported packages are declared, and that the core alone trains, evaluates, saves and reports."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ NOT_IMPORTED = {
 
 
 def _plain(requirement: str) -> str:
-    """A distribution's normalised name."""
+    """Return the normalised name of a distribution."""
     name = re.match(r"[A-Za-z0-9._-]+", requirement)
     assert name is not None, requirement
     return re.sub(r"[-_.]+", "-", name[0]).lower()
@@ -71,7 +71,7 @@ def _distribution(module: str) -> str:
 
 
 def _imports(tree: ast.AST) -> Iterator[str]:
-    """Top-level modules that a source names: by import, `require`, `import_module`, `find_spec`, or as a `Package`."""
+    """Return top-level modules imported in a source by import, `require`, `import_module`, `find_spec` or `Package`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
@@ -84,7 +84,7 @@ def _imports(tree: ast.AST) -> Iterator[str]:
 
 
 def _third_party() -> dict[str, str]:
-    """Modules that are neither ours nor Python's, and a file that imports each."""
+    """Return third-party modules with a file that imports each."""
     found: dict[str, str] = {}
     for path in sorted(path for root in OURS for path in (ROOT / root).rglob("*.py")):
         for module in _imports(ast.parse(path.read_text(encoding="utf-8"))):
@@ -108,7 +108,7 @@ def test_every_declared_package_is_imported() -> None:
     assert not NOT_IMPORTED.keys() & imported and NOT_IMPORTED.keys() <= DECLARED, "an explanation that is out of date"
 
 
-def test_all_holds_every_extra_but_cuda_and_dev() -> None:
+def test_extra_all_contains_all_extras_except_cuda_and_dev() -> None:
     (everything,) = PROJECT["optional-dependencies"]["all"]
     named = set(re.search(r"\[(.*)]", everything)[1].split(","))  # type: ignore[index]
     assert named == EXTRAS.keys() - {"all", "dev", "cuda"}
@@ -119,12 +119,12 @@ def _hints() -> list[Package]:
 
 
 @pytest.mark.parametrize("package", _hints(), ids=lambda package: f"{package.module}, {package.install[13:-1]}")
-def test_a_hint_names_an_extra_that_installs_the_package(package: Package) -> None:
+def test_install_hint_names_an_extra_with_the_package(package: Package) -> None:
     named = re.fullmatch(r"pip install 'segue\[(\w+)]'", package.install)
     assert named is not None and _distribution(package.module) in EXTRAS[named[1]]
 
 
-def test_every_module_outside_the_core_has_a_hint() -> None:
+def test_optional_modules_have_install_hints() -> None:
     outside = {module for module in _third_party() if _distribution(module) not in CORE} - UNDECLARED.keys()
     for module in sorted(outside - {"cut_cross_entropy"}):  # which falls back on the same loss without it
         found = packages.not_found(ModuleNotFoundError(name=f"{module}.part"))
@@ -179,7 +179,7 @@ assert {"sklearn", "matplotlib", "transformers", "PIL", "httpx", "lyricsgenius",
 
 
 def core(script: str, folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    """Run a script where only the core is installed."""
+    """Return a function that runs a script with only the core installed."""
     code = f"CORE = {sorted(CORE)!r}\n{CORE_ONLY}\n{textwrap.dedent(script)}"
     return subprocess.run([sys.executable, "-c", code, *args], cwd=folder, capture_output=True, text=True, check=False)
 
@@ -199,14 +199,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def test_the_first_script_runs_in_the_core(folder: Path) -> None:
+def test_first_script_runs_with_core_dependencies(folder: Path) -> None:
     block = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)[0]
     assert "epochs=12" in block
     done = core(block.replace("epochs=12", "epochs=2") + "\nprint(segue.load('my-model'))\n", folder)
     assert done.returncode == 0 and "sasrec-ids" in done.stdout, done.stderr
 
 
-def test_a_recipe_runs_in_the_core_and_says_what_is_left_out(folder: Path) -> None:
+def test_recipe_runs_with_core_dependencies_and_reports_omissions(folder: Path) -> None:
     (folder / "mine.yaml").write_text(
         "name: mine\ndata: {reader: auto, path: playlists.csv}\nmodels: [{type: sasrec, epochs: 2}]\n"
         "baselines: [popularity, item-knn]\n"
@@ -250,7 +250,7 @@ def test_a_recipe_runs_in_the_core_and_says_what_is_left_out(folder: Path) -> No
     ],
     ids=["text", "audio", "image", "trees"],
 )
-def test_a_missing_extra_is_one_line_before_training(folder: Path, options: str, more: str, line: str) -> None:
+def test_missing_extra_prints_one_line_before_training(folder: Path, options: str, more: str, line: str) -> None:
     (folder / "needs.yaml").write_text(
         f"data: {{reader: csv, path: playlists.csv, options: {{{options}}},"
         f" permission: {{allowed: true, reason: made up}}}}\n{more}\n"
@@ -263,7 +263,7 @@ def test_a_missing_extra_is_one_line_before_training(folder: Path, options: str,
     assert not (folder / "none").exists()
 
 
-def test_python_reports_a_missing_extra_in_one_line(folder: Path) -> None:
+def test_missing_extra_raises_one_line_error_in_python(folder: Path) -> None:
     script = """
         import segue
         data = segue.read_playlists("playlists.csv", fields={"words": "lyrics"}, permission="made up")
@@ -286,7 +286,7 @@ def test_python_reports_a_missing_extra_in_one_line(folder: Path) -> None:
     ], done.stderr
 
 
-def test_sources_are_listed_with_what_they_need(folder: Path) -> None:
+def test_list_prints_required_packages_of_sources(folder: Path) -> None:
     done = core(COMMAND, folder, "list", "sources")
     assert done.returncode == 0
     assert "genius: 'genius' needs lyricsgenius, which is not installed: pip install 'segue[collect]'" in done.stdout
@@ -296,12 +296,12 @@ def test_sources_are_listed_with_what_they_need(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["readers", "encoders", "rankers", "models", "metrics"])
-def test_lists_of_parts_need_no_extra(folder: Path, command: str) -> None:
+def test_listing_parts_does_not_require_extras(folder: Path, command: str) -> None:
     done = core(COMMAND, folder, "list", command)
     assert done.returncode == 0 and "does not import" not in done.stdout and "not installed" not in done.stdout
 
 
-def test_stock_recbole_trains_without_its_own_extras(folder: Path) -> None:
+def test_recbole_trains_without_optional_dependencies(folder: Path) -> None:
     (folder / "stock.yaml").write_text(
         "data: {reader: auto, path: playlists.csv}\nmodels: [{type: gru4rec, epochs: 1}, {type: bert4rec, epochs: 1}]\n"
         "baselines: [{name: recbole-sasrec, params: {epochs: 1}}]\nreport: {map: 0, examples: 0, similar: 0}\n"
@@ -310,7 +310,7 @@ def test_stock_recbole_trains_without_its_own_extras(folder: Path) -> None:
     assert done.returncode == 0 and "recbole-sasrec" in done.stdout, done.stderr
 
 
-def test_what_only_recbole_uses_names_its_extra_when_called(folder: Path) -> None:
+def test_missing_recbole_dependency_names_extra_when_called(folder: Path) -> None:
     script = """
         from toolkit.sequential.recbole import bridge
         from recbole.utils import utils
@@ -322,6 +322,7 @@ def test_what_only_recbole_uses_names_its_extra_when_called(folder: Path) -> Non
         print([name for name in ("sklearn.metrics", "colorlog", "torch.utils.tensorboard") if name in sys.modules])
     """
     done = core(script, folder)
-    assert done.stdout.splitlines() == ["this RecBole function requires the package tensorboard: pip install 'segue[recbole]'", "[]"], (
-        done.stderr
-    )
+    assert done.stdout.splitlines() == [
+        "this RecBole function requires the package tensorboard: pip install 'segue[recbole]'",
+        "[]",
+    ], done.stderr

@@ -1,4 +1,4 @@
-"""Atomic writing of files."""
+"""Tests of atomic file writing."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 from toolkit.files import replacing, write_bytes, write_json
 
 
-def test_written_file_replaces_the_old_one_and_leaves_no_temporary_file(tmp_path: Path) -> None:
+def test_write_replaces_file_and_leaves_no_temporary_file(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "a.bin"
     write_bytes(path, b"old")
     write_bytes(path, b"new")
     assert path.read_bytes() == b"new" and [*path.parent.iterdir()] == [path]
 
 
-def test_old_file_stays_after_an_error_or_an_interrupt(tmp_path: Path) -> None:
+def test_failed_write_keeps_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     path.write_bytes(b"old")
     for error in (ValueError, KeyboardInterrupt):
@@ -26,7 +26,7 @@ def test_old_file_stays_after_an_error_or_an_interrupt(tmp_path: Path) -> None:
         assert path.read_bytes() == b"old" and [*tmp_path.iterdir()] == [path]
 
 
-def test_two_writers_of_one_file_do_not_share_a_temporary_file(tmp_path: Path) -> None:
+def test_concurrent_writers_use_separate_temporary_files(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     with replacing(path) as first:
         first.write_bytes(b"first")
@@ -34,12 +34,12 @@ def test_two_writers_of_one_file_do_not_share_a_temporary_file(tmp_path: Path) -
     assert path.read_bytes() == b"first" and [*tmp_path.iterdir()] == [path]
 
 
-def test_folder_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+def test_write_to_folder_path_raises(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         write_bytes(tmp_path, b"")
 
 
-def test_nan_is_not_written_as_json(tmp_path: Path) -> None:
+def test_write_json_with_nan_raises(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "a.json", float("nan"))
     assert not [*tmp_path.iterdir()]

@@ -1,4 +1,4 @@
-"""Lock files: one holder at a time among processes and threads, released by a kill."""
+"""Tests of lock files: a single holder among processes and threads, released by a kill."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def start(script: str, *arguments: Path) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", script, *map(str, arguments)], stdout=subprocess.PIPE, text=True)
 
 
-def test_a_held_lock_names_its_process(tmp_path: Path) -> None:
+def test_held_lock_yields_process_id(tmp_path: Path) -> None:
     path = tmp_path / "made" / ".lock"
     with locked(path, wait=False) as holder:
         assert holder is None
@@ -48,7 +48,7 @@ def test_a_held_lock_names_its_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_lock_ends_with_its_process(tmp_path: Path, number: signal.Signals) -> None:
+def test_lock_is_released_when_process_ends(tmp_path: Path, number: signal.Signals) -> None:
     path = tmp_path / ".lock"
     with start(HOLD, path) as process:
         assert process.stdout is not None and process.stdout.readline() == "held\n"
@@ -60,7 +60,7 @@ def test_a_lock_ends_with_its_process(tmp_path: Path, number: signal.Signals) ->
         assert holder is None
 
 
-def test_processes_exclude_each_other(tmp_path: Path) -> None:
+def test_lock_excludes_other_processes(tmp_path: Path) -> None:
     path, counter = tmp_path / ".lock", tmp_path / "counter"
     counter.write_text("0")
     processes = [start(COUNT, path, counter) for _ in range(4)]
@@ -70,7 +70,7 @@ def test_processes_exclude_each_other(tmp_path: Path) -> None:
     assert counter.read_text() == "200"
 
 
-def test_threads_exclude_each_other_and_an_error_releases(tmp_path: Path) -> None:
+def test_lock_excludes_threads_and_is_released_after_error(tmp_path: Path) -> None:
     path, inside, most = tmp_path / ".lock", [0], [0]
 
     def work() -> None:

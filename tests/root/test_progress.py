@@ -1,4 +1,4 @@
-"""Progress as lines and bars, with a clock that the test turns."""
+"""Tests of progress lines and bars with a controlled clock."""
 
 from __future__ import annotations
 

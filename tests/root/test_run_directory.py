@@ -1,4 +1,4 @@
-"""The run directory: whose it is, that files are whole or absent, and that a stage runs once."""
+"""Tests of the run directory: ownership, atomic files, and stages that run once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ with RunDirectory.claim(Path(sys.argv[1]), {"name": "x"}):
 """
 
 
-def test_directory_is_claimed_and_resumed(tmp_path: Path) -> None:
+def test_claim_creates_and_resumes_run_directory(tmp_path: Path) -> None:
     for _ in range(2):
         with RunDirectory.claim(tmp_path / "run", RECIPE) as run:
             assert run_directory.read_recipe(run.root) == RECIPE
@@ -44,12 +44,12 @@ def test_directory_is_claimed_and_resumed(tmp_path: Path) -> None:
         ({"name": "y"}, "name was 'x', is 'y'"),
     ],
 )
-def test_another_recipe_is_refused_and_writes_nothing(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+def test_claim_with_another_recipe_raises_without_writing(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     with RunDirectory.claim(tmp_path, RECIPE) as run:
         run.write(run_directory.METRICS, [])
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with (
-        pytest.raises(RunDirectoryError, match="was made by another recipe") as caught,
+        pytest.raises(RunDirectoryError, match="belongs to another recipe") as caught,
         RunDirectory.claim(tmp_path, RECIPE | change),
     ):
         pass
@@ -57,10 +57,10 @@ def test_another_recipe_is_refused_and_writes_nothing(tmp_path: Path, change: di
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_folder_with_other_files_is_refused(tmp_path: Path) -> None:
+def test_claim_of_folder_with_other_files_raises(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     with (
-        pytest.raises(RunDirectoryError, match=r"is not a run directory \(it has no recipe.yaml\)"),
+        pytest.raises(RunDirectoryError, match=r"is not a run directory \(recipe.yaml is missing\)"),
         RunDirectory.claim(tmp_path, RECIPE),
     ):
         pass
@@ -72,7 +72,7 @@ def test_folder_with_other_files_is_refused(tmp_path: Path) -> None:
         pass
 
 
-def test_second_run_is_refused_until_the_process_of_the_first_ends(tmp_path: Path) -> None:
+def test_claim_raises_while_another_process_holds_directory(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path / "run")], stdout=subprocess.PIPE, text=True
     ) as holder:
@@ -87,7 +87,7 @@ def test_second_run_is_refused_until_the_process_of_the_first_ends(tmp_path: Pat
         assert run.path(run_directory.RECIPE).exists()
 
 
-def test_files_of_a_run_killed_before_its_recipe_do_not_prevent_a_claim(tmp_path: Path) -> None:
+def test_leftover_files_without_recipe_do_not_prevent_claim(tmp_path: Path) -> None:
     for name in (run_directory.LOCK, f".{run_directory.RECIPE}.0f3a.part"):
         (tmp_path / name).write_text("")
     with RunDirectory.claim(tmp_path, RECIPE) as run:
@@ -95,7 +95,7 @@ def test_files_of_a_run_killed_before_its_recipe_do_not_prevent_a_claim(tmp_path
 
 
 class Stage:
-    """Counts its calls and writes one output."""
+    """Stage that counts calls and writes an output file."""
 
     def __init__(self, run: RunDirectory) -> None:
         self.run, self.calls, self.found = run, 0, [""]
@@ -108,7 +108,7 @@ class Stage:
         return [out], {"calls": self.calls}
 
 
-def test_stage_runs_once_for_the_same_inputs_and_outputs(tmp_path: Path) -> None:
+def test_stage_runs_once_for_same_inputs(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     stage = Stage(run)
     assert run.stage("s", {"a": 1, "b": 2}, stage) == {"calls": 1}
@@ -120,7 +120,7 @@ def test_stage_runs_once_for_the_same_inputs_and_outputs(tmp_path: Path) -> None
     assert states == ["started", "finished", "unchanged", "started", "finished", "started", "finished"]
 
 
-def test_checkpoints_survive_a_failed_stage_of_the_same_inputs_only(tmp_path: Path) -> None:
+def test_failed_stage_keeps_checkpoints_for_same_inputs(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     stage = Stage(run)
 
@@ -145,7 +145,7 @@ def test_json_is_written_atomically(tmp_path: Path) -> None:
     assert files.read_json(path) == {"é": [1, None]}
 
 
-def test_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
+def test_full_disk_keeps_old_file(tmp_path: Path) -> None:
     path = tmp_path / "big"
     files.write_bytes(path, b"old")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -160,38 +160,41 @@ def test_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["/", ".", ""])
-def test_writing_a_file_over_a_folder_is_an_error(place: str, tmp_path: Path) -> None:
+def test_writing_file_over_folder_raises(place: str, tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError, match="Is a directory"):
         files.write_bytes(Path(place) if place else tmp_path, b"x")
 
 
-def test_damaged_and_missing_files_are_reported_with_the_cure(tmp_path: Path) -> None:
+def test_damaged_and_missing_files_raise_with_cure(tmp_path: Path) -> None:
     (tmp_path / "m.json").write_text("{")
-    with pytest.raises(RunDirectoryError, match=r"m\.json is damaged \(.*\): delete it and run the same command again"):
+    with pytest.raises(
+        RunDirectoryError, match=r"m\.json is damaged \(.*\): delete the file and run the same command again"
+    ):
         files.read_json(tmp_path / "m.json")
-    with pytest.raises(RunDirectoryError, match="is missing: run the recipe to its end first"):
+    with pytest.raises(RunDirectoryError, match="does not exist: run the recipe to completion first"):
         files.read_json(tmp_path / "n.json")
     (tmp_path / run_directory.RECIPE).write_text("a: [")
     with pytest.raises(
-        RunDirectoryError, match=r"recipe\.yaml is damaged.*: bring it back, or segue run it into another folder"
+        RunDirectoryError,
+        match=r"recipe\.yaml is damaged.*: restore the file, or run the recipe with a different --out",
     ):
         run_directory.read_recipe(tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["null", "{}", "[1]"])
-def test_json_of_another_shape_is_reported_as_damaged(damage: str, tmp_path: Path) -> None:
+def test_json_of_wrong_type_raises_as_damaged(damage: str, tmp_path: Path) -> None:
     run = run_directory.RunDirectory(tmp_path)
     run.stage("fit", 1, lambda _: ([], "done"))
     for name in ("stages/fit.json", run_directory.METRICS):
         run.path(name).write_text(damage)
     for read in (lambda: run.done("fit", 1), lambda: run.read(run_directory.METRICS)):
         with pytest.raises(
-            RunDirectoryError, match=r"\.json is damaged \(.*\): delete it and run the same command again"
+            RunDirectoryError, match=r"\.json is damaged \(.*\): delete the file and run the same command again"
         ):
             read()
 
 
-def test_folder_replaces_its_path_only_when_complete(tmp_path: Path) -> None:
+def test_folder_is_replaced_only_when_complete(tmp_path: Path) -> None:
     target = tmp_path / "model"
     with files.folder(target) as unfinished:
         (unfinished / "a").write_text("first")
@@ -218,11 +221,11 @@ def test_folder_replaces_its_path_only_when_complete(tmp_path: Path) -> None:
         (ValueError("full of errors"), False),
     ],
 )
-def test_full_disk_is_recognised_in_errors_of_all_libraries(error: Exception, full: bool) -> None:
+def test_disk_full_recognises_errors_of_all_libraries(error: Exception, full: bool) -> None:
     assert files.disk_full(error) is full
 
 
-def test_digest_does_not_depend_on_the_order_of_keys() -> None:
+def test_digest_is_independent_of_key_order() -> None:
     assert files.digest({"a": 1, "b": [1, 2]}) == files.digest({"b": [1, 2], "a": 1})
     assert files.digest({"a": 1}) != files.digest({"a": 2})
     assert len(files.digest(None)) == 32

@@ -1,4 +1,4 @@
-"""Times as files write them."""
+"""Tests of time parsing and formatting."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from toolkit.timestamps import FIRST, LAST, NO_TIME, to_iso, to_seconds
         ("2020-07-01T12:00:00.999999+00:00", 1593604800),
     ],
 )
-def test_to_seconds_reads_iso_8601_and_numbers(text: str, expected: int) -> None:
+def test_to_seconds_parses_iso_8601_and_numbers(text: str, expected: int) -> None:
     assert to_seconds(text) == expected
 
 
 @pytest.mark.parametrize(
     "text", ["", "yesterday", "1593604800000", "nan", "inf", "2020-13-01", "07/01/2020", "99999999"]
 )
-def test_to_seconds_of_other_texts_is_none(text: str) -> None:
+def test_to_seconds_returns_none_for_invalid_text(text: str) -> None:
     assert to_seconds(text) is None
 
 
@@ -37,5 +37,5 @@ def test_to_seconds_of_other_texts_is_none(text: str) -> None:
     ("moment", "text"),
     [(FIRST, "0001-01-01"), (0, "1970-01-01"), (1593604801, "2020-07-01T12:00:01Z"), (LAST, "9999-12-31T23:59:59Z")],
 )
-def test_to_iso_is_read_back_by_to_seconds(moment: int, text: str) -> None:
+def test_to_iso_round_trips_through_to_seconds(moment: int, text: str) -> None:
     assert to_iso(moment) == text and to_seconds(text) == moment > NO_TIME

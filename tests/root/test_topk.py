@@ -10,7 +10,7 @@ from toolkit.topk import blocked_ranks, blocked_top_k
 def brute_force(
     scores: np.ndarray, lists: list[list[int]], k: int, allow_repeats: bool
 ) -> tuple[list[list[int]], list[list[float]]]:
-    """Sort every row by (−score, id); column j is item j + 1."""
+    """Sort every row by (−score, id), where column j is item j + 1."""
     ids, values = [], []
     for row, seeds in zip(scores, lists, strict=True):
         able = [
@@ -48,7 +48,7 @@ def test_top_k_equals_brute_force(seed: int) -> None:
     assert (ids.dtype, values.dtype) == (np.int32, np.float32)
 
 
-def test_top_k_does_not_change_the_array_of_the_scorer() -> None:
+def test_top_k_does_not_modify_scores() -> None:
     scores = np.arange(4, dtype=np.float32)[None]
 
     blocked_top_k(lambda items: scores, Queries.of([[2]]), 4, 2)
@@ -56,7 +56,7 @@ def test_top_k_does_not_change_the_array_of_the_scorer() -> None:
     assert scores.tolist() == [[0, 1, 2, 3]]
 
 
-def test_scores_are_computed_in_blocks() -> None:
+def test_top_k_computes_scores_in_blocks() -> None:
     asked: list[list[int]] = []
 
     def scorer(items: np.ndarray) -> np.ndarray:
@@ -70,7 +70,7 @@ def test_scores_are_computed_in_blocks() -> None:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_rank_of_a_target_equals_its_rank_in_the_ranking(seed: int) -> None:
+def test_target_rank_equals_rank_in_ranking(seed: int) -> None:
     draw = np.random.default_rng(seed)
     n_items, rows, block = int(draw.integers(1, 40)), int(draw.integers(0, 7)), int(draw.integers(1, 20))
     scores = draw.integers(-2, 3, (rows, n_items)).astype(np.float32)
@@ -88,8 +88,8 @@ def test_rank_of_a_target_equals_its_rank_in_the_ranking(seed: int) -> None:
     assert places.tolist() == wanted
 
 
-def test_rank_of_a_target_uses_its_score_within_the_block() -> None:
-    """A product of another shape may round otherwise: alone item 3 scores a little more than in its block."""
+def test_target_rank_uses_score_of_block() -> None:
+    """Scores of a single item may be rounded differently from scores in a block."""
 
     def scorer(items: np.ndarray) -> np.ndarray:
         exact = np.float32([5, 4, 4, 4, 1])[items - 1]
