@@ -93,13 +93,13 @@ class Nowhere(Facts):
 @pytest.mark.parametrize(
     ("cls", "message"),
     [
-        (Swallows, "let it pass"),
-        (Crashes, "raises"),
-        (Talks, "was requested"),
-        (Finds, "not Absent"),
-        (Greedy, "2 requests to .* declared 1"),
-        (Leaks, "holds the value of FACTS_KEY"),
-        (Plain, "must be https"),
+        (Swallows, "must be raised, not returned"),
+        (Crashes, "must not raise"),
+        (Talks, "part of the requested"),
+        (Finds, "must return Absent"),
+        (Greedy, "2 requests to .* must be at most 1"),
+        (Leaks, "must not contain the value of FACTS_KEY"),
+        (Plain, "must start with https"),
         (Nowhere, "must be a parameter"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The conformance suites hold for the built-in joins and policies, and catch each broken promise."""
+"""Tests of the conformance checks for joins and missing-value policies."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from toolkit.fusion.missing.em import Em
 
 
 @pytest.mark.parametrize("name", plugins.names("segue.joins"))
-def test_a_join_keeps_the_contract(name: str) -> None:
+def test_built_in_join_passes_the_contract(name: str) -> None:
     check_join(plugins.load("segue.joins", name)())
 
 
 @pytest.mark.parametrize("name", plugins.names("segue.missing"))
-def test_a_policy_keeps_the_contract(name: str) -> None:
+def test_built_in_policy_passes_the_contract(name: str) -> None:
     check_missing(Em(rank=2) if name == "em" else plugins.load("segue.missing", name)())
 
 
 class Summed(Join):
-    """A right join; each class below breaks one promise of it."""
+    """Correct join, from which each class below breaks one rule."""
 
     type: str = "summed"
     keeps_apart: ClassVar[bool] = True
@@ -148,31 +148,31 @@ class UnboundedShares(Summed):
 @pytest.mark.parametrize(
     ("join", "message"),
     [
-        (OwnName, "key='projections' is a name of the item table's own"),
-        (LeavesOutBlindly, "leaves_out needs needs_presence"),
-        (OneVector, r"forward gave shape \(6,\), not \(61, 6\)"),
-        (BatchNormalised, "changes with the batch"),
-        (EmptySoftmax, "NaN"),
-        (ReadsAbsent, "declares leaves_out, and rows of missing modalities change its vectors"),
+        (OwnName, "key='projections' is reserved for the item table"),
+        (LeavesOutBlindly, "leaves_out=True requires needs_presence=True"),
+        (OneVector, r"forward returned shape \(6,\) and must return \(61, 6\)"),
+        (BatchNormalised, "must not depend on the batch"),
+        (EmptySoftmax, "must have a finite vector|must return finite numbers"),
+        (ReadsAbsent, "leaves_out=True requires vectors independent of missing modalities"),
         (Detached, r"no gradient reaches join\.scale"),
-        (OwnRandomness, "two modules of one seed start differently"),
-        (Unregistered, "vectors differ after save and load"),
-        (UnboundedShares, "shares must be at least 0 and add up to at most 1"),
+        (OwnRandomness, "equal seeds must give equal modules"),
+        (Unregistered, "vectors must be identical after loading"),
+        (UnboundedShares, "shares must be >= 0 and sum to at most 1"),
     ],
 )
-def test_a_broken_join_is_caught(join: type[Join], message: str) -> None:
+def test_contract_checks_fail_for_each_broken_join(join: type[Join], message: str) -> None:
     check_join(Summed())
     with pytest.raises(AssertionError, match=message):
         check_join(join())  # type: ignore[call-arg]
 
 
-def test_a_join_of_another_width_than_it_declares_is_caught() -> None:
+def test_contract_checks_fail_for_a_join_with_a_wrong_width() -> None:
     with pytest.raises((AssertionError, RuntimeError)):
         check_join(WrongWidth())
 
 
 class Constant(Missing):
-    """A right policy; each class below breaks one promise of it."""
+    """Correct policy, from which each class below breaks one rule."""
 
     type: str = "constant"
     value: float = 0.1
@@ -228,35 +228,35 @@ class Random(Constant):
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
-        (Undeclared, "absent rows differ from track to track: declare"),
-        (Leaks, "learned from tracks outside `fitted`"),
-        (EmptyMean, "NaN where no training track has a modality"),
-        (SliceMean, "learned from tracks outside|rows change with the other tracks of their slice"),
-        (Random, "two fits differ"),
-        (ChangesPresence, "was changed in place"),
+        (Undeclared, "absent rows must be equal for all tracks unless fills=True"),
+        (Leaks, "fit must learn only from tracks in `fitted`"),
+        (EmptyMean, "rows must be finite if no training track has the modality"),
+        (SliceMean, "learn only from tracks in|rows must not depend on other tracks of the slice"),
+        (Random, "repeated fits must be identical"),
+        (ChangesPresence, "must not change blocks, present or fitted in place"),
     ],
 )
-def test_a_broken_policy_is_caught(policy: type[Missing], message: str) -> None:
+def test_contract_checks_fail_for_each_broken_policy(policy: type[Missing], message: str) -> None:
     check_missing(Constant())
     with pytest.raises(AssertionError, match=message):
         check_missing(policy())  # type: ignore[call-arg]
 
 
-def test_a_part_that_cannot_be_read_from_a_recipe_is_caught() -> None:
+def test_contract_checks_fail_for_a_part_that_a_recipe_cannot_name() -> None:
     class Inside(Constant):
         pass
 
     with pytest.raises(
         AssertionError,
-        match=r"reads back as .*, not Inside.*is every parameter a field, and the class at the top level",
+        match=r"a recipe reads .* and must read Inside.*declare every parameter as a field",
     ):
         check_missing(Inside())
 
 
-def test_a_missing_declaration_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_declaration_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     class Half(Join):
         type: str = "half"
 
     monkeypatch.setitem(globals(), "Half", Half)
-    with pytest.raises(InputError, match=r"lacks keeps_apart, module: see segue\.plugin\.Join"):
+    with pytest.raises(InputError, match=r"must implement keeps_apart, module: see segue\.plugin\.Join"):
         plugins.load("segue.joins", f"{__name__}:Half")

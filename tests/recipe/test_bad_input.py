@@ -64,23 +64,28 @@ def nothing() -> None: ...
         (
             lambda: os.mkfifo("pipe.csv"),
             ["data.path=pipe.csv"],
-            "pipe.csv is neither a file nor a folder: save what it gives in a file",
+            "pipe.csv must be a file or folder because the data is read more than once",
         ),
         pytest.param(
             lambda: Path("mem.csv").symlink_to("/proc/self/mem"),
             ["data.path=mem.csv"],
-            "cannot be read: Input/output error",
+            "cannot be read (Input/output error)",
             marks=pytest.mark.skipif(
                 not Path("/proc/self/mem").exists(), reason="no file here that opens and cannot be read"
             ),
         ),
         (nothing, ["baselines=[ease, popularty]"], "'popularty' is not a ranker: did you mean popularity?"),
         (nothing, ["baselines=[{name: ease, params: {l2: 1}}]"], "baselines.0.params.l2 is not a key"),
-        (nothing, ["baselines=[content-centroid]"], "baselines.0='content-centroid' ranks by content: name encoders"),
+        (
+            nothing,
+            ["baselines=[content-centroid]"],
+            "baselines.0='content-centroid' requires encoders to rank by content: add `encoders`",
+        ),
         (
             nothing,
             ["baselines=[transrec]"],
-            "baselines.0='transrec' ranks only for training playlists, and playlist_disjoint holds out others: name"
+            "baselines.0='transrec' ranks only for training playlists, but playlist_disjoint holds out other"
+            " playlists: use"
             " transrec-global",
         ),
         (nothing, ["device=cuda:7"], "device"),
@@ -90,7 +95,7 @@ def nothing() -> None: ...
         (nothing, ["data.path=~nobody-of-this-name/x"], "is not a path"),
         (nothing, ['data.path="a\\0b"'], "is not a path: embedded null byte"),
         (nothing, ["threads=100000"], "threads=100000 must be less than or equal to 1024"),
-        (nothing, ["evaluation.k=[99999999999]"], "must all be in 1…100000"),
+        (nothing, ["evaluation.k=[99999999999]"], "must contain only values from 1 to 100000"),
         (
             nothing,
             ["evaluation.split.seeds=9999999999999999999"],
@@ -101,8 +106,8 @@ def nothing() -> None: ...
             ["evaluation.bootstrap=99999999999"],
             "evaluation.bootstrap=99999999999 must be less than or equal to 100000",
         ),
-        (nothing, ["seeds=[1, 1]"], "--set seeds=[1, 1]: seeds lists 1 twice"),
-        (lambda: Path("r.yaml").write_text("x" * 9999), [], f"this file holds the value '{'x' * 59}…"),
+        (nothing, ["seeds=[1, 1]"], "--set seeds=[1, 1]: seeds must have unique values, but 1 is listed twice"),
+        (lambda: Path("r.yaml").write_text("x" * 9999), [], f"not the value '{'x' * 59}…"),
         (
             lambda: Path("r.yaml").write_text("# " + "x" * 1_000_000),
             [],
@@ -111,7 +116,7 @@ def nothing() -> None: ...
         (nothing, ["evaluation.split.seeds=70"], "seeds=70, split by auto: lower evaluation.split.min_tracks or seeds"),
         (nothing, ["device=tpu"], "device='tpu' must be one of auto, cpu, cuda"),
         (nothing, ["evaluation.split.min_tracks=60"], "split is empty: 30 playlists, min_tracks=60"),
-        (nothing, ["evaluation.split.by=column"], "30 playlists have no split: use split.by: hash"),
+        (nothing, ["evaluation.split.by=column"], "all playlists must have a split (30 are missing): set"),
         (nothing, ["data.filters.min_playlist_length=99"], "min_playlist_length"),
         (nothing, ["encoders={x: {encoder: features, field: energi}}", "baselines=[content-centroid]"], "energi"),
         (content(""), [], "lists.csv"),
@@ -153,17 +158,18 @@ COLD = [
         (
             DEALT.replace(",g29,", ",g0,"),
             [],
-            "'0' in train and '29' in test are versions of one playlist (1 such playlists): give both",
+            "'0' in train and '29' in test are versions of the same playlist (1 in total): move all versions",
         ),
         (
             DEALT + COPY,
             [],
-            "'99' in train and '29' in test are the same list (1 such lists in train): give both one group, or set",
+            "'99' in train and '29' in test have the same tracks (1 in train in total): assign both to the"
+            " same group, or set",
         ),
         (
             DEALT + COPY,
             COLD,
-            "is in train and in test (6 such artists): give all tracks of an artist the same evaluation.split.field",
+            "is in train and in test (6 such artists): use one part per artist in evaluation.split.field",
         ),
         (
             DEALT,
@@ -181,21 +187,21 @@ def test_leak_between_splits_exits_with_2(here: Path, lists: str, overrides: lis
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["validate", "."], "cannot be read: Is a directory"),
+        (["validate", "."], "cannot be read (Is a directory)"),
         (["data", "info", "none.csv"], "none.csv does not exist"),
-        (["data", "info", "/dev/null", "--reader", "csv"], "/dev/null is neither a file nor a folder"),
+        (["data", "info", "/dev/null", "--reader", "csv"], "/dev/null must be a file or folder"),
         (["data", "info", "lists.csv", "--reader", "mp3"], "'mp3' is not a reader"),
         (
             ["data", "info", "lists.csv", "--option", "track"],
-            "--option track: must be key=value, such as --option playlist=list_id",
+            "--option track must have the form key=value: write, for example, --option playlist=list_id",
         ),
         (["data", "info", "lists.csv", "--option", "track=song"], "has no column 'song'"),
-        (["data", "info", "r.yaml"], "no reader recognises r.yaml"),
+        (["data", "info", "r.yaml"], "the format of r.yaml is unknown"),
         (["continue", ".", "--tracks", "a"], "is not a run directory"),
         (["continue", "none", "--tracks", "a"], "none is not a run directory"),
         (["run", "r.yaml", "--out", "."], "exists and is not a run directory"),
-        (["run", "r.yaml", "--out", "lists.csv/x"], "lists.csv/x cannot be read or written: Not a directory"),
-        (["run", "r.yaml", "--out", "x" * 300], "cannot be read or written: File name too long"),
+        (["run", "r.yaml", "--out", "lists.csv/x"], "lists.csv/x cannot be read or written (Not a directory)"),
+        (["run", "r.yaml", "--out", "x" * 300], "cannot be read or written (File name too long)"),
         (["run", "r.yaml", "--out", "lists.csv"], "exists and is not a run directory"),
     ],
 )

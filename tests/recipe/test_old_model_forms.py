@@ -74,7 +74,8 @@ def test_saved_entry_drops_unknown_keys() -> None:
     [
         (
             {"loss": "full", "log_q": False},
-            "can be set only with `loss: sampled`, not `full`: remove `log_q`, or write `loss: {type: sampled, log_q: false}`",
+            "can be set only with `loss: sampled`, not `full`: remove `log_q`, or write `loss: {type: sampled,"
+            " log_q: false}`",
         ),
         ({"negatives": 3}, "can be set only with `loss: gbce or sampled`, not `chunked`"),
         ({"mask_ratio": 0.3}, "can be set only with `type: bert4rec`, not `sasrec`: remove `mask_ratio`"),

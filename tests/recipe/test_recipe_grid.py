@@ -61,12 +61,12 @@ def test_resolved_grid_round_trips(tmp_path: Path) -> None:
         (
             "normalise: after",
             "join: sum, normalise: after",
-            "9: models.1.fusion: `normalise: after` is for `join: concat`",
+            "9: models.1.fusion: `normalise: after` requires a join that projects all modalities together",
         ),
         (
             "normalise: after",
             "join: gated, missing: em",
-            "9: models.1.fusion: `missing: em` fills in what `join: gated` leaves out",
+            "9: models.1.fusion: `missing: em` cannot be used with `join: gated`",
         ),
         (
             "reduce: none",

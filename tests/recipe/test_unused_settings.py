@@ -44,93 +44,129 @@ def recipe(tmp_path: Path, text: str = BASE) -> Path:
         (
             "leave_last_out",
             "shown=0.5",
-            f"shown=0.5 is for `{HERE}`, not `leave_last_out`: take it out, or set it to its default, 0.7",
+            f"shown=0.5 is for `{HERE}`, not `leave_last_out`: remove `shown`, or set the default value, 0.7",
         ),
         ("mpd_challenge", "shown=0.5", f"shown=0.5 is for `{HERE}`, not `mpd_challenge`"),
         ("item_cold", "shown=0.5", f"shown=0.5 is for `{HERE}`, not `item_cold`"),
         (
             "artist_disjoint",
             "seeds=5",
-            f"seeds=5 is for `{HERE}`, not `artist_disjoint`: take it out, or set it to its default, null",
+            f"seeds=5 is for `{HERE}`, not `artist_disjoint`: remove `seeds`, or set the default value, null",
         ),
         ("leave_last_out", "seeds=5", f"seeds=5 is for `{HERE}`, not `leave_last_out`"),
         ("mpd_challenge", "seeds=5", f"seeds=5 is for `{HERE}`, not `mpd_challenge`"),
-        ("leave_last_out", "min_tracks=5", f"min_tracks=5 is for `protocol: {ASKED}`, not `leave_last_out`"),
+        (
+            "leave_last_out",
+            "min_tracks=5",
+            f"min_tracks=5 can be set only with `protocol: {ASKED}`, not `leave_last_out`",
+        ),
         (
             "playlist_disjoint",
             "situations=[title]",
-            "situations is for `protocol: mpd_challenge`, not `playlist_disjoint`",
+            "situations can be set only with `protocol: mpd_challenge`, not `playlist_disjoint`",
         ),
         (
             "leave_last_out",
             "situations=[title]",
-            "situations is for `protocol: mpd_challenge`, not `leave_last_out`: take it out",
+            "situations can be set only with `protocol: mpd_challenge`, not `leave_last_out`: remove `situations`",
         ),
         (
             "playlist_disjoint",
             "faults=[item_zero]",
-            "faults is for `protocol: leave_last_out`, not `playlist_disjoint`: take it out",
+            "faults can be set only with `protocol: leave_last_out`, not `playlist_disjoint`: remove `faults`",
         ),
         (
             "mpd_challenge",
             "faults=[item_zero]",
-            "faults is for `protocol: leave_last_out`, not `mpd_challenge`: take it out",
+            "faults can be set only with `protocol: leave_last_out`, not `mpd_challenge`: remove `faults`",
         ),
-        ("item_cold", "shuffle_seeds=true", "shuffle_seeds=true is for `protocol: global_time, leave_last_out, mpd_"),
-        ("leave_last_out", "equal_lists=drop", f"equal_lists='drop' is for `protocol: {WHOLE}`, not `leave_last_out`"),
-        ("item_cold", "equal_lists=drop", f"equal_lists='drop' is for `protocol: {WHOLE}`, not `item_cold`"),
+        (
+            "item_cold",
+            "shuffle_seeds=true",
+            "shuffle_seeds=true can be set only with `protocol: global_time, leave_last_out, mpd_",
+        ),
+        (
+            "leave_last_out",
+            "equal_lists=drop",
+            f"equal_lists='drop' can be set only with `protocol: {WHOLE}`, not `leave_last_out`",
+        ),
+        (
+            "item_cold",
+            "equal_lists=drop",
+            f"equal_lists='drop' can be set only with `protocol: {WHOLE}`, not `item_cold`",
+        ),
         (
             "leave_last_out",
             "strict_overlap=true",
-            f"strict_overlap=true is for `protocol: {WHOLE}`, not `leave_last_out`",
+            f"strict_overlap=true can be set only with `protocol: {WHOLE}`, not `leave_last_out`",
         ),
         (
             "artist_disjoint",
             "strict_overlap=true",
-            f"strict_overlap=true is for `protocol: {WHOLE}`, not `artist_disjoint`",
+            f"strict_overlap=true can be set only with `protocol: {WHOLE}`, not `artist_disjoint`",
         ),
         (
             "playlist_disjoint",
             "new_playlists=drop",
-            "new_playlists='drop' is for `protocol: global_time`, not `playlist_disjoint`: take",
+            "new_playlists='drop' can be set only with `protocol: global_time`, not `playlist_disjoint`: remove",
         ),
         (
             "item_cold",
             "split.valid_from=0.5",
-            "split.valid_from=0.5 is for `protocol: global_time`, not `item_cold`: take it out",
+            "split.valid_from=0.5 can be set only with `protocol: global_time`, not `item_cold`: remove `valid_from`",
         ),
-        ("global_time", "split.folds=3", f"split.folds=3 is for `protocol: {OTHERS}`, not `global_time`"),
-        ("item_cold", "split.by=hash", f"split.by='hash' is for `protocol: {DEALT}`, not `item_cold`"),
-        ("leave_last_out", "split.folds=3", f"split.folds=3 is for `protocol: {OTHERS}`, not `leave_last_out`"),
-        ("leave_last_out", "split.test_fold=1", f"split.test_fold=1 is for `protocol: {OTHERS}`, not `leave_last_out`"),
+        ("global_time", "split.folds=3", f"split.folds=3 can be set only with `protocol: {OTHERS}`, not `global_time`"),
+        ("item_cold", "split.by=hash", f"split.by='hash' can be set only with `protocol: {DEALT}`, not `item_cold`"),
+        (
+            "leave_last_out",
+            "split.folds=3",
+            f"split.folds=3 can be set only with `protocol: {OTHERS}`, not `leave_last_out`",
+        ),
+        (
+            "leave_last_out",
+            "split.test_fold=1",
+            f"split.test_fold=1 can be set only with `protocol: {OTHERS}`, not `leave_last_out`",
+        ),
         (
             "leave_last_out",
             "split.valid_fraction=0.2",
-            f"split.valid_fraction=0.2 is for `protocol: {OTHERS}`, not `leave_last_out`",
+            f"split.valid_fraction=0.2 can be set only with `protocol: {OTHERS}`, not `leave_last_out`",
         ),
         (
             "playlist_disjoint",
             "split={by: column, folds: 3}",
-            "split: folds=3 is for `by: auto` or `hash`, not `column`",
+            "split: folds=3 can be set only with `by: auto` or `hash`, not `column`",
         ),
-        ("item_cold", "split={field: part, folds: 3}", "split: folds=3 is for `field: null`, not `part`"),
+        ("item_cold", "split={field: part, folds: 3}", "split: folds=3 can be set only with `field: null`, not `part`"),
         (
             "playlist_disjoint",
             "split.field=part",
-            "split.field='part' is for `protocol: artist_disjoint or item_cold`, not `playlist",
+            "split.field='part' can be set only with `protocol: artist_disjoint or item_cold`, not `playlist",
         ),
-        ("mpd_challenge", "situations=[title, first_5, title]", "situations lists title twice: take one out"),
-        ("leave_last_out", "faults=[item_zero, item_zero]", "faults lists item_zero twice: take one out"),
-        ("playlist_disjoint", "slices=[seeds, seeds]", "slices lists seeds twice: take one out"),
+        (
+            "mpd_challenge",
+            "situations=[title, first_5, title]",
+            "situations must have unique values, but title is listed twice: remove one",
+        ),
+        (
+            "leave_last_out",
+            "faults=[item_zero, item_zero]",
+            "faults must have unique values, but item_zero is listed twice: remove one",
+        ),
+        (
+            "playlist_disjoint",
+            "slices=[seeds, seeds]",
+            "slices must have unique values, but seeds is listed twice: remove one",
+        ),
         (
             "playlist_disjoint",
             "shown=0.70049",
-            "shown=0.70049 must be a whole number of thousandths, for shares are counted in integers",
+            "shown=0.70049 must be a multiple of 0.001: set 0.7",
         ),
         (
             "item_cold",
             "split.valid_fraction=0.0001",
-            "split.valid_fraction=0.0001 must be a whole number of thousandths",
+            "split.valid_fraction=0.0001 must be a multiple of 0.001",
         ),
     ],
 )
@@ -143,7 +179,9 @@ def test_keys_that_the_protocol_does_not_read_raise(tmp_path: Path, protocol: st
 
 
 def test_setting_both_shown_and_seeds_raises(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"evaluation\.split: shown=0\.5 is for `seeds: null`, not `5`: take it out"):
+    with pytest.raises(
+        RecipeError, match=r"evaluation\.split: shown=0\.5 can be set only with `seeds: null`, not `5`: remove shown"
+    ):
         load(recipe(tmp_path), ["evaluation.split.seeds=5", "evaluation.split.shown=0.5"])
 
 
@@ -152,57 +190,66 @@ def test_setting_both_shown_and_seeds_raises(tmp_path: Path) -> None:
     [
         (
             "models.0.warmup_epochs=2",
-            "models.0.warmup_epochs=2 is for `train: warmup`, not `frozen`: take it out, or set it to",
+            "models.0.warmup_epochs=2 can be set only with `train: warmup`, not `frozen`: remove"
+            " `warmup_epochs`, or set the",
         ),
         (
             "models.0.negatives=64",
-            "models.0.negatives=64 is for `loss: gbce or sampled`, not `chunked`: take it out, or write",
+            "models.0.negatives=64 can be set only with `loss: gbce or sampled`, not `chunked`: remove"
+            " `negatives`, or write",
         ),
         (
             "models.0={type: sasrec, loss: gbce, batch_negatives: false}",
-            "models.0.batch_negatives=false is for `loss: sampled`, not `gbce",
+            "models.0.batch_negatives=false can be set only with `loss: sampled`, not `gbce",
         ),
         (
             "models.0={type: sasrec, loss: full, log_q: false}",
-            "models.0.log_q=false is for `loss: sampled`, not `full`",
+            "models.0.log_q=false can be set only with `loss: sampled`, not `full`",
         ),
         (
             "models.0={type: sasrec, loss: sampled, gbce_t: 0.5}",
-            "models.0.gbce_t=0.5 is for `loss: gbce`, not `sampled`",
+            "models.0.gbce_t=0.5 can be set only with `loss: gbce`, not `sampled`",
         ),
-        ("models.0.match_weights=joint", "models.0.match_weights=joint is for `match: true`, not `false`"),
-        ("models.0.mask_ratio=0.4", "models.0.mask_ratio=0.4 is for `type: bert4rec`, not `sasrec`"),
+        (
+            "models.0.match_weights=joint",
+            "models.0.match_weights=joint can be set only with `match: true`, not `false`",
+        ),
+        ("models.0.mask_ratio=0.4", "models.0.mask_ratio=0.4 can be set only with `type: bert4rec`, not `sasrec`"),
         (
             "models.0={type: sasrec, modalities: [], train: finetune}",
-            "models.0.train=finetune is of content, and this model uses ids",
+            "models.0.train=finetune requires content, but this model uses ids",
         ),
         (
             "models.0={type: sasrec, id_start: cooccurrence, fusion: {id_embedding: false}}",
-            "models.0.id_start=cooccurrence is for `fusion.id_embedding: true`, not `false`",
+            "models.0.id_start=cooccurrence can be set only with `fusion.id_embedding: true`, not `false`",
         ),
         (
             "fusion.em_rank=8",
-            "fusion.em_rank=8 is for `missing: em`, not `mean`: take it out, or set it to its default, 32",
+            "fusion.em_rank=8 can be set only with `missing: em`, not `mean`: remove `em_rank`, or set the"
+            " default value, 32",
         ),
         (
             "fusion={id_embedding: false, id_dropout: 0.5}",
-            "fusion.id_dropout=0.5 is for `id_embedding: true`, not `false`",
+            "fusion.id_dropout=0.5 can be set only with `id_embedding: true`, not `false`",
         ),
         (
             "fusion.match_modalities=[audio]",
-            "fusion.match_modalities=[audio] is for models with `match: true`, and there are none",
+            "fusion.match_modalities=[audio] requires a model with `match: true`, but no model has this setting",
         ),
-        ("models.0={type: sasrec, fusion: {em_rank: 8}}", "models.0.fusion.em_rank=8 is for `missing: em`, not `mean`"),
+        (
+            "models.0={type: sasrec, fusion: {em_rank: 8}}",
+            "models.0.fusion.em_rank=8 can be set only with `missing: em`, not `mean`",
+        ),
         (
             "titles={encoder: char-ngrams, field: title}",
-            "titles=char-ngrams is for models with `titles: true`, and there are none",
+            "titles=char-ngrams requires a model with `titles: true`, but no model has this setting",
         ),
-        ("workers=2", "workers=2 is for `engine: ray`, not `local`"),
+        ("workers=2", "workers=2 requires `engine: ray`, not `local`"),
         (
             "coldstart.tags={field: genre, rows: [{vectors: audio}, {vectors: audio}]}",
-            "coldstart.tags.rows lists {vectors: audio} twice",
+            "coldstart.tags.rows must have unique values, but {vectors: audio} is listed twice",
         ),
-        ("data.path=lists.csv", "lists.csv is for readers of files, and demo makes its data itself: take it out"),
+        ("data.path=lists.csv", "lists.csv requires a reader of files, but reader demo generates data: remove `path`"),
         ("sweep={select: ndcg@50, over: {models.0.lr: [0.1, 0.1]}}", "sweep.over.models.0.lr lists 0.1 twice"),
     ],
 )
@@ -214,7 +261,7 @@ def test_unread_keys_raise(tmp_path: Path, override: str, message: str) -> None:
 
 def test_unused_value_raises_with_line_number(tmp_path: Path) -> None:
     path = recipe(tmp_path, BASE + "evaluation:\n  protocol: item_cold\n  shown: 0.5\n")
-    with pytest.raises(RecipeError, match=r"r\.yaml:10: evaluation\.shown=0\.5 is for `protocol"):
+    with pytest.raises(RecipeError, match=r"r\.yaml:10: evaluation\.shown=0\.5 can be set only with `protocol"):
         load(path)
 
 
@@ -246,7 +293,8 @@ def test_sweep_over_an_unread_key_raises(tmp_path: Path) -> None:
     trial(swept, {"models.0.negatives": 4096})
     with pytest.raises(
         RecipeError,
-        match=r"sweep\.over models\.0\.negatives=64: models\.0\.negatives=64 is for `loss: gbce or sampled`",
+        match=r"sweep\.over models\.0\.negatives=64: models\.0\.negatives=64 can be set only with `loss: gbce"
+        r" or sampled`",
     ):
         trial(swept, {"models.0.negatives": 64})
     assert trial(swept, {"models.0.negatives": 64, "models.0.loss": "chunked"}).models[0].loss.type == "chunked"
@@ -265,7 +313,9 @@ def test_best_sweep_recipe_has_defaults_for_unread_keys(tmp_path: Path) -> None:
 
 def test_modalities_of_a_system_without_content_raise(tmp_path: Path) -> None:
     with pytest.raises(
-        RecipeError, match=r"coldstart\.systems\.0\.modalities=\['audio'\] are not read: random-factors sees no content"
+        RecipeError,
+        match=r"coldstart\.systems\.0\.modalities=\['audio'\] cannot be set because random-factors does not"
+        r" read content",
     ):
         load(recipe(tmp_path), ["coldstart.systems=[{system: random-factors, modalities: [audio]}]"], parameters=True)
 
@@ -289,7 +339,7 @@ def test_folds_with_a_split_in_the_data_raise() -> None:
     corpus = Corpus(items, np.arange(0, 481, 8), tracks, lists)
     asked = PlaylistDisjoint(min_tracks=4, equal_lists="drop", folds=3)
     with pytest.raises(
-        InputError, match=r"evaluation\.split\.folds=3 is for playlists dealt by hash, and the data says"
+        InputError, match=r"evaluation\.split\.folds=3 can be set only without a split column in the data"
     ):
         asked.split(corpus)
     assert len(asked.model_copy(update={"by": "hash"}).split(corpus).test)
@@ -297,7 +347,9 @@ def test_folds_with_a_split_in_the_data_raise() -> None:
 
 def test_defaults_without_models_raise(tmp_path: Path) -> None:
     path = recipe(tmp_path, "data: {reader: demo}\ndefaults: {epochs: 3}\nbaselines: [popularity]\n")
-    with pytest.raises(RecipeError, match=r"r\.yaml:2: defaults={epochs: 3} is for entries of `models`, and there are"):
+    with pytest.raises(
+        RecipeError, match=r"r\.yaml:2: defaults={epochs: 3} requires `models`, but the recipe has no models"
+    ):
         load(path)
 
 
@@ -305,5 +357,5 @@ def test_defaults_without_models_raise(tmp_path: Path) -> None:
     "key", ["baselines: [popularity, 'no_module:Own']", "coldstart: {systems: [{system: 'no_module:Own'}]}"]
 )
 def test_unknown_ranker_class_raises_with_line_number(tmp_path: Path, key: str) -> None:
-    with pytest.raises(RecipeError, match=r"r\.yaml:2: .*='no_module:Own' names a module that is not here"):
+    with pytest.raises(RecipeError, match=r"r\.yaml:2: .*='no_module:Own' requires a module that cannot be found"):
         load(recipe(tmp_path, f"data: {{reader: demo}}\n{key}\n"))

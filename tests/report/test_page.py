@@ -293,27 +293,27 @@ def test_page_renders_without_metric_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("metrics.json", None, "metrics.json is missing: run the recipe to its end first"),
-        ("recipe.yaml", None, "demo-run is not a run directory: it has no recipe.yaml; `segue run RECIPE --out"),
+        ("metrics.json", None, "metrics.json does not exist: run the recipe to completion first"),
+        ("recipe.yaml", None, "demo-run is not a run directory (recipe.yaml is missing): create a run"),
         (
             "metrics.json",
             '[{"system": "a"}]',
-            "metrics.json is damaged (Object missing required field `modalities` - at `$[0]`): delete it and run",
+            "metrics.json is damaged (Object missing required field `modalities` - at `$[0]`): delete the file and run",
         ),
         (
             "metrics.json",
             "[1]",
-            "metrics.json is damaged (Expected `object`, got `int` - at `$[0]`): delete it and run",
+            "metrics.json is damaged (Expected `object`, got `int` - at `$[0]`): delete the file and run",
         ),
-        ("timings.json", "[]", "timings.json is damaged (Expected `object`, got `array`): delete it and run the same"),
-        ("curves.json", '{"a": [', "curves.json is damaged (Expecting value: line 1 column 8 (char 7)): delete it"),
+        ("timings.json", "[]", "timings.json is damaged (Expected `object`, got `array`): delete the file"),
+        ("curves.json", '{"a": [', "curves.json is damaged (Expecting value: line 1 column 8 (char 7)): delete"),
         (
             "comparisons.json",
             "[1]",
-            "comparisons.json is damaged (Expected `object`, got `int` - at `$[0]`): delete it",
+            "comparisons.json is damaged (Expected `object`, got `int` - at `$[0]`): delete the file",
         ),
         ("recipe.yaml", "a: [", "recipe.yaml is damaged (while parsing a flow node"),
-        ("recipe.yaml", "- a", "recipe.yaml is damaged (Expected `object`, got `array`): bring it back, or segue run"),
+        ("recipe.yaml", "- a", "recipe.yaml is damaged (Expected `object`, got `array`): restore the file, or run"),
         ("pictures/cover.png", "not a picture", "pictures/cover.png is not a PNG"),
     ],
 )

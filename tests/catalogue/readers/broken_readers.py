@@ -1,4 +1,4 @@
-"""Readers that each break one promise of the contract."""
+"""Readers that each break one rule of the reader contract."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from toolkit.errors import InputError
 
 
 class Words(Reader):
-    """One playlist a line: its id, then its tracks. A line of one word is a bad record."""
+    """Reader of lines with a playlist id and track ids, where a line of one word is a bad record."""
 
     name = "words"
 
@@ -41,7 +41,7 @@ class Words(Reader):
 
 
 class Columns(Words):
-    """The same in columns too."""
+    """Reader that also returns its records as columns."""
 
     def blocks(self) -> Iterator:
         found = list(self.read())
@@ -92,7 +92,7 @@ class Counting(Words):
 
 
 class Forgetful(Words):
-    """It knows what it has read, and reads it once."""
+    """Reader that returns its records only on the first read."""
 
     def _read(self) -> Iterator:
         self.seen: set[str] = getattr(self, "seen", set())
@@ -103,7 +103,7 @@ class Forgetful(Words):
 
 
 class OneFile(Words):
-    """All readings share one place in the file."""
+    """Reader whose iterators share one file position."""
 
     def read(self) -> Iterator:
         self.rest = list(super().read())
@@ -175,7 +175,7 @@ class Crashing(Words):
 
 class Silent(Words):
     def bad(self, where: str, why: str) -> None:
-        """Say nothing."""
+        """Ignore the bad record."""
 
 
 class Uncounted(Words):
@@ -217,30 +217,33 @@ class Needy(Words):
 
 
 BROKEN = [
-    (Refusing, r"check_source raises InputError\(\"column 'song' is missing\"\) of data without a fault"),
-    (Promising, r"fields_offered lacks 'title', which a track has"),
+    (Refusing, r"check_source must not raise InputError\(\"column 'song' is missing\"\) for correct data"),
+    (Promising, r"fields_offered must contain 'title', because a track has this field"),
     (Needy, r"Needy.requires=\('faiss',\) must be a tuple of toolkit.packages.Package"),
-    (Listed, r"words: read gave a list; yield records"),
-    (Bare, r"words: the id 'a' has no scheme"),
-    (Mapped, r"words: read gave {'id': 'm', .*}, not a track or a playlist"),
-    (NoTitle, r"a name must be text, or None where there is none; not an empty text"),
-    (Infinite, r"field 'sound' must be a list of finite numbers"),
-    (Twice, r"two playlists have the id 'm'"),
-    (Counting, r"plays are missing, and `counts` says True"),
-    (Forgetful, r"a second read differs from the first"),
-    (OneFile, r"two readings at once disturb each other"),
-    (Brief, r"brief gives other names of tracks than read: 'local:a' is \(None, None, None\), not \('A', None, None\)"),
-    (Shorter, r"brief gives other playlists than read"),
-    (OtherOrder, r"blocks give PlaylistRecord\(id='e'"),
-    (OtherLists, r"blocks give PlaylistRecord\(id='m', tracks=\['local:a', 'local:b', 'local:c'"),
-    (OtherNames, r"blocks give other names than read: 'local:a' is \('local:a', None, None\)"),
-    (Greedy, r"recognises accepts notes\.txt"),
-    (Shy, r"recognises returns False for lists\.words"),
-    (Raising, r"recognises raises IsADirectoryError.* for none"),
-    (Trusting, r"a missing path is not reported"),
-    (Crashing, r"a missing path raises FileNotFoundError"),
-    (Silent, r"a bad record is not reported"),
-    (Uncounted, r"leaves a bad record out without counting it"),
-    (Loose, r"Params takes an unknown key"),
-    (Hoarding, r"500 playlists take .* bytes, 2000 take .*; read in parts"),
+    (Listed, r"words: read returned list and must return an iterator: yield records"),
+    (Bare, r"words: id 'a' must have a scheme"),
+    (Mapped, r"words: read yielded {'id': 'm', .*} and must yield TrackRecord or PlaylistRecord"),
+    (NoTitle, r"names \(.*\) must be non-empty strings or None"),
+    (Infinite, r"field 'sound' must be a non-empty list of finite numbers"),
+    (Twice, r"playlist id 'm' must be unique"),
+    (Counting, r"plays must be set because counts=True"),
+    (Forgetful, r"repeated readings must be identical"),
+    (OneFile, r"simultaneous readings must be independent"),
+    (
+        Brief,
+        r"brief must yield the track names of read \('local:a' is \(None, None, None\), expected \('A', None, None\)",
+    ),
+    (Shorter, r"brief must yield the same playlists as read"),
+    (OtherOrder, r"blocks contain PlaylistRecord\(id='e'"),
+    (OtherLists, r"blocks contain PlaylistRecord\(id='m', tracks=\['local:a', 'local:b', 'local:c'"),
+    (OtherNames, r"blocks must contain the track names of read \('local:a' is \('local:a', None, None\)"),
+    (Greedy, r"recognises must return False for notes\.txt"),
+    (Shy, r"recognises returned False for lists\.words"),
+    (Raising, r"recognises must not raise IsADirectoryError.* for none"),
+    (Trusting, r"a missing path must raise InputError: "),
+    (Crashing, r"a missing path must raise InputError, not FileNotFoundError"),
+    (Silent, r"a bad record must raise DataError"),
+    (Uncounted, r"must count skipped records"),
+    (Loose, r"Params must reject unknown keys"),
+    (Hoarding, r"500 playlists need .* bytes but 2000 need .*: read in parts"),
 ]

@@ -122,7 +122,7 @@ def test_detect_of_a_missing_path_raises(tmp_path: Path) -> None:
 def test_detect_of_an_unknown_format_raises_with_all_readers(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("milk\n")
 
-    message = r"no reader recognises .*notes\.txt: name the reader, one of archive, corpus, csv"
+    message = r"the format of .*notes\.txt is unknown: set `reader` to one of archive, corpus, csv"
     with pytest.raises(InputError, match=message):
         detect(tmp_path / "notes.txt")
 
@@ -162,7 +162,11 @@ def test_built_in_file_reader_passes_the_contract(name: str, files: Path, tmp_pa
 
 
 def test_contract_tests_cover_all_built_in_readers() -> None:
-    ours = {name for name, point in plugins.points("segue.readers").items() if point.value.startswith("toolkit.")}
+    ours = {
+        name
+        for name, point in plugins.points("segue.readers").items()
+        if point.value.startswith(("toolkit.", "segue."))
+    }
     assert ours == {*PLACES, "parquet", "corpus", "demo"}
 
 

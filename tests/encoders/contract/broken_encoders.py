@@ -1,4 +1,4 @@
-"""Encoders that each break one promise of the contract."""
+"""Encoders that each break one rule of the contract."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class TakesAnyKey(CodesEncoder):
 
 
 class Remembers(FeaturesEncoder):
-    """A second fit averages with the first."""
+    """Encoder whose second fit is averaged with the first fit."""
 
     def fit(self, inputs, targets=None, *, workdir=None, progress=None):
         before = self.standardiser
@@ -114,7 +114,7 @@ class ChangesInputs(FeaturesEncoder):
 
 
 class StaleCheckpoint(FeaturesEncoder):
-    """Takes whatever checkpoint lies in its workdir."""
+    """Encoder that resumes from any checkpoint in its workdir."""
 
     def fit(self, inputs, targets=None, *, workdir=None, progress=None):
         super().fit(inputs)

@@ -1,4 +1,4 @@
-"""A field of the catalogue through an encoder: absence, repeats, cache, errors, resume."""
+"""Tests of encoding a catalogue field, with missing values, repeats, cache, errors and resuming."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PRESENT = np.array([True, False, True, True])
 
 
 class Counting(CodesEncoder):
-    """Codes that count what they are asked."""
+    """Codes encoder that records the inputs of `transform`."""
 
     def __init__(self, params=None, *, seed=0, device="cpu"):
         super().__init__(params, seed=seed, device=device)
@@ -40,14 +40,14 @@ class Counting(CodesEncoder):
 
 
 class Supervised(FeaturesEncoder):
-    """Remembers what it was fitted on."""
+    """Encoder that records its training data."""
 
     def fit(self, inputs, targets=None, *, workdir=None, progress=None):
         self.fitted_on = (np.asarray(inputs).tolist(), None if targets is None else targets.tolist())
         return super().fit(inputs)
 
 
-def test_rows_are_in_the_order_of_the_tracks(tmp_path):
+def test_encoded_rows_keep_the_order_of_the_tracks(tmp_path):
     made = encode(
         CodesEncoder(CodesParams(dim=4)), FieldValues("artist", IDS, PRESENT, ["x", "y", "x"]), cache=tmp_path
     )
@@ -58,7 +58,7 @@ def test_rows_are_in_the_order_of_the_tracks(tmp_path):
     assert (made.name, made.encoder) == ("artist", 'codes {"dim": 4}')
 
 
-def test_equal_values_are_encoded_once_and_cached_values_not_again(tmp_path):
+def test_identical_values_are_transformed_once_and_then_cached(tmp_path):
     first, second = Counting(), Counting()
     made = encode(first, FieldValues("artist", IDS, PRESENT, ["x", "y", "x"]), cache=tmp_path)
     again = encode(second, FieldValues("artist", IDS, PRESENT, ["x", "y", "x"]), cache=tmp_path)
@@ -66,7 +66,7 @@ def test_equal_values_are_encoded_once_and_cached_values_not_again(tmp_path):
     np.testing.assert_array_equal(made.matrix, again.matrix)
 
 
-def test_a_damaged_cache_entry_is_recomputed(tmp_path):
+def test_damaged_cache_entry_is_recomputed(tmp_path):
     made = encode(Counting(), FieldValues("artist", IDS, PRESENT, ["x", "y", "x"]), cache=tmp_path)
     (entry,) = tmp_path.glob("*.safetensors")
     entry.write_bytes(entry.read_bytes()[: entry.stat().st_size // 2])
@@ -78,7 +78,7 @@ def test_a_damaged_cache_entry_is_recomputed(tmp_path):
     assert encode(Counting(), FieldValues("artist", IDS, PRESENT, ["x", "y", "x"]), cache=tmp_path).coverage == 0.75
 
 
-def test_a_fitted_encoder_is_restored_from_the_cache(tmp_path):
+def test_fitted_encoder_is_restored_from_the_cache(tmp_path):
     values = [[1.0, 5.0], [3.0, 5.0], [5.0, 5.0]]
     encode(FeaturesEncoder(), FieldValues("audio", IDS, PRESENT, values), cache=tmp_path)
     encoder = FeaturesEncoder(seed=9)
@@ -88,7 +88,7 @@ def test_a_fitted_encoder_is_restored_from_the_cache(tmp_path):
     np.testing.assert_allclose(made.matrix[1:, 0], [-(1.5**0.5), 0, 0, 1.5**0.5], rtol=1e-6)
 
 
-def test_a_damaged_fitted_encoder_is_fitted_again(tmp_path):
+def test_damaged_fitted_encoder_is_fitted_again(tmp_path):
     values = [[1.0, 5.0], [3.0, 5.0], [5.0, 5.0]]
     encode(FeaturesEncoder(), FieldValues("audio", IDS, PRESENT, values), cache=tmp_path)
     next(tmp_path.glob("*.encoder/encoder.safetensors")).unlink()
@@ -113,7 +113,7 @@ def test_fit_receives_distinct_texts_of_the_chosen_tracks(tmp_path):
     assert chosen.fitted_on == ([[1.0], [3.0]], None)
 
 
-def test_a_supervised_encoder_receives_one_target_per_track(tmp_path):
+def test_supervised_encoder_receives_one_target_per_track(tmp_path):
     encoder = Supervised()
     targets = np.arange(8, dtype=np.float32).reshape(4, 2)
     encode(
@@ -138,12 +138,12 @@ def test_a_supervised_encoder_receives_one_target_per_track(tmp_path):
         ([1.0, 2.0, 3.0], "audio: features must be lists of numbers"),
     ],
 )
-def test_wrong_features_raise_an_error_that_names_the_track(tmp_path, values, message):
+def test_invalid_features_raise_data_error_with_the_track(tmp_path, values, message):
     with pytest.raises(DataError, match=message):
         encode(FeaturesEncoder(), FieldValues("audio", IDS, PRESENT, values), cache=tmp_path)
 
 
-def test_a_damaged_cover_raises_an_error_that_names_the_track(tmp_path, pictures):
+def test_damaged_cover_raises_data_error_with_the_track(tmp_path, pictures):
     encoder = ImageAeEncoder(ImageParams(size=32, patch=2, channels=[4], latent=2, epochs=1))
     missing = tmp_path / "gone.png"
     for bad, message in (
@@ -160,7 +160,7 @@ def test_a_damaged_cover_raises_an_error_that_names_the_track(tmp_path, pictures
         encode(encoder, FieldValues("cover", IDS, PRESENT, ["x", "y", "z"]), cache=tmp_path)
 
 
-def test_covers_can_be_paths(tmp_path, pictures):
+def test_encoding_accepts_covers_as_paths(tmp_path, pictures):
     files = [tmp_path / f"{place}.png" for place in range(3)]
     for file, picture in zip(files, pictures, strict=False):
         file.write_bytes(picture)
@@ -171,10 +171,10 @@ def test_covers_can_be_paths(tmp_path, pictures):
     assert [path.name for path in (tmp_path / "a").iterdir()] == [path.name for path in (tmp_path / "b").iterdir()]
 
 
-def test_wrong_sizes_and_no_inputs_raise_an_input_error(tmp_path):
+def test_mismatched_sizes_or_no_inputs_raise_input_error(tmp_path):
     with pytest.raises(InputError, match="artist: at least 1 of 4 tracks must have this field"):
         encode(CodesEncoder(), FieldValues("artist", IDS, np.zeros(4, bool), []), cache=tmp_path)
-    with pytest.raises(InputError, match="4 ids, present of shape \\(4,\\) with 3 true, 2 values"):
+    with pytest.raises(InputError, match="present of shape \\(4,\\) with 3 true must match 4 ids and 2 values"):
         encode(CodesEncoder(), FieldValues("artist", IDS, PRESENT, ["x", "y"]), cache=tmp_path)
     with pytest.raises(InputError, match="at least 1 training track must have this field"):
         encode(
@@ -185,7 +185,7 @@ def test_wrong_sizes_and_no_inputs_raise_an_input_error(tmp_path):
         )
 
 
-def test_a_plug_ins_wrong_output_raises_an_error(tmp_path):
+def test_invalid_output_of_a_plugin_raises_segue_error(tmp_path):
     from tests.encoders.contract.broken_encoders import Float64, NotFinite
 
     with pytest.raises(SegueError, match=r"returned float64 \(2, 256\) but must return float32 \(2, 256\)"):
@@ -194,7 +194,7 @@ def test_a_plug_ins_wrong_output_raises_an_error(tmp_path):
         encode(NotFinite(), FieldValues("artist", IDS, PRESENT, ["x", "y", "x"]), cache=tmp_path)
 
 
-def test_parts_from_before_a_failure_are_reused(tmp_path, monkeypatch):
+def test_encoding_after_a_failure_reuses_finished_parts(tmp_path, monkeypatch):
     monkeypatch.setitem(module.PART, "category", 10)
     ids, values = [f"local:{place}" for place in range(35)], [str(place) for place in range(35)]
     unbroken = encode(Counting(), FieldValues("artist", ids, np.ones(35, bool), values), cache=tmp_path / "a")
@@ -216,7 +216,7 @@ def test_parts_from_before_a_failure_are_reused(tmp_path, monkeypatch):
     assert not list((tmp_path / "b" / "unfinished").iterdir())
 
 
-def test_progress_counts_distinct_inputs(tmp_path, monkeypatch):
+def test_encoding_progress_counts_distinct_inputs(tmp_path, monkeypatch):
     monkeypatch.setitem(module.PART, "category", 2)
     seen = []
     values = ["x", "y", "z"]
@@ -247,7 +247,7 @@ encode(FeaturesVaeEncoder(params, seed=4), field, cache=Path(sys.argv[1]), progr
 """
 
 
-def test_a_fit_that_was_killed_resumes_to_the_same_bytes(tmp_path, monkeypatch):
+def test_resuming_a_killed_fit_gives_identical_bytes(tmp_path, monkeypatch):
     monkeypatch.setitem(module.PART, "features", 64)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", KILLED, str(tmp_path / "killed")]
@@ -277,7 +277,7 @@ def _wait_for(folder: Path, pattern: str, process: subprocess.Popen) -> None:
         os.sched_yield()
 
 
-def test_a_text_without_a_known_word_is_absent_and_counted(tmp_path):
+def test_text_without_a_known_word_is_absent_with_a_warning(tmp_path):
     encoder, present, texts = TfidfEncoder(TfidfParams(dim=0)), np.array([True, True, False]), ["sea song", "tide"]
     with pytest.warns(
         RuntimeWarning, match="words: 1 of 2 tracks have an input without a known word and count as absent: 'b'"

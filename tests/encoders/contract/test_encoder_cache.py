@@ -1,4 +1,4 @@
-"""The cache: what is in the key, and what becomes of a damaged entry."""
+"""Tests of the cache key and of damaged cache entries."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def stored(tracks, tmp_path):
     return encoder, cache, matrix
 
 
-def test_the_key_depends_on_everything_that_decides_the_output(tracks):
+def test_cache_key_changes_with_everything_that_changes_the_output(tracks):
     encoder = CodesEncoder()
     keys = [
         key(encoder, tracks),
@@ -49,13 +49,13 @@ def test_the_key_depends_on_everything_that_decides_the_output(tracks):
     assert key(CodesEncoder(), replace(tracks)) == keys[0]
 
 
-def test_the_version_is_in_the_key(tracks, monkeypatch):
+def test_cache_key_changes_with_the_version(tracks, monkeypatch):
     before = key(CodesEncoder(), tracks)
     monkeypatch.setattr(CodesEncoder, "version", "2")
     assert key(CodesEncoder(), tracks) != before
 
 
-def test_targets_and_fitted_ids_are_in_the_key_of_an_encoder_that_learns(tracks):
+def test_cache_key_of_a_fitted_encoder_includes_targets_and_ids(tracks):
     learner, fixed = FeaturesVaeEncoder(), CodesEncoder()
     first = replace(tracks, fitted=np.array([True, False, False]))
     targets = [replace(tracks, targets=np.full((3, 2), value, np.float32)) for value in (0, 1)]
@@ -68,12 +68,12 @@ def test_targets_and_fitted_ids_are_in_the_key_of_an_encoder_that_learns(tracks)
     assert key(fixed, first) == key(fixed, targets[1]) == key(fixed, tracks)
 
 
-def test_the_seed_is_in_the_key_only_if_it_changes_the_output(tracks):
+def test_cache_key_includes_the_seed_only_for_seeded_encoders(tracks):
     assert key(FeaturesEncoder(seed=0), tracks) == key(FeaturesEncoder(seed=1), tracks)
     assert key(FeaturesVaeEncoder(seed=0), tracks) != key(FeaturesVaeEncoder(seed=1), tracks)
 
 
-def test_an_entry_holds_matrix_present_and_ids(stored):
+def test_cache_entry_contains_matrix_present_and_ids(stored):
     _, cache, matrix = stored
     tensors, header = read_tensors(cache.entry("k"))
     np.testing.assert_array_equal(tensors["matrix"], matrix)
@@ -83,7 +83,7 @@ def test_an_entry_holds_matrix_present_and_ids(stored):
     assert header == {"encoder": "codes", "version": "1", "key": "k"}
 
 
-def test_a_stored_entry_is_loaded(stored, tracks):
+def test_stored_cache_entry_is_loaded(stored, tracks):
     encoder, cache, matrix = stored
     for found, kept in zip(cache.load("k", encoder, tracks), (matrix, SHORT), strict=True):
         np.testing.assert_array_equal(found, kept)
@@ -91,7 +91,7 @@ def test_a_stored_entry_is_loaded(stored, tracks):
 
 
 @pytest.mark.parametrize("harm", ["cut", "rows", "dtype", "present", "ids", "flat", "nothing"])
-def test_a_damaged_entry_is_not_loaded(stored, tracks, harm):
+def test_damaged_cache_entry_is_not_loaded(stored, tracks, harm):
     encoder, cache, matrix = stored
     path = cache.entry("k")
     if harm == "cut":

@@ -1,4 +1,4 @@
-"""The built-in encoders keep the contract, and its suite catches those that do not."""
+"""Tests that built-in encoders pass `check_encoder` and that broken encoders fail."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _cache(tmp_path, monkeypatch):
 
 
 def placed(params, tmp_path):
-    """Parameters with the files they name."""
+    """Return parameters with the paths of their files."""
     if params.get("path") == "VECTORS":
         return params | {"path": str(write_glove(tmp_path / "vectors.txt"))}
     if "enrich" in params:
@@ -66,11 +66,11 @@ OF_MODELS = {
 @pytest.mark.parametrize(
     ("name", "inputs", "params"), CASES, ids=[f"{name}-{place}" for place, (name, _, _) in enumerate(CASES)]
 )
-def test_a_built_in_encoder_keeps_the_contract(name, inputs, params, request, tmp_path):
+def test_built_in_encoder_passes_check_encoder(name, inputs, params, request, tmp_path):
     check_encoder(plugins.load("segue.encoders", name), request.getfixturevalue(inputs), placed(params, tmp_path))
 
 
-def test_every_built_in_encoder_is_in_the_contract_tests():
+def test_contract_tests_include_every_built_in_encoder():
     ours = {
         name
         for name, point in plugins.points("segue.encoders").items()
@@ -83,18 +83,18 @@ def test_every_built_in_encoder_is_in_the_contract_tests():
 @pytest.mark.parametrize(
     ("name", "inputs", "params"), CASES, ids=[f"{name}-{place}" for place, (name, _, _) in enumerate(CASES)]
 )
-def test_a_built_in_encoder_keeps_the_contract_on_a_gpu(name, inputs, params, request, tmp_path):
+def test_built_in_encoder_passes_check_encoder_on_gpu(name, inputs, params, request, tmp_path):
     cls = plugins.load("segue.encoders", name)
     check_encoder(cls, request.getfixturevalue(inputs), placed(params, tmp_path), device="cuda", tolerance=1e-4)
 
 
 @pytest.mark.parametrize(("cls", "message"), CATEGORY)
-def test_check_encoder_catches_a_broken_encoder(cls, message, tags):
+def test_check_encoder_rejects_a_broken_encoder(cls, message, tags):
     with pytest.raises(AssertionError, match=message):
         check_encoder(cls, tags, {"dim": 8})
 
 
 @pytest.mark.parametrize(("cls", "message"), FEATURES)
-def test_check_encoder_catches_a_broken_fit(cls, message, features):
+def test_check_encoder_rejects_a_broken_fit(cls, message, features):
     with pytest.raises(AssertionError, match=message):
         check_encoder(cls, features.copy())

@@ -1,4 +1,4 @@
-"""Encoders by name, and what is said of wrong parameters."""
+"""Tests of creating encoders by name and of errors for invalid parameters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from toolkit.errors import InputError
 
 
 class Half(Encoder):
-    """Neither named nor whole."""
+    """Encoder without a name and with missing methods."""
 
     def transform(self, inputs, *, progress=None):
         return inputs
@@ -33,7 +33,7 @@ def with_strangers(monkeypatch):
     monkeypatch.setattr(plugins, "points", lambda group: real | strange)
 
 
-def test_create_takes_parameters_seed_and_device():
+def test_create_sets_parameters_seed_and_device():
     encoder = create("codes", {"dim": 8}, seed=3, device="cpu")
     assert isinstance(encoder, CodesEncoder)
     assert (encoder.dim, encoder.seed, encoder.device) == (8, 3, "cpu")
@@ -51,14 +51,14 @@ def test_create_takes_parameters_seed_and_device():
         ("tfidf", {"token_pattern": "("}, "token_pattern='(' must be a regular expression"),
     ],
 )
-def test_a_wrong_name_or_parameter_raises_an_error_with_the_cure(name, params, message):
+def test_unknown_encoder_or_parameter_raises_error_with_the_cure(name, params, message):
     with pytest.raises(InputError) as caught:
         create(name, params, device="cpu")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_describe_returns_one_row_for_each_encoder():
+def test_describe_returns_one_row_per_encoder():
     rows = {row["name"]: row for row in describe()}
     assert {"codes", "features", "features-vae", "image-ae", "image-vae", "sentence-bert", "tfidf"} <= set(rows)
     assert rows["sentence-bert"] == {
@@ -75,16 +75,18 @@ def test_describe_returns_one_row_for_each_encoder():
     assert rows["image-vae"]["dim"] == 128
 
 
-def test_describe_reports_a_plug_in_that_does_not_import(with_strangers):
+def test_describe_reports_a_plugin_that_cannot_be_imported(with_strangers):
     rows = {row["name"]: row for row in describe()}
     assert "cannot be imported (ModuleNotFoundError" in rows["broken"]["error"]
-    assert "is not a subclass of segue.plugin.Encoder" in rows["function"]["error"]
+    assert "must be a subclass of segue.plugin.Encoder" in rows["function"]["error"]
     assert rows["codes"]["error"] == ""
-    with pytest.raises(InputError, match=r"'half' of .*:Half lacks name, kind, dim: see segue\.plugin\.Encoder"):
+    with pytest.raises(
+        InputError, match=r"'half' of .*:Half must implement name, kind, dim: see segue\.plugin\.Encoder"
+    ):
         create("half")
 
 
-def test_describe_imports_nothing_heavy():
+def test_describe_does_not_import_heavy_packages():
     heavy = "[m for m in ('torch', 'transformers', 'sklearn', 'pandas', 'PIL') if m in sys.modules]"
     code = f"import sys; from toolkit.encoders.contract.registry import describe; describe(); print({heavy})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""Files of encoders: whole, checked, without pickle."""
+"""Tests of saving and loading encoder files without pickle."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toolkit.encoders.features.features import FeaturesEncoder
 from toolkit.errors import DataError
 
 
-def test_tensors_are_restored_with_dtype_shape_and_header(tmp_path):
+def test_read_tensors_restores_dtype_shape_and_header(tmp_path):
     tensors = {
         "a": np.arange(6, dtype=np.float32).reshape(2, 3).T,
         "flag": np.array([True, False]),
@@ -28,7 +28,7 @@ def test_tensors_are_restored_with_dtype_shape_and_header(tmp_path):
 
 
 @pytest.mark.parametrize("harm", ["cut", "flipped", "empty", "missing", "text"])
-def test_a_damaged_file_raises_a_data_error(tmp_path, harm):
+def test_damaged_tensor_file_raises_data_error(tmp_path, harm):
     path = tmp_path / "x.safetensors"
     write_tensors(path, {"a": np.ones((50, 4), np.float32)}, {})
     whole = path.read_bytes()
@@ -41,7 +41,7 @@ def test_a_damaged_file_raises_a_data_error(tmp_path, harm):
         read_tensors(path)
 
 
-def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
+def test_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "x.safetensors"
     write_tensors(path, {"a": np.zeros(3)}, {})
     old = path.read_bytes()
@@ -56,7 +56,7 @@ def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_load_refuses_another_encoder_or_version(tmp_path):
+def test_loading_another_encoder_or_version_raises_data_error(tmp_path):
     CodesEncoder(CodesParams(dim=4), seed=5).save(tmp_path)
     about = json.loads((tmp_path / "encoder.json").read_text())
     assert (about["encoder"], about["params"], about["seed"]) == ("codes", {"dim": 4}, 5)
@@ -70,7 +70,7 @@ def test_load_refuses_another_encoder_or_version(tmp_path):
         CodesEncoder.load(tmp_path)
 
 
-def test_an_unfitted_encoder_can_be_saved(tmp_path):
+def test_unfitted_encoder_can_be_saved_and_loaded(tmp_path):
     FeaturesEncoder().save(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["encoder.json"]
     assert FeaturesEncoder.load(tmp_path).standardiser is None

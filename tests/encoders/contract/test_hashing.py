@@ -1,4 +1,4 @@
-"""Digests and the numbers drawn from them."""
+"""Tests of digests and of random numbers drawn from digests."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ MASK = 2**64 - 1
 
 
 def splitmix(value: int) -> int:
-    """SplitMix64's output function with Python's whole numbers."""
+    """Return the output function of SplitMix64, computed with Python integers."""
     value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & MASK
     value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & MASK
     return value ^ (value >> 31)
 
 
 def slow_normals(mark: bytes, dim: int, seed: int) -> list[float]:
-    """The obvious twin of `hashed_normals`, one number at a time."""
+    """Compute `hashed_normals` one number at a time."""
     golden, half = 0x9E3779B97F4A7C15, (dim + 1) // 2
     a, b = int.from_bytes(mark[:8], "little"), int.from_bytes(mark[8:], "little")
     state = splitmix(a ^ splitmix((b + splitmix((seed * golden + 1) & MASK)) & MASK))
@@ -32,7 +32,7 @@ def slow_normals(mark: bytes, dim: int, seed: int) -> list[float]:
     )[:dim]
 
 
-def test_splitmix_equals_the_reference_implementation():
+def test_splitmix_equals_reference_values():
     # first outputs of SplitMix64 seeded with 0, from the reference implementation
     assert [hex(splitmix(place * 0x9E3779B97F4A7C15 & MASK)) for place in (1, 2, 3)] == [
         "0xe220a8397b1dcdaf",
@@ -41,13 +41,13 @@ def test_splitmix_equals_the_reference_implementation():
     ]
 
 
-def test_normals_equal_a_slow_implementation():
+def test_hashed_normals_equal_a_slow_implementation():
     marks = digests("text", ["a", "b", "ü"])
     expected = [slow_normals(mark.tobytes(), 7, seed=123) for mark in marks]
     np.testing.assert_allclose(hashed_normals(marks, 7, seed=123), expected, rtol=1e-6)
 
 
-def test_normals_are_standard_and_uncorrelated():
+def test_hashed_normals_are_standard_and_uncorrelated():
     drawn = hashed_normals(digests("text", [str(number) for number in range(20_000)]), 6, seed=1).astype(np.float64)
     assert abs(drawn.mean()) < 0.01
     assert abs(drawn.std() - 1) < 0.01
@@ -55,14 +55,14 @@ def test_normals_are_standard_and_uncorrelated():
     assert abs((drawn**4).mean() - 3) < 0.1  # the normal's kurtosis
 
 
-def test_normals_of_an_input_do_not_depend_on_the_others():
+def test_hashed_normals_of_an_input_do_not_depend_on_other_inputs():
     marks = digests("text", [str(number) for number in range(9_000)])
     whole = hashed_normals(marks, 5, seed=3)
     np.testing.assert_array_equal(hashed_normals(marks[8_500:8_501], 5, seed=3), whole[8_500:8_501])
     assert not np.array_equal(hashed_normals(marks[:1], 5, seed=4), whole[:1])
 
 
-def test_a_digest_depends_on_the_content():
+def test_digest_changes_with_the_content():
     marks = digests("text", ["Ä", "Ä"])
     assert marks[0].tobytes() == hashlib.blake2b("Ä".encode(), digest_size=16).digest()
     np.testing.assert_array_equal(marks[0], marks[1])
@@ -85,7 +85,7 @@ def test_distinct_keeps_the_order_of_appearance():
     assert [values[first[place]] for place in inverse] == values
 
 
-def test_combined_depends_on_the_lengths_of_its_parts():
+def test_combined_digest_depends_on_the_lengths_of_its_parts():
     assert combined(b"ab", b"c") != combined(b"a", b"bc")
     assert combined(b"ab") != combined(b"ab", b"")
 

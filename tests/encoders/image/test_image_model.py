@@ -1,4 +1,4 @@
-"""Pretrained picture models: prepared as published, embedded as transformers does, refused in one line."""
+"""Tests of preparation, embeddings and errors of pretrained image models."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def of(folder, **params) -> ImageModelEncoder:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_it_keeps_the_contract(family, models, pictures):
+def test_image_model_passes_check_encoder(family, models, pictures):
     check_encoder(ImageModelEncoder, pictures, {"model": str(saved(family, models)), "bf16": "off", "batch": 4})
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_pictures_are_prepared_as_transformers_does(family, models):
-    """An independent peer: its own processor on the same pictures, of other shapes than the model's."""
+def test_image_preparation_equals_transformers_processor(family, models):
+    """The model's own processor gives the same pixels for pictures of several shapes."""
     prepared, peer = Preparation.read(saved(family, models)), processor(family)
     for image in SHAPES:
         found = prepared.batch([image])[0]
@@ -57,8 +57,8 @@ def test_pictures_are_prepared_as_transformers_does(family, models):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_an_embedding_is_the_models_own(family, models):
-    """Through transformers alone, picture by picture."""
+def test_image_embedding_equals_transformers_output(family, models):
+    """The expected embedding is computed with transformers alone, one picture at a time."""
     made, peer = network(family), processor(family)
     found = of(saved(family, models)).transform(SHAPES)
     assert found.shape == (len(SHAPES), DIMS[family])
@@ -98,8 +98,8 @@ def test_an_embedding_is_the_models_own(family, models):
         },
     ],
 )
-def test_files_of_older_models_are_read(config):
-    """Their sizes are bare numbers; the same peers, told in words of today."""
+def test_old_preprocessor_config_gives_the_same_preparation(config):
+    """Old files give sizes as plain numbers, and the expected values use the current format."""
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
     from transformers.models.convnext.image_processing_pil_convnext import ConvNextImageProcessorPil
     from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
@@ -126,7 +126,7 @@ def test_files_of_older_models_are_read(config):
         np.testing.assert_allclose(prepared.batch([image])[0], expected, atol=2e-5)
 
 
-def test_grey_cmyk_animated_and_broken_pictures(models):
+def test_image_model_encodes_grey_cmyk_and_animated_pictures(models):
     encoder = of(saved("vit", models))
     frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "lime")]
     moving, still = io.BytesIO(), io.BytesIO()
@@ -143,7 +143,7 @@ def test_grey_cmyk_animated_and_broken_pictures(models):
     assert caught.value.index == 3
 
 
-def test_a_large_jpeg_is_decoded_at_a_fraction_with_nearly_the_same_embedding(models):
+def test_reduced_jpeg_decoding_nearly_keeps_the_embedding(models):
     encoder = of(saved("clip", models))
     large = Image.open(io.BytesIO(picture(1, side=1600))).convert("RGB")
     jpeg, png = io.BytesIO(), io.BytesIO()
@@ -153,7 +153,7 @@ def test_a_large_jpeg_is_decoded_at_a_fraction_with_nearly_the_same_embedding(mo
     assert a @ b / np.linalg.norm(a) / np.linalg.norm(b) > 0.999
 
 
-def test_pooling_over_patches_and_unit_rows(models):
+def test_mean_pooling_and_normalise_give_expected_rows(models):
     folder, made = saved("vit", models), network("vit")
     prepared = Preparation.read(folder)
     with torch.inference_mode():
@@ -165,7 +165,7 @@ def test_pooling_over_patches_and_unit_rows(models):
     np.testing.assert_allclose(unit, wanted / np.linalg.norm(wanted, axis=1, keepdims=True), atol=1e-5)
 
 
-def test_half_precision_is_used_only_where_it_is_close_enough(models, monkeypatch):
+def test_bf16_auto_requires_a_high_cosine_similarity(models, monkeypatch):
     folder = saved("clip", models)
     half, full = of(folder, bf16="on"), of(folder)
     a, b = half.transform(SHAPES), full.transform(SHAPES)
@@ -177,7 +177,7 @@ def test_half_precision_is_used_only_where_it_is_close_enough(models, monkeypatc
     assert not of(folder, bf16="auto").bf16
 
 
-def test_what_does_not_load_is_one_line(models, tmp_path):
+def test_invalid_image_model_raises_one_line_error(models, tmp_path):
     with pytest.raises(
         InputError, match="is not a folder or an installed model package.*preprocessor_config.json"
     ) as caught:
@@ -199,12 +199,12 @@ def test_what_does_not_load_is_one_line(models, tmp_path):
         of(tmp_path / "bare").transform(SHAPES)
 
 
-def test_the_size_is_known_without_the_weights(models):
+def test_image_model_dim_is_known_without_weights(models):
     for family in FAMILIES:
         assert pretrained_images.width(saved(family, models)) == DIMS[family]
 
 
-def test_a_model_of_another_kind_says_its_size_by_running(models, tmp_path):
+def test_dim_of_an_unknown_image_model_is_measured(models, tmp_path):
     from transformers import Swinv2Config, Swinv2Model
 
     torch.manual_seed(0)
@@ -216,7 +216,7 @@ def test_a_model_of_another_kind_says_its_size_by_running(models, tmp_path):
     assert encoder.transform(SHAPES).shape == (len(SHAPES), encoder.dim) == (len(SHAPES), 16)
 
 
-def test_licences(models):
+def test_image_model_licence_depends_on_the_model(models):
     assert ImageModelEncoder().licence() == "Apache-2.0 (microsoft/resnet-50)"
     assert "not known here" in of("their/model").licence()
     assert json.loads((saved("vit", models) / "config.json").read_text())["model_type"] == "vit"
@@ -225,17 +225,20 @@ def test_licences(models):
 @pytest.mark.parametrize(
     ("params", "rule"),
     [
-        ({"weights": "DEFAULT"}, "weights='DEFAULT' can be set only for a torchvision model, such as `torchvision:resnet50`: remove weights"),
+        (
+            {"weights": "DEFAULT"},
+            "weights='DEFAULT' can be set only for a torchvision model, such as `torchvision:resnet50`: remove weights",
+        ),
         ({"transforms": "DEFAULT"}, "transforms='DEFAULT' can be set only for a torchvision model"),
         ({"model": "torchvision:resnet50", "pool": "mean"}, "pool=mean can be set only for a transformers model"),
     ],
 )
-def test_keys_that_a_model_does_not_read_are_refused(params, rule):
+def test_keys_for_another_kind_of_image_model_raise_value_error(params, rule):
     with pytest.raises(ValueError, match=rule):
         ImageModelParams(**params)
 
 
-def test_a_missing_torchvision_is_one_line_with_its_extra(monkeypatch):
+def test_missing_torchvision_raises_error_with_its_extra(monkeypatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torchvision", None)
@@ -243,7 +246,7 @@ def test_a_missing_torchvision_is_one_line_with_its_extra(monkeypatch):
         of("torchvision:resnet50").check_files()
 
 
-def test_a_torchvision_of_another_torch_is_one_line(monkeypatch, tmp_path):
+def test_torchvision_for_another_torch_raises_one_line_error(monkeypatch, tmp_path):
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         monkeypatch.delitem(sys.modules, name)
     (tmp_path / "torchvision").mkdir()

@@ -102,7 +102,7 @@ def test_runs_with_different_protocols_are_not_compared(tiny_run: Path, other: P
     edit(other / run_directory.RECIPE, "shown: 0.7", "shown: 0.5")
     found = compare(tiny_run, other)
     assert not found.pairs and found.not_compared == (
-        "the runs asked different questions (evaluation.split.shown 0.7 and 0.5): run both with the same"
+        "the runs have different evaluation settings (evaluation.split.shown 0.7 and 0.5): run both with the same"
     )
 
 
@@ -115,7 +115,7 @@ def test_different_protocol_is_reported_before_a_missing_metric(tiny_run: Path, 
     )
     printed = segue("compare", str(tiny_run), str(other))
     assert printed.exit_code == 0 and printed.stdout.startswith(
-        "not compared: the runs asked different questions (evaluation.split.type playlist_disjoint and "
+        "not compared: the runs have different evaluation settings (evaluation.split.type playlist_disjoint and "
         "item_cold): run both with the same"
     )
     edit(other / run_directory.RECIPE, "type: item_cold", "type: playlist_disjoint")
@@ -123,7 +123,7 @@ def test_different_protocol_is_reported_before_a_missing_metric(tiny_run: Path, 
     write_json(other / run_directory.DATA, sizes | {"tracks": 1999})
     assert (
         compare(tiny_run, other).not_compared
-        == "the runs are of different data (data.tracks 200 and 1,999): run both on the same"
+        == "the runs use different data (data.tracks 200 and 1,999): run both on the same"
     )
     write_json(other / run_directory.DATA, sizes)
     with pytest.raises(InputError, match="was not measured in"):
@@ -178,10 +178,10 @@ def test_runs_with_different_protocols_or_data_cannot_share_a_table(tiny_run: Pa
     found = segue("report", *both, "--format", "csv")
     assert found.exit_code == 2 and found.stderr.count("\n") == 1
     told = (
-        f"run and other are of different data (data.split.test {sizes['split']['test']} and 7), so they "
-        f"share no table: segue"
+        f"run and other use different data (data.split.test {sizes['split']['test']} and 7), "
+        f"so their results cannot be in one table: call `segue report`"
     )
-    assert told in found.stderr and "a column of each is --across" in found.stderr
+    assert told in found.stderr and "or pass --across" in found.stderr
     across = segue("report", *both, "--across", "--format", "markdown")
     assert (
         across.exit_code == 0
@@ -197,7 +197,7 @@ def test_runs_with_different_protocols_or_data_cannot_share_a_table(tiny_run: Pa
     edit(other / run_directory.RECIPE, "min_tracks: 5", "min_tracks: 6")
     for put in (merge, across_data):
         with pytest.raises(
-            RunDirectoryError, match=r"asked different questions \(evaluation.split.min_tracks 5 and 6\)"
+            RunDirectoryError, match=r"have different evaluation settings \(evaluation.split.min_tracks 5 and 6\)"
         ):
             put([RunFiles.read(each) for each in (tiny_run, other)])
 
@@ -225,14 +225,17 @@ def test_reproduce_reports_different_metrics_and_package_versions(tiny_run: Path
     write_json(claimed / run_directory.MANIFEST, manifest)
     found = segue("reproduce", str(claimed), "--out", str(tmp_path / "again"))
     assert found.exit_code == 1
-    assert "other than then: versions.torch was 1.0, is" in found.stdout
-    assert f"{claimed} is not reproduced: 1 values differ; what was other than then is above" in found.stdout
+    assert "changed environment: versions.torch was 1.0, is" in found.stdout
+    assert (
+        f"{claimed} is not reproduced: 1 values differ, and the changes of the environment are listed above"
+        in found.stdout
+    )
 
 
 def test_reproducing_an_unfinished_run_raises(tiny_run: Path, tmp_path: Path):
-    with pytest.raises(RunDirectoryError, match="is not a finished run"):
+    with pytest.raises(RunDirectoryError, match="so the run is not finished"):
         reproduce(tmp_path, tmp_path / "again")
-    with pytest.raises(RunDirectoryError, match="is the run itself"):
+    with pytest.raises(RunDirectoryError, match="must differ from the folder of the run"):
         reproduce(tiny_run, tiny_run)
 
 
@@ -240,7 +243,7 @@ def test_reproducing_into_a_finished_run_raises(tiny_run: Path, tmp_path: Path):
     shutil.copytree(tiny_run, tmp_path / "twin")
     with pytest.raises(
         RunDirectoryError,
-        match=r"twin holds a finished run: delete it, or choose another --out, so that the numbers are",
+        match=r"twin must not hold a finished run, because all numbers are recomputed: delete",
     ):
         reproduce(tiny_run, tmp_path / "twin")
 
@@ -253,7 +256,7 @@ def test_reproducing_a_changed_recipe_raises(new: str, tiny_run: Path, tmp_path:
     assert "epochs: 2\n" in text
     (changed / run_directory.RECIPE).write_text(text.replace("epochs: 2\n", f"{new}\n", 1))
     with pytest.raises(
-        RunDirectoryError, match=r"changed/recipe\.yaml was changed after the run was finished: put it back, or"
+        RunDirectoryError, match=r"changed/recipe\.yaml was changed after the run was finished: restore the recipe, or"
     ):
         reproduce(changed, tmp_path / "again")
     assert not (tmp_path / "again").exists()
@@ -285,7 +288,7 @@ def test_report_of_several_runs_is_a_single_page(tiny_run: Path, other: Path, tm
         assert [line for line in commands(shown) if "reproduce" in line] == [
             f"segue reproduce {name}" for name in again
         ]
-    with pytest.raises(RunDirectoryError, match="two runs are called 'run'"):
+    with pytest.raises(RunDirectoryError, match="two runs have the same name 'run'"):
         merge([RunFiles.read(tiny_run), RunFiles.read(tiny_run)])
 
 
@@ -294,7 +297,10 @@ def test_latex_table_has_intervals_only_with_the_option(tiny_run: Path):
     plain, full = (segue(*args, *more).stdout for more in ([], ["--intervals"]))
     assert full.count("\\scriptsize [") > 0 == plain.count("\\scriptsize [")
     wrong = segue("report", str(tiny_run), "--intervals")
-    assert wrong.exit_code == 2 and wrong.stderr == "segue: --intervals is for --format latex, not html: take it out\n"
+    assert (
+        wrong.exit_code == 2
+        and wrong.stderr == "segue: --intervals can be set only with --format latex, not html: remove --intervals\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -309,4 +315,4 @@ def test_printed_and_written_report_tables_are_identical(tiny_run: Path, tmp_pat
 
 def test_unknown_report_slice_raises(tiny_run: Path):
     found = segue("report", str(tiny_run), "--format", "csv", "--slice", "colder")
-    assert found.exit_code == 2 and "--slice='colder' is not in any of these runs: did you mean 'cold'?" in found.stderr
+    assert found.exit_code == 2 and "--slice='colder' is not in these runs: did you mean 'cold'?" in found.stderr

@@ -103,14 +103,14 @@ def test_fresh_run_in_a_flat_folder_has_the_same_metrics(flat_run: Path) -> None
     assert (flat_run / run_directory.METRICS).read_bytes() == metrics
     assert run_directory.read_recipe(flat_run)["models"][0]["loss"]["type"] == "gbce"
     again = segue("reproduce", flat_run, "--out", flat_run / "again")
-    assert again.output.endswith("is reproduced: metrics.json is the same to the byte\n")
+    assert again.output.endswith("is reproduced: metrics.json is identical to the byte\n")
 
 
 def test_different_recipe_in_a_flat_folder_raises_with_the_changed_value(flat_run: Path) -> None:
     found = segue("run", FLAT / "small.yaml", "--out", flat_run, "--set", "defaults.gbce_t=0.25")
     assert found.exit_code == 2
     assert found.stderr.endswith(
-        "was made by another recipe (defaults.gbce_t was 0.5, is 0.25): choose another --out, or delete it\n"
+        "belongs to another recipe (defaults.gbce_t was 0.5, is 0.25): set a different --out, or delete the folder\n"
     )
 
 
@@ -128,7 +128,7 @@ def test_commands_read_a_flat_run_without_warnings(flat_run: Path, tmp_path: Pat
     assert compared.stdout.startswith("recipe: no difference\n") and compared.stderr == ""
     again = segue("reproduce", flat_run, "--out", tmp_path / "again")
     assert (
-        again.stdout.endswith("is reproduced: metrics.json is the same to the byte\n")
+        again.stdout.endswith("is reproduced: metrics.json is identical to the byte\n")
         and "old form" not in again.stderr
     )
     elsewhere = segue("validate", flat_run / run_directory.RECIPE)

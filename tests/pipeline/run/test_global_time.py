@@ -87,7 +87,8 @@ def test_split_that_ignores_the_cut_raises(run: Path, recipe: Path, monkeypatch:
     monkeypatch.setattr(time_split, "global_time", uncut)
     with pytest.raises(
         SegueError,
-        match=r"the split leaks: 'u\d+' has a placement of 2020-\d\d-\d\d in training, which ends before 2020-07-01",
+        match=r"the split leaks, because 'u\d+' has an entry of 2020-\d\d-\d\d in training, which must end"
+        r" before 2020-07-01",
     ):
         pipeline.run(load(recipe), recipe.parent / "uncut", cache=recipe.parent / "cache")
 
@@ -95,7 +96,7 @@ def test_split_that_ignores_the_cut_raises(run: Path, recipe: Path, monkeypatch:
 def test_global_time_without_timestamps_raises_with_a_cure(run: Path, recipe: Path) -> None:
     untimed = load(recipe, ["data.options={playlist: user, track: song}"])
     with pytest.raises(
-        InputError, match=r"global_time needs times, and the corpus has none: name the column .*\(data\.options\.time"
+        InputError, match=r"global_time` requires times, but the corpus has none: set .*data\.options\.time"
     ):
         pipeline.run(untimed, recipe.parent / "untimed", cache=recipe.parent / "cache")
 
@@ -105,14 +106,15 @@ def test_global_time_without_timestamps_raises_with_a_cure(run: Path, recipe: Pa
     [
         (
             "evaluation.split.valid_from=1.5",
-            r"valid_from: 1\.5 must be a date, such as 2020-07-01, or a share of all placements between 0 and 1",
+            r"valid_from: 1\.5 must be a date such as 2020-07-01, or a share of playlist entries between 0 and 1",
         ),
         ("evaluation.split.valid_from=summer", "'summer' must be a date"),
         ("evaluation.split.valid_from='1593561600'", "'1593561600' must be a date"),
         ("evaluation.split.valid_from=true", "must be a number"),
         (
             "baselines=[transrec]",
-            "transrec' ranks only for training playlists, and global_time holds out others: name transrec-global",
+            "transrec' ranks only for training playlists, but global_time holds out other playlists: use"
+            " transrec-global",
         ),
     ],
 )

@@ -70,8 +70,8 @@ def test_metrics_have_mean_and_deviation_over_seeds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ("seeds: [1, 1]\n", r"seeds\.yaml:\d+: seeds lists 1 twice: take one out$"),
-        ("seed: 2\nseeds: [1, 2]\n", r"seeds\.yaml: seed=2 and seeds=\[1, 2\] are both given: take one out$"),
+        ("seeds: [1, 1]\n", r"seeds\.yaml:\d+: seeds must have unique values, but 1 is listed twice: remove one$"),
+        ("seed: 2\nseeds: [1, 2]\n", r"seeds\.yaml: seed=2 must be the first of seeds=\[1, 2\]"),
         ("seeds: [1]\n", r"seeds\.yaml:5: seeds must have at least 2 entries, not 1$"),
     ],
 )

@@ -122,7 +122,7 @@ def test_report_and_compare_read_a_pooled_run(run: Path, recipe: Path) -> None:
     found = segue("compare", str(run), str(run / "fold-0"))
     assert found.exit_code == 0 and "different" in found.output
     with pytest.raises(
-        InputError, match=r"is a table over several folds and holds no model: use one of them, such as .*fold-0"
+        InputError, match=r"pools several folds and holds no model: use the folder of a fold, such as .*fold-0"
     ):
         Continuation.load(run)
     assert Continuation.load(run / "fold-0")
@@ -155,7 +155,7 @@ def test_missing_fold_file_is_rewritten_and_a_damaged_file_raises(run: Path, rec
     (run / run_directory.REPORT).unlink()
     with pytest.raises(
         RunDirectoryError,
-        match=r"fold-1/per_playlist.parquet cannot be read .*: delete it and run the same command again",
+        match=r"fold-1/per_playlist.parquet cannot be read .*: delete the file and run the same command again",
     ):
         pipeline.run(load(recipe), run, cache=tiny_cache)
     values.unlink()
@@ -170,7 +170,7 @@ def test_damaged_folds_json_raises(run: Path, tmp_path: Path, content: str) -> N
         (tmp_path / name).write_bytes((run / name).read_bytes())
     (tmp_path / run_directory.FOLDS).write_text(content)
     with pytest.raises(
-        RunDirectoryError, match=r"folds.json is damaged \(.*\): delete it and run the same command again"
+        RunDirectoryError, match=r"folds.json is damaged \(.*\): delete the file and run the same command again"
     ):
         Continuation.load(tmp_path)
 
@@ -207,13 +207,14 @@ def test_bench_tunes_each_fold_separately(recipe: Path, tiny_cache: Path, tmp_pa
     value, low, high = by_name["ease"]["values"]["test all recall@50"]
     assert low < value < high
     with pytest.raises(
-        RunDirectoryError, match=r"pools a bench of folds, each with its own settings: reproduce one, such as .*fold-0"
+        RunDirectoryError,
+        match=r"pools the folds of a bench, which have different settings: reproduce a single fold, such as .*fold-0",
     ):
         reproduce(tmp_path / "run", tmp_path / "again")
     page = (tmp_path / "run" / run_directory.REPORT).read_text()
     assert "segue reproduce fold-0/run" in page and "segue reproduce run" not in page
     one = load(recipe, ["evaluation.split.test_fold=0"])
-    with pytest.raises(RunDirectoryError, match=r"is a bench over several folds: choose another --out"):
+    with pytest.raises(RunDirectoryError, match=r"is a bench over several folds: pass a different --out"):
         tune_baselines.bench(one, tmp_path, baselines=["popularity", "item-knn"], budget=3, cache=tiny_cache)
 
 
@@ -221,7 +222,7 @@ def test_bench_in_a_folder_with_different_folds_raises(recipe: Path, tiny_cache:
     names: dict[str, Any] = {"baselines": ["popularity", "item-knn"], "budget": 1, "cache": tiny_cache}
     tune_baselines.bench(load(recipe, ["evaluation.split.test_fold=0"]), tmp_path, **names)
     with pytest.raises(
-        RunDirectoryError, match=r"was made by another recipe \(evaluation.split.test_fold was 0, is 'all'\)"
+        RunDirectoryError, match=r"belongs to another recipe \(evaluation.split.test_fold was 0, is 'all'\)"
     ):
         tune_baselines.bench(load(recipe), tmp_path, **names)
     assert not (tmp_path / "fold-0").exists()
@@ -290,10 +291,10 @@ def test_seeds_attribution_and_coverage_are_pooled_over_folds(tiny_cache: Path, 
         ),
         (
             ["evaluation.split.test_fold=ALL"],
-            "evaluation.split.test_fold: 'ALL' must be the number of a fold, from 0, or all",
+            "evaluation.split.test_fold: 'ALL' must be a fold number >= 0 or all",
         ),
-        (["evaluation.split.test_fold=-1"], "must be the number of a fold, from 0, or all"),
-        (["evaluation.split.test_fold=1.5"], "must be the number of a fold, from 0, or all"),
+        (["evaluation.split.test_fold=-1"], "must be a fold number >= 0 or all"),
+        (["evaluation.split.test_fold=1.5"], "must be a fold number >= 0 or all"),
         (["evaluation.split.test_fold=3"], "test_fold=3 must be < folds=3"),
     ],
 )
@@ -309,7 +310,7 @@ def test_sweep_over_all_folds_raises(recipe: Path) -> None:
         "baselines.2={name: ease, params: {regularisation: 10}}",
     ]
     with pytest.raises(
-        RecipeError, match=r"test_fold=all is for `segue run` and `segue bench`, and a sweep is of one fold: name it"
+        RecipeError, match=r"test_fold=all can be used only with `segue run` and `segue bench`: set one fold"
     ):
         load(recipe, given)
     assert load(recipe, [*given, "evaluation.split.test_fold=1"]).sweep is not None

@@ -35,7 +35,8 @@ def test_missing_mlflow_is_reported_with_its_extra(
     monkeypatch.setenv(mlflow_log.URI, "sqlite:///none.db")
     monkeypatch.setitem(sys.modules, "mlflow", None)
     mlflow_log.log(run, PlainReporter())
-    note = "MLFLOW_TRACKING_URI is set and nothing is logged there: mlflow is missing: pip install 'segue[mlflow]'"
+    missing = "package mlflow is not installed: pip install 'segue[mlflow]'"
+    note = f"MLFLOW_TRACKING_URI is set and nothing is logged there: {missing}"
     assert note in capsys.readouterr().err
     assert not run.path("stages/mlflow.json").exists()
 
