@@ -1,4 +1,4 @@
-"""`segue bench`: tune all baselines with the same budget and compare the results in one table."""
+"""Command `segue bench`, which tunes all baselines with the same budget and compares the results."""
 
 from __future__ import annotations
 

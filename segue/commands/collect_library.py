@@ -1,4 +1,4 @@
-"""`segue collect` and `segue library`: fill a library from sources, report on it and export it."""
+"""Commands `segue collect` and `segue library`, which fill a library from sources, report on it and export it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`segue compare`: show the differences between two runs and their significance."""
+"""Command `segue compare`, which shows the differences between two runs and their significance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`segue continue`: rank the next tracks of a playlist with a finished run."""
+"""Command `segue continue`, which ranks the next tracks of a playlist with a finished run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`segue data`: inspect playlist files and convert them."""
+"""Command `segue data`, which inspects and converts playlist files."""
 
 from __future__ import annotations
 

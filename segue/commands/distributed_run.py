@@ -1,4 +1,4 @@
-"""`segue run` under `torchrun`: a single process prints, and all processes end with the same exit code."""
+"""Support for `segue run` under `torchrun`, where a single process prints and all end with the same exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`segue encoders`: list the encoders and show texts after cleaning and enrichment."""
+"""Command `segue encoders`, which lists the encoders and shows texts after cleaning and enrichment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`segue export`: write the vectors of a run's tracks to files."""
+"""Command `segue export`, which writes the track vectors of a run to files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`segue list`: list the parts of a kind with parameters, defaults and a sentence each."""
+"""Command `segue list`, which lists the parts of a kind with parameters and defaults."""
 
 from __future__ import annotations
 

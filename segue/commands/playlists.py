@@ -1,4 +1,4 @@
-"""`segue playlists`: fetch playlists from services as files."""
+"""Command `segue playlists`, which fetches playlists from services as files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`segue report`: write the page of one or several runs, or a table for a paper."""
+"""Command `segue report`, which writes the page of one or several runs, or a table for a paper."""
 
 from __future__ import annotations
 

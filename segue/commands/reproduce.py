@@ -1,4 +1,4 @@
-"""`segue reproduce`: run a recipe again and compare all metrics."""
+"""Command `segue reproduce`, which runs a recipe again and compares all metrics."""
 
 from __future__ import annotations
 

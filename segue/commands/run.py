@@ -1,4 +1,4 @@
-"""`segue run`: run a recipe, or resume an earlier run."""
+"""Command `segue run`, which runs a recipe or resumes an earlier run."""
 
 from __future__ import annotations
 

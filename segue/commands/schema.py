@@ -1,4 +1,4 @@
-"""`segue schema`: print the JSON Schema of recipes for editors."""
+"""Command `segue schema`, which prints the JSON Schema of recipes for editors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`segue submit` and `segue verify-submission`: write and check a challenge submission."""
+"""Commands `segue submit` and `segue verify-submission`, which write and check a challenge submission."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`segue sweep`: search a recipe's settings on validation."""
+"""Command `segue sweep`, which searches a recipe's settings on validation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`segue validate`: check a recipe and its requirements on this machine without running it."""
+"""Command `segue validate`, which checks a recipe and its requirements on this machine without running it."""
 
 from __future__ import annotations
 

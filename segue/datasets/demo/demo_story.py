@@ -61,7 +61,7 @@ class Story:
 
 
 def inclusion(chance: np.ndarray, *, samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Probability of each track to be drawn at all: float64 [V], from weights by position [T, V].
+    """Return the probability of each track to be drawn, float64 [V], from weights by position [T, V].
 
     Sequential draws without replacement, with weights that change by position, have no closed form. Therefore `samples`
     continuations are simulated. A continuation contributes the probability of each track at each position, given the
