@@ -26,7 +26,7 @@ from toolkit.errors import DataError, InputError
 from toolkit.files import derived_path, replacing
 
 VERSION = 1
-"""Version of the tables; others are rebuilt."""
+"""Version of the tables. Tables of other versions are rebuilt."""
 
 LONGEST = 300
 BATCH = 20_000

@@ -26,7 +26,7 @@ SNIFFED = 1000
 """Number of lines that decide whether a `.ttl` file is N-Triples."""
 
 MOST_BAD = 0.01
-"""Share of lines that are not triples above which a file is refused. Below it they are left out with a warning."""
+"""Maximum share of invalid lines. Files with more are rejected, and fewer are skipped with a warning."""
 
 
 class Triple(NamedTuple):

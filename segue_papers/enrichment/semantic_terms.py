@@ -46,7 +46,7 @@ COMMON = ("MusicGenre", "Instrument")
 """Classes whose names are written in lower case."""
 
 DEEPEST = 12
-"""Most steps up a hierarchy of classes, which could be a circle."""
+"""Maximum number of steps up the class hierarchy, which may contain cycles."""
 
 KEPT = 100_000
 """Entities whose class is cached."""
@@ -100,7 +100,7 @@ def _reached(iri: str, parents: Mapping[str, Sequence[str]]) -> set[str]:
 
 
 class Enricher:
-    """Enricher that selects the terms to append to texts.
+    """Selector of the terms to append to texts.
 
     - properties: properties whose values are appended, by class.
     - categories: whether Wikipedia categories are appended.

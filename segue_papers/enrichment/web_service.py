@@ -16,7 +16,7 @@ AGAIN = (408, 425, 429, 500, 502, 503, 504)
 """Status codes after which the request is repeated."""
 
 LONGEST_WAIT = 60.0
-"""Seconds."""
+"""Maximum wait before a retry, in seconds."""
 
 
 def post_form(

@@ -1,4 +1,4 @@
-"""Small real inputs of every kind."""
+"""Fixtures with small real inputs of every kind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.papers.enrichment.music_knowledge import BIOGRAPHIES
 
 
 def picture(number: int, *, side: int = 50, form: str = "PNG") -> bytes:
-    """An encoded picture of 4 x 4 coloured fields, another one for each number."""
+    """Return an encoded picture with 4 x 4 coloured fields, different for each number."""
     fields = np.random.default_rng(number).integers(0, 256, (4, 4, 3), dtype=np.uint8)
     out = io.BytesIO()
     Image.fromarray(fields).resize((side, side), Image.Resampling.NEAREST).save(out, form)
@@ -26,7 +26,7 @@ def pictures() -> list[bytes]:
 
 @pytest.fixture(scope="session")
 def features() -> np.ndarray:
-    """float32 [60, 5] with columns of very different size, one of them constant."""
+    """Return float32 [60, 5] with columns of very different scales, including a constant column."""
     drawn = np.random.default_rng(7).normal(size=(60, 5))
     return (drawn * [1, 10, 1000, 0.01, 0] + [0, 5, -300, 1, 0.1]).astype(np.float32)
 
@@ -55,7 +55,7 @@ def biographies() -> list[str]:
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
-    """Small networks on a busy machine wait for their threads longer than they compute."""
+    """Use a single thread, because small networks on a busy machine mostly wait for their threads."""
     import torch
 
     before = torch.get_num_threads()
@@ -65,27 +65,27 @@ def one_thread():
 
 
 def tone(frequency: float, samples: int, *, rate: int = 22050) -> np.ndarray:
-    """A sine from its crest on: float64 [samples]."""
+    """Return a sine wave that starts at its crest, float64 [samples]."""
     return np.cos(2 * np.pi * frequency * np.arange(samples) / rate)
 
 
 def sound(number: int, *, seconds: float = 2.0, rate: int = 22050, form: str = "WAV", channels: int = 1) -> bytes:
-    """An encoded audio file of four notes over noise, another one for each number."""
+    """Return an encoded audio file with four notes over noise, different for each number."""
     import soundfile
 
     rng = np.random.default_rng(number)
     samples = int(seconds * rate)
     notes = sum(tone(frequency, samples, rate=rate) for frequency in 110 * 2 ** (rng.integers(0, 48, 4) / 12))
-    heard = 0.1 * notes * (1 + np.sin(2 * np.pi * (1 + number % 4) * np.arange(samples) / rate)) + 0.02 * rng.normal(
+    mixed = 0.1 * notes * (1 + np.sin(2 * np.pi * (1 + number % 4) * np.arange(samples) / rate)) + 0.02 * rng.normal(
         size=samples
     )
     out = io.BytesIO()
-    soundfile.write(out, np.repeat(heard[:, None], channels, axis=1), rate, format=form)
+    soundfile.write(out, np.repeat(mixed[:, None], channels, axis=1), rate, format=form)
     return out.getvalue()
 
 
 def pure(frequency: float, seconds: float = 1.5, *, rate: int = 8000) -> bytes:
-    """An encoded tone over very little noise."""
+    """Return an encoded tone with very little noise."""
     import soundfile
 
     out, samples = io.BytesIO(), int(seconds * rate)

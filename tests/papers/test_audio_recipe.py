@@ -1,4 +1,4 @@
-"""Sound from a catalogue to a ranking: one run of a recipe with an encoder of audio files."""
+"""Test of a complete run with an audio encoder, from catalogue to ranking."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ threads: 1
 """
 
 
-def test_a_recipe_ranks_by_audio(tmp_path: Path) -> None:
+def test_recipe_with_an_audio_encoder_ranks_tracks(tmp_path: Path) -> None:
     (tmp_path / "sound.yaml").write_text(RECIPE)
     for _ in ("made", "from the cache"):
         pipeline.run(load(tmp_path / "sound.yaml"), tmp_path / "run", cache=tmp_path / "cache")

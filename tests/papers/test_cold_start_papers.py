@@ -1,4 +1,4 @@
-"""Recipes of Oramas et al. 2017: every row of the tables is there, and two of each run at tiny sizes."""
+"""Tests of the recipes of Oramas et al. 2017, with runs of two rows at tiny sizes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ROWS = {
 
 
 def recipe(name: str, *overrides: str, only: tuple[str, ...] = ()) -> Recipe:
-    """A recipe, or some of its rows, the first of which the others are compared with."""
+    """Return a recipe, or some of its rows with the first row as reference."""
     made = load(PAPERS / name, overrides, parameters=True)
     if not only:
         return made
@@ -48,7 +48,7 @@ def read(run: Path, name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_every_row_of_the_published_table_is_an_entry(name: str) -> None:
+def test_recipe_contains_every_row_of_the_published_table(name: str) -> None:
     made = recipe(name)
     assert {system.name for system in made.coldstart.systems} == ROWS[name]
     assert made.data.level == ("artist" if name.startswith("artist") else "track")
@@ -57,7 +57,7 @@ def test_every_row_of_the_published_table_is_an_entry(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "base"), [(f"{level}_cold_start_spa.yaml", f"{level}_cold_start.yaml") for level in ("artist", "track")]
 )
-def test_rows_on_real_playlists_are_valid(name: str, base: str) -> None:
+def test_cold_start_recipe_for_real_playlists_is_valid(name: str, base: str) -> None:
     made = recipe(name)
     assert len({system.name for system in made.coldstart.systems} & ROWS[base]) >= 4
     assert made.evaluation.split.type == ("item_cold" if made.data.level == "artist" else "artist_disjoint")
@@ -71,7 +71,7 @@ def auc(run: Path) -> dict[str, float]:
     }
 
 
-def test_two_artist_rows_run(tmp_path: Path, tiny_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recipe_runs_with_two_artist_rows(tmp_path: Path, tiny_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGUE_CACHE", str(tiny_cache))
     monkeypatch.chdir(PAPERS.parents[1])
     small = [
@@ -92,7 +92,7 @@ def test_two_artist_rows_run(tmp_path: Path, tiny_cache: Path, monkeypatch: pyte
     assert rows["a_sem"]["absent"]["examples"][0].startswith("demo:artist:")
 
 
-def test_two_track_rows_run(tmp_path: Path, tiny_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recipe_runs_with_two_track_rows(tmp_path: Path, tiny_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGUE_CACHE", str(tiny_cache))
     monkeypatch.chdir(PAPERS.parents[1])
     encoders = ("sem_vsm", "tags_embedding")

@@ -1,4 +1,4 @@
-"""Recipes of published tables: every row is there, a few of them run, and one without its weights says so."""
+"""Tests of the recipes of published tables, including rows without weights."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RUN = ("ids-128", "audio-mu", "lyrics-glove")
 
 
 def rows(name: str, *overrides: str, only: tuple[str, ...] = ()) -> Recipe:
-    """A recipe of a paper, or some of its rows."""
+    """Return a recipe of a paper, or some of its rows."""
     recipe = load(PAPERS / name, overrides, parameters=True)
     return recipe.model_copy(update={"models": [model for model in recipe.models if not only or model.name in only]})
 
@@ -38,7 +38,7 @@ def read(run: Path, name: str) -> Any:
 @pytest.mark.parametrize(
     ("name", "train"), [("modalities_frozen.yaml", "frozen"), ("modalities_learned.yaml", "finetune")]
 )
-def test_every_row_of_the_published_tables_is_an_entry(name: str, train: str) -> None:
+def test_recipes_contain_every_row_of_the_published_tables(name: str, train: str) -> None:
     recipe = rows(name)
     by_name = {model.name: model for model in recipe.models}
     assert all(model.type == "bert4rec" and model.train == train and model.head == "untied" for model in recipe.models)
@@ -73,7 +73,7 @@ def grid(tmp_path_factory: pytest.TempPathFactory, tiny_cache: Path) -> Path:
     return run
 
 
-def test_a_row_without_its_weights_is_not_run_and_the_others_are(grid: Path) -> None:
+def test_run_skips_only_rows_without_weights(grid: Path) -> None:
     assert {row["system"] for row in read(grid, run_directory.METRICS)} == {
         "ids-128",
         "audio-mu",
@@ -89,11 +89,11 @@ def test_a_row_without_its_weights_is_not_run_and_the_others_are(grid: Path) -> 
     assert "lyrics-glove: not run: give its path (--set encoders.lyrics_glove.params.path=…)" in notes
 
 
-def test_encoders_that_no_row_uses_do_not_run(grid: Path) -> None:
+def test_encoders_without_a_row_do_not_run(grid: Path) -> None:
     assert [row["modality"] for row in read(grid, run_directory.COVERAGE)] == ["audio_mu"]
 
 
-def test_the_report_and_the_terminal_have_headings_and_the_row(grid: Path) -> None:
+def test_report_and_terminal_list_rows_without_weights(grid: Path) -> None:
     page = (grid / run_directory.REPORT).read_text()
     assert page.index(">Ids alone<") < page.index(">One modality<") < page.index(">Others<")
     assert "not run: give its path (--set encoders.lyrics_glove.params.path=…)" in page
@@ -111,7 +111,7 @@ def test_the_report_and_the_terminal_have_headings_and_the_row(grid: Path) -> No
     ]
 
 
-def test_weights_given_later_have_only_their_row_run(grid: Path, tiny_cache: Path, tmp_path: Path) -> None:
+def test_adding_weights_runs_only_the_missing_row(grid: Path, tiny_cache: Path, tmp_path: Path) -> None:
     before, metrics = (grid / run_directory.LOG).read_text(), read(grid, run_directory.METRICS)
     vectors = tmp_path / "vectors.txt"
     words = ("night", "love", "heart", "road", "dance")
@@ -131,7 +131,7 @@ def test_weights_given_later_have_only_their_row_run(grid: Path, tiny_cache: Pat
     assert "not run" not in (grid / run_directory.REPORT).read_text()
 
 
-def test_a_run_stops_at_missing_weights_unless_it_skips_them(tiny_cache: Path, tmp_path: Path) -> None:
+def test_missing_weights_stop_a_run_without_skipping(tiny_cache: Path, tmp_path: Path) -> None:
     stops = rows("modalities_frozen.yaml", *SMALL, "on_missing_weights=stop", only=RUN)
     with pytest.raises(MissingWeights, match="word-vectors needs path"):
         pipeline.run(stops, tmp_path / "stop", cache=tiny_cache)
@@ -143,7 +143,7 @@ def test_a_run_stops_at_missing_weights_unless_it_skips_them(tiny_cache: Path, t
         pipeline.run(refers, tmp_path / "reference", cache=tiny_cache)
 
 
-def test_the_table_of_baselines_runs_small(tiny_cache: Path, tmp_path: Path) -> None:
+def test_baseline_table_recipe_runs_at_small_size(tiny_cache: Path, tmp_path: Path) -> None:
     small = [
         "data.options={tracks: 200, artists: 40, playlists: 60}",
         "evaluation.k=[20]",
@@ -165,7 +165,7 @@ def test_the_table_of_baselines_runs_small(tiny_cache: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("override", ["data.filters.min_track_plays=3", "data.filters.repeats=keep"])
-def test_the_other_settings_of_the_table_of_baselines_are_valid(override: str) -> None:
+def test_other_settings_of_the_baseline_table_are_valid(override: str) -> None:
     recipe = rows("usc_baselines.yaml", override)
     assert recipe.evaluation.split.type == "leave_last_out" and recipe.evaluation.k == [20, 500]
     assert [spec if isinstance(spec, str) else spec.name for spec in recipe.baselines][1:3] == [

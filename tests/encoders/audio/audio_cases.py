@@ -1,4 +1,4 @@
-"""Every built-in encoder of audio with parameters small enough for a test: name, class, parameters."""
+"""Name, class and small test parameters of every built-in audio encoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A smallest encoder of audio: its loudness and its length."""
+"""Minimal audio encoder that returns loudness and length."""
 
 from __future__ import annotations
 

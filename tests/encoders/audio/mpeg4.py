@@ -1,4 +1,4 @@
-"""Sound in forms that libsndfile does not read, written by PyAV."""
+"""Audio files in formats that libsndfile does not read, written by PyAV."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import numpy as np
 
 
 def encoded(samples: np.ndarray, rate: int, codec: str = "aac", form: str = "ipod") -> bytes:
-    """Samples [channels, s] in -1…1 as a file. codec: `aac`, or `alac` and `wavpack`, which lose nothing of 16 bits."""
+    """Encode samples [channels, s] in -1…1 as a file.
+
+    - codec: `aac`, or one of the lossless codecs `alac` and `wavpack` with 16 bits.
+    """
     import av
 
     fits = ("fltp", np.float32(samples)) if codec == "aac" else ("s16p", np.int16(np.round(samples * 32767)))

@@ -1,4 +1,4 @@
-"""AAC, MPEG-4 and WavPack are decoded by FFmpeg's libraries, within the same limits, or name the missing package."""
+"""Tests of decoding AAC, MPEG-4 and WavPack with the FFmpeg libraries."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def av():
 
 
 def ramp(seconds: float, rate: int = 8000) -> np.ndarray:
-    """Samples of which none equals another near it, exact in 16 bits: float [1, s]."""
+    """Return samples that differ from their neighbours and are exact in 16 bits, float [1, s]."""
     return (np.arange(round(seconds * rate)) % 60_000 - 30_000)[None] / 32767
 
 
 @pytest.mark.parametrize(("codec", "form"), [("alac", "ipod"), ("wavpack", "wv")])
-def test_lossless_files_are_decoded_exactly(codec, form, av):
+def test_lossless_files_decode_exactly(codec, form, av):
     wanted = np.round(ramp(5) * 32767)[0] / 32768
     np.testing.assert_array_equal(decode(encoded(ramp(5), 8000, codec, form), rate=8000, seconds=9), np.float32(wanted))
     middle = decode(encoded(ramp(5), 8000, codec, form), rate=8000, seconds=1.5)
@@ -36,7 +36,7 @@ def test_lossless_files_are_decoded_exactly(codec, form, av):
 
 
 @pytest.mark.parametrize("form", ["ipod", "mp4", "adts"])
-def test_aac_is_decoded_close_to_the_original(form, av):
+def test_aac_decodes_close_to_the_original(form, av):
     time = np.arange(3 * 44100) / 44100
     stereo = np.stack([0.5 * np.sin(2 * np.pi * 440 * time), 0.25 * np.sin(2 * np.pi * 440 * time)])
     found = decode(encoded(stereo, 44100, form=form), rate=22050, seconds=30)
@@ -46,7 +46,7 @@ def test_aac_is_decoded_close_to_the_original(form, av):
     assert np.sqrt((found[11025:55125] ** 2).mean()) == pytest.approx(0.375 / np.sqrt(2), rel=0.02)
 
 
-def test_too_long_damaged_and_video_only_files_raise_unreadable(av, monkeypatch):
+def test_invalid_files_raise_unreadable(av, monkeypatch):
     whole = encoded(ramp(5), 8000, "alac")
     for cut in (whole[: len(whole) // 2], M4A, ADTS, WAVPACK):
         with pytest.raises(Unreadable, match="audio that cannot be read|audio of length 0"):
@@ -57,7 +57,7 @@ def test_too_long_damaged_and_video_only_files_raise_unreadable(av, monkeypatch)
         decode(whole, rate=8000, seconds=2)
 
 
-def test_a_worker_decodes_aac_after_a_damaged_file(av):
+def test_worker_decodes_aac_after_a_damaged_file(av):
     good = encoded(ramp(1), 8000, "alac")
     first, second, third = waveforms([good, M4A, sound(1)], rate=8000, seconds=1, workers=1)
     np.testing.assert_array_equal(first, decode(good, rate=8000, seconds=1))
@@ -66,7 +66,7 @@ def test_a_worker_decodes_aac_after_a_damaged_file(av):
 
 
 @pytest.mark.parametrize("data", [M4A, ADTS, WAVPACK])
-def test_a_missing_pyav_is_named(data, monkeypatch):
+def test_missing_pyav_gives_a_message_with_the_package(data, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(
         Unreadable, match="audio in AAC, MPEG-4 or WavPack, which needs PyAV: pip install 'segue\\[aac\\]'"
@@ -75,7 +75,7 @@ def test_a_missing_pyav_is_named(data, monkeypatch):
 
 
 @pytest.mark.parametrize("form", ["WAV", "FLAC", "OGG", "MP3"])
-def test_formats_of_libsndfile_do_not_need_pyav(form, monkeypatch):
+def test_libsndfile_formats_decode_without_pyav(form, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     assert decode_worker.missing_package(sound(1, form=form)) is None and len(
         decode(sound(1, form=form), rate=8000, seconds=1)

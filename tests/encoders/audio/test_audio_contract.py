@@ -1,4 +1,4 @@
-"""The built-in encoders of audio keep the contract, at sizes that take seconds."""
+"""Contract tests of the built-in audio encoders at small sizes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toolkit import plugins
 @pytest.mark.parametrize(
     ("name", "cls", "params"), AUDIO_CASES, ids=[f"{name}-{place}" for place, (name, _, _) in enumerate(AUDIO_CASES)]
 )
-def test_a_built_in_encoder_of_audio_keeps_the_contract(name, cls, params, sounds):
+def test_built_in_audio_encoder_passes_check_encoder(name, cls, params, sounds):
     assert cls.name == name
     targets = np.random.default_rng(3).random((len(sounds), 3), dtype=np.float32) if cls.supervised else None
     check_encoder(cls, sounds, params, targets=targets)
@@ -23,6 +23,6 @@ def test_a_built_in_encoder_of_audio_keeps_the_contract(name, cls, params, sound
 @pytest.mark.parametrize(
     ("name", "cls", "params"), AUDIO_CASES, ids=[f"{name}-{place}" for place, (name, _, _) in enumerate(AUDIO_CASES)]
 )
-def test_a_built_in_encoder_of_audio_keeps_the_contract_on_a_gpu(name, cls, params, sounds):
+def test_built_in_audio_encoder_passes_check_encoder_on_gpu(name, cls, params, sounds):
     targets = np.random.default_rng(3).random((len(sounds), 3), dtype=np.float32) if cls.supervised else None
     check_encoder(plugins.load("segue.encoders", name), sounds, params, targets=targets, device="cuda", tolerance=1e-4)

@@ -1,4 +1,4 @@
-"""The networks over spectrograms: sizes of the papers, what they learn, what they refuse."""
+"""Tests of layer sizes, training and errors of the networks over spectrograms."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CASES = [
 ]
 
 
-def test_cqt_cnn_has_the_sizes_of_the_paper():
+def test_cqt_cnn_layer_sizes_equal_the_paper():
     encoder = CqtCnnEncoder()
     trunk = encoder._trunk()
     assert encoder.params.frames_left() == 4
@@ -35,7 +35,7 @@ def test_cqt_cnn_has_the_sizes_of_the_paper():
     assert sizes == [(256, 80), (512, 19), (1024, 4), (1024, 4)]
 
 
-def test_the_mel_networks_take_windows_of_three_seconds():
+def test_mel_networks_read_windows_of_three_seconds():
     with torch.inference_mode():
         assert MelCnnEncoder()._trunk()(torch.zeros(2, 128, 129)).shape == (2, 512)
         assert MelCnn1dEncoder()._trunk()(torch.zeros(2, 128, 129)).shape == (2, 256)
@@ -43,7 +43,7 @@ def test_the_mel_networks_take_windows_of_three_seconds():
     assert MelCnn1dParams().frames_left() == 1
 
 
-def test_a_clip_is_cut_into_whole_windows():
+def test_clip_is_cut_into_whole_windows():
     params = MelParams(rate=8000, window=1.0, bands=8, fft=256, hop=100, pool=1)
     clip = tone(500, 20_100, rate=8000).astype(np.float32)
     windows = mel_windows(clip, params)
@@ -57,8 +57,8 @@ def test_a_clip_is_cut_into_whole_windows():
 
 @pytest.mark.parametrize(("cls", "params"), CASES, ids=lambda case: getattr(case, "name", ""))
 @pytest.mark.parametrize("loss", ["cosine", "squared", "logistic"])
-def test_targets_of_unseen_clips_are_predicted(cls, params, loss):
-    """High and low tones, never heard before, are told apart; the untrained network's head knows nothing of it."""
+def test_fitted_network_predicts_targets_of_unseen_clips(cls, params, loss):
+    """The fitted network separates unseen high and low tones, and the untrained network does not."""
     frequencies = np.concatenate([np.linspace(100, 250, 12), np.linspace(1200, 1900, 12)])
     labels = np.eye(2, dtype=np.float32)[np.repeat([0, 1], 12)]
     encoder = cls(cls.Params(**params | {"epochs": 25, "loss": loss, "output": "prediction"})).fit(
@@ -73,7 +73,7 @@ def test_targets_of_unseen_clips_are_predicted(cls, params, loss):
         assert ((found > 0) & (found < 1)).all()
 
 
-def test_predictions_are_in_the_units_of_the_targets():
+def test_predictions_have_the_units_of_the_targets():
     model = SupervisedNetwork(torch.nn.Identity(), 2, 2, dropout=0, loss="squared")
     targets = torch.tensor([[1000.0, -3.0], [1010.0, -5.0]])
     model.scale_to(targets)
@@ -86,7 +86,7 @@ def test_predictions_are_in_the_units_of_the_targets():
     ) == pytest.approx(0.5)
 
 
-def test_dropout_drops_its_share_and_keeps_the_mean():
+def test_dropout_keeps_the_mean_of_its_inputs():
     model = SupervisedNetwork(torch.nn.Identity(), 1000, 1, dropout=0.3, loss="squared")
     torch.nn.init.ones_(model.head.weight)
     torch.nn.init.zeros_(model.head.bias)
@@ -98,7 +98,7 @@ def test_dropout_drops_its_share_and_keeps_the_mean():
     assert float(heads[0].mean()) == pytest.approx(1, abs=0.01)
 
 
-def test_a_resumed_fit_equals_an_uninterrupted_one(sounds, tmp_path):
+def test_resuming_a_killed_fit_gives_identical_vectors(sounds, tmp_path):
     targets = np.random.default_rng(0).normal(size=(len(sounds), 2)).astype(np.float32)
 
     def fitted(**options) -> np.ndarray:
@@ -135,12 +135,12 @@ def test_windows_in_a_file_equal_windows_in_memory(tmp_path):
         (np.full((6, 2), np.nan), "targets of input 0 contain nan but must be finite"),
     ],
 )
-def test_wrong_targets_raise_an_input_error(targets, message, sounds):
+def test_invalid_targets_raise_input_error(targets, message, sounds):
     with pytest.raises(InputError, match=message):
         CqtCnnEncoder(CqtCnnParams(**SMALL_CQT)).fit(sounds, targets)
 
 
-def test_labels_outside_0_to_1_raise_an_input_error(sounds):
+def test_labels_outside_0_to_1_raise_input_error(sounds):
     with pytest.raises(InputError, match="targets from -1 to 2 must be labels from 0 to 1"):
         CqtCnnEncoder(CqtCnnParams(**SMALL_CQT, loss="logistic")).fit(
             sounds, np.array([[-1.0], [2], [0], [0], [1], [1]])
@@ -148,8 +148,8 @@ def test_labels_outside_0_to_1_raise_an_input_error(sounds):
 
 
 @pytest.mark.parametrize("clips", [1, 5])
-def test_a_batch_of_one_window_can_be_trained_on(clips, sounds):
-    """Five clips in batches of four leave one: batch normalisation over it alone is not defined."""
+def test_fit_accepts_a_last_batch_with_one_window(clips, sounds):
+    """Five clips in batches of four leave a batch of one, for which batch normalisation is undefined."""
     params = MelCnn1dParams(**SMALL_MEL | {"seconds": 0.6, "filters": [4, 4, 4, 4], "pool": 3, "epochs": 1})
     assert params.frames_left() == 1
     targets = np.random.default_rng(0).random((clips, 2))
@@ -158,7 +158,7 @@ def test_a_batch_of_one_window_can_be_trained_on(clips, sounds):
     assert encoder.model is not None and not encoder.model.training
 
 
-def test_only_unreadable_files_raise_an_input_error():
+def test_fit_without_readable_files_raises_input_error():
     with pytest.raises(InputError, match="none of 2 audio files can be read"):
         MelCnnEncoder(MelCnnParams(**SMALL_MEL, filters=[2])).fit([b"x", b"y"], np.zeros((2, 1)))
 
@@ -172,12 +172,12 @@ def test_only_unreadable_files_raise_an_input_error():
         (MelCnn1dParams, {"kernel": 4}, "must be odd"),
     ],
 )
-def test_layers_that_leave_no_frames_raise_an_error(cls, params, message):
+def test_layers_without_remaining_frames_raise_value_error(cls, params, message):
     with pytest.raises(ValidationError, match=message):
         cls(**params)
 
 
-def test_clips_of_different_lengths_have_one_vector_each():
+def test_clips_of_different_lengths_have_one_vector_per_clip():
     encoder = MelCnn1dEncoder(MelCnn1dParams(**SMALL_MEL | {"filters": [4, 4]}))
     clips = [sound(1, seconds=seconds) for seconds in (0.1, 0.7, 5)]
     rows = encoder.fit(clips, np.eye(3, dtype=np.float32)).transform(clips)

@@ -1,4 +1,4 @@
-"""Pretrained audio models, on tiny ones made here."""
+"""Tests of pretrained audio models with tiny models created in the tests."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def made(folder, **params) -> AudioTransformerEncoder:
 
 
 @pytest.mark.parametrize(("name", "dim"), [("hubert", 16), ("mert", 16), ("ast", 16), ("clap", 12)])
-def test_a_pretrained_model_keeps_the_contract(name, dim, models, sounds):
+def test_pretrained_audio_model_passes_check_encoder(name, dim, models, sounds):
     assert made(models[name]).dim == dim
     check_encoder(AudioTransformerEncoder, sounds, {"model": str(models[name]), "window": 1.0})
 
 
-def test_a_vector_is_the_mean_of_the_states_over_time_and_windows(models):
+def test_audio_vector_equals_mean_of_states_over_time_and_windows(models):
     data = sound(1, seconds=2.5)
     samples = decode(data, rate=8000, seconds=30)
     model = transformers.HubertModel.from_pretrained(models["hubert"]).eval()
@@ -48,11 +48,11 @@ def test_a_vector_is_the_mean_of_the_states_over_time_and_windows(models):
         np.testing.assert_allclose(found, [np.mean(expected, axis=0)], atol=1e-5)
 
 
-def test_mert_is_loaded_as_hubert_without_remote_code(models, sounds):
+def test_mert_loads_as_hubert_without_remote_code(models, sounds):
     np.testing.assert_array_equal(made(models["mert"]).transform(sounds), made(models["hubert"]).transform(sounds))
 
 
-def test_clap_equals_its_own_audio_projection(models):
+def test_clap_vector_equals_audio_projection_of_transformers(models):
     data = sound(2, seconds=1.0)
     samples = decode(data, rate=8000, seconds=1)
     given = transformers.AutoFeatureExtractor.from_pretrained(models["clap"])(
@@ -66,11 +66,11 @@ def test_clap_equals_its_own_audio_projection(models):
     np.testing.assert_allclose(found / np.linalg.norm(found), expected, atol=1e-5)
 
 
-def test_dim_of_a_missing_model_does_not_download_it(monkeypatch):
+def test_dim_of_a_missing_model_does_not_use_the_network(monkeypatch):
     import huggingface_hub
 
     def fetched(*_, local_files_only=False, **__):
-        assert local_files_only, "the hub was asked"
+        assert local_files_only, "the network must not be used"
         raise huggingface_hub.errors.LocalEntryNotFoundError("not here")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fetched)
@@ -78,31 +78,31 @@ def test_dim_of_a_missing_model_does_not_download_it(monkeypatch):
         _ = AudioTransformerEncoder().dim
 
 
-def test_the_fingerprint_depends_on_the_weights(models):
+def test_audio_fingerprint_changes_with_the_weights(models):
     assert made(models["hubert"]).fingerprint() != made(models["ast"]).fingerprint()
 
 
-def test_licences_of_known_models_are_reported():
+def test_licence_of_a_known_model_is_returned():
     assert AudioTransformerEncoder().licence() == "Apache-2.0"
     assert AudioTransformerEncoder(AudioTransformerParams(model="m-a-p/MERT-v1-95M")).licence() == "CC-BY-NC-4.0"
     assert "not known here" in AudioTransformerEncoder(AudioTransformerParams(model="some/other")).licence()
 
 
-def test_a_missing_model_raises_an_error_that_asks_for_its_path(tmp_path, monkeypatch, models):
+def test_missing_audio_model_raises_error_with_path_cure(tmp_path, monkeypatch, models):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     for model, fault in (("nowhere", InputError), ("nobody/nothing-at-all", MissingWeights)):
         with pytest.raises(fault, match=r"pass the path of a model folder$"):
             made(model).transform([sound(0)])
 
 
-def test_a_model_without_feature_extractor_raises_an_input_error(tmp_path, models):
+def test_model_without_feature_extractor_raises_input_error(tmp_path, models):
     folder = tiny_audio.hubert(tmp_path / "half")
     (folder / "preprocessor_config.json").unlink()
     with pytest.raises(InputError, match="must contain preprocessor_config.json"):
         made(folder).transform([sound(0)])
 
 
-def test_missing_weights_raise_instead_of_being_random(tmp_path):
+def test_incomplete_weights_raise_input_error(tmp_path):
     from safetensors.torch import load_file, save_file
 
     folder = tiny_audio.hubert(tmp_path / "cut")
@@ -116,11 +116,11 @@ def test_missing_weights_raise_instead_of_being_random(tmp_path):
         made(folder).transform([sound(0)])
 
 
-def test_a_mert_with_its_own_layers_raises_an_input_error(tmp_path):
+def test_mert_with_unsupported_layers_raises_input_error(tmp_path):
     with pytest.raises(InputError, match="feature_extractor_cqt.*: set model to m-a-p/MERT-v1-95M"):
         made(tiny_audio.mert(tmp_path / "m", feature_extractor_cqt=True)).transform([sound(0)])
 
 
-def test_a_layer_that_does_not_exist_raises_an_input_error(models):
+def test_layer_above_the_last_layer_raises_input_error(models):
     with pytest.raises(InputError, match="layer=9 must be at most 2"):
         made(models["hubert"], layer=9).transform([sound(0)])

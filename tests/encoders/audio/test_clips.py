@@ -1,4 +1,4 @@
-"""Real music: the open-licensed clips, used in place."""
+"""Tests of audio encoders on clips of real music with open licences."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FOLDER = Path(__file__).resolve().parents[4] / "shared" / "data" / "clips"
 
 @pytest.fixture(scope="module")
 def clips() -> dict[str, list[Path]]:
-    """Files by package."""
+    """Return the audio files by package."""
     if not (FOLDER / "clips.csv").is_file():
         pytest.skip(f"no clips: put clips.csv and its files into {FOLDER}")
     found: dict[str, list[Path]] = {}
@@ -36,7 +36,7 @@ def clips() -> dict[str, list[Path]]:
     return found
 
 
-def test_cqt_of_music_equals_librosa(clips):
+def test_cqt_of_music_clips_equals_librosa(clips):
     files = [files[0] for files in clips.values()]
     signals = np.stack([samples[: 15 * 22050] for samples in waveforms(Files(files), rate=22050, seconds=15)])
     found = Cqt()(torch.from_numpy(signals)).numpy()
@@ -46,8 +46,8 @@ def test_cqt_of_music_equals_librosa(clips):
         assert np.linalg.norm(row - expected) <= 1e-5 * np.linalg.norm(expected)
 
 
-def test_halves_of_a_clip_have_similar_vectors(clips, tmp_path):
-    """Of 24 halves of 12 clips most are nearest to their other half; a file that is none is absent."""
+def test_halves_of_one_clip_have_similar_vectors(clips, tmp_path):
+    """Most of the 24 halves of 12 clips are nearest to the other half, and an invalid file is absent."""
     files = [file for names in clips.values() for file in names[:2]]
     halves = []
     for samples in waveforms(Files(files), rate=22050, seconds=20):
@@ -70,7 +70,7 @@ def test_halves_of_a_clip_have_similar_vectors(clips, tmp_path):
     assert (apart.argmin(axis=1) // 2 == np.arange(n) // 2).mean() > 0.6
 
 
-def test_features_of_music_are_in_plausible_ranges(clips):
+def test_audio_features_of_music_are_in_plausible_ranges(clips):
     found = AudioFeaturesEncoder().measured(Files([files[1] for files in clips.values()]))
     values = dict(zip(AUDIO_FEATURES, found.T, strict=True))
     assert ((values["tempo"] > 40) & (values["tempo"] < 260)).all()

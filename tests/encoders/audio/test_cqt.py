@@ -1,4 +1,4 @@
-"""The constant-Q transform against librosa's, bin by bin."""
+"""Tests of the constant-Q transform against librosa."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toolkit.errors import InputError
 
 
 def music(samples: int, number: int = 0) -> np.ndarray:
-    """Notes with overtones over a little noise; loud at both edges, where filters run out of signal."""
+    """Return notes with overtones and a little noise, loud at both edges, where filters exceed the signal."""
     rng = np.random.default_rng(number)
     notes = sum(tone(frequency, samples) for frequency in 55 * 2 ** rng.uniform(0, 6, 8))
     return (0.1 * notes + 0.01 * rng.normal(size=samples)).astype(np.float32)
@@ -51,7 +51,7 @@ def test_halved_equals_librosa_resample(samples):
     np.testing.assert_allclose(halved(torch.from_numpy(signals)).numpy(), expected, atol=2e-6)
 
 
-def test_a_signal_has_the_same_transform_alone_and_in_a_batch(monkeypatch):
+def test_cqt_of_a_signal_is_identical_alone_and_in_a_batch(monkeypatch):
     signals = torch.from_numpy(np.stack([music(9000, number) for number in range(5)]))
     alone = torch.cat([Cqt()(signals[row : row + 1]) for row in range(5)])
     torch.testing.assert_close(Cqt()(signals), alone, rtol=1e-5, atol=1e-6)
@@ -59,11 +59,11 @@ def test_a_signal_has_the_same_transform_alone_and_in_a_batch(monkeypatch):
     torch.testing.assert_close(Cqt()(signals), alone, rtol=1e-5, atol=1e-6)
 
 
-def test_15_seconds_have_323_frames():
+def test_cqt_of_15_seconds_has_323_frames():
     assert Cqt().frames(15 * 22050) == 323
 
 
-def test_decibels_are_0_for_silence_and_1_for_the_loudest_bin():
+def test_decibels_are_zero_for_silence_and_one_for_the_loudest_bin():
     loud = torch.from_numpy(np.stack([tone(440, 22050), 0.001 * tone(440, 22050), np.zeros(22050)]).astype(np.float32))
     level = Cqt().decibels(loud)
     assert level.shape == (3, 96, 22)
@@ -73,7 +73,7 @@ def test_decibels_are_0_for_silence_and_1_for_the_loudest_bin():
     assert not level[2].any()
 
 
-def test_an_empty_batch_has_an_empty_transform():
+def test_cqt_of_an_empty_batch_is_empty():
     assert Cqt()(torch.zeros(0, 5000)).shape == (0, 96, 5)
 
 
@@ -85,7 +85,7 @@ def test_an_empty_batch_has_an_empty_transform():
         ({"bins": 108}, "above the Nyquist frequency"),
     ],
 )
-def test_wrong_settings_raise_an_input_error(settings, message):
+def test_invalid_cqt_settings_raise_input_error(settings, message):
     with pytest.raises(InputError, match=message):
         Cqt(**settings)
 

@@ -1,4 +1,4 @@
-"""Audio files to samples, and what becomes of those that are none."""
+"""Tests of decoding audio files to samples, including unreadable files."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def written(samples: np.ndarray, rate: int, form: str = "WAV", **options) -> byt
 @pytest.mark.parametrize(
     ("form", "rate", "channels"), [("WAV", 22050, 1), ("FLAC", 44100, 2), ("OGG", 48000, 2), ("MP3", 16000, 1)]
 )
-def test_samples_equal_librosa_load(form, rate, channels, tmp_path):
+def test_decoded_samples_equal_librosa_load(form, rate, channels, tmp_path):
     path = tmp_path / "x"
     path.write_bytes(sound(3, rate=rate, form=form, channels=channels))
     expected, _ = librosa.load(path, sr=22050, mono=True)
@@ -55,13 +55,13 @@ def test_samples_equal_librosa_load(form, rate, channels, tmp_path):
     assert abs(len(found) - len(expected)) <= 1
 
 
-def test_the_middle_of_a_longer_file_is_decoded():
+def test_decoding_a_long_file_returns_its_middle():
     ramp = np.arange(5000) / 8000
     found = decode(written(ramp, 1000, subtype="FLOAT"), rate=1000, seconds=2)
     np.testing.assert_allclose(found, ramp[1500:3500], atol=1e-7)
 
 
-def test_a_file_of_too_many_samples_is_refused_before_it_is_decoded(monkeypatch):
+def test_too_many_samples_raise_unreadable_before_decoding(monkeypatch):
     monkeypatch.setattr(decode_worker, "MOST_SAMPLES", 1999)
     with pytest.raises(Unreadable, match="1 channels at 1000 Hz, above the limit of 1,999 samples in 2 s"):
         decode(written(np.zeros(9000), 1000), rate=1000, seconds=2)
@@ -71,19 +71,19 @@ def test_a_file_of_too_many_samples_is_refused_before_it_is_decoded(monkeypatch)
     ("data", "why"),
     [(BAD["empty"], "audio that cannot be read"), (BAD["text"], "cannot be read"), (BAD["no samples"], "of length 0")],
 )
-def test_a_file_that_is_not_audio_has_a_reason(data, why):
+def test_file_that_is_not_audio_raises_unreadable_with_a_reason(data, why):
     with pytest.raises(Unreadable, match=why) as caught:
         decode(data, rate=22050, seconds=5)
     assert " object at 0x" not in str(caught.value)
 
 
-def test_samples_that_are_not_finite_are_refused():
+def test_nan_samples_raise_unreadable():
     with pytest.raises(Unreadable, match="NaN or infinite samples"):
         decode(written(np.array([0.1, np.inf, 0.2]), 1000, subtype="FLOAT"), rate=1000, seconds=5)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_results_are_in_the_order_of_the_files_with_errors_in_place(workers, tmp_path):
+def test_waveforms_keep_the_file_order_with_errors_in_place(workers, tmp_path):
     path = tmp_path / "a.wav"
     path.write_bytes(sound(7))
     files = Files([sound(0), BAD["text"], path, tmp_path / "missing.wav", *[sound(number) for number in range(1, 9)]])
@@ -95,7 +95,7 @@ def test_results_are_in_the_order_of_the_files_with_errors_in_place(workers, tmp
         np.testing.assert_array_equal(each, decode(sound(number), rate=8000, seconds=1))
 
 
-def test_few_files_are_decoded_ahead():
+def test_waveforms_read_only_a_few_files_ahead():
     class Watched(list):
         read = 0
 
@@ -109,14 +109,14 @@ def test_few_files_are_decoded_ahead():
     assert sum(1 for _ in found) == 39
 
 
-def test_a_crashed_decoder_loses_only_its_file(monkeypatch):
-    """A real worker ended by a signal in the middle of its file, as a decoder's fault would."""
-    asked = module.Worker.decode
+def test_crashed_decoder_loses_only_one_file(monkeypatch):
+    """A signal kills a real worker in the middle of a file, as a decoder crash would."""
+    original = module.Worker.decode
 
     def ask(self, data, rate, seconds):
         if data == b"kill":
             os.kill(self.process.pid, signal.SIGKILL)
-        return asked(self, data, rate, seconds)
+        return original(self, data, rate, seconds)
 
     monkeypatch.setattr(module.Worker, "decode", ask)
     found = list(waveforms([sound(0), b"kill", sound(1)], rate=8000, seconds=1, workers=1))
@@ -124,7 +124,7 @@ def test_a_crashed_decoder_loses_only_its_file(monkeypatch):
     np.testing.assert_array_equal(found[2], decode(sound(1), rate=8000, seconds=1))
 
 
-def test_a_hanging_decoder_is_killed(monkeypatch):
+def test_hanging_decoder_is_killed(monkeypatch):
     monkeypatch.setattr(module, "PATIENCE_S", 0.5)
     sleeper = [sys.executable, "-c", "import sys; sys.stdin.buffer.read(20000); import time; time.sleep(60)"]
     worker = module.Worker()
@@ -134,7 +134,7 @@ def test_a_hanging_decoder_is_killed(monkeypatch):
     assert worker.process.poll() is not None
 
 
-def test_no_files_yield_nothing():
+def test_waveforms_of_no_files_are_empty():
     assert list(waveforms([], rate=8000, seconds=1)) == []
 
 
@@ -142,7 +142,7 @@ def tracks(*values):
     return [f"local:{place}" for place in range(len(values))], np.ones(len(values), bool), list(values)
 
 
-def test_a_bad_file_makes_its_track_absent_and_is_counted(tmp_path):
+def test_unreadable_file_makes_its_track_absent_with_a_warning(tmp_path):
     given = tracks(sound(0), BAD["text"], sound(1), BAD["empty"])
     expected = Loud().transform([sound(0), sound(1)])
     for _ in ("made", "from the cache"):
@@ -156,21 +156,21 @@ def test_a_bad_file_makes_its_track_absent_and_is_counted(tmp_path):
         assert not made.matrix[[0, 2, 4]].any()
 
 
-def test_on_error_stop_names_track_and_fault(tmp_path):
+def test_on_error_stop_raises_with_track_and_reason(tmp_path):
     with pytest.raises(DataError, match="sound: track 'local:1' has audio that cannot be read"):
         encode(Loud(Loud.Params(on_error="stop")), FieldValues("sound", *tracks(sound(0), BAD["text"])), cache=tmp_path)
 
 
-def test_only_unreadable_files_raise_an_input_error(tmp_path):
+def test_encoding_without_readable_files_raises_input_error(tmp_path):
     with pytest.raises(InputError, match="sound: none of 2 inputs can be read"):
         encode(Loud(), FieldValues("sound", *tracks(BAD["text"], BAD["empty"])), cache=tmp_path)
 
 
-def test_a_minimal_audio_encoder_keeps_the_contract(sounds):
+def test_minimal_audio_encoder_passes_check_encoder(sounds):
     check_encoder(Loud, sounds)
 
 
-def test_check_encoder_catches_an_encoder_that_hides_unreadable_files(sounds):
+def test_check_encoder_rejects_vectors_for_unreadable_files(sounds):
     class Hiding(Loud):
         def transform(self, inputs, *, progress=None):
             return np.nan_to_num(super().transform(inputs))
@@ -179,8 +179,8 @@ def test_check_encoder_catches_an_encoder_that_hides_unreadable_files(sounds):
         check_encoder(Hiding, sounds)
 
 
-def test_audio_of_a_catalogue_reaches_an_encoder(tmp_path):
-    """Files beside a playlist, through the catalogue's blobs."""
+def test_audio_files_of_a_catalogue_are_encoded(tmp_path):
+    """Audio files next to a playlist are stored in the catalogue and encoded."""
     for number in range(3):
         (tmp_path / f"{number}.flac").write_bytes(sound(number, form="FLAC"))
     (tmp_path / "3.flac").write_bytes(BAD["text"])

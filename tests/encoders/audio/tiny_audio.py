@@ -1,4 +1,4 @@
-"""Tiny untrained audio models, saved as transformers saves them."""
+"""Tiny untrained audio models in the format of transformers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def hubert(folder: Path) -> Path:
 
 
 def mert(folder: Path, **settings) -> Path:
-    """A HuBERT under MERT's own name, with the code of its page, which must not be run."""
+    """Save a HuBERT model under the name of MERT, with remote code that must not be run."""
     hubert(folder)
     config = json.loads((folder / "config.json").read_text())
     config |= {

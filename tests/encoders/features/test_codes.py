@@ -1,4 +1,4 @@
-"""Codes of categories."""
+"""Tests of the codes of categories."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from toolkit.encoders.features.codes import CodesEncoder, CodesParams
 
 
-def test_the_inner_product_is_1_only_for_equal_names():
+def test_inner_product_of_codes_is_one_only_for_equal_names():
     rows = (
         CodesEncoder().transform(["ABBA", "Björk", "ABBA"] + [str(number) for number in range(500)]).astype(np.float64)
     )
@@ -19,7 +19,7 @@ def test_the_inner_product_is_1_only_for_equal_names():
     assert abs(others.std() - 1 / 16) < 0.003  # 1 / sqrt(256)
 
 
-def test_a_code_depends_only_on_the_name_and_the_seed():
+def test_code_depends_only_on_name_and_seed():
     one, many = CodesEncoder(seed=1).transform(["x"]), CodesEncoder(seed=1).transform(["a", "b", "x"])
     np.testing.assert_array_equal(one[0], many[2])
     assert abs(float(one[0] @ CodesEncoder(seed=2).transform(["x"])[0])) < 0.3

@@ -1,4 +1,4 @@
-"""The VAE of features: does it learn what it is for?"""
+"""Tests of training, reconstruction and embeddings of the features VAE."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def hidden() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def mixed(hidden) -> np.ndarray:
-    """float32 [400, 6]: two hidden numbers seen through six columns, and a little noise."""
+    """Return float32 [400, 6], six noisy columns computed from two hidden factors."""
     draw = np.random.default_rng(0)
     return (hidden @ draw.normal(size=(2, 6)) + 0.05 * draw.normal(size=(400, 6)) + [5, 0, 0, 100, 0, 0]).astype(
         np.float32
@@ -27,24 +27,24 @@ def fitted(mixed) -> FeaturesVaeEncoder:
     return FeaturesVaeEncoder(FeaturesVaeParams(latent=8, hidden=[32], epochs=40, batch=64, lr=5e-3)).fit(mixed)
 
 
-def test_reconstructions_are_close_to_the_inputs(fitted, mixed):
+def test_vae_reconstructions_are_close_to_the_inputs(fitted, mixed):
     error = ((fitted.reconstruct(mixed) - mixed) ** 2).mean(axis=0) / mixed.var(axis=0)
     assert error.max() < 0.1
 
 
-def test_hidden_factors_are_linear_in_the_embedding(fitted, hidden, mixed):
+def test_hidden_factors_are_linear_in_the_vae_embedding(fitted, hidden, mixed):
     rows = np.column_stack([fitted.transform(mixed), np.ones(len(mixed))])
     left = hidden - rows @ np.linalg.lstsq(rows, hidden, rcond=None)[0]
     assert ((left**2).mean(axis=0) / hidden.var(axis=0)).max() < 0.05
 
 
-def test_the_curve_of_the_fit_is_kept(fitted, tmp_path):
+def test_vae_keeps_its_training_curve(fitted, tmp_path):
     fitted.save(tmp_path)
     assert [row["epoch"] for row in FeaturesVaeEncoder.load(tmp_path).curve] == list(range(1, 41))
     assert fitted.curve[-1]["error"] < fitted.curve[0]["error"] / 4
 
 
-def test_samples_have_the_mean_and_deviation_of_the_posterior(mixed):
+def test_vae_samples_have_the_posterior_mean_and_deviation(mixed):
     params = {"latent": 4, "hidden": [16], "epochs": 5, "batch": 32}
     both = FeaturesVaeEncoder(FeaturesVaeParams(**params, output="mu+sigma")).fit(mixed).transform(mixed)
     sample = FeaturesVaeEncoder(FeaturesVaeParams(**params, output="sample")).fit(mixed).transform(mixed)

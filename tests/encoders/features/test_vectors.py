@@ -1,4 +1,4 @@
-"""Vectors computed elsewhere: every file format gives the same modality, and a wrong file raises a one-line error."""
+"""Tests of precomputed vectors in every file format, and of errors for invalid files."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def encoder(**params: object) -> VectorsEncoder:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_file_format_is_read(form: Callable[[Path], dict[str, object]], tmp_path: Path) -> None:
+def test_vectors_are_read_from_every_file_format(form: Callable[[Path], dict[str, object]], tmp_path: Path) -> None:
     made = encoder(**form(tmp_path))
 
     found = made.transform(["isrc:GBAAA0000001", "local:b", "local:a", "spotify:track:c", "local:nobody"])
@@ -137,11 +137,11 @@ def test_every_file_format_is_read(form: Callable[[Path], dict[str, object]], tm
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_vectors_keeps_the_contract(form: Callable[[Path], dict[str, object]], tmp_path: Path) -> None:
+def test_vectors_encoder_passes_check_encoder(form: Callable[[Path], dict[str, object]], tmp_path: Path) -> None:
     check_encoder(VectorsEncoder, ["local:a", "isrc:GBAAA0000001", "local:b", "spotify:track:c"], form(tmp_path))
 
 
-def test_ids_in_the_file_can_be_without_scheme(tmp_path: Path) -> None:
+def test_vectors_accept_ids_without_scheme(tmp_path: Path) -> None:
     np.savez(tmp_path / "mine.npz", ids=np.array(["7", "4iV5W9uYEdYUVa79Axb7Rh"]), matrix=np.eye(2))
     made = encoder(file=tmp_path / "mine.npz")
 
@@ -152,13 +152,13 @@ def test_ids_in_the_file_can_be_without_scheme(tmp_path: Path) -> None:
     assert np.array_equal(encoder(file=tmp_path / "whole.npz").transform(["local:12"]), [[0, 1]])
 
 
-def test_ids_in_a_csv_file_stay_text(tmp_path: Path) -> None:
+def test_numeric_ids_in_a_csv_file_stay_text(tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("id,x\n007,1\n7,2\n")
 
     assert read(VectorSource(tmp_path / "mine.csv"))[0] == ["007", "7"]
 
 
-def test_rows_of_nan_and_missing_ids_make_tracks_absent(tmp_path: Path) -> None:
+def test_nan_rows_and_missing_ids_make_tracks_absent(tmp_path: Path) -> None:
     np.savez(
         tmp_path / "mine.npz",
         ids=np.array(["a", "b", "c"]),
@@ -181,9 +181,7 @@ def test_rows_of_nan_and_missing_ids_make_tracks_absent(tmp_path: Path) -> None:
     assert made.present.tolist() == [False, True, False, True, False]
     assert made.matrix.tolist() == [[0, 0], [1, 2], [0, 0], [0, 0], [0, 0]]
     other = ["local:x"]
-    with pytest.raises(
-        InputError, match=r"mine: none of 1 inputs has a vector in the file: use ids of the catalogue"
-    ):
+    with pytest.raises(InputError, match=r"mine: none of 1 inputs has a vector in the file: use ids of the catalogue"):
         encode(
             encoder(file=tmp_path / "mine.npz"),
             FieldValues("mine", other, np.ones(1, bool), other),
@@ -191,7 +189,7 @@ def test_rows_of_nan_and_missing_ids_make_tracks_absent(tmp_path: Path) -> None:
         )
 
 
-def test_a_changed_file_is_encoded_again(tmp_path: Path) -> None:
+def test_changed_vector_file_is_encoded_again(tmp_path: Path) -> None:
     ids, path = ["local:a", "local:b"], tmp_path / "mine.npz"
     for factor in (1, 2):
         np.savez(path, ids=np.array(["a", "b"]), matrix=np.eye(2) * factor)
@@ -248,7 +246,10 @@ FAULTS: list[tuple[Callable[[Path], dict[str, object]], str]] = [
         lambda d: saved(d / "x.npz", ids=["a"], matrix=[[1.0, np.nan]]),
         r"x\.npz: the vector of 'a' contains NaN or infinity but must be finite: correct",
     ),
-    (lambda d: saved(d / "x.npz", ids=["a"], matrix=[[1e39, 0.0]]), r"x\.npz: the vector of 'a' contains NaN or infinity"),
+    (
+        lambda d: saved(d / "x.npz", ids=["a"], matrix=[[1e39, 0.0]]),
+        r"x\.npz: the vector of 'a' contains NaN or infinity",
+    ),
     (lambda d: saved(d / "x.npz", ids=["a"], matrix=[[np.nan]]), r"x\.npz must contain at least 1 vector"),
     (
         lambda d: saved(d / "x.npz", ids=["a"], mat=[[1.0]]),
@@ -305,7 +306,7 @@ FAULTS: list[tuple[Callable[[Path], dict[str, object]], str]] = [
 
 
 @pytest.mark.parametrize(("make", "message"), FAULTS, ids=[str(place) for place in range(len(FAULTS))])
-def test_a_wrong_file_raises_a_one_line_error(
+def test_invalid_vector_file_raises_one_line_error(
     make: Callable[[Path], dict[str, object]], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises((InputError, DataError), match=message) as caught:
@@ -313,12 +314,12 @@ def test_a_wrong_file_raises_a_one_line_error(
     assert "\n" not in str(caught.value)
 
 
-def test_the_default_field_is_the_id() -> None:
+def test_vectors_read_the_id_field_by_default() -> None:
     assert EncoderSpec(encoder="vectors", params={"file": "mine.npz"}).field == "id"
     assert EncoderSpec(encoder="vectors", field="{id}", params={"file": "mine.npz"}).field == "{id}"
 
 
-def test_the_id_of_every_track_is_a_field_of_the_catalogue(tmp_path: Path) -> None:
+def test_catalogue_has_the_id_of_every_track_as_a_field(tmp_path: Path) -> None:
     with Catalogue.open(tmp_path / "catalogue.db") as catalogue:
         catalogue.add([TrackRecord("local:a"), PlaylistRecord("1", ["local:a", "local:b"])])
         for field in ("id", "{id}"):

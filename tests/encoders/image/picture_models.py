@@ -1,4 +1,4 @@
-"""Small image models of every supported family, saved as published ones: weights, configuration, preparation."""
+"""Small image models of every supported family, saved with weights, configuration and preparation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DIMS = {"resnet": 24, "efficientnet": 128, "vit": 16, "clip": 12}
 
 
 def processor(family: str):
-    """The image processor of transformers that needs no torchvision."""
+    """Return an image processor of transformers that does not require torchvision."""
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
     from transformers.models.convnext.image_processing_pil_convnext import ConvNextImageProcessorPil
     from transformers.models.efficientnet.image_processing_pil_efficientnet import EfficientNetImageProcessorPil
@@ -67,7 +67,7 @@ def network(family: str):
 
 
 def saved(family: str, folder: Path) -> Path:
-    """A folder that `image-model` takes."""
+    """Return a saved model folder for `image-model`."""
     path = folder / family
     if not path.is_dir():
         network(family).save_pretrained(path)

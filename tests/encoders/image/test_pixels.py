@@ -1,4 +1,4 @@
-"""Pictures of every kind to pixels, and the two encoders of pictures."""
+"""Tests of decoding pictures and of the two convolutional image encoders."""
 
 from __future__ import annotations
 
@@ -47,20 +47,20 @@ def flat(mode: str, colour, form: str = "PNG", **options) -> bytes:
         (flat("RGB", (10, 200, 30), "BMP"), (10, 200, 30)),
     ],
 )
-def test_every_colour_model_becomes_rgb(image, colour):
+def test_every_colour_model_is_converted_to_rgb(image, colour):
     found = pixels(image, size=8)
     assert found.shape == (8, 8, 3)
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, np.broadcast_to(colour, (8, 8, 3)))
 
 
-def test_the_first_frame_of_an_animation_is_decoded():
+def test_decoding_an_animation_returns_the_first_frame():
     frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "lime")]
     found = pixels(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]), size=4)
     np.testing.assert_array_equal(found, np.broadcast_to((255, 0, 0), (4, 4, 3)))
 
 
-def test_a_jpeg_decoded_at_a_fraction_keeps_its_colours():
+def test_reduced_jpeg_decoding_keeps_the_colours():
     found = pixels(flat("RGB", (10, 200, 30), "JPEG"), size=4).astype(int)
     assert np.abs(found - [10, 200, 30]).max() <= 3
     large = pixels(picture(1, side=1024, form="JPEG"), size=32).astype(int)
@@ -68,7 +68,7 @@ def test_a_jpeg_decoded_at_a_fraction_keeps_its_colours():
     assert np.abs(large - exact).mean() < 4
 
 
-def test_pictures_of_other_shapes_are_stretched():
+def test_decoding_stretches_pictures_to_a_square():
     wide = Image.new("RGB", (40, 10), "red")
     wide.paste("blue", (20, 0, 40, 10))
     found = pixels(encoded(wide, "PNG"), size=8)
@@ -84,13 +84,13 @@ def test_pictures_of_other_shapes_are_stretched():
         (picture(0)[:90], "damaged"),
     ],
 )
-def test_a_file_that_is_not_a_picture_raises_with_its_index(image, why):
+def test_file_that_is_not_a_picture_raises_bad_input_with_its_index(image, why):
     with pytest.raises(BadInput, match=why) as caught:
         decoded([picture(0), picture(1), image], size=8)
     assert caught.value.index == 2
 
 
-def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(monkeypatch):
+def test_too_many_pixels_raise_bad_input_before_decoding(monkeypatch):
     monkeypatch.setattr(module, "MAX_PIXELS", 50 * 50 - 1)
     with pytest.raises(BadInput, match="50 x 50, above the limit of 2499 pixels"):
         pixels(picture(0), size=8)
@@ -113,7 +113,7 @@ def test_save_pairs_draws_originals_next_to_reconstructions(tmp_path):
 
 
 @pytest.mark.parametrize("cls", [ImageAeEncoder, ImageVaeEncoder])
-def test_reconstructions_are_close_to_the_pictures(cls, pictures, tmp_path):
+def test_image_reconstructions_are_close_to_the_pictures(cls, pictures, tmp_path):
     params = cls.Params(**SMALL, epochs=60, batch=4, lr=5e-3, bf16="off")
     encoder = cls(params).fit(pictures)
     originals = decoded(pictures, size=32).astype(float)
@@ -123,7 +123,7 @@ def test_reconstructions_are_close_to_the_pictures(cls, pictures, tmp_path):
     assert Image.open(path).size == (4 * (64 + 8), 32 + 8)
 
 
-def test_half_precision_in_training_learns_the_same(pictures):
+def test_training_in_bf16_gives_a_similar_loss(pictures):
     curves = [
         ImageVaeEncoder(ImageVaeParams(**SMALL, epochs=8, batch=4, bf16=bf16)).fit(pictures).curve
         for bf16 in ("on", "off")
@@ -131,7 +131,7 @@ def test_half_precision_in_training_learns_the_same(pictures):
     assert curves[0][-1]["loss"] == pytest.approx(curves[1][-1]["loss"], rel=0.05)
 
 
-def test_a_resumed_fit_equals_an_uninterrupted_one(pictures, tmp_path):
+def test_resuming_a_killed_image_fit_gives_identical_vectors(pictures, tmp_path):
     def fitted(epochs: int, **options) -> np.ndarray:
         return (
             ImageAeEncoder(ImageParams(**SMALL, epochs=epochs, batch=4, bf16="off"))
@@ -149,21 +149,21 @@ def test_a_resumed_fit_equals_an_uninterrupted_one(pictures, tmp_path):
     np.testing.assert_array_equal(fitted(4, workdir=tmp_path), whole)
 
 
-def test_a_bad_picture_after_the_first_block_raises_with_its_index(pictures):
+def test_damaged_picture_after_the_first_block_raises_with_its_index(pictures):
     encoder = ImageAeEncoder(ImageParams(**SMALL, epochs=1, batch=4)).fit(pictures)
     with pytest.raises(BadInput) as caught:
         encoder.transform([pictures[0]] * 70 + [b"x"])
     assert caught.value.index == 70
 
 
-def test_no_pictures_raise_an_input_error():
+def test_fit_without_pictures_raises_input_error():
     with pytest.raises(InputError, match="got 0 pictures but requires at least 1: pass pictures to fit"):
         ImageAeEncoder(ImageParams(**SMALL)).fit([])
     with pytest.raises(InputError, match="got 0 pictures but requires at least 1"):
         ImageAeEncoder(ImageParams(**SMALL)).reconstructions([], "x.png")
 
 
-def test_fit_accepts_one_picture(pictures):
+def test_image_fit_accepts_a_single_picture(pictures):
     encoder = ImageVaeEncoder(ImageVaeParams(**SMALL, epochs=2)).fit(pictures[:1])
     assert encoder.transform(pictures[:1]).shape == (1, 8)
 
@@ -172,7 +172,7 @@ def test_fit_accepts_one_picture(pictures):
     ("params", "dim"),
     [({}, 128), ({"latent": 64, "output": "mu+sigma"}, 128), ({"latent": 256}, 256), ({"latent": 512}, 512)],
 )
-def test_the_published_variants_have_their_sizes(params, dim, pictures):
+def test_image_autoencoder_variants_have_the_published_sizes(params, dim, pictures):
     encoder = ImageVaeEncoder(
         ImageVaeParams(**{"size": 32, "patch": 4, "channels": [8, 16], "epochs": 1, "bf16": "off", **params})
     )

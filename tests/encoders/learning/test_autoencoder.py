@@ -1,4 +1,4 @@
-"""The autoencoders' loss, outputs and training."""
+"""Tests of the loss, outputs and training of autoencoders."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def weights(model: Autoencoder) -> np.ndarray:
 
 
 def fixed(mean: float, log_variance: float) -> Autoencoder:
-    """One number in, posterior N(mean, exp(log_variance)) whatever it is, decoder the identity."""
+    """Return a network with the constant posterior N(mean, exp(log_variance)) and an identity decoder."""
     model = Autoencoder(nn.Identity(), 1, 1, nn.Identity(), variational=True)
     with torch.no_grad():
         model.bottleneck.weight.zero_()
@@ -40,7 +40,7 @@ def fixed(mean: float, log_variance: float) -> Autoencoder:
     return model
 
 
-def test_the_loss_equals_the_negative_elbo():
+def test_vae_loss_equals_the_negative_elbo():
     # posterior N(2, e), noise 1, input 5: code 2 + e^0.5; KL = (e + 4 - 1 - 1) / 2
     losses = fixed(2.0, 1.0).losses(torch.tensor([[5.0]]), torch.ones(1, 1), beta=3.0)
     error, kl = 0.5 * (5 - 2 - math.exp(0.5)) ** 2, 0.5 * (math.e + 4 - 1 - 1)
@@ -49,7 +49,7 @@ def test_the_loss_equals_the_negative_elbo():
     assert losses["loss"].item() == pytest.approx(error + 3 * kl, rel=1e-6)
 
 
-def test_kl_agrees_with_torch_distributions():
+def test_vae_kl_equals_torch_distributions():
     model = build()
     mean, log_variance = model.encode(DATA)
     posterior = torch.distributions.Normal(mean, torch.exp(0.5 * log_variance))
@@ -57,7 +57,7 @@ def test_kl_agrees_with_torch_distributions():
     assert model.losses(DATA, torch.zeros(50, 2), beta=1.0)["kl"].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_outputs_mu_mu_sigma_and_sample():
+def test_vae_outputs_have_expected_shapes_and_values():
     model, noise = fixed(2.0, math.log(9.0)), torch.tensor([[0.5]])
     out = {name: model.embed(torch.zeros(1, 1), name, noise).tolist() for name in ("mu", "mu+sigma", "sample")}
     assert out["mu"] == [[2.0]]
@@ -65,7 +65,7 @@ def test_outputs_mu_mu_sigma_and_sample():
     np.testing.assert_allclose(out["sample"], [[3.5]], rtol=1e-6)
 
 
-def test_a_plain_autoencoder_has_no_kl():
+def test_plain_autoencoder_has_no_kl():
     model = seeded_weights(lambda: conv_autoencoder(16, 2, [4, 4], 3, variational=False), 1)
     inputs = torch.rand(5, 3, 16, 16)
     losses = model.losses(inputs, torch.ones(5, 3), beta=7.0)
@@ -107,7 +107,7 @@ def stop_after(step: int):
 
 
 @pytest.mark.parametrize("step", [7, 8, 20, 41])
-def test_training_stopped_anywhere_resumes_to_the_same_numbers(tmp_path, step):
+def test_resuming_training_after_any_epoch_gives_identical_weights(tmp_path, step):
     whole = build()
     curve = train(whole, load, 50, SCHEDULE)
     with pytest.raises(Stopped):
@@ -119,18 +119,18 @@ def test_training_stopped_anywhere_resumes_to_the_same_numbers(tmp_path, step):
     assert steps[0] == (step - 1) // 7 * 7 + 1, "finished epochs were trained again"
 
 
-def test_a_damaged_checkpoint_is_ignored(tmp_path):
+def test_damaged_checkpoint_is_ignored(tmp_path):
     whole = build()
     train(whole, load, 50, SCHEDULE, workdir=tmp_path)
     path = tmp_path / CHECKPOINT
     path.write_bytes(path.read_bytes()[:-3])
     again = build()
-    with pytest.warns(RuntimeWarning, match="training starts anew"):
+    with pytest.warns(RuntimeWarning, match="training restarts at epoch 1"):
         train(again, load, 50, SCHEDULE, workdir=tmp_path)
     np.testing.assert_array_equal(weights(again), weights(whole))
 
 
-def test_a_checkpoint_of_another_schedule_is_ignored(tmp_path):
+def test_checkpoint_with_another_schedule_is_ignored(tmp_path):
     other = Schedule(**{**SCHEDULE.__dict__, "identity": "y", "seed": 4})
     train(build(), load, 50, SCHEDULE, workdir=tmp_path)
     fresh, found = build(), build()
@@ -141,6 +141,6 @@ def test_a_checkpoint_of_another_schedule_is_ignored(tmp_path):
     np.testing.assert_array_equal(weights(found), weights(fresh))
 
 
-def test_a_loss_that_is_not_finite_raises_an_error():
-    with pytest.raises(SegueError, match=r"fit: the loss is (nan|inf) in epoch \d but must be finite: reduce lr=1e\+20"):
+def test_loss_that_is_not_finite_raises_segue_error():
+    with pytest.raises(SegueError, match=r"fit: the loss is (nan|inf) in epoch \d but must be finite: reduce lr=1e"):
         train(build(), load, 50, Schedule(**{**SCHEDULE.__dict__, "lr": 1e20}))

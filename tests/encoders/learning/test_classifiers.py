@@ -1,4 +1,4 @@
-"""Supervised encoders of pictures and texts: the contract, labels of unseen inputs, and resuming after a kill."""
+"""Tests of the image and text classifiers, with unseen labels and resuming after a kill."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("tuned-models")
 
 
-def test_image_classifier_from_scratch_keeps_the_contract(pictures):
+def test_image_classifier_from_scratch_passes_check_encoder(pictures):
     check_encoder(ImageClassifierEncoder, pictures, SCRATCH, targets=labels(len(pictures)))
 
 
 @pytest.mark.parametrize("family", ["resnet", "vit", "clip"])
-def test_image_classifier_of_a_fine_tuned_model_keeps_the_contract(family, folder, pictures):
+def test_fine_tuned_image_classifier_passes_check_encoder(family, folder, pictures):
     check_encoder(
         ImageClassifierEncoder, pictures, TUNED | {"model": str(saved(family, folder))}, targets=labels(len(pictures))
     )
 
 
 @pytest.mark.slow
-def test_text_classifier_keeps_the_contract(tags):
+def test_text_classifier_passes_check_encoder(tags):
     check_encoder(TextClassifierEncoder, tags, TEXT, targets=labels(len(tags)))
 
 
 def covers(n: int, seed: int) -> tuple[list[bytes], np.ndarray]:
-    """Pictures whose stripes stand or lie, in any colour and at any place; the label is which."""
+    """Return pictures with vertical or horizontal stripes, and the direction as label."""
     rng, made, which = np.random.default_rng(seed), [], np.arange(n) % 2
     for upright in which:
         wave = np.sin(np.arange(32) * rng.uniform(0.7, 1.4) + rng.uniform(0, 6))
@@ -58,29 +58,29 @@ def covers(n: int, seed: int) -> tuple[list[bytes], np.ndarray]:
     return made, np.eye(2, dtype=np.float32)[which]
 
 
-def probed(encoder, seen, taught, unseen, wanted) -> float:
-    """Share of unseen inputs whose nearest class mean of embeddings is their own."""
+def probed(encoder, seen, labels, unseen, expected) -> float:
+    """Return the share of unseen inputs whose nearest class mean is the correct class."""
     rows, others = encoder.transform(seen), encoder.transform(unseen)
-    means = np.stack([rows[taught[:, column] > 0].mean(axis=0) for column in range(taught.shape[1])])
+    means = np.stack([rows[labels[:, column] > 0].mean(axis=0) for column in range(labels.shape[1])])
     nearest = ((others[:, None] - means) ** 2).sum(axis=2).argmin(axis=1)
-    return float((nearest == wanted.argmax(axis=1)).mean())
+    return float((nearest == expected.argmax(axis=1)).mean())
 
 
-def test_labels_of_unseen_pictures_are_predicted(folder):
-    seen, taught = covers(96, 0)
-    unseen, wanted = covers(60, 1)
+def test_image_classifier_predicts_labels_of_unseen_pictures(folder):
+    seen, labels = covers(96, 0)
+    unseen, expected = covers(60, 1)
     encoder = ImageClassifierEncoder(
         ImageClassifierParams(**SCRATCH | {"epochs": 25, "batch": 16, "channels": [8, 16], "lr": 5e-3})
     )
-    encoder.fit(seen, taught)
-    assert probed(encoder, seen, taught, unseen, wanted) >= 0.9
+    encoder.fit(seen, labels)
+    assert probed(encoder, seen, labels, unseen, expected) >= 0.9
     assert encoder.curve[-1]["loss"] < 0.5 * encoder.curve[0]["loss"]
-    wrong = ImageClassifierEncoder(encoder.params).fit(seen, taught[np.random.default_rng(0).permutation(96)])
-    assert probed(wrong, seen, taught, unseen, wanted) < 0.8
+    wrong = ImageClassifierEncoder(encoder.params).fit(seen, labels[np.random.default_rng(0).permutation(96)])
+    assert probed(wrong, seen, labels, unseen, expected) < 0.8
     tuned = ImageClassifierParams(
         **TUNED | {"model": str(saved("resnet", folder)), "epochs": 12, "batch": 16, "lr": 5e-3}
     )
-    assert probed(ImageClassifierEncoder(tuned).fit(seen, taught), seen, taught, unseen, wanted) >= 0.9
+    assert probed(ImageClassifierEncoder(tuned).fit(seen, labels), seen, labels, unseen, expected) >= 0.9
 
 
 def verses(n: int, seed: int) -> tuple[list[str], np.ndarray]:
@@ -95,29 +95,29 @@ def verses(n: int, seed: int) -> tuple[list[str], np.ndarray]:
 
 
 @pytest.mark.slow
-def test_labels_of_unseen_texts_are_predicted():
-    seen, taught = verses(40, 0)
-    unseen, wanted = verses(30, 1)
+def test_text_classifier_predicts_labels_of_unseen_texts():
+    seen, labels = verses(40, 0)
+    unseen, expected = verses(30, 1)
     encoder = TextClassifierEncoder(TextClassifierParams(dim=8, epochs=3, batch=8, bf16="off", max_length=24)).fit(
-        seen, taught
+        seen, labels
     )
     assert encoder.curve[-1]["loss"] < 0.7 * encoder.curve[0]["loss"]
-    assert probed(encoder, seen, taught, unseen, wanted) >= 0.9
+    assert probed(encoder, seen, labels, unseen, expected) >= 0.9
 
 
 @pytest.mark.parametrize("model", [None, "vit"])
-def test_a_resumed_fit_equals_an_uninterrupted_one(model, folder, pictures, tmp_path):
+def test_resuming_a_killed_classifier_fit_gives_identical_vectors(model, folder, pictures, tmp_path):
     settings = SCRATCH if model is None else TUNED | {"model": str(saved(model, folder))}
-    params, wanted = ImageClassifierParams(**settings | {"epochs": 4, "dropout": 0.5}), labels(len(pictures))
+    params, expected = ImageClassifierParams(**settings | {"epochs": 4, "dropout": 0.5}), labels(len(pictures))
 
     def stop(done: int, total: int, what: str) -> None:
         if what.startswith("fit") and done == 8:
             raise InterruptedError
 
-    whole = ImageClassifierEncoder(params).fit(pictures, wanted)
+    whole = ImageClassifierEncoder(params).fit(pictures, expected)
     with pytest.raises(InterruptedError):
-        ImageClassifierEncoder(params).fit(pictures, wanted, workdir=tmp_path, progress=stop)
-    resumed = ImageClassifierEncoder(params).fit(pictures, wanted, workdir=tmp_path)
+        ImageClassifierEncoder(params).fit(pictures, expected, workdir=tmp_path, progress=stop)
+    resumed = ImageClassifierEncoder(params).fit(pictures, expected, workdir=tmp_path)
     assert [row["loss"] for row in resumed.curve] == [row["loss"] for row in whole.curve]
     np.testing.assert_array_equal(resumed.transform(pictures), whole.transform(pictures))
 
@@ -134,24 +134,24 @@ def test_fine_tuning_changes_the_weights_of_the_backbone(folder, pictures):
     assert not any("running" in name for name in changed)  # batch statistics stay as they were published
 
 
-def test_wrong_labels_raise_an_input_error(pictures):
+def test_invalid_labels_raise_input_error(pictures):
     encoder = ImageClassifierEncoder(ImageClassifierParams(**SCRATCH))
     with pytest.raises(InputError, match="requires targets because it is supervised"):
         encoder.fit(pictures)
-    with pytest.raises(InputError, match=r"targets of shape \(3, 3\) must be \[9, t\] with t >= 1: pass one row per input"):
+    with pytest.raises(InputError, match=r"targets of shape \(3, 3\) must be \[9, t\] with t >= 1: pass one row"):
         encoder.fit(pictures, labels(3))
     with pytest.raises(InputError, match="targets contain 0.5 but must be labels 0 or 1"):
         encoder.fit(pictures, labels(len(pictures)) / 2)
 
 
-def test_a_bad_picture_after_the_first_batch_raises_with_its_index(pictures):
+def test_damaged_picture_after_the_first_batch_raises_with_its_index(pictures):
     encoder = ImageClassifierEncoder(ImageClassifierParams(**SCRATCH)).fit(pictures, labels(len(pictures)))
     with pytest.raises(BadInput) as caught:
         encoder.transform([*pictures[:6], b"x"])
     assert caught.value.index == 6
 
 
-def test_max_length_is_limited_and_licences_are_reported():
+def test_text_classifier_limits_max_length_and_returns_a_licence():
     with pytest.raises(InputError, match="max_length=513 must be <= 512"):
         TextClassifierEncoder(TextClassifierParams(max_length=513)).fit(["one", "two"], np.eye(2, dtype=np.float32))
     assert TextClassifierEncoder().licence() == "Apache-2.0 (all-MiniLM-L6-v2)"

@@ -1,4 +1,4 @@
-"""Weighted prediction error against its double sum, its gradient, and a network that learns by it."""
+"""Tests of the weighted prediction error and its gradient, and of a network trained with this loss."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_weighted_error_equals_the_sum_over_all_users() -> None:
 
 
 def test_als_factors_minimise_the_weighted_error() -> None:
-    """With free predictions in place of a network, the gradient is zero at the closed form of each track."""
+    """With free predictions, the gradient is zero at the closed-form factors of each track."""
     known = feedback(5, 20, 4)
     users = known.users.astype(np.float64)
     best = []
@@ -57,8 +57,8 @@ PARAMS = MelCnn1dParams(
 )  # fmt: skip
 
 
-def test_an_encoder_with_weighted_loss_ranks_the_right_users_first() -> None:
-    """Two groups of users; low tones are played by the first, high ones by the second."""
+def test_encoder_with_weighted_loss_ranks_matching_users_first() -> None:
+    """The first of two user groups plays low tones, and the second plays high tones."""
     group = np.arange(16) % 2
     users = np.eye(2, dtype=np.float32)[np.arange(12) % 2]
     played = sp.csr_matrix((5 * (group[:, None] == np.arange(12) % 2)).astype(np.float32))
@@ -71,7 +71,7 @@ def test_an_encoder_with_weighted_loss_ranks_the_right_users_first() -> None:
     assert found[own].min() > found[~own].max()
 
 
-def test_missing_or_misshapen_feedback_raises_an_input_error() -> None:
+def test_missing_or_misshapen_feedback_raises_input_error() -> None:
     tones = [pure(300, 1.0), pure(900, 1.0)]
     with pytest.raises(InputError, match="`loss: weighted` requires feedback"):
         MelCnn1dEncoder(PARAMS).fit(tones, np.ones((2, 3), np.float32))

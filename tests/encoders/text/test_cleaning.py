@@ -1,4 +1,4 @@
-"""Each cleaning step on texts whose right answer is plain, and the chain as encoders use it."""
+"""Tests of each cleaning step and of the whole chain."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Chorus x2:
 I kept [it] there, in 199945Embed"""
 
 
-def test_artefacts_of_a_lyric_page_are_removed():
+def test_cleaning_removes_artefacts_of_a_lyric_page():
     assert without_artefacts(PAGE) == "The tide is low\n\nCome back to me\n\nI kept [it] there, in"
 
 
@@ -48,7 +48,7 @@ def test_artefacts_of_a_lyric_page_are_removed():
         ("rain\n******* This Lyrics is NOT for Commercial use *******\n(1409617)", "rain"),
     ],
 )
-def test_headers_tags_links_and_counters_are_removed(page, lyric):
+def test_cleaning_removes_headers_tags_links_and_counters(page, lyric):
     assert without_artefacts(page) == lyric
 
 
@@ -64,17 +64,17 @@ def test_headers_tags_links_and_counters_are_removed(page, lyric):
         "",
     ],
 )
-def test_a_lyric_without_artefacts_is_unchanged(lyric):
+def test_cleaning_keeps_lyrics_without_artefacts(lyric):
     assert without_artefacts(lyric) == lyric
 
 
-def test_a_dropped_g_is_restored():
+def test_cleaning_restores_a_dropped_g():
     assert with_final_g("I'm singin' and GOIN’ down, Runnin' home") == "I'm singing and GOING down, Running home"
     same = "'Berlin' in' ain't the cabin' rain' skin' singin'song"
     assert with_final_g(same) == same
 
 
-def test_spellings_are_corrected_and_keep_their_capitals():
+def test_cleaning_corrects_spellings_and_keeps_capitals():
     assert (
         spelled_out("Gonna luv ya 'til I'm dyin, 'Cause TEH night’s o’er")
         == "Going to love you until I'm dying, Because THE night’s over"
@@ -82,12 +82,12 @@ def test_spellings_are_corrected_and_keep_their_capitals():
     assert spelled_out("a cause until the round table") == "a cause until the round table"
 
 
-def test_whole_words_are_removed_in_any_case():
+def test_without_words_removes_whole_words_ignoring_case():
     assert without_words("Don't go, the THEME of The end\nthe", words=STOP_WORDS) == "go, THEME end"
     assert without_words("I don’t know", words=STOP_WORDS) == "know"
 
 
-def test_common_words_by_hand():
+def test_common_words_equal_a_case_by_hand():
     texts = ["rain rain", "rain sun", "rain", "Snow"]
     # ln(5 / 4) + 1 = 1.22 for rain, in 3 of 4 texts; ln(5 / 2) + 1 = 1.92 for the others
     assert common_words(texts, 1.22) == []
@@ -105,7 +105,7 @@ def test_common_words_are_learned_after_the_other_steps():
     assert cleaner("love rain") == "love"
 
 
-def test_steps_run_in_order_and_trace_lists_them():
+def test_trace_lists_the_cleaning_steps_in_order():
     cleaner = Cleaner(LyricsCleaning(), common=["rain"])
     assert cleaner.trace("[Chorus]\nI'm singin' 'bout rain") == [
         ("artefacts", "I'm singin' 'bout rain"),
@@ -118,7 +118,7 @@ def test_steps_run_in_order_and_trace_lists_them():
     assert Cleaner(Cleaning()).trace("x") == []
 
 
-def test_clean_true_and_false_switch_every_step():
+def test_clean_true_or_false_switches_every_step():
     assert Cleaning.model_validate(True).model_dump() == LyricsCleaning().model_dump()
     assert LyricsCleaning.model_validate(False).model_dump() == Cleaning().model_dump()
     assert not LyricsCleaning.model_validate({"stop_words": False}).stop_words

@@ -1,4 +1,4 @@
-"""Texts through a real model, all-MiniLM-L6-v2 from its installed package."""
+"""Tests of `sentence-bert` with all-MiniLM-L6-v2 from its installed package."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ def peer():
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 300, None])
-def test_vectors_equal_those_of_sentence_transformers(encoder, peer, batch_tokens):
+def test_sentence_bert_vectors_equal_sentence_transformers(encoder, peer, batch_tokens):
     encoder.params = encoder.params.model_copy(update={"batch_tokens": batch_tokens})
     found, expected = encoder.transform(TEXTS), peer.encode(TEXTS, show_progress_bar=False)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert found.dtype == np.float32
 
 
-def test_a_vector_is_the_masked_mean_over_tokens(encoder, peer):
-    """The slow twin: one text at a time, no padding, straight through the transformer."""
+def test_sentence_bert_vector_equals_masked_mean_over_tokens(encoder, peer):
+    """The expected vector is computed from one text at a time, without padding."""
     import torch
 
     for text in TEXTS[:4]:
@@ -58,12 +58,12 @@ def test_a_vector_is_the_masked_mean_over_tokens(encoder, peer):
         np.testing.assert_allclose(encoder.transform([text])[0], mean / np.linalg.norm(mean), atol=1e-5)
 
 
-def test_texts_of_similar_meaning_have_higher_cosine_than_texts_of_similar_words(encoder):
+def test_cosine_is_higher_for_similar_meaning_than_similar_words(encoder):
     rows = encoder.transform(["a sad song about lost love", "heartbreak ballad", "sad trombone repair manual"])
     assert rows[0] @ rows[1] > rows[0] @ rows[2]
 
 
-def test_texts_are_cut_at_max_length(peer):
+def test_sentence_bert_cuts_texts_at_max_length(peer):
     short = SentenceBertEncoder(SentenceBertParams(bf16="off", max_length=8))
     long = "one two three four five six seven eight nine ten"
     np.testing.assert_allclose(
@@ -73,7 +73,7 @@ def test_texts_are_cut_at_max_length(peer):
         SentenceBertEncoder(SentenceBertParams(max_length=513)).transform(["x"])
 
 
-def test_half_precision_keeps_the_cosine():
+def test_half_precision_keeps_a_high_cosine():
     encoder = SentenceBertEncoder(SentenceBertParams(bf16="on"))
     full = SentenceBertEncoder(SentenceBertParams(bf16="off"))
     assert encoder._probe() >= MIN_COSINE
@@ -91,7 +91,7 @@ def test_bf16_auto_is_off_below_the_least_cosine(monkeypatch):
     assert not encoder.bf16
 
 
-def test_normalise_gives_rows_of_length_one(tmp_path):
+def test_normalise_gives_rows_with_unit_norm(tmp_path):
     folder = tmp_path / "plain"
     shutil.copytree(model_hub.find("all-MiniLM-L6-v2"), folder)
     modules = json.loads((folder / "modules.json").read_text())
@@ -104,7 +104,7 @@ def test_normalise_gives_rows_of_length_one(tmp_path):
     np.testing.assert_allclose(unit, plain / lengths, atol=1e-6)
 
 
-def test_progress_reaches_the_end(encoder):
+def test_sentence_bert_progress_ends_at_the_total(encoder):
     seen = []
     encoder.params = encoder.params.model_copy(update={"batch_tokens": 300})
     encoder.transform(TEXTS, progress=lambda done, total, what: seen.append((done, total)))
@@ -113,7 +113,7 @@ def test_progress_reaches_the_end(encoder):
     assert len(seen) > 2
 
 
-def test_weights_that_are_damaged_are_an_input_error(tmp_path):
+def test_damaged_sentence_bert_weights_raise_input_error(tmp_path):
     folder = tmp_path / "damaged"
     shutil.copytree(model_hub.find("all-MiniLM-L6-v2"), folder)
     (folder / "model.safetensors").write_bytes(b"not weights")
@@ -130,13 +130,13 @@ def test_weights_that_are_damaged_are_an_input_error(tmp_path):
         ("their/own-model", "not known here: see where their/own-model comes from"),
     ],
 )
-def test_the_licence_depends_on_the_model(model: str, licence: str) -> None:
+def test_sentence_bert_licence_depends_on_the_model(model: str, licence: str) -> None:
     assert SentenceBertEncoder(SentenceBertParams(model=model)).licence() == licence
 
 
 @pytest.fixture(scope="module")
 def mpnet(tmp_path_factory):
-    """A sentence-transformers folder of MPNet's architecture: two layers of 24 numbers, CLS and mean pooling."""
+    """Save a sentence-transformers folder with a small MPNet of two layers, CLS and mean pooling."""
     from sentence_transformers import SentenceTransformer, models
     from tokenizers import BertWordPieceTokenizer
     from transformers import MPNetConfig, MPNetModel, PreTrainedTokenizerFast
@@ -190,7 +190,7 @@ def test_mpnet_uses_its_own_pooling(mpnet):
     check_encoder(SentenceBertEncoder, texts, {"model": str(mpnet), "bf16": "off"})
 
 
-def test_texts_are_cleaned_before_they_are_encoded(encoder):
+def test_sentence_bert_cleans_texts_before_encoding(encoder):
     clean = SentenceBertEncoder(SentenceBertParams(bf16="off", clean={"artefacts": True, "dropped_g": True}))
     pages = ["3 ContributorsRain Lyrics[Chorus]\nsingin' in the rain12Embed", "no page"]
     np.testing.assert_allclose(clean.transform(pages), encoder.transform(["singing in the rain", "no page"]), atol=1e-6)

@@ -1,4 +1,4 @@
-"""Word vectors from files of every format, damaged ones included."""
+"""Tests of word vectors in every file format, including damaged files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def written(tmp_path, content, name="vectors"):
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_every_format_is_read(name, tmp_path):
+def test_word_vectors_are_read_from_every_format(name, tmp_path):
     file = written(tmp_path, FORMS[name], name)
     assert (file.dim, len(file)) == (3, 6)
     found = file.read(["tide", "nowhere", "midnight", "rai", "rain "])
@@ -38,7 +38,7 @@ def test_every_format_is_read(name, tmp_path):
     assert file.having(["tide", "nowhere", "midnight"]) == {"tide", "midnight"} and file.having([]) == set()
 
 
-def test_gensim_reads_and_writes_the_same_numbers(tmp_path):
+def test_word_vectors_equal_those_read_by_gensim(tmp_path):
     from gensim.models import KeyedVectors
 
     rows = np.random.default_rng(0).normal(size=(500, 40)).astype(np.float32)
@@ -52,14 +52,14 @@ def test_gensim_reads_and_writes_the_same_numbers(tmp_path):
         np.testing.assert_array_equal(np.stack([found[word] for word in again.index_to_key]), again.vectors)
 
 
-def test_blocks_of_a_binary_file_may_end_anywhere(tmp_path, monkeypatch):
+def test_binary_word_vectors_do_not_depend_on_the_block_size(tmp_path, monkeypatch):
     monkeypatch.setattr(word_vector_files, "CHUNK", 7)
     monkeypatch.setattr(word_vector_files, "LONGEST", 20)
     file = written(tmp_path, word2vec_binary())
     assert {word: row.tolist() for word, row in file.read(VECTORS).items()} == VECTORS
 
 
-def test_a_word_may_have_spaces_and_the_first_of_two_counts(tmp_path):
+def test_repeated_words_use_their_first_vector(tmp_path):
     content = glove() + b". . 7 8 9\n" + b"rain 9 9 9\n" + "größe 1 2 3\n".encode()
     file = written(tmp_path, content)
     found = file.read([". .", ".", "rain", "größe"])
@@ -70,14 +70,14 @@ def test_a_word_may_have_spaces_and_the_first_of_two_counts(tmp_path):
     }
 
 
-def test_words_with_the_same_hash_are_distinguished(tmp_path, monkeypatch):
+def test_words_with_colliding_hashes_are_distinguished(tmp_path, monkeypatch):
     monkeypatch.setattr(word_vector_files, "_hash", lambda word: bytes([len(word)]) * 8)
     for content in (glove(), word2vec_binary()):
         file = written(tmp_path, content, f"v{len(content)}")
         assert {word: row.tolist() for word, row in file.read([*VECTORS, "snow"]).items()} == VECTORS
 
 
-def test_the_file_is_indexed_once(tmp_path, monkeypatch, cache):
+def test_word_vector_file_is_indexed_once(tmp_path, monkeypatch, cache):
     first = written(tmp_path, FORMS["glove.txt.gz"], "v.gz")
     assert len(list((cache / "vectors").iterdir())) == 2, "notes, and the unpacked content"
     monkeypatch.setattr(word_vector_files, "_index", None)
@@ -86,7 +86,7 @@ def test_the_file_is_indexed_once(tmp_path, monkeypatch, cache):
     assert again.read(["city"])["city"].tolist() == VECTORS["city"]
 
 
-def test_the_digest_is_of_the_content(tmp_path):
+def test_word_vector_digest_depends_on_the_content(tmp_path):
     one = written(tmp_path, glove(), "one").digest
     assert written(tmp_path, glove(), "other").digest == one
     assert written(tmp_path, gzip.compress(glove()), "packed").digest == one
@@ -107,22 +107,22 @@ def test_the_digest_is_of_the_content(tmp_path):
         (word2vec_text()[:-30], "line 6 has 2 numbers but must have 3: download"),
         (b"9 3\nrain 1 2 3\n", "has 1 words but must have 9 according to line 1: download"),
         (word2vec_binary()[:-9], "ends or is damaged at word 6 of 6"),
-        (gzip.compress(glove(), mtime=0)[:-12], "is damaged \(.*\): download the file again"),
+        (gzip.compress(glove(), mtime=0)[:-12], r"is damaged \(.*\): download the file again"),
     ],
 )
-def test_damaged_files_are_refused(content, message, tmp_path):
+def test_damaged_word_vector_file_raises_data_error(content, message, tmp_path):
     with pytest.raises(DataError, match=message) as caught:
         written(tmp_path, content)
     assert "\n" not in str(caught.value)
 
 
-def test_a_vector_with_nan_raises_when_it_is_read(tmp_path):
+def test_reading_a_nan_word_vector_raises_data_error(tmp_path):
     file = written(tmp_path, b"rain 1 2 3\ncity 1 nan 3\n")
     assert file.read(["rain"])["rain"].tolist() == [1, 2, 3]
     with pytest.raises(DataError, match="the vector of 'city' must be 3 finite numbers"):
         file.read(["city"])
 
 
-def test_a_missing_file_raises_an_input_error(tmp_path):
+def test_missing_word_vector_file_raises_input_error(tmp_path):
     with pytest.raises(InputError, match=r"nowhere.txt' must be a file: pass a GloVe"):
         VectorFile(tmp_path / "nowhere.txt")

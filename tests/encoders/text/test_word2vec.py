@@ -1,4 +1,4 @@
-"""word2vec trained on texts whose words come in two groups."""
+"""Tests of word2vec on texts with two groups of words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SEA, ROAD = ["tide", "harbour", "sail", "gull", "anchor"], ["engine", "highway",
 
 
 def texts_of(n: int, seed: int = 0) -> list[str]:
-    """Texts of one group each, all with the same common words."""
+    """Return texts from each group of words, with the same common words."""
     rng = np.random.default_rng(seed)
     return [" ".join([*rng.choice(SEA if number % 2 else ROAD, 12), "night", "morning"]) for number in range(n)]
 
@@ -24,7 +24,7 @@ def texts_of(n: int, seed: int = 0) -> list[str]:
 PARAMS = {"dim": 16, "min_count": 2, "epochs": 20, "skip_gram": True, "clean": False}
 
 
-def test_texts_of_one_topic_have_closer_vectors():
+def test_texts_on_one_topic_have_closer_word2vec_vectors():
     texts = texts_of(300)
     encoder = Word2vecEncoder(Word2vecParams(**PARAMS), seed=3).fit(texts)
     rows = encoder.transform(texts[:20])
@@ -35,7 +35,7 @@ def test_texts_of_one_topic_have_closer_vectors():
     assert near[same].min() > 0.5 > near[~same].max()
 
 
-def test_a_text_is_the_mean_of_its_words_vectors():
+def test_word2vec_text_vector_equals_the_mean_over_its_words():
     encoder = Word2vecEncoder(Word2vecParams(**PARAMS)).fit(texts_of(20))
     vectors = encoder.vectors({"tide", "mile", "unheard"})
     assert set(vectors) == {"tide", "mile"}
@@ -45,7 +45,7 @@ def test_a_text_is_the_mean_of_its_words_vectors():
     )
 
 
-def test_vectors_depend_on_the_seed_and_rare_words_are_unknown():
+def test_word2vec_depends_on_the_seed_and_skips_rare_words():
     texts = [*texts_of(10), "once tide"]
     first, again, other = (
         Word2vecEncoder(Word2vecParams(**PARAMS), seed=seed).fit(texts).transform(texts) for seed in (1, 1, 2)
@@ -56,7 +56,7 @@ def test_vectors_depend_on_the_seed_and_rare_words_are_unknown():
     assert facts == {"out_of_vocabulary": round(1 / 142, 6), "out_of_vocabulary_words": round(1 / 13, 6)}
 
 
-def test_vectors_do_not_depend_on_pythons_hash_seed():
+def test_word2vec_does_not_depend_on_the_python_hash_seed():
     code = (
         "from toolkit.encoders.text.word2vec import *; import hashlib\n"
         "texts = ['tide gull sail night', 'mile truck night', 'gull tide'] * 9\n"
@@ -76,12 +76,12 @@ def test_vectors_do_not_depend_on_pythons_hash_seed():
     assert len(found) == 1
 
 
-def test_only_rare_words_raise_an_input_error():
-    with pytest.raises(InputError, match="word2vec: at least 1 of 2 words must occur min_count=5 times: reduce min_count"):
+def test_word2vec_with_only_rare_words_raises_input_error():
+    with pytest.raises(InputError, match="word2vec: at least 1 of 2 words must occur min_count=5 times: reduce"):
         Word2vecEncoder(Word2vecParams(clean=False)).fit(["tide harbour"])
 
 
-def test_progress_reaches_the_end():
+def test_word2vec_progress_ends_at_the_total():
     seen = []
     Word2vecEncoder(Word2vecParams(**PARAMS)).fit(
         texts_of(12), progress=lambda done, total, what: seen.append((done, total, what))

@@ -1,4 +1,4 @@
-"""Means of pretrained vectors: by hand, with unknown words counted, and errors that say what to do."""
+"""Tests of means of pretrained word vectors, unknown words and errors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def path(tmp_path):
     return write_glove(tmp_path / "vectors.txt")
 
 
-def test_a_vector_is_the_mean_over_known_words_with_repeats(path):
+def test_text_vector_equals_the_mean_over_known_words_with_repeats(path):
     encoder = WordVectorsEncoder(WordVectorsParams(path=path, **PLAIN)).fit(["rain", "snow and rain"])
     rows = encoder.transform(["Rain, rain: city!", "nothing here", "", "tide"])
     expected = (2 * np.array(VECTORS["rain"]) + VECTORS["city"]) / 3
@@ -35,7 +35,7 @@ def test_a_vector_is_the_mean_over_known_words_with_repeats(path):
     assert encoder.dim == 3
 
 
-def test_words_without_a_vector_are_counted(path):
+def test_summary_counts_words_without_a_vector(path):
     encoder = WordVectorsEncoder(WordVectorsParams(path=path, **PLAIN))
     assert encoder.summary() == {}
     encoder.fit(["rain rain city snow", "rain hail tide tide"])
@@ -45,19 +45,19 @@ def test_words_without_a_vector_are_counted(path):
     }  # 2 of 8 running, 2 of 5 different
 
 
-def test_many_unknown_words_cause_a_warning(path):
+def test_many_unknown_words_raise_a_warning(path):
     with pytest.warns(RuntimeWarning, match="word-vectors: 67 % of 3 words have no vector"):
         WordVectorsEncoder(WordVectorsParams(path=path, **PLAIN)).fit(["rain hail snow"])
 
 
-def test_no_known_word_raises_an_input_error(path):
+def test_texts_without_a_known_word_raise_input_error(path):
     with pytest.raises(
         InputError, match=r"at least 1 of 2 words \('regen', 'schnee', …\) must be in .*vectors.txt: set path"
     ):
         WordVectorsEncoder(WordVectorsParams(path=path, **PLAIN)).fit(["regen schnee", "regen"])
 
 
-def test_texts_of_stop_words_alone_are_an_error_that_names_the_modality(path, tmp_path):
+def test_texts_with_only_stop_words_raise_error_with_the_modality(path, tmp_path):
     texts, encoder = ["the and", "and of the"], WordVectorsEncoder(WordVectorsParams(path=path))
     with pytest.raises(
         InputError,
@@ -66,7 +66,7 @@ def test_texts_of_stop_words_alone_are_an_error_that_names_the_modality(path, tm
         encode(encoder, FieldValues("lyrics", ["a", "b"], np.ones(2, bool), texts), cache=tmp_path)
 
 
-def test_the_published_cleaning_is_the_default(path):
+def test_default_cleaning_equals_the_published_cleaning(path):
     texts = ["3 ContributorsRain Lyrics[Chorus]\nI'm singin' to the city12Embed", "rain", "tide", "city harbour"]
     encoder = WordVectorsEncoder(WordVectorsParams(path=path)).fit(texts)
     np.testing.assert_allclose(
@@ -79,13 +79,13 @@ def test_the_published_cleaning_is_the_default(path):
     )
 
 
-def test_a_missing_path_raises_a_one_line_error():
+def test_missing_vector_path_raises_one_line_error():
     for ask in (lambda encoder: encoder.dim, lambda encoder: encoder.fit(["x"]), lambda encoder: encoder.fingerprint()):
         with pytest.raises(InputError, match="word-vectors requires path: set path to a GloVe or word2vec file"):
             ask(WordVectorsEncoder())
 
 
-def test_a_changed_vector_file_is_encoded_again(path, tmp_path):
+def test_changed_word_vector_file_is_encoded_again(path, tmp_path):
     def run():
         encoder = WordVectorsEncoder(WordVectorsParams(path=path, **PLAIN))
         return encode(
@@ -98,7 +98,7 @@ def test_a_changed_vector_file_is_encoded_again(path, tmp_path):
     assert run()[1, 0] == 7.25
 
 
-def test_the_cache_of_vectors_does_not_change_results(path, monkeypatch):
+def test_caching_word_vectors_does_not_change_results(path, monkeypatch):
     texts = ["rain city", "tide harbour snow", "rain hail", "midnight"]
     encoder = WordVectorsEncoder(WordVectorsParams(path=path, **PLAIN)).fit(texts)
     expected = encoder.transform(texts)
@@ -109,7 +109,7 @@ def test_the_cache_of_vectors_does_not_change_results(path, monkeypatch):
     assert len(again._kept) < 5
 
 
-def test_a_cached_encoding_keeps_its_summary_of_unknown_words(path, tmp_path):
+def test_cached_encoding_keeps_its_summary_of_unknown_words(path, tmp_path):
     texts = ["rain city snow", "tide"]
     for _ in range(2):
         encoder = WordVectorsEncoder(WordVectorsParams(path=path, **PLAIN))

@@ -1,4 +1,4 @@
-"""Tiny files of word vectors in every format, written by hand."""
+"""Tiny handwritten files of word vectors in every format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The papers' encoders are tested with the fixtures of the built-in ones."""
+"""Fixtures of the built-in encoders for tests of the papers' encoders."""
 
 from tests.encoders.conftest import biographies as biographies
 from tests.encoders.conftest import lyrics as lyrics

@@ -1,4 +1,4 @@
-"""Windows of a spectrogram as they are, and clips too short for one."""
+"""Tests of log-mel windows and of clips shorter than one window."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from toolkit.encoders.contract.field_values import FieldValues
 PARAMS = LogMelParams(rate=8000, window=0.5, bands=16, fft=256, hop=128, windows=3)
 
 
-def test_windows_are_parts_of_the_clips_spectrogram() -> None:
+def test_log_mel_windows_equal_slices_of_the_spectrogram() -> None:
     from toolkit.encoders.audio.waveforms import waveforms
 
     clip = sound(1, seconds=1.2, rate=8000)
@@ -30,7 +30,7 @@ def test_windows_are_parts_of_the_clips_spectrogram() -> None:
         assert np.array_equal(window, table[:, start : start + 31])
 
 
-def test_a_clip_shorter_than_one_window_makes_its_track_absent(tmp_path: Path) -> None:
+def test_clip_shorter_than_one_window_makes_its_track_absent(tmp_path: Path) -> None:
     clips = [sound(1, seconds=1.0, rate=8000), sound(2, seconds=0.3, rate=8000)]
     with pytest.warns(RuntimeWarning, match=r"sound: 1 of 2 tracks .* count as absent: 'short'"):
         found = encode(
@@ -43,7 +43,7 @@ def test_a_clip_shorter_than_one_window_makes_its_track_absent(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", ["mel-cnn-1d", "spectrogram-dbn", "cqt"])
-def test_every_run_warns_of_clips_that_end_in_silence(
+def test_every_run_warns_about_clips_padded_with_silence(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(PART, "audio", 2)
@@ -67,7 +67,7 @@ def test_every_run_warns_of_clips_that_end_in_silence(
     for _ in ("made", "from the cache"):
         with pytest.warns(
             RuntimeWarning,
-            match=r"sound: 1 of 3 clips are shorter than the encoder reads at once and end in silence: 'short'$",
+            match=r"sound: 1 of 3 clips are shorter than .* and are padded with silence: 'short'$",
         ):
             found = encode(
                 encoder,

@@ -1,4 +1,4 @@
-"""Words of sound: frames, codebook, counts, axes, tags."""
+"""Tests of MFCC frames, codebook, counts, principal axes and tags."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.encoders.conftest import pure, sound, tone
 from toolkit.errors import InputError
 
 
-def test_a_frame_is_13_coefficients_and_their_differences():
+def test_mfcc_frame_contains_13_coefficients_and_their_differences():
     clip = (tone(440, 22050) * np.linspace(0, 1, 22050)).astype(np.float32)
     found = mfcc(clip, MfccParams())
     expected = librosa.feature.mfcc(y=clip, sr=22050, n_mfcc=13, n_fft=1024, hop_length=512)
@@ -28,13 +28,13 @@ def test_a_frame_is_13_coefficients_and_their_differences():
 
 
 @pytest.mark.parametrize("samples", [1, 100, 1024, 3000])
-def test_clips_shorter_than_the_differences_have_frames(samples):
+def test_mfcc_of_very_short_clips_has_frames(samples):
     found = mfcc(tone(300, samples).astype(np.float32), MfccParams())
     assert found.shape[1] == 39
     assert np.isfinite(found).all()
 
 
-def test_the_sample_of_frames_is_bounded_and_independent_of_batches():
+def test_frame_sample_is_bounded_and_independent_of_batches():
     rng = np.random.default_rng(1)
     frames, lots = np.arange(1000, dtype=np.float32)[:, None], rng.random(1000)
     whole, parts = _Sample(50), _Sample(50)
@@ -49,7 +49,7 @@ def test_the_sample_of_frames_is_bounded_and_independent_of_batches():
 
 @pytest.mark.parametrize("shape", [(30, 8), (8, 30), (12, 12)])
 @pytest.mark.parametrize("variance", [0.5, 0.95, 1.0])
-def test_principal_axes_equal_scikit_learns_pca(shape, variance):
+def test_principal_axes_equal_sklearn_pca(shape, variance):
     rng = np.random.default_rng(2)
     table = rng.poisson(1.0, shape) * np.geomspace(3, 0.3, shape[1])
     center, axes = principal_axes(sp.csr_matrix(table), variance)
@@ -63,13 +63,13 @@ def test_principal_axes_equal_scikit_learns_pca(shape, variance):
     assert (axes[np.arange(count), np.abs(axes).argmax(axis=1)] > 0).all()
 
 
-def test_equal_rows_have_one_axis():
+def test_identical_rows_have_one_principal_axis():
     center, axes = principal_axes(np.ones((4, 3)), 0.95)
     assert axes.shape == (1, 3)
     assert center.tolist() == [1, 1, 1]
 
 
-def test_each_frame_is_its_nearest_word():
+def test_each_frame_is_assigned_to_its_nearest_word():
     encoder = MfccWordsEncoder(MfccWordsParams(**SMALL_MFCC)).fit([sound(number) for number in range(4)])
     frames = np.random.default_rng(0).normal(size=(2100, 39)).astype(np.float32)
     expected = ((frames[:, None] - encoder.words[None]) ** 2).sum(axis=2).argmin(axis=1)
@@ -77,15 +77,15 @@ def test_each_frame_is_its_nearest_word():
     assert len(encoder.words) == 20
 
 
-def test_vectors_do_not_depend_on_the_length_of_the_clip():
-    """A tone of 1 s and of 4 s lie closer together than either to another tone."""
+def test_mfcc_words_do_not_depend_on_the_clip_length():
+    """Tones of 1 s and 4 s are closer to each other than to another tone."""
     clips = [pure(300, 1), pure(300, 4), pure(2000, 1), pure(2000, 4)]
     rows = MfccWordsEncoder(MfccWordsParams(**SMALL_MFCC)).fit(clips).transform(clips)
     apart = np.linalg.norm(rows[:, None] - rows[None], axis=2)
     assert max(apart[0, 1], apart[2, 3]) < 0.5 * apart[:2, 2:].min()
 
 
-def test_tags_of_unseen_clips_are_predicted():
+def test_mfcc_tags_predicts_tags_of_unseen_clips():
     clips = [pure(frequency) for frequency in [*np.linspace(100, 200, 8), *np.linspace(1500, 2500, 8)]]
     labels = np.eye(2, dtype=np.float32)[np.repeat([0, 1], 8)]
     params = MfccTagsParams(**SMALL_MFCC | {"hidden": [16, 16], "epochs": 40, "batch": 8, "output": "prediction"})
@@ -94,23 +94,23 @@ def test_tags_of_unseen_clips_are_predicted():
     assert ((found > 0) & (found < 1)).all()
 
 
-def test_defaults_are_the_sizes_of_the_papers():
+def test_default_mfcc_sizes_equal_the_papers():
     assert MfccTagsEncoder().dim == 1200
-    taught = MfccTagsEncoder()
-    taught.words = np.zeros((1024, 39), np.float32)
-    assert [layer.out_features for layer in taught._build(561).trunk if hasattr(layer, "weight")] == [1200, 1200, 1200]
+    encoder = MfccTagsEncoder()
+    encoder.words = np.zeros((1024, 39), np.float32)
+    assert [layer.out_features for layer in encoder._build(561).trunk if hasattr(layer, "weight")] == [1200, 1200, 1200]
     assert MfccWordsParams().words == 4000
 
 
-def test_only_unreadable_files_raise_an_input_error():
+def test_mfcc_fit_without_readable_files_raises_input_error():
     with pytest.raises(InputError, match="none of 1 audio files can be read"):
         MfccWordsEncoder(MfccWordsParams(**SMALL_MFCC)).fit([b"x"])
     with pytest.raises(InputError, match="requires targets"):
         MfccTagsEncoder(MfccTagsParams(**SMALL_MFCC)).fit([sound(0)])
 
 
-def test_vectors_separate_the_sound_families_of_the_demo():
-    """A track's main family, learned on the artists of even number and asked of the others'."""
+def test_mfcc_words_separate_sound_families_of_the_demo():
+    """A classifier fitted on artists with even numbers predicts the main family of the other tracks."""
     from sklearn.linear_model import RidgeClassifier
 
     from segue.datasets.demo.demo_params import DemoParams

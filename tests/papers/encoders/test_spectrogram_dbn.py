@@ -1,4 +1,4 @@
-"""The deep belief network: its spectrogram, its machines, what it tells apart."""
+"""Tests of the spectrogram, machines and vectors of the deep belief network."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ SMALL = {
 }
 
 
-def test_defaults_are_the_sizes_of_the_paper():
+def test_default_dbn_sizes_equal_the_paper():
     params = SpectrogramDbnParams()
     assert (params.frames(), params.bands, params.components) == (166, 120, 100)
     assert spectrogram(np.zeros(5 * 22050, np.float32), params).shape == (166 * 120,)
 
 
-def test_the_band_of_a_tone_is_the_loudest():
+def test_loudest_band_contains_the_tone():
     samples = tone(1100, 4000, rate=8000).astype(np.float32)
     table = spectrogram(samples, SpectrogramDbnParams(**SMALL)).reshape(-1, 20)
     assert table.shape[0] == 33
@@ -37,8 +37,8 @@ def test_the_band_of_a_tone_is_the_loudest():
     assert not table[17:].any()  # the clip has ended
 
 
-def test_a_machine_learns_the_distribution_of_its_inputs():
-    """Two patterns: reconstructions end on the pattern they came from, and an untrained machine's do not."""
+def test_restricted_boltzmann_machine_reconstructs_its_inputs():
+    """A trained machine reconstructs both patterns, and an untrained machine does not."""
     patterns = torch.tensor([[1.0, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1]])
     table = patterns[torch.arange(64) % 2]
     params = SpectrogramDbnParams(**SMALL | {"epochs": 120})
@@ -48,7 +48,7 @@ def test_a_machine_learns_the_distribution_of_its_inputs():
     assert float((weight[:3] - weight[3:]).abs().mean()) > 0.5
 
 
-def test_similar_clips_have_similar_vectors():
+def test_similar_clips_have_similar_dbn_vectors():
     clips = [pure(frequency) for frequency in [*np.linspace(150, 190, 8), *np.linspace(2450, 2490, 8)]]
     # brought to deviation one, every further component would weigh as much as the one that tells the two kinds apart
     rows = SpectrogramDbnEncoder(SpectrogramDbnParams(**SMALL | {"components": 2})).fit(clips).transform(clips)
@@ -57,7 +57,7 @@ def test_similar_clips_have_similar_vectors():
     assert apart[:8, :8].mean() < 0.6 * apart[:8, 8:].mean()
 
 
-def test_components_are_learned_from_a_sample_of_the_clips(monkeypatch):
+def test_dbn_components_are_fitted_to_a_sample_of_clips(monkeypatch):
     clips = [pure(frequency) for frequency in np.linspace(200, 3000, 9)]
     monkeypatch.setattr(module, "MOST_CLIPS", 4)
     encoder = SpectrogramDbnEncoder(SpectrogramDbnParams(**SMALL)).fit(clips)
@@ -65,6 +65,6 @@ def test_components_are_learned_from_a_sample_of_the_clips(monkeypatch):
     assert encoder.transform(clips).shape == (9, 8)
 
 
-def test_only_unreadable_files_raise_an_input_error():
+def test_dbn_fit_without_readable_files_raises_input_error():
     with pytest.raises(InputError, match="none of 1 audio files"):
         SpectrogramDbnEncoder(SpectrogramDbnParams(**SMALL)).fit([b"x"])

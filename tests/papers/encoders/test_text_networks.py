@@ -1,4 +1,4 @@
-"""Networks over texts that learn factors: the contract, factors of unseen texts, enrichment, and batches."""
+"""Tests of text networks that predict factors, with unseen texts, enrichment and batches."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def factors(n: int, width: int = 3) -> np.ndarray:
 @pytest.mark.parametrize(
     ("name", "inputs", "params"), CASES, ids=[f"{name}-{place}" for place, (name, _, _) in enumerate(CASES)]
 )
-def test_networks_over_texts_keep_the_contract(name, inputs, params, request, tmp_path):
+def test_text_network_passes_check_encoder(name, inputs, params, request, tmp_path):
     texts = request.getfixturevalue(inputs)
     if params.get("path"):
         params = params | {"path": str(write_glove(tmp_path / "vectors.txt"))}
@@ -59,8 +59,8 @@ WORDS = [
 FILLER = ["they", "come", "from", "a", "town", "by", "the", "river", "and", "play"]
 
 
-def told(n: int, seed: int) -> tuple[list[str], np.ndarray]:
-    """Texts about one of three kinds of music, and unit factors of it with noise."""
+def examples(n: int, seed: int) -> tuple[list[str], np.ndarray]:
+    """Return texts about three kinds of music, and noisy factors of unit norm for each text."""
     rng, which = np.random.default_rng(seed), np.arange(n) % 3
     texts = [" ".join(rng.permutation([*rng.choice(FILLER, 6), *rng.choice(WORDS[kind], 2)])) for kind in which]
     made = np.eye(3)[which] + rng.normal(0, 0.1, (n, 3))
@@ -87,30 +87,30 @@ def told(n: int, seed: int) -> tuple[list[str], np.ndarray]:
     ],
     ids=lambda encoder: encoder.name,
 )
-def test_factors_of_unseen_texts_are_predicted(encoder):
-    seen, taught = told(120, 0)
-    unseen, wanted = told(60, 1)
-    made = encoder.fit(seen, taught).transform(unseen)
+def test_text_network_predicts_factors_of_unseen_texts(encoder):
+    seen, targets = examples(120, 0)
+    unseen, expected = examples(60, 1)
+    made = encoder.fit(seen, targets).transform(unseen)
     np.testing.assert_allclose(np.linalg.norm(made, axis=1), 1, rtol=1e-5)
-    assert (made * wanted).sum(axis=1).mean() > 0.9
-    shuffled = encoder.fit(seen, taught[np.random.default_rng(0).permutation(len(taught))]).transform(unseen)
-    assert (shuffled * wanted).sum(axis=1).mean() < 0.75  # the mean factor's own cosine is about 0.58
+    assert (made * expected).sum(axis=1).mean() > 0.9
+    shuffled = encoder.fit(seen, targets[np.random.default_rng(0).permutation(len(targets))]).transform(unseen)
+    assert (shuffled * expected).sum(axis=1).mean() < 0.75  # the mean factor's own cosine is about 0.58
 
 
-def test_the_embedding_is_the_output_of_the_last_dense_layer():
-    texts, taught = told(30, 0)
+def test_embedding_equals_the_output_of_the_last_dense_layer():
+    texts, targets = examples(30, 0)
     params = {"hidden": [8, 6], "epochs": 1, "bf16": "off"}
-    embedded = TfidfMlpEncoder(TfidfMlpParams(**params)).fit(texts, taught)
+    embedded = TfidfMlpEncoder(TfidfMlpParams(**params)).fit(texts, targets)
     rows = embedded.transform(texts)
     assert rows.shape == (30, 6) and (rows >= 0).all()
-    predicted = TfidfMlpEncoder(TfidfMlpParams(**params, output="prediction")).fit(texts, taught).transform(texts)
+    predicted = TfidfMlpEncoder(TfidfMlpParams(**params, output="prediction")).fit(texts, targets).transform(texts)
     head = embedded.model.head
     by_hand = rows @ head.weight.detach().numpy().T + head.bias.detach().numpy()
     np.testing.assert_allclose(predicted, by_hand / np.linalg.norm(by_hand, axis=1, keepdims=True), atol=1e-5)
 
 
 def test_idf_counts_distinct_texts_not_tracks():
-    """An artist with many tracks does not make its words common."""
+    """Words of an artist with many tracks do not become common."""
     once, often = ["guitar town", "trumpet town"], ["guitar town"] * 9 + ["trumpet town"]
     params = TfidfMlpParams(hidden=[2], epochs=1, bf16="off")
     first = TfidfMlpEncoder(params).fit(once, factors(2)).words
@@ -118,7 +118,7 @@ def test_idf_counts_distinct_texts_not_tracks():
     np.testing.assert_array_equal(first.weights, second.weights)
 
 
-def test_enrichment_adds_terms_and_is_in_the_preview(tmp_path, biographies):
+def test_enrichment_adds_terms_to_the_vocabulary(tmp_path, biographies):
     (tmp_path / "music.nt").write_text(NT, encoding="utf-8")
     enrich = {"knowledge": str(tmp_path / "music.nt")}
     params = TfidfSemanticMlpParams(hidden=[4], epochs=1, bf16="off", enrich=enrich, lowercase=False)
@@ -129,7 +129,7 @@ def test_enrichment_adds_terms_and_is_in_the_preview(tmp_path, biographies):
         TfidfSemanticMlpEncoder().fit(biographies, factors(5))
 
 
-def test_the_embedding_layer_starts_with_the_vectors_of_the_file(tmp_path, lyrics):
+def test_embedding_layer_starts_with_the_vectors_of_the_file(tmp_path, lyrics):
     path = write_glove(tmp_path / "vectors.txt")
     params = TextCnnParams(
         vectors="file", path=path, widths=[1], filters=2, hidden=2, epochs=1, bf16="off", clean=False, tune=False
@@ -144,7 +144,7 @@ def test_the_embedding_layer_starts_with_the_vectors_of_the_file(tmp_path, lyric
         TextCnnEncoder(TextCnnParams(vectors="file")).fingerprint()
 
 
-def test_padding_and_other_texts_of_the_batch_do_not_change_a_vector():
+def test_text_vector_does_not_depend_on_padding_or_the_batch():
     import torch
 
     from segue_papers.encoders.word_convolutions import WordConvolutions
@@ -158,5 +158,5 @@ def test_padding_and_other_texts_of_the_batch_do_not_change_a_vector():
         [network.embedding.weight[[3, 5, 2]], network.embedding.weight[[5, 2, 7]]]
     )  # by hand: (2, 3, 4)
     found = torch.einsum("wkd,fdk->wf", windows, network.convolutions[1].weight) + network.convolutions[1].bias
-    heard = network.convolutions[1](network.embedding.weight[[3, 5, 2, 7]].T[None])[0]
-    torch.testing.assert_close(heard.T, found)
+    convolved = network.convolutions[1](network.embedding.weight[[3, 5, 2, 7]].T[None])[0]
+    torch.testing.assert_close(convolved.T, found)

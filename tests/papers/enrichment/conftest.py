@@ -1,4 +1,4 @@
-"""The knowledge base as files, and a cache folder of the test's own."""
+"""Fixtures with knowledge base files and a separate cache folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small knowledge base of invented music, and a web server that answers as the real services do."""
+"""Small knowledge base of invented music, and a web server that imitates the real services."""
 
 from __future__ import annotations
 
@@ -65,22 +65,25 @@ BIOGRAPHIES = [
 
 
 class Answers:
-    """A server and its requests. `say` gets path and form of a request, and returns status, headers and body."""
+    """Server with a record of its requests.
+
+    - say: function from path and form of a request to status, headers and body.
+    """
 
     def __init__(self, say: Callable[[str, dict[str, str]], tuple[int, dict[str, str], bytes]]) -> None:
-        self.say, self.asked, self.url = say, list[dict[str, str]](), ""
+        self.say, self.requests, self.url = say, list[dict[str, str]](), ""
 
 
 @contextmanager
 def serving(say: Callable[[str, dict[str, str]], tuple[int, dict[str, str], bytes]]) -> Iterator[Answers]:
-    """A web server on loopback for the time of a test."""
+    """Run a local web server during a test."""
     answers = Answers(say)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             form = {name: values[0] for name, values in parse_qs(body).items()}
-            answers.asked.append(form)
+            answers.requests.append(form)
             status, headers, content = answers.say(self.path, form)
             self.send_response(status)
             for name, value in {**headers, "Content-Length": str(len(content))}.items():
@@ -104,7 +107,7 @@ def serving(say: Callable[[str, dict[str, str]], tuple[int, dict[str, str], byte
 
 
 def spotlight(_: str, form: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
-    """Finds two names, as DBpedia Spotlight would answer."""
+    """Return two mentions in the format of DBpedia Spotlight."""
     known = {"Tidewater": f"{DBR}Tidewater_(band)", "indie rock": f"{DBR}Indie_rock"}
     found = [
         {
@@ -127,7 +130,7 @@ def spotlight(_: str, form: dict[str, str]) -> tuple[int, dict[str, str], bytes]
 
 
 class Endpoint:
-    """A SPARQL endpoint over N-Triples, its queries run by rdflib."""
+    """SPARQL endpoint over N-Triples with queries evaluated by rdflib."""
 
     def __init__(self, content: str = NT) -> None:
         import rdflib

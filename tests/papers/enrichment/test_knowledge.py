@@ -1,4 +1,4 @@
-"""A knowledge base on disk and one behind an endpoint give the same facts."""
+"""Tests of local and SPARQL knowledge bases with the same facts."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ EXPECTED = {
 }
 
 
-def test_facts_of_a_dump_are_found(dump):
+def test_local_knowledge_returns_facts_from_a_dump(dump):
     knowledge = LocalKnowledge([dump])
     assert knowledge.facts([BAND, f"{DBR}Ann_Rów", f"{DBR}Nobody"], ASKED) == EXPECTED
     assert knowledge.facts([], ASKED) == knowledge.facts([BAND], []) == {}
     assert {name: knowledge.about()[name] for name in ("read", "kept")} == {"read": "26", "kept": "25"}
 
 
-def test_an_endpoint_returns_the_facts_of_a_dump(monkeypatch):
+def test_sparql_endpoint_returns_the_same_facts_as_a_dump(monkeypatch):
     with serving(Endpoint()) as server:
         knowledge = SparqlKnowledge(server.url)
         assert knowledge.facts([BAND, f"{DBR}Ann_Rów", f"{DBR}Nobody", "no iri at all"], ASKED) == EXPECTED
@@ -40,21 +40,21 @@ def test_an_endpoint_returns_the_facts_of_a_dump(monkeypatch):
         assert labels == {f"{DBR}Indie_rock": {local_knowledge.NAMES[0]: ["indie rock"]}}, (
             "other languages are left out"
         )
-        server.asked.clear()
+        server.requests.clear()
         monkeypatch.setattr("segue_papers.enrichment.sparql_knowledge.BATCH", 1)
         assert knowledge.facts([BAND, f"{DBR}Ann_Rów"], ASKED) == EXPECTED
-        assert len(server.asked) == 2
+        assert len(server.requests) == 2
         assert knowledge.facts([], ASKED) == knowledge.facts([BAND], []) == {}
-        assert len(server.asked) == 2, "nothing is asked for nothing"
+        assert len(server.requests) == 2, "no request without subjects"
 
 
-def test_a_query_contains_only_valid_iris():
+def test_sparql_query_contains_only_valid_iris():
     with serving(Endpoint()) as server:
         SparqlKnowledge(server.url).facts([BAND, f"{DBR}x> ?p ?o }} #", "a b"], [TYPE])
-        assert "x> ?p" not in server.asked[0]["query"]
+        assert "x> ?p" not in server.requests[0]["query"]
 
 
-def test_an_answer_that_is_not_sparql_json_raises_an_error():
+def test_answer_that_is_not_sparql_json_raises_data_error():
     for body in (b"{}", b"[]", b'{"results": {"bindings": [{"s": 1}]}}'):
         with (
             serving(lambda *_, body=body: (200, {}, body)) as server,
@@ -65,14 +65,14 @@ def test_an_answer_that_is_not_sparql_json_raises_an_error():
         SparqlKnowledge(server.url, retries=1, wait=0.01).facts([BAND], [TYPE])
 
 
-def test_every_kind_of_name_is_looked_up(dump):
+def test_lookup_uses_names_redirects_and_iris(dump):
     knowledge = LocalKnowledge([dump])
     assert [entity for entity, _ in knowledge.named("tidewater")] == [BAND, f"{DBR}Tidewater_Lake"], (
-        "most is known of the band"
+        "the band has the most facts"
     )
     assert knowledge.named("the tidewaters")[0][0] == BAND, "by a redirect"
     assert knowledge.named(plain("ANN  Rów"))[0][0] == f"{DBR}Ann_Rów", "by foaf:name"
-    assert knowledge.named("norwick")[0][0] == f"{DBR}Norwick", "by its address"
+    assert knowledge.named("norwick")[0][0] == f"{DBR}Norwick", "by its IRI"
     assert knowledge.named("indépendant") == [], "of another language"
     assert [knowledge.longest(word) for word in ("the", "ann", "tidewater", "nobody")] == [2, 2, 2, 0]
 
@@ -87,7 +87,7 @@ def test_several_dumps_and_languages_are_read(dump, tmp_path):
     assert LocalKnowledge([dump], language="fr").named("indépendant")[0][0] == f"{DBR}Indie_rock"
 
 
-def test_a_dump_is_read_again_only_if_it_changes(dump, cache, monkeypatch):
+def test_dump_is_read_again_only_after_a_change(dump, cache, monkeypatch):
     knowledge = LocalKnowledge([dump])
     first = knowledge.fingerprint()
     knowledge.prepare()
@@ -105,7 +105,7 @@ def test_a_dump_is_read_again_only_if_it_changes(dump, cache, monkeypatch):
     assert len(list((cache / "knowledge").iterdir())) == 2, "no part is left behind"
 
 
-def test_a_failed_build_leaves_no_file(dump, cache):
+def test_failed_build_leaves_no_file(dump, cache):
     dump.write_text("no triples\n")
     with pytest.raises(DataError, match="1 of 1 lines are not N-Triples"):
         LocalKnowledge([dump]).prepare()
@@ -118,7 +118,7 @@ def test_a_failed_build_leaves_no_file(dump, cache):
 
 
 @pytest.mark.parametrize("content", [b"not a database", b""])
-def test_damaged_tables_are_rebuilt(dump, content):
+def test_damaged_knowledge_tables_are_rebuilt(dump, content):
     first = LocalKnowledge([dump])
     first.prepare()
     first.path.write_bytes(content)
@@ -128,7 +128,7 @@ def test_damaged_tables_are_rebuilt(dump, content):
     assert again.facts([BAND], ASKED) == {BAND: EXPECTED[BAND]}
 
 
-def test_long_literals_are_left_out_whatever_the_batch_size(dump, monkeypatch):
+def test_long_literals_are_skipped_for_any_batch_size(dump, monkeypatch):
     whole = LocalKnowledge([dump]).facts([BAND], ASKED)
     monkeypatch.setattr(local_knowledge, "BATCH", 3)
     monkeypatch.setattr(local_knowledge, "LONGEST", 10)

@@ -1,4 +1,4 @@
-"""Mentions by aliases and by DBpedia Spotlight."""
+"""Tests of entity linking by aliases and by DBpedia Spotlight."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def found(linker, text):
         ("", []),
     ],
 )
-def test_names_of_entities_are_linked(linker, text, mentions):
+def test_alias_linker_links_entity_names(linker, text, mentions):
     assert found(linker, text) == mentions
 
 
-def test_the_longest_name_is_linked(linker, dump):
+def test_alias_linker_links_the_longest_name(linker, dump):
     dump.write_text(
         dump.read_text(encoding="utf-8")
         + f"<{DBR}Rock> <http://www.w3.org/1999/02/22-rdf-syntax-ns#type> <{DBO}MusicGenre> .\n"
@@ -54,7 +54,7 @@ def test_the_longest_name_is_linked(linker, dump):
     assert found(linker, "indie rock and rock, but The The") == [("indie rock", "Indie_rock"), ("rock", "Rock")]
 
 
-def test_an_entity_has_the_first_class_of_its_superclasses(dump):
+def test_entity_has_the_first_class_among_its_superclasses(dump):
     knowledge = LocalKnowledge([dump])
     entities = [f"{DBR}Norwick", f"{DBR}Tidewater_(band)", f"{DBR}Love_(virtue)", f"{DBR}Nobody"]
     assert Classes(knowledge, ["Band", "Place"], ONTOLOGY).of(entities) == ["Place", "Band", None, None]
@@ -72,14 +72,14 @@ def test_spotlight_returns_spans_and_entities():
             ("indie rock", "Indie_rock"),
             ("Tidewater", "Tidewater_(band)"),
         ]
-        assert server.asked == [{"text": text, "confidence": "0.35"}]
+        assert server.requests == [{"text": text, "confidence": "0.35"}]
         assert linker.link_all(["nothing", "", "Tidewater"]) == [[], [], linker.link("Tidewater")]
-        assert {form["text"] for form in server.asked} == {text, "nothing", "Tidewater"}, (
-            "an empty text is not asked about"
+        assert {form["text"] for form in server.requests} == {text, "nothing", "Tidewater"}, (
+            "no request for an empty text"
         )
 
 
-def test_overlapping_annotations_are_reduced_to_the_first():
+def test_overlapping_annotations_keep_only_the_first():
     body = b'{"Resources": [%s]}' % b", ".join(
         b'{"@URI": "%s", "@surfaceForm": "%s", "@offset": "%d"}' % row
         for row in [(b"b", b"rock", 6), (b"a", b"indie rock", 0), (b"c", b"indie", 0)]
@@ -92,7 +92,7 @@ def test_overlapping_annotations_are_reduced_to_the_first():
     "body",
     [b"[]", b'{"Resources": [{"@URI": "x"}]}', b'{"Resources": [{"@URI": "x", "@surfaceForm": "y", "@offset": "z"}]}'],
 )
-def test_an_answer_without_annotations_raises_a_data_error(body):
+def test_invalid_spotlight_answer_raises_data_error(body):
     with (
         serving(lambda *_: (200, {}, body)) as server,
         pytest.raises(DataError, match="must return annotations: set spotlight"),
@@ -100,7 +100,7 @@ def test_an_answer_without_annotations_raises_a_data_error(body):
         SpotlightLinker(server.url).link("x")
 
 
-def test_an_unavailable_spotlight_raises_a_one_line_error():
+def test_unavailable_spotlight_raises_one_line_error():
     with serving(lambda *_: (200, {}, b"{}")) as server:
         url = server.url
     with pytest.raises(SegueError, match=r"DBpedia Spotlight at http://127.0.0.1:\d+ cannot be reached"):

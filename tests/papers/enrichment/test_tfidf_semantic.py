@@ -1,4 +1,4 @@
-"""Terms of entities beside the words of texts, whatever linker and knowledge base they come by."""
+"""Tests of TF-IDF with entity terms from every linker and knowledge base."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def encoder_of(**enrich) -> TfidfSemanticEncoder:
     return TfidfSemanticEncoder(TfidfSemanticParams(dim=0, enrich=enrich))
 
 
-def test_terms_of_a_biography_by_hand(dump):
+def test_terms_of_a_biography_equal_a_case_by_hand(dump):
     terms = Enrichment(knowledge=dump).enricher().terms(BIOGRAPHIES)
     assert terms[0] == [*BAND, "Indie_rock", "Post_punk", "Norwick", "Farland"]
     assert terms[1] == ["Ann_Rów", "Banjo", "singer_poet", "Norwick", "Norwick", "Farland", "Banjo", *BAND]
@@ -33,13 +33,13 @@ def test_terms_of_a_biography_by_hand(dump):
     assert terms[3] == ["Banjo", "Indie_rock", "Post_punk", *BAND]
 
 
-def test_classes_properties_and_categories_are_chosen(dump):
+def test_terms_depend_on_classes_properties_and_categories(dump):
     chosen = Enrichment(knowledge=dump, classes=["Band"], properties={"Band": ["hometown"]}, categories=False)
     assert chosen.enricher().terms(BIOGRAPHIES[:1]) == [["Tidewater_band", "Norwick"]]
     assert chosen.properties == PROPERTIES | {"Band": ["hometown"]}
 
 
-def test_spotlight_and_an_endpoint_return_the_same_terms(dump):
+def test_spotlight_and_sparql_endpoint_return_the_same_terms(dump):
     with serving(spotlight) as linker, serving(Endpoint()) as endpoint:
         remote = Enrichment(endpoint=endpoint.url, linker="spotlight", spotlight=linker.url)
         places = Enrichment(knowledge=dump, linker="spotlight", spotlight=linker.url)
@@ -47,7 +47,7 @@ def test_spotlight_and_an_endpoint_return_the_same_terms(dump):
         assert remote.enricher().terms(BIOGRAPHIES[:1]) == places.enricher().terms(BIOGRAPHIES[:1]) == [expected]
 
 
-def test_embeddings_are_tfidf_of_text_and_terms(dump):
+def test_semantic_vectors_equal_tfidf_of_text_and_terms(dump):
     encoder = encoder_of(knowledge=dump).fit(BIOGRAPHIES)
     terms = Enrichment(knowledge=dump).enricher().terms(BIOGRAPHIES)
     by_hand = [f"{text} {' '.join(words)}" for text, words in zip(BIOGRAPHIES, terms, strict=True)]
@@ -59,19 +59,19 @@ def test_embeddings_are_tfidf_of_text_and_terms(dump):
     assert encoder.summary() == {"terms_per_text": round(sum(map(len, terms)) / 5, 3), "texts_enriched": 0.6}
 
 
-def test_texts_about_the_same_scene_have_closer_vectors(dump):
+def test_texts_about_one_scene_have_closer_vectors(dump):
     texts = ["Tidewater are back.", "Everybody loves Norwick.", "Somebody is back, everybody loves it."]
     rows = encoder_of(knowledge=dump).fit(texts).transform(texts)
     plain = TfidfEncoder(TfidfParams(dim=0)).fit(texts).transform(texts)
     assert plain[0] @ plain[1] == 0 < rows[0] @ rows[1]
 
 
-def test_linked_entities_are_saved_with_the_encoder(dump, tmp_path):
+def test_saved_encoder_contains_the_linked_entities(dump, tmp_path):
     with serving(spotlight) as server:
         encoder = encoder_of(knowledge=dump, linker="spotlight", spotlight=server.url, retries=0).fit(BIOGRAPHIES)
         rows = encoder.transform(BIOGRAPHIES)
-        asked = len(server.asked)
-        assert asked == 4, "one question a text that is not empty, none again"
+        count = len(server.requests)
+        assert count == 4, "one request per text that is not empty"
         encoder.save(tmp_path / "saved")
     loaded = TfidfSemanticEncoder.load(tmp_path / "saved")
     np.testing.assert_array_equal(loaded.transform(BIOGRAPHIES), rows)
@@ -79,7 +79,7 @@ def test_linked_entities_are_saved_with_the_encoder(dump, tmp_path):
         loaded.transform(["a new text"])
 
 
-def test_a_killed_fit_resumes_without_linking_again(dump, tmp_path, monkeypatch):
+def test_resuming_a_killed_fit_does_not_link_again(dump, tmp_path, monkeypatch):
     monkeypatch.setattr("segue_papers.encoders.tfidf_semantic.BATCH", 1)
     monkeypatch.setattr("segue_papers.enrichment.spotlight_linker.PARALLEL", 1)
     answers = {"left": 2}
@@ -97,16 +97,16 @@ def test_a_killed_fit_resumes_without_linking_again(dump, tmp_path, monkeypatch)
         with notes.open("a") as file:
             file.write('["cut sho')
         answers["left"] = 100
-        server.asked.clear()
+        server.requests.clear()
         again = encoder_of(**enrich).fit(BIOGRAPHIES, workdir=tmp_path / "fit")
-        assert [form["text"] for form in server.asked] == BIOGRAPHIES[2:4]
+        assert [form["text"] for form in server.requests] == BIOGRAPHIES[2:4]
         np.testing.assert_array_equal(
             again.transform(BIOGRAPHIES), encoder_of(**enrich).fit(BIOGRAPHIES).transform(BIOGRAPHIES)
         )
     assert [json.loads(line)[1] for line in notes.read_text().splitlines()] == list(again.learned.values())
 
 
-def test_a_changed_dump_is_encoded_again(dump, tmp_path):
+def test_changed_dump_is_encoded_again(dump, tmp_path):
     def run():
         encoder = encoder_of(knowledge=dump)
         encode(encoder, FieldValues("bio", list("abcde"), np.ones(5, bool), BIOGRAPHIES), cache=tmp_path / "encodings")
@@ -133,7 +133,7 @@ def test_a_changed_dump_is_encoded_again(dump, tmp_path):
         ({"knowledge": "a.nt", "classes": []}, "classes"),
     ],
 )
-def test_contradictory_parameters_raise_an_error(enrich, message):
+def test_contradictory_enrichment_parameters_raise_value_error(enrich, message):
     with pytest.raises(ValidationError, match=message):
         Enrichment.model_validate(enrich)
     with pytest.raises(InputError, match=message) as caught:
@@ -141,15 +141,17 @@ def test_contradictory_parameters_raise_an_error(enrich, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_knowledge_base_raises_a_one_line_error(tmp_path):
+def test_missing_knowledge_base_raises_one_line_error(tmp_path):
     for ask in (lambda encoder: encoder.fit(["x"]), lambda encoder: encoder.fingerprint()):
-        with pytest.raises(InputError, match=r"tfidf-semantic requires enrich: set enrich to {knowledge: a dump, .nt or .ttl}, or"):
+        with pytest.raises(
+            InputError, match=r"tfidf-semantic requires enrich: set enrich to {knowledge: a dump, .nt or .ttl}, or"
+        ):
             ask(TfidfSemanticEncoder())
     with pytest.raises(InputError, match=r"nowhere.nt must be a file: pass a knowledge base dump, .nt or .ttl"):
         encoder_of(knowledge=tmp_path / "nowhere.nt").fingerprint()
 
 
-def test_the_last_step_of_a_preview_is_the_appended_terms(dump):
+def test_preview_ends_with_the_appended_terms(dump):
     plain = encoder_of(knowledge=dump, classes=["MusicGenre"])
     assert plain.preview("the indie rock") == [("enrich", "the indie rock Indie_rock Post_punk")]
     params = TfidfSemanticParams(clean={"stop_words": True}, enrich={"knowledge": dump, "classes": ["MusicGenre"]})
@@ -157,7 +159,7 @@ def test_the_last_step_of_a_preview_is_the_appended_terms(dump):
     assert steps == [("stop_words", "indie rock"), ("enrich", "indie rock Indie_rock Post_punk")]
 
 
-def test_term_writes_a_value_as_one_word():
+def test_term_returns_a_value_as_one_word():
     assert term(f"{DBR}AC%2FDC") == "AC_DC"
     assert term(f"{DBR}Rock_(music)") == "Rock_music"
     assert term("Indie rock") == "Indie_rock"

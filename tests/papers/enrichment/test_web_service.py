@@ -1,4 +1,4 @@
-"""A real server on loopback that fails in every way a service can."""
+"""Tests of requests to a local server with every kind of failure."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def test_post_form_returns_the_json_of_the_answer():
         ]
 
 
-def test_a_request_to_a_busy_service_is_repeated():
+def test_post_form_retries_a_busy_service():
     left = [503, 429, 500]
     with serving(lambda *_: (left.pop(), {}, b"") if left else (200, {}, b'"done"')) as server:
         assert post_form(server.url, {"a": "b"}, what="it", wait=0.01) == "done"
-        assert len(server.asked) == 4
+        assert len(server.requests) == 4
 
 
-def test_retry_after_sets_the_wait():
+def test_retry_after_header_sets_the_wait():
     left = [{"Retry-After": "1"}]
     with serving(lambda *_: (429, left.pop(), b"") if left else (200, {}, b"1")) as server:
         begin = time.monotonic()
@@ -37,28 +37,28 @@ def test_retry_after_sets_the_wait():
         assert time.monotonic() - begin >= 1
 
 
-def test_an_unavailable_service_raises_a_one_line_error():
+def test_unavailable_service_raises_one_line_error():
     with serving(lambda *_: (503, {}, b"")) as server:
         with pytest.raises(
             SegueError,
             match=r"it at http://127.0.0.1:\d+ returned 503 Service Unavailable after 3 requests: start the service",
         ):
             post_form(server.url, {"a": "b"}, what="it", retries=2, wait=0.01)
-        assert len(server.asked) == 3
+        assert len(server.requests) == 3
         url = server.url
     with pytest.raises(SegueError, match=r"cannot be reached \(.*refused.*\) after 2 requests") as caught:
         post_form(url, {"a": "b"}, what="it", retries=1, wait=0.01)
     assert "\n" not in str(caught.value)
 
 
-def test_a_refused_request_is_not_repeated():
+def test_rejected_request_is_not_retried():
     with serving(lambda *_: (400, {}, b"")) as server:
         with pytest.raises(InputError, match="returned 400 Bad Request: check the address and the parameters"):
             post_form(server.url, {"a": "b"}, what="it")
-        assert len(server.asked) == 1
+        assert len(server.requests) == 1
 
 
-def test_an_answer_that_is_not_json_raises_a_data_error():
+def test_answer_that_is_not_json_raises_data_error():
     with (
         serving(lambda *_: (200, {}, b"<html>")) as server,
         pytest.raises(DataError, match="returned b'<html>' but must return JSON"),
@@ -66,7 +66,7 @@ def test_an_answer_that_is_not_json_raises_a_data_error():
         post_form(server.url, {"a": "b"}, what="it")
 
 
-def test_a_timeout_and_an_interrupted_answer_raise_an_error():
+def test_timeout_or_interrupted_answer_raises_segue_error():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         begin = time.monotonic()
@@ -84,12 +84,12 @@ def test_a_timeout_and_an_interrupted_answer_raise_an_error():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=hang_up)
         thread.start()
-        with pytest.raises(SegueError, match="cannot be reached .*(IncompleteRead|reset by peer).*, after 2 requests"):
+        with pytest.raises(SegueError, match="cannot be reached .*(IncompleteRead|reset by peer).* after 2 requests"):
             post_form(f"http://127.0.0.1:{listener.getsockname()[1]}", {"a": "b"}, what="it", retries=1, wait=0.01)
         thread.join()
 
 
 @pytest.mark.parametrize("url", ["localhost:2222", "file:///etc/passwd", "http://", "ftp://x.org/y"])
-def test_only_http_addresses_are_accepted(url):
+def test_address_that_is_not_http_raises_value_error(url):
     with pytest.raises(ValueError, match="must be an http or https address"):
         checked_url(url)

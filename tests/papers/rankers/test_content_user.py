@@ -1,4 +1,4 @@
-"""The content-user embedding model: its loss by hand, the contract, and where it stands on planted sounds."""
+"""Tests of the content-user embedding model, with its loss, contract and ranking of planted sounds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SMALL = {"width": 16, "filters": [16, 16], "epochs": 6, "batch": 32, "lr": 0.2}
 
 
 def sounds(data: TrainingData, *, shuffled: bool = False) -> TrainingData:
-    """The planted modalities as spectrograms: each says its part in one of two bands."""
+    """Return the planted modalities as spectrograms, with the group encoded in one of two bands."""
     rng = np.random.default_rng(11)
     windows, bands, frames = SOUND.shape()
     matrix = rng.normal(0, 0.5, (data.n_items + 1, windows, bands, frames)).astype(np.float32)
@@ -39,7 +39,7 @@ def sounds(data: TrainingData, *, shuffled: bool = False) -> TrainingData:
     return replace(data, modalities={"sound": sound})
 
 
-def test_margin_loss_equals_the_papers_by_hand() -> None:
+def test_margin_loss_equals_a_case_by_hand() -> None:
     right, wrong = (
         torch.tensor([0.9, 0.1], dtype=torch.float64),
         torch.tensor([[0.8, 0.0], [0.3, -0.5]], dtype=torch.float64),
@@ -52,7 +52,7 @@ def test_margin_loss_equals_the_papers_by_hand() -> None:
 
 
 @pytest.mark.parametrize("cls", [ContentUser, IdItem])
-def test_the_contract_holds(cls: type[IdItem], planted: Planted) -> None:
+def test_content_user_ranker_passes_check_ranker(cls: type[IdItem], planted: Planted) -> None:
     data, test = planted
     small = SMALL | {"epochs": 1} if cls is ContentUser else {"width": 8, "epochs": 1}
     check_ranker(lambda: cls(**small), sounds(data), test)
@@ -63,7 +63,7 @@ def fitted(planted: Planted) -> ContentUser:
     return ContentUser(**SMALL).fit(sounds(planted[0]))
 
 
-def test_audio_ranks_unplayed_tracks_and_shuffled_audio_does_not(fitted: ContentUser, planted: Planted) -> None:
+def test_recall_of_unplayed_tracks_is_higher_than_with_shuffled_audio(fitted: ContentUser, planted: Planted) -> None:
     data, test = planted
     assert fitted.curve[-1]["loss"] < 0.5 * fitted.curve[0]["loss"]
     assert _reached(fitted, sounds(data), test) > 0.85
@@ -71,11 +71,11 @@ def test_audio_ranks_unplayed_tracks_and_shuffled_audio_does_not(fitted: Content
     assert abs(_reached(ContentUser(**SMALL).fit(dealt), dealt, test) - 0.5) < 0.15
 
 
-def test_training_users_are_looked_up_and_others_are_means_of_tracks(fitted: ContentUser, planted: Planted) -> None:
+def test_new_users_are_averages_of_their_tracks(fitted: ContentUser, planted: Planted) -> None:
     data, _ = planted
     items, played = fitted.state["items"], data.train.corpus.items[:3]
-    asked = Queries(played, np.array([0, 3]), rows=np.array([data.train.rows[7]]))
-    assert np.array_equal(fitted.users(asked)[0][0], fitted.state["users"][7])
+    queries = Queries(played, np.array([0, 3]), rows=np.array([data.train.rows[7]]))
+    assert np.array_equal(fitted.users(queries)[0][0], fitted.state["users"][7])
     mean = items[played].sum(axis=0)
     assert np.allclose(fitted.users(Queries.of([played.tolist()]))[0][0], mean / np.linalg.norm(mean), atol=1e-6)
     assert np.isneginf(fitted.score(Queries.of([[]]), np.arange(1, 20))).all()
@@ -89,7 +89,7 @@ def test_id_item_does_not_rank_unplayed_tracks(planted: Planted) -> None:
     assert np.isfinite(ranker.score(test.queries(), np.flatnonzero(data.train.counts()))).all()
 
 
-def test_a_killed_fit_resumes_and_ends_with_the_same_state(
+def test_resuming_a_killed_fit_gives_an_identical_state(
     planted: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = replace(sounds(planted[0]), workdir=tmp_path)
@@ -111,7 +111,7 @@ def test_a_killed_fit_resumes_and_ends_with_the_same_state(
     assert saves == [1] and all(np.array_equal(again.state[name], whole.state[name]) for name in whole.state)
 
 
-def test_a_modality_that_is_not_log_mel_is_refused(planted: Planted) -> None:
+def test_modality_that_is_not_log_mel_raises_input_error(planted: Planted) -> None:
     data, _ = planted
     with pytest.raises(InputError, match="requires exactly 1 modality, but 2 are set"):
         ContentUser().fit(data)

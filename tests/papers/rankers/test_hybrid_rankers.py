@@ -1,4 +1,4 @@
-"""Metric learning and the hybrids as rankers: the contract, and Recall on planted and on shuffled content."""
+"""Tests of metric learning and hybrid rankers on planted and shuffled content."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def made(name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_the_contract_holds(name: str, planted: Planted) -> None:
-    # sums in single precision depend on the order of the items asked for
+def test_hybrid_ranker_passes_check_ranker(name: str, planted: Planted) -> None:
+    # sums in single precision depend on the order of the items queries for
     check_ranker(lambda: made(name), *planted, tolerance=1e-4)
 
 
 @pytest.mark.parametrize("name", CONTENT)
-def test_content_is_better_than_shuffled_content(name: str, planted: Planted) -> None:
+def test_recall_is_higher_with_content_than_with_shuffled_content(name: str, planted: Planted) -> None:
     data, test = planted
     assert 0.8 < _reached(made(name).fit(data), data, test) < 0.99
     order = np.concatenate([[0], np.random.default_rng(1).permutation(data.n_items) + 1])
@@ -49,33 +49,33 @@ def test_content_is_better_than_shuffled_content(name: str, planted: Planted) ->
     assert abs(_reached(made(name).fit(replace(data, modalities=dealt)), data, test) - 0.5) < 0.17
 
 
-def test_scores_are_near_one_for_played_and_near_zero_for_other_tracks(planted: Planted) -> None:
+def test_hybrid_scores_separate_played_from_other_tracks(planted: Planted) -> None:
     data, _ = planted
     known = data.train.counts() > 0
     for ranker in (HierarchicalLinear(), HierarchicalHybrid(k=8), PMF(k=8), ContentPrior(factors=FACTORS)):
         ranker.fit(data)
-        heard = data.train.matrix()[:40]
-        asked = Queries(heard.indices.astype(np.int32), heard.indptr.astype(np.int64))
+        matrix = data.train.matrix()[:40]
+        queries = Queries(matrix.indices.astype(np.int32), matrix.indptr.astype(np.int64))
         every = np.flatnonzero(known & ranker.state["ranked"])
-        scores, played = ranker.score(asked, every), heard[:, every].toarray() > 0
+        scores, played = ranker.score(queries, every), matrix[:, every].toarray() > 0
         assert scores[played].mean() > scores[~played].mean() + 0.25, ranker.name
         assert scores[~played].mean() > -0.2 and scores[played].mean() < 1.2, ranker.name
 
 
-def test_factors_improve_on_content_alone(planted: Planted) -> None:
-    """Warm tracks that share their content's vector with others are told apart by who plays them."""
+def test_factors_distinguish_tracks_with_identical_content(planted: Planted) -> None:
+    """Only interactions distinguish warm tracks that have identical content vectors."""
     data, _ = planted
     flat = {"audio": Modality("audio", np.ones_like(data.modalities["audio"].matrix), np.ones(data.n_items + 1, bool))}
     dull = replace(data, modalities=flat)
     linear, hybrid = HierarchicalLinear().fit(dull), HierarchicalHybrid(k=8).fit(dull)
     counts = data.train.counts()
     cold, warm = np.flatnonzero(counts == 0)[1:], np.flatnonzero(counts)
-    asked = Queries.of([data.train.corpus.items[:6].tolist()])
-    assert np.ptp(linear.score(asked, warm)) < 1e-4 < np.ptp(hybrid.score(asked, warm))
-    assert np.ptp(hybrid.score(asked, cold)) < 1e-4  # without plays there is content alone
+    queries = Queries.of([data.train.corpus.items[:6].tolist()])
+    assert np.ptp(linear.score(queries, warm)) < 1e-4 < np.ptp(hybrid.score(queries, warm))
+    assert np.ptp(hybrid.score(queries, cold)) < 1e-4  # without plays there is content alone
 
 
-def test_relevant_tracks_are_the_nearest_by_factors(planted: Planted) -> None:
+def test_relevant_tracks_equal_the_nearest_tracks_by_factors(planted: Planted) -> None:
     from toolkit.coldstart.factorisation import FactorStore
     from toolkit.recipe import FactorSpec
 
@@ -90,18 +90,16 @@ def test_relevant_tracks_are_the_nearest_by_factors(planted: Planted) -> None:
 
 
 @pytest.mark.parametrize("tracks", [1, 2])
-def test_mlr_refuses_fewer_than_three_tracks(tracks: int, planted: Planted) -> None:
+def test_mlr_with_fewer_than_three_tracks_raises_error(tracks: int, planted: Planted) -> None:
     data, _ = planted
     audio = data.modalities["audio"]
     few = np.isin(np.arange(data.n_items + 1), np.flatnonzero(audio.present & (data.train.counts() > 0))[:tracks])
     some = replace(data, modalities={"audio": replace(audio, present=few)})
-    with pytest.raises(
-        InputError, match=f"mlr: {tracks} training tracks have content and at least 3 are required"
-    ):
+    with pytest.raises(InputError, match=f"mlr: {tracks} training tracks have content and at least 3 are required"):
         made("mlr").fit(some)
 
 
-def test_mlr_refuses_a_zero_metric(planted: Planted) -> None:
+def test_mlr_with_a_zero_metric_raises_error(planted: Planted) -> None:
     with pytest.raises(InputError, match="mlr: c=1e-09 results in a metric of zero, which ranks no track: raise c"):
         plugins.load("segue.rankers", "mlr")(factors=FACTORS, steps=5, c=1e-9).fit(planted[0])
 

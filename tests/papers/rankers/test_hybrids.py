@@ -1,4 +1,4 @@
-"""The mathematics of both hybrids: every step is a minimum, by dense objectives and their gradients in float64."""
+"""Tests of the hybrid objectives against dense objectives and gradients in float64."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WEIGHTS = Weights(ridge=0.8, factor_ridge=1.7, negatives=1.5)
 
 
 def feedback(users: int = 30, tracks: int = 25) -> tuple[sp.csr_matrix, np.ndarray]:
-    """Plays [users, tracks + 1] of two groups, and which tracks are known; column 0 and the last two have none."""
+    """Return interactions [users, tracks + 1] of two groups, and a mask of the known tracks."""
     rng = np.random.default_rng(3)
     kind = np.arange(tracks + 1) % 2
     likes = np.where(kind[None, :] == (np.arange(users) % 2)[:, None], 0.6, 0.08)
@@ -22,18 +22,18 @@ def feedback(users: int = 30, tracks: int = 25) -> tuple[sp.csr_matrix, np.ndarr
 
 
 def dense(plays: sp.csr_matrix, known: np.ndarray, users: np.ndarray, taste: Taste, scale: float, k: int) -> float:
-    """The objective over all pairs, factors in their own scale."""
-    heard = plays.toarray() > 0
-    absent = WEIGHTS.negatives * heard.sum(axis=1) / (known.sum() - heard.sum(axis=1))
-    mass = np.where(heard, 1.0, absent[:, None]) * known
+    """Return the objective over all pairs, with factors in their own scale."""
+    played = plays.toarray() > 0
+    absent = WEIGHTS.negatives * played.sum(axis=1) / (known.sum() - played.sum(axis=1))
+    mass = np.where(played, 1.0, absent[:, None]) * known
     d = len(taste.prior) - k
-    fit = (mass * np.square(heard - users @ taste.items.T)).sum()
+    fit = (mass * np.square(played - users @ taste.items.T)).sum()
     about = WEIGHTS.ridge * np.square(users - taste.prior).sum()
     return float(fit + about + WEIGHTS.factor_ridge * np.square(taste.items[:, d:] * scale).sum())
 
 
 def slope(function, at: np.ndarray) -> np.ndarray:
-    """Central differences in every number."""
+    """Return the gradient from central differences."""
     out = np.zeros(at.shape)
     for place in np.ndindex(at.shape):
         step = np.zeros(at.shape)
@@ -42,7 +42,7 @@ def slope(function, at: np.ndarray) -> np.ndarray:
     return out
 
 
-def test_the_hierarchical_model_converges_to_zero_gradient() -> None:
+def test_hierarchical_model_converges_to_zero_gradient() -> None:
     plays, known = feedback()
     content = np.concatenate([np.random.default_rng(0).normal(size=(len(known), 3)), np.ones((len(known), 1))], axis=1)
     taste = fit_taste(plays, content, known, WEIGHTS, k=2, iterations=400, seed=0)
@@ -59,14 +59,14 @@ def test_the_hierarchical_model_converges_to_zero_gradient() -> None:
     assert not taste.items[~known, 4:].any()
 
 
-def test_rmse_equals_that_of_all_pairs_and_factors_lower_it() -> None:
+def test_rmse_equals_the_sum_over_all_pairs() -> None:
     plays, known = feedback()
     none = np.ones((len(known), 1))
     found = {k: fit_taste(plays, none, known, WEIGHTS, k=k, iterations=30, seed=0) for k in (0, 2)}
-    heard, users = plays.toarray() > 0, fold_in(plays, found[2], known, WEIGHTS)
-    absent = WEIGHTS.negatives * heard.sum(axis=1) / (known.sum() - heard.sum(axis=1))
-    mass = np.where(heard, 1.0, absent[:, None]) * known
-    expected = np.sqrt((mass * np.square(heard - users @ found[2].items.T)).sum() / mass.sum())
+    played, users = plays.toarray() > 0, fold_in(plays, found[2], known, WEIGHTS)
+    absent = WEIGHTS.negatives * played.sum(axis=1) / (known.sum() - played.sum(axis=1))
+    mass = np.where(played, 1.0, absent[:, None]) * known
+    expected = np.sqrt((mass * np.square(played - users @ found[2].items.T)).sum() / mass.sum())
     assert np.isclose(error(plays, found[2], known, WEIGHTS), expected)
     assert expected < error(plays, found[0], known, WEIGHTS) - 0.05
 

@@ -1,4 +1,4 @@
-"""Metric learning to rank: a case worked by hand, its gradient, and a planted metric found again."""
+"""Tests of metric learning to rank, with a handwritten case, its gradient and a planted metric."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ONE = relevant((0, 1), n=3)
 
 
 def slow(w: np.ndarray, rows: np.ndarray, near: np.ndarray, c: float) -> float:
-    """The objective pair by pair."""
+    """Return the objective computed pair by pair."""
     losses = []
     for q in range(len(rows)):
         i_s, j_s = np.flatnonzero(near[q]), [j for j in range(len(rows)) if j != q and not near[q, j]]
@@ -30,7 +30,7 @@ def slow(w: np.ndarray, rows: np.ndarray, near: np.ndarray, c: float) -> float:
     return float(np.trace(w) + c * np.mean(losses))
 
 
-def test_the_learned_metric_equals_a_case_by_hand() -> None:
+def test_learned_metric_equals_a_case_by_hand() -> None:
     # W = diag(a, b): a + b + C · max(0, 1 − 2 (b − a)), least at a = 0, b = 1/2 if C > 1/2, and at 0 if C < 1/2
     assert objective(np.zeros((2, 2)), HAND, ONE, c=3.0)[0] == pytest.approx(3.0)
     assert objective(np.diag([0.25, 0.5]), HAND, ONE, c=3.0)[0] == pytest.approx(0.75 + 3 * 0.5)
@@ -55,7 +55,7 @@ def test_objective_and_subgradient_equal_sums_over_all_pairs() -> None:
         assert risen == pytest.approx(2 * float((slope * step).sum()), rel=1e-4)
 
 
-def test_the_metric_finds_the_informative_axis() -> None:
+def test_learned_metric_weights_the_informative_axis() -> None:
     rng = np.random.default_rng(4)
     kind = np.repeat([0, 1, 2], 20)
     rows = rng.normal(size=(60, 6))

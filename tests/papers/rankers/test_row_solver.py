@@ -1,4 +1,4 @@
-"""The row solver against one dense least squares a row."""
+"""Tests of the row solver against dense least squares."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from segue_papers.rankers.row_solver import solve_rows
 
 @pytest.mark.parametrize("implicit", [False, True])
 @pytest.mark.parametrize("block", [1, 2**23])
-def test_every_row_equals_its_dense_solution(implicit: bool, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_solved_rows_equal_dense_least_squares(implicit: bool, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(row_solver, "BLOCK", block)
     rng = np.random.default_rng(1)
     fixed, prior, added = rng.normal(size=(20, 4)), rng.normal(size=(30, 4)), rng.normal(size=(30, 4))
@@ -33,6 +33,6 @@ def test_every_row_equals_its_dense_solution(implicit: bool, block: int, monkeyp
         assert np.allclose(found[row], np.linalg.solve(left, right))
 
 
-def test_a_row_without_pairs_equals_its_prior() -> None:
+def test_row_without_pairs_equals_its_prior() -> None:
     fixed = np.random.default_rng(0).normal(size=(6, 3))
     assert np.allclose(solve_rows(fixed, sp.csr_matrix((2, 6)), ridge=1.0, prior=np.arange(3.0)), np.arange(3.0))

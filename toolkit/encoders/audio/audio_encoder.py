@@ -15,7 +15,7 @@ from toolkit.errors import InputError
 from toolkit.packages import SOUNDFILE, SOXR, Package
 
 BATCH = 16
-"""Files that go through a transform or a network at once."""
+"""Number of files per batch of a transform or a network."""
 
 
 class AudioFileParams(EncoderParams):

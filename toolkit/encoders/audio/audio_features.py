@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from toolkit.encoders.audio.cqt_transform import Cqt
 
 SOURCE = "librosa"
-"""The source of these numbers in a catalogue."""
+"""Source of these features in a catalogue."""
 FFT, HOP = 2048, 512
 MAJOR = np.array([6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88])
 MINOR = np.array([6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17])

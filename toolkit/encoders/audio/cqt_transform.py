@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 C1 = 32.70319566257483
 """Lowest frequency in Hz."""
 BLOCK = 32
-"""Outputs of one row of a halving product. More waste products with zeros, fewer make the product slower (measured)."""
+"""Outputs per row of a halving product. Larger rows multiply more zeros, and smaller rows are slower (measured)."""
 TOGETHER = {"cpu": 1 << 20, "cuda": 1 << 27}
-"""Samples that are transformed at once, which fit into the caches of a CPU, or into the memory of a GPU."""
+"""Number of samples per batch, which fits into the caches of a CPU or the memory of a GPU."""
 
 
 @dataclass(frozen=True)

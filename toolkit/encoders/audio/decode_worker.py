@@ -21,7 +21,7 @@ import numpy as np
 HEADER = struct.Struct("<Idq")
 ANSWER = struct.Struct("<?q")
 MOST_SAMPLES = 1 << 27
-"""Most samples of all channels that are decoded of one file, half a gigabyte; more is refused."""
+"""Maximum number of samples decoded from a file over all channels, half a gigabyte. Larger files are rejected."""
 
 
 class Unreadable(Exception):

@@ -24,9 +24,9 @@ from toolkit.encoders.audio import decode_worker
 from toolkit.encoders.contract.input_faults import BadInput
 
 PATIENCE_S = 300.0
-"""Time limit of one file in seconds."""
+"""Time limit per file in seconds."""
 BEFOREHAND = 2
-"""Files for each worker that are decoded before they are needed."""
+"""Number of files decoded ahead per worker."""
 
 
 def waveforms(

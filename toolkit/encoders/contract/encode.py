@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from toolkit.encoders.learning.weighted_prediction_error import Feedback
 
 PART: dict[Kind, int] = {"text": 2048, "image": 2048, "audio": 512, "category": 262_144, "features": 262_144}
-"""Number of inputs in one part: those that a kill may lose.
+"""Number of inputs per part, the most that a kill can lose.
 
-Fixed, because the bytes of a resumed transform must be the same.
+The sizes are fixed because a resumed transform must return identical bytes.
 """
 
 NO_KNOWN_WORD = FailureText(
@@ -107,9 +107,8 @@ def encode(
     present = _clear_failed(encoder, field, padded[1:])
     if short.any():
         warnings.warn(
-            f"{field.name}: "
-            f"{short.sum()} of {present.sum()} clips are shorter than the encoder reads at once and end in silence"
-            f": {_examples(field, short[1:])}",
+            f"{field.name}: {short.sum()} of {present.sum()} clips are shorter than the encoder reads at once and are "
+            f"padded with silence: {_examples(field, short[1:])}",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -192,7 +191,7 @@ class _Encoding:
             try:
                 return restore(self.encoder, state)
             except DataError as error:
-                warnings.warn(f"{self.field.name}: fitting again: {error}", RuntimeWarning, stacklevel=2)
+                warnings.warn(f"{self.field.name}: the encoder is fitted again: {error}", RuntimeWarning, stacklevel=2)
         for part in self.work.glob("part-*.safetensors"):
             part.unlink()  # computed by an encoder that is lost
         learn = np.flatnonzero(self.tracks.fitted[self.tracks.present])

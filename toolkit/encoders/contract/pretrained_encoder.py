@@ -14,7 +14,7 @@ from toolkit.encoders.contract import model_hub
 from toolkit.encoders.contract.encoder import Encoder, EncoderParams
 
 MIN_COSINE = 0.999
-"""Least cosine similarity with full precision at which `bf16: auto` uses bfloat16."""
+"""Minimum cosine similarity with full precision for `bf16: auto` to use bfloat16."""
 
 
 class PretrainedParams(EncoderParams):

@@ -26,7 +26,7 @@ from toolkit.encoders.contract.input_faults import BadInput
 from toolkit.errors import InputError, SegueError, first_line
 
 Engine = Literal["local", "ray"]
-"""Where inputs are transformed: in this process, or in those of Ray."""
+"""Place where inputs are transformed, in this process or in Ray processes."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from toolkit.encoders.learning.autoencoder_network import Autoencoder
 
 BLOCK = 4096
-"""Inputs that are transformed at once."""
+"""Number of inputs transformed at a time."""
 
 
 class FeaturesVaeParams(VariationalParams):

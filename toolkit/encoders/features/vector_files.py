@@ -31,7 +31,7 @@ MATRIX = ("matrix", "vectors", "embeddings", "vector", "embedding")
 """Default names of the array or column of vectors."""
 CURE = "save the ids as np.array(ids, dtype=str) or as whole numbers"
 LOAD_ERRORS = (OSError, ValueError, EOFError, zipfile.BadZipFile)
-"""What NumPy raises for a file that it cannot load."""
+"""Errors that NumPy raises for an invalid file."""
 
 Content = tuple[list[str], np.ndarray]
 """Ids, and a matrix of any type and shape. The list is empty if the ids are in a second file."""

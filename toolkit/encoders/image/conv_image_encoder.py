@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from toolkit.encoders.learning.autoencoder_network import Autoencoder
 
 BLOCK = 64
-"""Pictures that are transformed at once."""
+"""Number of pictures transformed at a time."""
 SHARED_BATCH = 64
 """Batch size from which training uses more than one CPU thread.
 

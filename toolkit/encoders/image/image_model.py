@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 DEFAULT = "microsoft/resnet-50"
 DEFAULT_DIM = 2048
-"""d of the default model, so that lists of encoders need not ask the hub."""
+"""Dimension of the default model, for lists of encoders without access to the hub."""
 
 
 class ImageModelParams(PretrainedParams):

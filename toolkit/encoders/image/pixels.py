@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_PIXELS = 64_000_000
-"""A picture with more pixels is refused before it is decoded."""
+"""Maximum number of pixels. Larger pictures are rejected before decoding."""
 MOST_RATIO = 200
-"""Between the sides of a picture whose shorter side is resized: the longer one grows as much."""
+"""Maximum ratio between the sides of a picture. Resizing the shorter side scales the longer side by the same factor."""
 
 
 def pixels(image: bytes, *, size: int, index: int = 0) -> np.ndarray:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torchvision.models import Weights
 
 PREFIX = "torchvision:"
-"""Before the name of a model, as in `torchvision:resnet50`."""
+"""Prefix of a torchvision model name, as in `torchvision:resnet50`."""
 
 OLD_DENSENET_KEY = re.compile(r"^(.*denselayer\d+\.(?:norm|conv))\.([12]\..+)$")
 """`norm.1.weight`, as DenseNet's published files call what its modules call `norm1.weight`."""
@@ -278,5 +278,7 @@ def _read_state(file: Path, where: str) -> dict[str, Tensor]:
         if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
             state = state[wrapper]
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise InputError(f"{where}: {file} must contain a state dict: save model.state_dict()")
+        raise InputError(
+            f"{where}: {file} must contain a state dict but contains {type(state).__name__}: save model.state_dict()"
+        )
     return {OLD_DENSENET_KEY.sub(r"\1\2", name): value for name, value in state.items()}

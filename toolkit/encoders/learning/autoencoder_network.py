@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from toolkit.encoders.learning.train_network import TrainableNetwork
 
 Output = Literal["mu", "mu+sigma", "sample"]
-"""Which numbers of the posterior are the embedding.
+"""Embedding computed from the posterior.
 
 - mu: its mean.
 - mu+sigma: its mean and its standard deviation, 2 · latent columns.

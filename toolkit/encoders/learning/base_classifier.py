@@ -32,7 +32,7 @@ LoadInputs = Callable[[np.ndarray], "Tensor"]
 """Network inputs at rows int64 [b]."""
 
 Item = TypeVar("Item", str, bytes)
-"""One input: a text, or the bytes of a picture."""
+"""Input type, a text or the bytes of a picture."""
 
 
 class ClassifierParams(TrainedParams):

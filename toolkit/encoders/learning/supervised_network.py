@@ -11,7 +11,7 @@ from toolkit.encoders.learning.train_network import TrainableNetwork
 from toolkit.encoders.learning.weighted_prediction_error import weighted_error
 
 Loss = Literal["cosine", "squared", "weighted", "logistic"]
-"""What training minimises.
+"""Training loss.
 
 - cosine: one minus the cosine similarity of prediction and target.
 - squared: half the mean squared error, of targets scaled to standard deviation one.

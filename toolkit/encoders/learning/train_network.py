@@ -175,7 +175,7 @@ class _Run:
         try:
             tensors, header = read_tensors(path)
         except DataError as error:
-            warnings.warn(f"training starts anew: {error}", RuntimeWarning, stacklevel=3)
+            warnings.warn(f"training restarts at epoch 1: {error}", RuntimeWarning, stacklevel=3)
             return []
         if header["schedule"] != asdict(self.schedule):
             return []

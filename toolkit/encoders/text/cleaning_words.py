@@ -21,7 +21,7 @@ mustn't mightn't ain't im ive ill youre dont cant wont didnt isnt aint thats
 """
 
 STOP_WORDS = frozenset(_SMALL.split())
-"""English words that join others and have little meaning themselves."""
+"""English stop words."""
 
 _ENDS_IN_IN = """
 again basin begin berlin cabin coffin cousin dolphin dublin latin margin martin muffin napkin origin penguin pumpkin

@@ -17,10 +17,10 @@ from toolkit.encoders.text.cleaning import Cleaner, LyricsCleaning
 from toolkit.encoders.text.text_encoder import TextEncoder, TextParams, TokenPattern
 
 BLOCK = 1024
-"""Texts whose words are looked up at once."""
+"""Number of texts per lookup of word vectors."""
 
 MANY_UNKNOWN = 0.5
-"""Share of unknown words in running text that causes a warning."""
+"""Share of unknown word occurrences above which a warning is raised."""
 
 
 class WordMeanParams(TextParams):

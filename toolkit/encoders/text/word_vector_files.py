@@ -26,13 +26,13 @@ from toolkit.errors import DataError, InputError
 from toolkit.files import derived_path, replacing
 
 VERSION = 1
-"""Version of the index; others are rebuilt."""
+"""Version of the index. Indices of other versions are rebuilt."""
 
 CHUNK = LINE = 2**22
 """Bytes read at once, and the longest first line."""
 
 LONGEST = 4096
-"""Longest word in bytes; a file with a longer one is not a file of vectors."""
+"""Maximum length of a word in bytes."""
 
 
 def checked(path: Path) -> Path:

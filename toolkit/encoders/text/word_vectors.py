@@ -24,7 +24,7 @@ from toolkit.encoders.text.word_vector_files import VectorFile, checked
 from toolkit.errors import InputError, MissingWeights
 
 KEPT = 200_000
-"""Words whose vectors stay in memory between blocks of texts: 240 MB at d = 300."""
+"""Number of word vectors kept in memory between blocks of texts, 240 MB at d = 300."""
 
 
 class WordVectorsParams(WordMeanParams):
