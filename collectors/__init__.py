@@ -1,1 +1,1 @@
-"""Collectors: one file per source of audio features, lyrics, covers and biographies."""
+"""Collectors of audio features, lyrics, covers and biographies, with one file per source."""

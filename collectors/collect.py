@@ -1,4 +1,4 @@
-"""`segue collect` as a function, and the section `collect` of a recipe: which sources fill which fields."""
+"""The function behind `segue collect`, and the recipe section `collect`, which lists sources and fields."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Plan = list[tuple[Source, list[str]]]
 
 
 class SourceSpec(Parameters):
-    """One source, its fields and its parameters."""
+    """Source with fields and parameters."""
 
     source: str
     fields: list[str] | None = Field(None, min_length=1, description="default: all that it gives")
@@ -37,7 +37,7 @@ class SourceSpec(Parameters):
 
 
 class Collect(Parameters):
-    """The section `collect` of a recipe."""
+    """Recipe section `collect`."""
 
     library: str = Field("library", description="folder, relative to the current one, or the URL of a database")
     blobs: Path | None = Field(None, description="folder of covers and audio, where `library` is a URL")
@@ -51,7 +51,7 @@ class Collect(Parameters):
     @field_validator("sources", mode="before")
     @classmethod
     def _names(cls, value: object) -> object:
-        """Accept the name of a source instead of its mapping."""
+        """Accept the name of a source instead of a mapping."""
         return (
             [{"source": spec} if isinstance(spec, str) else spec for spec in value]
             if isinstance(value, list)
@@ -60,12 +60,12 @@ class Collect(Parameters):
 
 
 def parse(section: Mapping[str, object]) -> Collect:
-    """The checked section. Raises `InputError` with the key and the rule."""
+    """Return the validated section, or raise `InputError` with the key and the rule."""
     return validated(Collect, section, "collect.")
 
 
 def collect(params: Collect, library: Catalogue, *, reporter: Reporter, keys: Keys | None = None) -> list[Summary]:
-    """Request from every source what the library does not have yet. Raises `InputError` as `prepare`."""
+    """Request all missing fields from every source. Raises `InputError` like `prepare`."""
     plan, settings = prepare(params, keys)
     engine = Engine(library, plan, settings, reporter=reporter)
     if params.again:
@@ -75,7 +75,7 @@ def collect(params: Collect, library: Catalogue, *, reporter: Reporter, keys: Ke
 
 
 def prepare(params: Collect, keys: Keys | None = None) -> tuple[Plan, Settings]:
-    """The plan and settings of a run, with every check that is possible before anything is read or written.
+    """Return plan and settings of a run, after all checks that are possible before data is read.
 
     Raises `InputError` for an unknown source, field or parameter, a rate above the host's, or a missing key or contact.
     """
@@ -85,16 +85,18 @@ def prepare(params: Collect, keys: Keys | None = None) -> tuple[Plan, Settings]:
     if not any(source.hosts for source, _ in plan):
         contact = contact or "files@localhost"
     elif not contact:
-        raise InputError(f"a contact is missing, which hosts demand: export {CONTACT}=you@example.org, or `contact`")
+        raise InputError(
+            f"hosts require a contact: export {CONTACT}=you@example.org or set `contact` in the section `collect`"
+        )
     else:
         user_agent(contact)
     return plan, Settings(contact, params.patience_s)
 
 
 def build_sources(specs: Sequence[SourceSpec], keys: Keys | None) -> Plan:
-    """Make the sources, those that give ids first. keys: None for sources that will send no requests.
+    """Create the sources, starting with sources that provide ids. `keys` is None for a forecast without requests.
 
-    Raises `InputError` as `prepare`.
+    Raises `InputError` like `prepare`.
     """
     plan = []
     for spec in specs:
@@ -103,12 +105,12 @@ def build_sources(specs: Sequence[SourceSpec], keys: Keys | None) -> Plan:
         plan.append((cls(params, keys=secrets), fields))
     names = [source.name for source, _ in plan]
     if repeated := next((name for name in names if names.count(name) > 1), None):
-        raise InputError(f"source {repeated} is named twice: give its fields in one place")
+        raise InputError(f"source {repeated!r} must be listed only once: list all fields of {repeated!r} in one entry")
     return sorted(plan, key=lambda pair: not set(pair[1]) & set(ID_FIELDS))
 
 
 def resolve(spec: SourceSpec) -> tuple[type[Source], list[str], SourceParams]:
-    """A source's class, fields and checked parameters.
+    """Return the class, fields and validated parameters of a source.
 
     Raises `InputError` for an unknown source, field or parameter.
     """
@@ -116,12 +118,12 @@ def resolve(spec: SourceSpec) -> tuple[type[Source], list[str], SourceParams]:
     fields = list(dict.fromkeys(spec.fields or (name for name in cls.fields if name not in cls.by_choice)))
     for name in fields:
         if name not in cls.fields:
-            raise InputError(f"{spec.source} does not give {name!r}: {plugins.suggest(name, list(cls.fields))}")
+            raise InputError(f"source {spec.source!r} has no field {name!r}: {plugins.suggest(name, list(cls.fields))}")
     return cls, fields, validated(cls.Params, spec.params, f"{cls.name}: ")
 
 
 def summary_line(summary: Summary) -> str:
-    """One line about a source's part of a run."""
+    """Return a one-line summary for a source."""
     counts = ", ".join(f"{n:,} {status}" for status, n in summary.counts.items()) or "nothing new"
     left = f", {summary.left:,} left" if summary.left else ""
     reason = f" ({summary.stopped})" if summary.stopped else ""

@@ -1,4 +1,4 @@
-"""Documents of a published dump: lines or members of plain and compressed files, read once from start to end."""
+"""Streaming readers for lines and members in plain and compressed dump files."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ FORMATS: dict[bytes, Callable[[IO[bytes]], object]] = {
 
 @contextmanager
 def stream(path: Path) -> Iterator[IO[bytes]]:
-    """A file's bytes, decompressed (zstd, xz, bzip2, gzip) according to its first bytes.
+    """Yield an open file, decompressed (zstd, xz, bzip2, gzip) according to the first bytes.
 
-    Raises `InputError` for a file that cannot be read, `DataError` for a damaged one.
+    Raises `InputError` if the file cannot be read, `DataError` if it is damaged.
     """
     try:
         with path.open("rb") as raw:
@@ -50,14 +50,14 @@ def stream(path: Path) -> Iterator[IO[bytes]]:
                 yield file
     except (EOFError, OSError, zlib.error, lzma.LZMAError, tarfile.TarError) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise InputError(f"{path} cannot be read: {error.strerror}") from None
-        raise DataError(f"{path} is damaged or truncated: {error}: fetch it again") from None
+            raise InputError(f"{path} cannot be read ({error.strerror}): correct path or permissions") from None
+        raise DataError(f"{path} is damaged or truncated ({error}): download the file again") from None
 
 
 def lines(path: Path, member: str) -> Iterator[bytes]:
-    """Lines of a file, or of a member of a tar archive. member: the end of its name.
+    """Yield the lines of a file or, in a tar archive, of the member whose name ends with `member`.
 
-    Raises `DataError` for an archive without that member, and as `stream`.
+    Raises `DataError` if the archive does not have the member, and the errors of `stream`.
     """
     with stream(path) as file:
         if ".tar" not in path.name:
@@ -70,11 +70,11 @@ def lines(path: Path, member: str) -> Iterator[bytes]:
                     assert content is not None  # it is a file
                     yield from content
                     return
-    raise DataError(f"{path} has no member {member!r}: is it another dump?")
+    raise DataError(f"{path} must contain {member!r}: download the matching dump")
 
 
 def text_lines(path: Path | None) -> Iterator[tuple[int, str]]:
-    """Number and text of the lines of a file that are not empty; none without a file. Raises as `stream`."""
+    """Yield (number, text) of non-empty lines, or nothing without a file. Raises the errors of `stream`."""
     for at, raw in enumerate(lines(path, path.name) if path else (), 1):
         line = raw.decode("utf-8", "replace").rstrip("\r\n")
         if line.strip():
@@ -82,9 +82,9 @@ def text_lines(path: Path | None) -> Iterator[tuple[int, str]]:
 
 
 def documents(path: Path, ending: str = ".json") -> Iterator[tuple[str, bytes]]:
-    """Pairs of name and content of the files with this ending in a folder or tar archive.
+    """Yield (name, content) of all files with this suffix in a folder or tar archive.
 
-    Nothing is unpacked to disk.
+    No files are unpacked to disk.
     """
     if path.is_dir():
         for file in files_below(path):

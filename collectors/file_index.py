@@ -1,4 +1,4 @@
-"""Records of a large file by key, in a SQLite file that is built once and then only read."""
+"""Read-only SQLite index of records in large files by key."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ Rows = Iterable[tuple[str, bytes]]
 
 
 class Index:
-    """Values by key, any number for each key, in the order in which they were written.
+    """Index from keys to lists of values in insertion order.
 
-    Several threads may read at once.
+    Reading is thread-safe.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection, self._lock = connection, threading.Lock()
 
     def get(self, key: str) -> list[bytes]:
-        """Values of one key; an empty list for an unknown key."""
+        """Return the values of a key, or an empty list for an unknown key."""
         query = "SELECT value FROM entries WHERE key = ? ORDER BY rowid"
         with self._lock:
             return [value for (value,) in self._connection.execute(query, (key,))]
@@ -41,7 +41,7 @@ class Index:
 
 
 class IndexedSource(Source):
-    """Base class of sources that look up records of files on disk. `index` is open during a run."""
+    """Base class of sources that look up records in files. `index` is open during a run."""
 
     index: Index
 
@@ -52,25 +52,25 @@ class IndexedSource(Source):
 
     @abstractmethod
     def files(self) -> Sequence[Path]:
-        """The files that are indexed."""
+        """Return the files to index."""
 
     @abstractmethod
     def rows(self) -> Iterator[tuple[str, bytes]]:
-        """Key and value of each record of the files."""
+        """Yield key and value of each record in the files."""
 
     def version(self) -> object:
-        """Changes where `rows` reads the same files differently."""
+        """Return a version, which must change if `rows` reads the same files differently."""
         return 1
 
 
 @contextmanager
 def open_index(folder: Path, files: Sequence[Path], rows: Rows, *, version: object) -> Iterator[Index]:
-    """Open the index of `files`, which is built from `rows` unless `folder` has one for these files as they are now.
+    """Open the index of `files`, which is built from `rows` unless `folder` has an up-to-date index.
 
-    - version: changes where `rows` reads the same files differently.
+    - version: version that changes if `rows` reads the same files differently.
 
-    A build that is killed leaves no index. One process builds it while others wait.
-    Raises `InputError` for a file that cannot be read.
+    An interrupted build leaves no index. One process builds the index while others wait.
+    Raises `InputError` if a file cannot be read.
     """
     path = folder / f"{_state(files, version)}.sqlite"
     with locked(folder / "index.lock"):
@@ -85,17 +85,17 @@ def open_index(folder: Path, files: Sequence[Path], rows: Rows, *, version: obje
 
 
 def _state(files: Sequence[Path], version: object) -> str:
-    """The name of the index of these files: a hash of their paths, sizes and times."""
+    """Return the index name, which is a hash of file paths, sizes and times."""
     try:
         return digest(
             [version, *((str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files)]
         )
     except OSError as error:
-        raise InputError(f"{error.filename} cannot be read: {error.strerror}") from None
+        raise InputError(f"{error.filename} cannot be read ({error.strerror}): correct path or permissions") from None
 
 
 def _build(path: Path, rows: Rows) -> None:
-    """Write the index to a temporary file and rename it, so an existing index is complete."""
+    """Write the index to a temporary file and rename it atomically."""
     temporary = path.with_suffix(".part")
     temporary.unlink(missing_ok=True)
     with closing(sqlite3.connect(temporary)) as connection:

@@ -1,4 +1,4 @@
-"""Playlists of a service as JSPF files (https://www.xspf.org/jspf), which `reader: jspf` reads.
+"""Writer of playlists as JSPF files (https://www.xspf.org/jspf) for `reader: jspf`.
 
 A playlist whose file exists is not fetched again, so an interrupted command resumes where it stopped.
 """
@@ -18,7 +18,7 @@ RECORDING = "https://musicbrainz.org/recording/"
 
 
 class JspfTrack(msgspec.Struct, omit_defaults=True):
-    """A track. identifier: URLs or ids. duration: in milliseconds."""
+    """JSPF track with URLs or ids as `identifier` and `duration` in milliseconds."""
 
     identifier: list[str] | str = []
     title: str | None = None
@@ -35,12 +35,12 @@ class JspfPlaylist(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 def path_of(folder: Path, playlist_id: str) -> Path:
-    """The playlist's file: its name is the id, without characters that mean anything in a path."""
+    """Return the path for a playlist, whose name is the id without special characters."""
     return folder / (re.sub(r"[^A-Za-z0-9_-]", "_", playlist_id)[:200] + ".jspf")
 
 
 def save(records: Iterable[Record], folder: Path) -> int:
-    """Write a file for each playlist. Its tracks come before it. Returns the number of files."""
+    """Write a file for each playlist record, which must follow its tracks, and return the number of files."""
     tracks: dict[str, TrackRecord] = {}
     written = 0
     for record in records:
@@ -54,7 +54,7 @@ def save(records: Iterable[Record], folder: Path) -> int:
 
 
 def encode(playlist: PlaylistRecord, tracks: dict[str, TrackRecord]) -> bytes:
-    """A playlist as JSPF. tracks: records of its tracks by id, where there are any."""
+    """Return a playlist as JSPF; `tracks` are known track records by id."""
     rows = [_track(track_id, tracks.get(track_id)) for track_id in playlist.tracks]
     jspf = JspfPlaylist(identifier=playlist.id, title=playlist.title, annotation=playlist.description, track=rows)
     return msgspec.json.format(msgspec.json.encode({"playlist": jspf}), indent=1)

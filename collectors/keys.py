@@ -1,6 +1,6 @@
-"""Keys of sources: read from the environment, a `.env` file or the keyring, and removed from all that is written.
+"""Keys of sources from the environment, a `.env` file or the keyring, and their removal from texts.
 
-A key is never in a recipe, the ledger or a log.
+Keys are never written to recipes, ledgers or logs.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ SHORTEST = 4
 
 
 class Keys:
-    """Keys by name. Raises `InputError` for a `.env` file inside a repository, where it could be committed."""
+    """Keys by name. Raises `InputError` for a `.env` file in a repository, where it could be committed."""
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         self._environment = os.environ if environment is None else environment
         self._file = _file(self._environment)
 
     def get(self, name: str) -> str | None:
-        """The key in the environment, or else in the file, or else in the keyring; None if it is in none of them."""
+        """Return a key from the environment, the file or the keyring, in this order, or None."""
         return self._environment.get(name) or self._file.get(name) or _from_keyring(name)
 
     def of(self, source: str, needed: Iterable[str], optional: Iterable[str] = ()) -> dict[str, str]:
-        """Keys of one source. Raises `InputError` with the names of all that are missing."""
+        """Return the keys of a source. Raises `InputError` with the names of missing keys."""
         keys = {name: value for name in (*needed, *optional) if (value := self.get(name))}
         if missing := [name for name in needed if name not in keys]:
             raise InputError(
-                f"source {source} needs {' and '.join(missing)}: export it, write it into {DEFAULT_FILE}, "
-                f"or `keyring set {SERVICE} {missing[0]}`; keys do not go into recipes"
+                f"source {source!r} requires {' and '.join(missing)}: export it, add a line to {DEFAULT_FILE}, "
+                f"or run `keyring set {SERVICE} {missing[0]}` (keys in recipes are not read)"
             )
         return keys
 
 
 class Scrubber:
-    """Replaces keys in texts, both plain and quoted as in a URL."""
+    """Replacement of keys in texts, in plain and URL-quoted form."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         forms = {
@@ -64,7 +64,7 @@ class Scrubber:
 
     @contextmanager
     def logs(self) -> Iterator[None]:
-        """Replace keys in every log record of this process: some libraries log the URLs of their requests."""
+        """Replace keys in all log records, because some libraries log request URLs."""
         make = logging.getLogRecordFactory()
 
         def scrubbed(*args: object, **kwargs: object) -> logging.LogRecord:
@@ -84,13 +84,13 @@ def _file(environment: Mapping[str, str]) -> dict[str, str]:
     path = Path(name or DEFAULT_FILE).expanduser()
     if not path.is_file():
         if name:
-            raise InputError(f"{ENV_FILE}={name} is not a file: correct it, or leave it out")
+            raise InputError(f"{ENV_FILE}={name} must be an existing file: correct the path or unset {ENV_FILE}")
         return {}
     folder = path.resolve().parent
     if repository := next((parent for parent in (folder, *folder.parents) if (parent / ".git").exists()), None):
         raise InputError(
-            f"{path} is inside the repository {repository}, where keys get committed: "
-            f"move it, for example to {DEFAULT_FILE}"
+            f"{path} must be outside the repository {repository} because keys must not be committed: "
+            f"move the file, for example to {DEFAULT_FILE}"
         )
     from dotenv import dotenv_values
 
@@ -98,7 +98,7 @@ def _file(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _from_keyring(name: str) -> str | None:
-    """A key of the keyring; None also where no keyring is installed or running, as on a server."""
+    """Return a key from the keyring, or None, also if no keyring is installed or running."""
     try:
         keyring = importlib.import_module("keyring")
     except ModuleNotFoundError:

@@ -1,4 +1,4 @@
-"""A library: the catalogue that `segue collect` fills, in a folder or on a database server."""
+"""Library that `segue collect` fills, which is a catalogue in a folder or on a database server."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from toolkit.files import digest
 FILE = "catalogue.sqlite"
 BATCH = 2_000
 """Rows that are copied at once."""
-NO_LIBRARY = "{} holds no library: fill one with `segue collect RECIPE`, whose data names the tracks"
+NO_LIBRARY = "{} must be a library: run `segue collect RECIPE` to create a library with the tracks of the recipe data"
 
 
 def database(library: Path | str) -> Path | str:
-    """The argument for `Catalogue.open`: the file in a folder, the file itself, or a database's URL."""
+    """Return the argument for `Catalogue.open`, which is a file path or a database URL."""
     if "://" in str(library):
         return str(library)
     path = Path(library)
@@ -39,12 +39,12 @@ def database(library: Path | str) -> Path | str:
 
 
 def open_library(library: Path | str, *, blobs: Path | None = None, new: bool = False) -> Catalogue:
-    """Open a library.
+    """Yield an open library.
 
-    - blobs: folder of covers and audio, required with a database's URL.
-    - new: make the library where it does not exist.
+    - blobs: folder for covers and audio, required with a database URL.
+    - new: create the library if it does not exist.
 
-    Raises `InputError` without a library, or for a URL without `blobs`.
+    Raises `InputError` for a missing library or for a URL without `blobs`.
     """
     place = _place(library, blobs)
     if isinstance(place, Path) and not place.exists() and not new:
@@ -56,9 +56,9 @@ def open_library(library: Path | str, *, blobs: Path | None = None, new: bool = 
 
 @contextmanager
 def existing(library: Path | str, *, blobs: Path | None = None, needed: bool = True) -> Iterator[Catalogue | None]:
-    """Open a library for reading: nothing is made, not even a table.
+    """Yield a library for reading, without creating any table.
 
-    needed: raise `InputError` without a library; otherwise yield None.
+    `needed` raises `InputError` for a missing library. Otherwise None is yielded.
     """
     place = _place(library, blobs)
     exists = not isinstance(place, Path) or place.exists()
@@ -73,14 +73,14 @@ def existing(library: Path | str, *, blobs: Path | None = None, needed: bool = T
 def _place(library: Path | str, blobs: Path | None) -> Path | str:
     place = database(library)
     if isinstance(place, str) and blobs is None:
-        raise InputError("a library on a database server needs a folder for covers and audio: give --blobs DIR")
+        raise InputError("a library on a database server requires a folder for covers and audio: pass --blobs DIR")
     return place
 
 
 def fill(library: Catalogue, origin: Path | str) -> int:
-    """Copy a catalogue's tracks, artists, albums, playlist titles and fields, unless the library has that file already.
+    """Copy tracks, artists, albums, playlist titles and fields of a catalogue that was not copied before.
 
-    Rows that the library has are completed. Returns the number of tracks copied.
+    Existing rows are completed. Returns the number of tracks copied.
     """
     origin = Path(origin)
     key = digest([str(origin.resolve()), origin.stat().st_size, origin.stat().st_mtime_ns])
@@ -101,7 +101,7 @@ def fill(library: Catalogue, origin: Path | str) -> int:
 
 
 def missing(library: Catalogue | None, origin: Path | str, table: Table) -> int:
-    """Number of rows of a catalogue's table (tracks, artists or albums) that the library does not have."""
+    """Return the number of rows in a catalogue table that the library does not have."""
     n_missing = 0
     with Catalogue.open(origin) as source, source.engine.connect() as reading:
         for ids in reading.execution_options(yield_per=BATCH).execute(select(table.c.id)).scalars().partitions():

@@ -1,4 +1,4 @@
-"""Export of a library's field as a table, Parquet or CSV, with the terms of its sources."""
+"""Export of a library field as Parquet or CSV, with the terms of the sources."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Write = Callable[[Columns], None]
 
 
 def export(library: Catalogue, field: str, out: Path, *, source: str | None = None) -> int:
-    """Write a field of all tracks that have it, with the columns `id`, `title`, `artist` and `value`.
+    """Write a table of a field with the columns `id`, `title`, `artist` and `value`, and return the number of rows.
 
     - field: a name, or a template such as `{title} {lyrics}`.
     - out: a `.parquet` or `.csv` file. A value is a string, float, list of float32 (JSON in CSV), or bytes (Parquet
       only).
-    - source: only values of this source.
+    - source: source of the exported values, by default all.
 
     Returns the number of rows. The sources' terms are in the Parquet schema's metadata under `segue`, or in
     `<name>.csv-metadata.json` next to the file (CSV on the Web, https://www.w3.org/TR/tabular-metadata).
@@ -36,7 +36,7 @@ def export(library: Catalogue, field: str, out: Path, *, source: str | None = No
     """
     opened = WRITERS.get(out.suffix.lower())
     if opened is None:
-        raise InputError(f"{out} must end in {' or '.join(WRITERS)}: the ending chooses the format")
+        raise InputError(f"{out} must end in {' or '.join(WRITERS)}: rename the file")
     terms = {row.source: row.columns() for row in Ledger(library).stored_terms()}
     origins = [{**row, "terms": terms.get(row["source"])} for row in library.provenance(field, source=source)]
     part = out.with_name(f".{out.name}.part")
@@ -44,7 +44,7 @@ def export(library: Catalogue, field: str, out: Path, *, source: str | None = No
         out.parent.mkdir(parents=True, exist_ok=True)
         part.touch()
     except OSError as error:
-        raise InputError(f"{out} cannot be written ({error.strerror}): give --out a file that can") from None
+        raise InputError(f"{out} must be writable ({error.strerror}): pass --out with a writable path") from None
     written = 0
     try:
         with opened(part, out, {"field": field, "sources": origins}) as write:
@@ -69,7 +69,7 @@ def _columns(library: Catalogue, field: str, source: str | None) -> Iterator[Col
 
 
 def _optional(library: Catalogue, name: str, ids: list[str]) -> list[object]:
-    """A field's values, None for tracks without one."""
+    """Return field values in track order, or None for tracks without a value."""
     present, values = library.field_values(name, ids)
     remaining = iter(values)
     return [next(remaining) if has else None for has in present]
@@ -112,7 +112,7 @@ def _csv(part: Path, out: Path, about: Mapping[str, object]) -> Iterator[Write]:
 
 def _text(value: object) -> object:
     if isinstance(value, bytes):
-        raise InputError("covers and audio are not text for a CSV file: give --out a name that ends in .parquet")
+        raise InputError(f"a value of {len(value)} bytes cannot be written to CSV: pass --out NAME.parquet")
     return json.dumps(value) if isinstance(value, list) else value
 
 

@@ -1,4 +1,4 @@
-"""Reports about a library: its state, its coverage as a table, and its troubles."""
+"""Reports about the state, the coverage and the troubles of a library."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ Row = Mapping[str, object]
 
 
 def coverage(library: Catalogue) -> list[Row]:
-    """A row for each field and source, with the columns of `COVERAGE`.
+    """Return a row for each field and source, with the columns `COVERAGE`.
 
-    - entities, and one column for each status: numbers of entities.
-    - share: found entities, as a share of all.
-    - tracks: tracks with a value of their own, of their album, or of one of their artists.
-    - tracks_share: the same as a share of all tracks.
+    - entities, and one column for each status: number of entities.
+    - share: found entities as a share of all entities.
+    - tracks: tracks with a value from the track, the album or an artist.
+    - tracks_share: `tracks` as a share of all tracks.
     """
     ledger = Ledger(library)
     with ledger.transaction() as connection:
@@ -50,12 +50,12 @@ def coverage(library: Catalogue) -> list[Row]:
 
 
 def terms(library: Catalogue) -> list[Row]:
-    """A row for each source that was ever used, with the columns of `TERMS`."""
+    """Return a row for each source that was ever used, with the columns `TERMS`."""
     return [row.columns() for row in Ledger(library).stored_terms()]
 
 
 def markdown(rows: Sequence[Row], columns: Sequence[str]) -> str:
-    """A Markdown table; shares in per cent."""
+    """Return a Markdown table with shares in per cent."""
     numeric = [bool(rows) and isinstance(rows[0][column], int | float) for column in columns]
     lines = (
         "| " + " | ".join(column.replace("_", " ") for column in columns) + " |",
@@ -66,7 +66,7 @@ def markdown(rows: Sequence[Row], columns: Sequence[str]) -> str:
 
 
 def as_csv(rows: Sequence[Row], columns: Sequence[str]) -> str:
-    """The same as CSV; shares as fractions."""
+    """Return a CSV table with shares as fractions."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
@@ -75,7 +75,7 @@ def as_csv(rows: Sequence[Row], columns: Sequence[str]) -> str:
 
 
 def status(library: Catalogue) -> list[str]:
-    """Lines about the progress of every source and field, about pauses, and about the processes that collect."""
+    """Return lines about progress by source and field, pauses and running processes."""
     ledger = Ledger(library)
     lines = []
     for (source, name), group in groupby(ledger.counts(), key=lambda count: (count.source, count.field)):
@@ -86,7 +86,7 @@ def status(library: Catalogue) -> list[str]:
         lines.append(f"{source:<18} {name:<18} {closed:,}/{total:,} ({100 * closed // max(total, 1)} %)  {outcomes}")
     now = time.time()
     lines += [
-        f"{row.source} wants no requests for another {duration(row.not_before - now)}"
+        f"{row.source} accepts no requests for another {duration(row.not_before - now)}"
         for row in ledger.stored_terms()
         if row.not_before is not None and row.not_before > now
     ]
@@ -98,7 +98,7 @@ def status(library: Catalogue) -> list[str]:
 
 
 def _process(owner: str, running: bool | None, lease: float) -> str:
-    """A line about a process. lease: seconds until its claims end, which it renews while it runs."""
+    """Return a line about a process; `lease` is the time in seconds until its claims end."""
     if running:
         return f"at work: {owner}"
     if running is None and lease > 0:
@@ -107,7 +107,7 @@ def _process(owner: str, running: bool | None, lease: float) -> str:
 
 
 def troubles(library: Catalogue, limit: int = 10) -> list[str]:
-    """The most frequent reasons why entries failed, are blocked, or wait."""
+    """Return the most frequent reasons why entries failed, are blocked or wait."""
     ledger = Ledger(library)
     columns = (LEDGER.c.source, LEDGER.c.field, LEDGER.c.status, LEDGER.c.note)
     open_ = (LEDGER.c.status.in_(("failed", "blocked", "pending")), LEDGER.c.note.is_not(None))
@@ -118,7 +118,7 @@ def troubles(library: Catalogue, limit: int = 10) -> list[str]:
 
 
 def _tracks_with(ledger: Ledger, source: str, field: str, entity: str) -> int:
-    """Number of tracks that a field's values apply to."""
+    """Return the number of tracks with a value of the field."""
     found = (entries_of(source, [field], entity), LEDGER.c.status == "found")
     query = select(func.count()).select_from(LEDGER)
     if entity == "album":

@@ -1,6 +1,6 @@
-"""Files of a folder, found by id, by their embedded tags, or by name.
+"""Files in a folder, found by id, by embedded tags or by name.
 
-The folder is read first, and a request is looked up among its files. No path is ever made of an id or a title.
+The folder is listed first, and requests are looked up in the list. Ids and titles are never used as paths.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ COVERS = ("cover", "folder", "front", "albumart")
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """What is known of one file.
+    """Metadata of one file.
 
-    - name: its path below the folder, with `/`.
-    - ids: by `collectors.source.ID_FIELDS`.
+    - name: path below the folder, with `/`.
+    - ids: ids by name in `collectors.source.ID_FIELDS`.
     """
 
     path: Path
@@ -46,9 +46,9 @@ class LocalFile:
 
 
 class Folder:
-    """The files of a folder, for lookups by id, title and album.
+    """Lookup of the files in a folder by id, title and album.
 
-    It takes some hundred bytes of memory for each file.
+    A lookup needs some hundred bytes of memory per file.
     """
 
     def __init__(self, files: Iterator[LocalFile]) -> None:
@@ -65,7 +65,7 @@ class Folder:
                 self.by_album.setdefault(normalise(file.album), []).append(file)
 
     def of_id(self, request: Request) -> LocalFile | None:
-        """The file of an id: the catalogue's own (`local:` and the path), or one that is its name or in its tags."""
+        """Return the file with an id, which is a `local:` path, the file name or an id in the tags."""
         # some file systems do not allow a colon in a name
         keys = [request.id, request.id.casefold(), request.id.replace(":", "_").casefold()] if ":" in request.id else []
         for scheme, value in request.ids.items():
@@ -73,9 +73,9 @@ class Folder:
         return next((self.by_key[key][0] for key in keys if key in self.by_key), None)
 
     def match(self, request: Request) -> tuple[LocalFile, float] | None:
-        """The file of a track or a file of an album, and the match score, 1 for a file found by id.
+        """Return the file of a track or album and the match score, which is 1 for a file found by id.
 
-        None where no file may be what is requested.
+        Returns None if no file can match.
         """
         if (file := self.of_id(request)) is not None:
             return file, 1.0
@@ -91,7 +91,7 @@ class Folder:
 
 
 class FolderSource(Source):
-    """Base class of sources of a folder of files, which is read at the start of a run."""
+    """Base class of sources that read files in a folder."""
 
     page = "docs/sources.md"
 
@@ -102,11 +102,11 @@ class FolderSource(Source):
 
     @abstractmethod
     def local_files(self) -> Iterator[LocalFile]:
-        """The files that requests are looked up in."""
+        """Return the files for lookups."""
 
     @abstractmethod
     def answer(self, file: LocalFile, score: float) -> Answer:
-        """The answer from a file and its match score. Raises `OSError` for a file that cannot be read."""
+        """Return the answer from a file and a match score. Raises `OSError` if the file cannot be read."""
 
     def collect(self, request: Request, http: Http) -> Answer:
         match = self.files.match(request)
@@ -115,20 +115,20 @@ class FolderSource(Source):
         try:
             return self.answer(*match)
         except OSError as error:
-            raise Transient(f"{match[0].name} cannot be read: {error.strerror}") from None
+            raise Transient(f"{match[0].name} cannot be read ({error.strerror})") from None
 
 
 def audio_files(folder: Path, *, tags: bool) -> Iterator[LocalFile]:
-    """Every audio file.
+    """Return all audio files.
 
-    tags: read embedded tags, for title, artist, album, ids and duration; otherwise use the name.
+    `tags` reads title, artist, album, ids and duration from embedded tags instead of the file name.
     """
     for path, name in _files(folder, AUDIO):
         yield _from_tags(path, name) if tags else _from_name(path, name)
 
 
 def image_files(folder: Path) -> Iterator[LocalFile]:
-    """Every image. Its name is `Artist - Album.jpg`, an id, or `Artist/Album/cover.jpg`."""
+    """Return all images, named `Artist - Album.jpg`, by an id, or `Artist/Album/cover.jpg`."""
     for path, name in _files(folder, IMAGES):
         parts = Path(name).parts
         if path.stem.casefold() in COVERS:
@@ -140,17 +140,17 @@ def image_files(folder: Path) -> Iterator[LocalFile]:
 
 
 def _files(folder: Path, endings: tuple[str, ...]) -> Iterator[tuple[Path, str]]:
-    """Paths at any depth, sorted, with their names below the folder. Links out of the folder are left out."""
+    """Return sorted paths and names of all files, without links to the outside of the folder."""
     root = folder.resolve()
     if not root.is_dir():
-        raise InputError(f"{folder} is not a folder: name one that holds the files")
+        raise InputError(f"{folder} must be an existing folder: correct `folder`")
     for path in files_below(root):
         if path.suffix.lower() in endings and path.resolve().is_relative_to(root):
             yield path, path.relative_to(root).as_posix()
 
 
 def _from_name(path: Path, name: str) -> LocalFile:
-    """A file by its name: an id, or `Artist - Title` after a track number."""
+    """Return a file from a name that is an id or an optional track number and `Artist - Title`."""
     # `01 Song` is numbered, `10 cc` and `99 Balloons` are not
     stem = re.sub(r"^(?:\d{1,3}(?:[.)_]\s*|\s*-\s+)|0\d\s+)(?=\S)", "", path.stem)
     artist, dash, title = stem.partition(" - ")
@@ -160,9 +160,9 @@ def _from_name(path: Path, name: str) -> LocalFile:
 
 
 def read_tags(path: Path, *, easy: bool = False) -> mutagen.FileType | None:
-    """An audio file as mutagen reads it; None for another file or damaged tags.
+    """Return an audio file read by mutagen, or None for other files and damaged tags.
 
-    easy: use names common to all formats.
+    `easy` uses tag names that are common to all formats.
     """
     import mutagen
 
@@ -173,7 +173,7 @@ def read_tags(path: Path, *, easy: bool = False) -> mutagen.FileType | None:
 
 
 def _from_tags(path: Path, name: str) -> LocalFile:
-    """A file by its tags, or by its name where they are missing or damaged."""
+    """Return a file from its tags, or from the name if the tags are missing or damaged."""
     by_name = _from_name(path, name)
     file = read_tags(path, easy=True)
     if file is None:

@@ -1,4 +1,4 @@
-"""Scores of candidates without an id: how well their normalised names and duration fit a request."""
+"""Match scores of candidates without an id, from normalised names and durations."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _VERSION = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An item of a source to compare with a request. For an artist, set only `artists`."""
+    """Item of a source to compare with a request. For an artist, set only `artists`."""
 
     title: str | None = None
     artists: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ class Candidate:
 
 
 def normalise(text: str) -> str:
-    """Comparable form of a title or name: without case, accents, punctuation, guests and edition notes.
+    """Return a title or name without case, accents, punctuation, guests and edition notes.
 
     Words for versions are kept: `Señorita (feat. X) - 2011 Remaster` gives `senorita`, `Creep (Live)` gives `creep
     live`. A text of nothing but punctuation, such as `!!!`, is returned as it is.
@@ -54,9 +54,9 @@ def normalise(text: str) -> str:
 
 
 def score(request: Request, candidate: Candidate) -> float:
-    """How well a candidate fits, 0…1.
+    """Return the match score of a candidate, from 0 to 1.
 
-    Another number or version in the title, or a duration that differs by more than `DURATION_S`, keeps it below
+    If the title has another number or version, or the duration differs by more than `DURATION_S`, the score is below
     `ENOUGH`.
     """
     parts = []
@@ -71,9 +71,9 @@ def score(request: Request, candidate: Candidate) -> float:
 def nearest(
     request: Request, items: Sequence[Item], candidate: Callable[[Item], Candidate]
 ) -> tuple[Item, float] | None:
-    """The item that fits best, and its score; None where none may be the requested one. Of equal items the first wins.
+    """Return the best item and its score, or None if no item can match. Ties are broken by order.
 
-    candidate: describes an item for the comparison.
+    `candidate` is a function from an item to a `Candidate`.
     """
     scored = [(item, score(request, candidate(item))) for item in items]
     best = max(scored, key=lambda pair: pair[1], default=None)
@@ -81,7 +81,7 @@ def nearest(
 
 
 def verdict(score: float) -> Literal["found", "ambiguous", "absent"]:
-    """The meaning of a score. A source returns `Found`, `Ambiguous` or `Absent` accordingly."""
+    """Return the verdict for a score, by which a source returns `Found`, `Ambiguous` or `Absent`."""
     return "found" if score >= ENOUGH else "ambiguous" if score >= ANYTHING else "absent"
 
 
@@ -94,25 +94,25 @@ def _title(requested: str, offered: str) -> float:
 
 
 def _artists(requested: Sequence[str], offered: Sequence[str]) -> float:
-    """The score of the best pair of names: some services credit guests and others do not."""
+    """Return the score of the best pair of names, because only some services credit guests."""
     lefts, rights = [normalise(name) for name in requested], [normalise(name) for name in offered]
     pairs = [(left, right) for left in (*lefts[:1], " ".join(lefts)) for right in (*rights, " ".join(rights))]
     return max((fuzz.token_sort_ratio(left, right) / 100 for left, right in pairs if left and right), default=0.0)
 
 
 def _duration(requested: float | None, offered: float | None) -> float:
-    """A factor of the score, 0.4…1."""
+    """Return the duration factor of the score, from 0.4 to 1."""
     off = abs(requested - offered) if requested and offered else 0.0
     return 1.0 if off <= DURATION_S else max(0.4, 0.84 - (off - DURATION_S) / 60)
 
 
 def _fold(text: str) -> str:
-    """Lower case without Latin accents."""
+    """Return a text in lower case without Latin accents."""
     decomposed = unicodedata.normalize("NFKD", text).casefold()
     return unicodedata.normalize("NFKC", "".join(mark for mark in decomposed if not "\u0300" <= mark <= "\u036f"))
 
 
 def _words(text: str) -> str:
-    """The words of a text in any script: `&` becomes `and`, apostrophes vanish, other marks become spaces."""
+    """Return the words of a text, with `&` as `and`, without apostrophes, and split at other marks."""
     closed = re.sub(r"['’`´]", "", text.replace("&", " and "))
     return " ".join("".join(mark if unicodedata.category(mark)[0] in "LNM" else " " for mark in closed).split())

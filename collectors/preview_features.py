@@ -1,10 +1,10 @@
-"""Fields computed from a 30 s preview, which is itself kept only where the field `audio` is requested.
+"""Fields computed from a 30 s preview, which is stored only if the field `audio` is requested.
 
 A source with previews has three fields of tracks:
 
-- `audio_features`: the eleven numbers of `toolkit.encoders.audio.audio_features`, on librosa's scale.
-- `cqt`: the constant-Q transform of the middle 15 s, as a grey PNG that image encoders read.
-- `audio`: the file.
+- `audio_features`: the eleven numbers of `toolkit.encoders.audio.audio_features`, on the scale of librosa.
+- `cqt`: constant-Q transform of the middle 15 s, as a grey PNG for image encoders.
+- `audio`: the audio file.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ RATE, SECONDS, CQT_SECONDS = 22050, 30.0, 15.0
 
 
 def fetch(http: Http, url: str, fields: Iterable[str]) -> dict[str, FieldValue]:
-    """The requested fields of the preview at `url`. Raises as `compute`, and `Transient` for a URL that has expired."""
+    """Return requested fields of the preview at `url`. Raises `Transient` for an expired URL, or like `compute`."""
     reply = http.get(url, expect="audio", max_bytes=MAX_BYTES)
     if reply.status != 200:
-        raise Transient("the preview's URL has expired", status=reply.status)
+        raise Transient(f"the preview URL has expired (HTTP {reply.status})", status=reply.status)
     return compute(reply.content, fields)
 
 
 def compute(audio: bytes, fields: Iterable[str]) -> dict[str, FieldValue]:
-    """The requested fields of a preview's file.
+    """Return requested fields of a preview file.
 
-    Raises `Transient` for a file that is not audio, `Blocked` for good where no decoder for its format is installed.
+    Raises `Transient` if the file is not audio, `Blocked` if no decoder for the format is installed.
     """
     requested = set(fields) & set(FIELDS)
     values: dict[str, FieldValue] = {"audio": audio} if "audio" in requested else {}
@@ -50,7 +50,7 @@ def compute(audio: bytes, fields: Iterable[str]) -> dict[str, FieldValue]:
 
 
 def cqt_png(samples: np.ndarray) -> bytes:
-    """The constant-Q transform of the middle `CQT_SECONDS` as a grey PNG of 323 x 96 pixels.
+    """Return the constant-Q transform of the middle `CQT_SECONDS` as a grey PNG of 323 x 96 pixels.
 
     - samples: float32 [s] at 22,050 Hz.
 
@@ -72,13 +72,13 @@ def cqt_png(samples: np.ndarray) -> bytes:
 
 
 def _samples(audio: bytes) -> np.ndarray:
-    """float32 [s], decoded in a process of its own."""
+    """Return samples, float32 [s], decoded in a separate process."""
     from toolkit.encoders.audio import decode_worker
     from toolkit.encoders.audio.waveforms import waveforms
     from toolkit.encoders.contract.input_faults import BadInput
 
     if (missing := decode_worker.missing_package(audio)) is not None:
-        raise Blocked(f"the preview has {missing}, or take previews from deezer", for_good=True)
+        raise Blocked(f"the preview has {missing}, or collect previews from `deezer`", for_good=True)
     (samples,) = waveforms([audio], rate=RATE, seconds=SECONDS, workers=1)
     if isinstance(samples, BadInput):
         raise Transient(f"the preview {samples.why}")

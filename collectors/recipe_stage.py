@@ -1,4 +1,4 @@
-"""The stage `collect` of a recipe: fills the library with the run's tracks, collects, and lets the run read it."""
+"""Recipe stage `collect`, which fills the library that the run reads."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from toolkit.progress import Reporter
 
 
 class CollectStage:
-    """The stage that `toolkit.pipeline.run.collect_stage` calls."""
+    """Stage that `toolkit.pipeline.run.collect_stage` calls."""
 
     Params = Collect
 
     @staticmethod
     def run(params: Collect, catalogue: Path, reporter: Reporter) -> tuple[Path | str, Path | None]:
-        """Fill the library with the catalogue's tracks, and collect. Returns the places of `where`."""
+        """Add the catalogue tracks to the library and collect. Returns the paths like `where`."""
         prepare(params)
         with open_library(params.library, blobs=params.blobs, new=True) as library:
             fill(library, catalogue)
@@ -30,7 +30,7 @@ class CollectStage:
 
     @staticmethod
     def stamp(params: Collect) -> str:
-        """A text that changes whenever values are added to the library; empty without a library."""
+        """Return a text that changes when values are added to the library, or an empty text without a library."""
         place = database(params.library)
         if isinstance(place, Path) and not place.exists():
             return ""
@@ -40,7 +40,7 @@ class CollectStage:
 
     @staticmethod
     def fields(params: Collect) -> set[str] | None:
-        """Names of the fields that the library has or will have; None for a library on a database server."""
+        """Return the names of present and requested fields, or None for a library on a database server."""
         place = database(params.library)
         if not isinstance(place, Path):
             return None
@@ -53,11 +53,11 @@ class CollectStage:
 
     @staticmethod
     def where(params: Collect) -> tuple[Path | str, Path | None]:
-        """The library's database, and the folder of its covers and audio where that is set."""
+        """Return the library database and the folder of covers and audio, if set."""
         return database(params.library), params.blobs
 
     @staticmethod
     def check(params: Collect) -> None:
-        """Check the section before anything runs. Raises `InputError` for an unknown source, field or parameter."""
+        """Raise `InputError` for an unknown source, field or parameter."""
         for spec in params.sources:
             resolve(spec)

@@ -1,8 +1,7 @@
-"""The contract of sources: classes that get facts about tracks, albums or artists from a service or from files.
+"""Contract for sources, which get facts about tracks, albums or artists from services or files.
 
-A source is blocking code. The engine calls `collect` in a worker thread with an `Http` that waits for the host's rate,
-and does everything else: it decides what is requested, in which order, and when again, and stores the answers.
-A source does not sleep, retry, cache or store.
+A source is blocking code. The engine calls `collect` in a worker thread with an `Http` that waits for the rate limits.
+The engine selects, orders and repeats requests and stores the answers. A source must not sleep, retry, cache or store.
 """
 
 from __future__ import annotations
@@ -37,9 +36,9 @@ QueryValue = str | int | float | None
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most `requests` in any window of `seconds`.
+    """Rate limit of at most `requests` in any window of `seconds`.
 
-    Several rates hold at once: `Rate(10, 1), Rate(100, 60)` is a burst.
+    Several rates can be combined to allow bursts, for example `Rate(10, 1), Rate(100, 60)`.
     """
 
     requests: int
@@ -48,12 +47,12 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A server that the source sends requests to.
+    """Server that a source sends requests to.
 
-    - url: the parameter of `Params` that holds its base URL.
-    - rates: none for no limit.
-    - concurrency: requests under way at once, over all threads of one engine.
-    - requests: at most for one answer, without faults and redirects; or a number for each field that needs any.
+    - url: name of the parameter in `Params` with the base URL.
+    - rates: rate limits; an empty sequence means no limit.
+    - concurrency: maximum number of concurrent requests over all threads of an engine.
+    - requests: maximum number of requests for an answer, without faults and redirects, or a number by field.
     """
 
     url: str
@@ -62,18 +61,18 @@ class Host:
     requests: int | Mapping[str, int] = 1
 
     def most(self, fields: Sequence[str]) -> int:
-        """The largest number of requests for an answer about these fields of one entity."""
+        """Return the maximum number of requests for an answer about these fields of one entity."""
         return self.requests if isinstance(self.requests, int) else max(self.requests.get(name, 0) for name in fields)
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Terms of a source's owner for its content, which are stored with every field.
+    """Terms for the content of a source, which are stored with every field.
 
-    - train_allowed: whether models may be trained on it; None where the terms do not say.
-    - licence: name of the licence. page: URL of the terms.
+    - train_allowed: whether models may be trained on the content, or None if the terms do not say.
+    - licence, page: name of the licence, and URL of the terms.
     - attribution: text that must appear next to the content.
-    - storage_bytes, storage_days: how much of it may be kept, and for how long; None for no limit.
+    - storage_bytes, storage_days: how much content may be stored and for how long, or None for no limit.
     """
 
     train_allowed: bool | None
@@ -85,7 +84,7 @@ class Terms:
 
 
 class SourceParams(Parameters):
-    """Parameters of a source in a recipe. Each source extends this class, for example with base URLs and paths."""
+    """Parameters of a source in a recipe, extended by each source with base URLs or paths."""
 
     per_second: float | None = Field(
         None,
@@ -96,16 +95,16 @@ class SourceParams(Parameters):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request for fields of one track, album or artist.
+    """Request for fields of one track, album or artist.
 
-    - id: the catalogue's id.
-    - fields: the fields to get, all of them the source's.
-    - ids: known ids by the names in `ID_FIELDS`, without scheme (`4iV5W9uYEdYUVa79Axb7Rh`, not `spotify:track:…`).
-    - title: of a track or album; None for an artist.
-    - artists: names, the main artist first; for an artist its own name.
-    - album, duration_s: of a track.
-    - titles: some tracks of an album or artist, to distinguish namesakes.
-    - album_id, artist_ids: the catalogue's ids of a track's or album's album and artists, for `Found.others`.
+    - id: id in the catalogue.
+    - fields: requested fields, which the source must have.
+    - ids: known ids by name in `ID_FIELDS`, without scheme (`4iV5W9uYEdYUVa79Axb7Rh`, not `spotify:track:…`).
+    - title: title of the track or album, or None for an artist.
+    - artists: artist names, with the main artist first.
+    - album, duration_s: album title and duration of a track.
+    - titles: some track titles of an album or artist, to distinguish artists with the same name.
+    - album_id, artist_ids: catalogue ids of the album and the artists, for `Found.others`.
     """
 
     entity: Entity
@@ -123,7 +122,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """A value of another entity that came with the answer, such as the artist's MusicBrainz id with the recording's."""
+    """Value of another entity in the answer, such as the MusicBrainz id of the artist of a recording."""
 
     entity: Entity
     id: str
@@ -133,10 +132,10 @@ class Other:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The source has values. A requested field without a value is absent.
+    """Answer with values, in which a requested field without a value is absent.
 
-    - score: 1 for a lookup by id, otherwise the score of `collectors.matching`, 0…1.
-    - payload: the answer as it came; its hash is kept.
+    - score: 1 for a lookup by id, otherwise the score of `collectors.matching` from 0 to 1.
+    - payload: raw answer, of which the hash is stored.
     - others: values of other entities.
     """
 
@@ -148,7 +147,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """The source answered and has no values. It is not requested again. note: the reason, such as `instrumental`."""
+    """Answer without values, which is final; `note` is the reason, such as `instrumental`."""
 
     note: str = ""
     payload: bytes | str = b""
@@ -156,9 +155,9 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
-    """The source has values that may belong to another entity.
+    """Answer with values that may belong to another entity.
 
-    They are kept apart from the fields, with their score.
+    The values are stored separately from fields, with the score.
     """
 
     score: float
@@ -171,9 +170,9 @@ Answer = Found | Absent | Ambiguous
 
 
 class Trouble(Exception):
-    """A request without an answer. The ledger keeps the message, without keys. status: the HTTP status, if any.
+    """Failed request, whose message is stored in the ledger without keys; `status` is the HTTP status, if any.
 
-    Raise a subclass where a retry may help; after a plain `Trouble` the entity has failed.
+    Raise a subclass if a retry may help. After a plain `Trouble` the entity has failed.
     """
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
@@ -182,14 +181,14 @@ class Trouble(Exception):
 
 
 class Transient(Trouble):
-    """A retry may succeed: a timeout, a 5xx, a truncated body. The engine retries with exponential back-off."""
+    """Temporary failure, such as a timeout or status 5xx, after which the engine retries with back-off."""
 
 
 class Blocked(Trouble):
-    """The source refuses: a captcha, a 403, a web page instead of data. Twenty in a row stop the source.
+    """Denied request, such as a captcha or status 403, of which twenty in a row stop the source.
 
-    for_good: it will refuse all other requests too, for instance without a right to the endpoint. The source stops for
-    these fields at once, and the message names an alternative.
+    `for_good` means that all requests will be denied, for example without access to the endpoint. The source stops for
+    these fields immediately, and the message must name an alternative.
     """
 
     def __init__(self, message: str, *, status: int | None = None, for_good: bool = False) -> None:
@@ -198,7 +197,7 @@ class Blocked(Trouble):
 
 
 class RateLimited(Trouble):
-    """Too many requests. retry_after: seconds to wait, None where the host does not say."""
+    """Failure after too many requests; `retry_after` is the wait in seconds, or None if unknown."""
 
     def __init__(self, message: str, *, status: int | None = 429, retry_after: float | None = None) -> None:
         super().__init__(message, status=status)
@@ -207,7 +206,7 @@ class RateLimited(Trouble):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A complete answer of a host, of status 2xx, 404 or 410; redirects have been followed."""
+    """Complete reply with status 2xx, 404 or 410, after redirects."""
 
     status: int
     content: bytes
@@ -216,26 +215,26 @@ class Reply:
 
     @property
     def text(self) -> str:
-        """The body as UTF-8; other bytes are replaced."""
+        """Return the body decoded as UTF-8, with invalid bytes replaced."""
         return self.content.decode("utf-8-sig", "replace")
 
     def json(self) -> Any:
-        """The decoded body. Raises `Transient` for a body that is not JSON."""
+        """Return the decoded JSON body. Raises `Transient` for invalid JSON."""
         try:
             return json.loads(self.content)
         except (ValueError, RecursionError):
             url = urlsplit(self.url)  # the query may hold keys
-            raise Transient(f"{url.hostname}{url.path} answers with broken JSON", status=self.status) from None
+            raise Transient(f"{url.hostname}{url.path} returned invalid JSON", status=self.status) from None
 
 
 class Http(Protocol):
-    """The HTTP client of a source. Each call waits for the host's rate, limits the body's size and raises troubles.
+    """HTTP client of a source, which applies rate and size limits and raises troubles.
 
     - `RateLimited`: 429, and 503 with `Retry-After`.
     - `Blocked`: 401, 403, 451, and a web page instead of data.
     - `Transient`: other 4xx and all 5xx, timeouts, resets, truncated bodies.
 
-    404 and 410 are returned as replies of that status.
+    Replies with status 404 and 410 are returned.
     """
 
     def get(
@@ -260,26 +259,26 @@ class Http(Protocol):
     ) -> Reply: ...
 
     def slot(self, url: str) -> AbstractContextManager[None]:
-        """A context for a request that a client library sends by itself: waits for the host's rate and concurrency."""
+        """Return a context for a request by a client library, which waits for rate and concurrency limits."""
 
     def session(self) -> requests.Session:
-        """A session for client libraries that take one, such as spotipy. Its requests are sent through this client."""
+        """Return a session for client libraries such as spotipy, which sends through this client."""
 
 
 class Source(ABC):
-    """Base class of sources, which are found by the entry-point group `segue.collectors`.
+    """Base class of sources, which are registered in the entry-point group `segue.collectors`.
 
-    - name: in recipes and in the catalogue.
-    - page: URL of the API's documentation.
-    - fields: the fields that it gives, each with its kind of entity. An entity is requested once: an artist's biography
-      is not fetched for every track.
-    - by_choice: fields that are collected only where a recipe names them.
-    - terms: the owner's terms.
-    - together: whether one answer gives all fields of an entity; otherwise each field is requested by itself.
-    - hosts: the servers that it sends requests to; none for local files.
+    - name: name in recipes and in the catalogue.
+    - page: URL of the API documentation.
+    - fields: available fields with the kind of entity. An entity is requested once, so an artist biography
+      is not requested for every track.
+    - by_choice: fields that are collected only if the recipe lists them.
+    - terms: terms of the owner.
+    - together: whether one answer has all fields of an entity. Otherwise each field is requested separately.
+    - hosts: servers that requests are sent to, or none for local files.
     - keys, optional_keys: names of environment variables.
-    - needs: ids, of `ID_FIELDS`, one of which it cannot do without.
-    - uses: ids that it looks up where they are known. It waits for sources of the same run that give them.
+    - needs: names in `ID_FIELDS`, of which at least one id is required.
+    - uses: names of optional ids. The source waits for sources in the same run that provide these ids.
     """
 
     name: ClassVar[str]
@@ -296,13 +295,13 @@ class Source(ABC):
     Params: ClassVar[type[SourceParams]] = SourceParams
 
     def __init__(self, params: SourceParams | None = None, *, keys: Mapping[str, str] | None = None) -> None:
-        """Take checked parameters, and keys by the names in `keys` and `optional_keys`, which must not be copied."""
+        """Store validated parameters and keys by name; keys must not be copied."""
         self.params: Any = params if params is not None else self.Params()
         self.secrets = dict(keys or {})
 
     @classmethod
     def lanes(cls, fields: Sequence[str]) -> list[tuple[Entity, tuple[str, ...]]]:
-        """Group fields by answer: pairs of a kind of entity and the fields that one answer about it gives."""
+        """Return (kind of entity, fields) pairs, one for each group of fields in one answer."""
         groups: dict[tuple[str, ...], list[str]] = {}
         for name in fields:
             entity = cls.fields[name]
@@ -311,16 +310,16 @@ class Source(ABC):
 
     @contextmanager
     def opened(self, folder: Path) -> Iterator[None]:
-        """A context around the requests of a run.
+        """Return a context around the requests of a run.
 
-        folder: kept between runs for this source, for an index of a large file.
+        `folder` is kept between runs, for example for an index of a large file.
         """
         yield
 
     @abstractmethod
     def collect(self, request: Request, http: Http) -> Answer:
-        """Get `request.fields` of one entity. Several threads call this at once.
+        """Return an answer about `request.fields` of one entity. The method must be thread-safe.
 
-        Raises `Blocked`, `RateLimited` or `Transient`, and `toolkit.errors.InputError` where the source cannot be used
-        at all, for instance with a wrong key. Any other exception is a fault of the source and stops it.
+        Raises `Blocked`, `RateLimited` or `Transient`, and `toolkit.errors.InputError` if the source cannot be used
+        at all, for example with a wrong key. Any other exception is a bug in the source and stops it.
         """

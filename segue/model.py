@@ -30,9 +30,8 @@ if TYPE_CHECKING:
 class Model:
     """Base class of all models, which rank the tracks of a catalogue as the next tracks of a playlist.
 
-    All models are fitted, evaluated, queried and saved in the same way. The classes listed by `segue list rankers` and
-    `segue list models`, such as `segue.EASE` and `segue.SASRec`, are subclasses. `segue.ranker` creates a model from a
-    name or class.
+    All models are fitted, evaluated, queried and saved in the same way. `segue.EASE`, `segue.SASRec` and similar classes
+    are subclasses. `segue.ranker` creates a model from a name or class.
 
     - name: name of the model in tables.
     - modalities: content that the model uses.

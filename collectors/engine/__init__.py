@@ -1,4 +1,4 @@
-"""The engine of `segue collect`: requests at the hosts' pace, a ledger of them, and crash-safe storage."""
+"""Engine of `segue collect`, with rate limits, a ledger of requests and crash-safe storage."""
 
 import logging
 

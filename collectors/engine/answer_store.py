@@ -1,4 +1,4 @@
-"""Values that sources answered with: each answer and its ledger entries are written in one transaction."""
+"""Storage of answers, which are written in one transaction with the ledger entries."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _CLOSE = (
 
 
 class StorageExceeded(Exception):
-    """The source's terms allow to keep no more of its content."""
+    """Error that the storage limit in the terms of a source is reached."""
 
 
 class AnswerStore:
-    """The answers of one library, written for the process that holds the claims of `ledger`.
+    """Writer of answers to a library for the process that owns the claims of `ledger`.
 
-    sources: those of the run; the terms of some limit how much of their content is kept.
+    `sources` are the sources of the run, whose terms may limit how much content is stored.
     """
 
     def __init__(self, ledger: Ledger, sources: Iterable[Source]) -> None:
@@ -43,7 +43,7 @@ class AnswerStore:
         }
 
     def write(self, claim: Claim, entries: Sequence[Entry], terms: Terms, others: Sequence[Other] = ()) -> bool:
-        """Write one answer, its values and its entries. Returns False, and writes nothing, where the claim was lost.
+        """Write one answer with values and entries. Returns False and writes nothing if the claim was lost.
 
         Raises `StorageExceeded` where `terms` do not allow to keep the values, and `DiskFull` where the disk stays
         full; nothing of the answer is written then.
@@ -52,7 +52,7 @@ class AnswerStore:
             size = self._kept_bytes[claim.source] + sum(_size(entry.value) for entry in entries)
             if size > terms.storage_bytes:
                 limit = f"{terms.storage_bytes / 1e6:g} MB"
-                raise StorageExceeded(f"its terms allow to keep {limit} and as much is kept: delete what is not needed")
+                raise StorageExceeded(f"the terms allow at most {limit} of stored content: delete unneeded content")
             self._kept_bytes[claim.source] = size
         return self._ledger.with_room(self._write, claim, entries, terms, others)
 
@@ -90,7 +90,7 @@ class AnswerStore:
         return True
 
     def _rows_apart(self, claim: Claim, entry: Entry, now: float) -> list[Row]:
-        """Rows of an ambiguous value, which is kept apart from the catalogue's fields."""
+        """Return the rows for an ambiguous value, which is stored separately from catalogue fields."""
         if entry.status != "ambiguous" or entry.value is None:
             return []
         value = Field(entry.value, claim.source, claim.entity, entry.match_score)
@@ -100,7 +100,7 @@ class AnswerStore:
         return [{column.name: row[column.name] for column in APART.columns} for row in rows]
 
     def size(self, source: str) -> int:
-        """Bytes of a source's texts, vectors, covers and audio."""
+        """Return the number of stored bytes of a source."""
         with self._ledger.transaction() as connection:
             inline = select(func.coalesce(func.sum(func.length(FIELDS.c.value)), 0))
             total = int(connection.scalar(inline.where(FIELDS.c.source == source, FIELDS.c.kind != "blob")) or 0)
@@ -109,7 +109,7 @@ class AnswerStore:
         return total + sum(self._blobs.path(key).stat().st_size for key in blobs if key in self._blobs)
 
     def expire(self, source: str, days: float) -> int:
-        """Delete values that are older than the source's terms allow, and reopen their entries.
+        """Delete values that are older than the terms of the source allow, and reopen the entries.
 
         Returns their number.
         """

@@ -1,4 +1,4 @@
-"""Requests to sources, built from what the catalogue knows of tracks, albums and artists."""
+"""Requests to sources, built from tracks, albums and artists in the catalogue."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Ids = dict[str, dict[str, str]]
 
 
 def build(connection: Connection, entity: Entity, fields: Iterable[tuple[str, tuple[str, ...]]]) -> list[Request]:
-    """Requests for entities of one kind, in the order of `fields`: pairs of an id and the fields to request."""
+    """Return requests for entities of one kind, in the order of the (id, fields) pairs."""
     fields_by_id = dict(fields)
     ids = list(fields_by_id)
     make = {"track": _tracks, "album": _albums, "artist": _artists}[entity]
@@ -30,7 +30,7 @@ def build(connection: Connection, entity: Entity, fields: Iterable[tuple[str, tu
 
 
 def external_ids(connection: Connection, entity: Entity, ids: Sequence[str]) -> Ids:
-    """Ids of each entity at other services: in its own id, or stored by an earlier source with the best match."""
+    """Return external ids by entity, from the id itself or from the best match of an earlier source."""
     query = (
         select(FIELDS.c.entity_id, FIELDS.c.field, FIELDS.c.value)
         .where(
@@ -75,7 +75,7 @@ def _tracks(connection: Connection, ids: list[str]) -> list[Request]:
 
 
 def _albums(connection: Connection, ids: list[str]) -> list[Request]:
-    """Albums with the artists of their first track."""
+    """Return albums with the artists of the first track."""
     tracks = connection.execute(
         select(TRACKS.c.album_id, TRACKS.c.id, TRACKS.c.title).where(TRACKS.c.album_id.in_(ids)).order_by(TRACKS.c.id)
     ).all()
@@ -99,7 +99,7 @@ def _albums(connection: Connection, ids: list[str]) -> list[Request]:
 
 
 def _artists(connection: Connection, ids: list[str]) -> list[Request]:
-    """Artists with titles of tracks on which they are credited first."""
+    """Return artists with titles of tracks on which they are credited first."""
     query = (
         select(TRACK_ARTISTS.c.artist_id, TRACKS.c.title)
         .select_from(TRACK_ARTISTS.join(TRACKS, TRACKS.c.id == TRACK_ARTISTS.c.track_id))
@@ -115,7 +115,7 @@ def _artists(connection: Connection, ids: list[str]) -> list[Request]:
 
 
 def _credits(connection: Connection, tracks: Sequence[str]) -> dict[str, list[tuple[str, str | None]]]:
-    """(artist id, name) pairs of each track, in the order of its credits."""
+    """Return (artist id, name) pairs by track, in the order of the credits."""
     query = (
         select(TRACK_ARTISTS.c.track_id, TRACK_ARTISTS.c.artist_id, ARTISTS.c.name)
         .select_from(TRACK_ARTISTS.outerjoin(ARTISTS, ARTISTS.c.id == TRACK_ARTISTS.c.artist_id))
@@ -129,7 +129,7 @@ def _credits(connection: Connection, tracks: Sequence[str]) -> dict[str, list[tu
 
 
 def _first_titles(pairs: Sequence[tuple[str, str | None]]) -> dict[str, tuple[str, ...]]:
-    """The first `MAX_TITLES` different titles of each owner."""
+    """Return the first `MAX_TITLES` distinct titles by owner."""
     titles: dict[str, tuple[str, ...]] = {}
     for owner, title in pairs:
         known = titles.get(owner, ())

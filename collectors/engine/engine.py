@@ -1,7 +1,7 @@
-"""The engine: requests from every source, at its hosts' pace, what the ledger has open, and writes each answer at once.
+"""Engine that requests open ledger entries from all sources and stores each answer immediately.
 
-Threads send requests, and only the engine's own thread writes. A kill at any moment loses the requests under way and
-nothing else. A second process on the same library takes other entities.
+Threads send requests, and only the engine thread writes. A kill loses only the requests that are under way. A second
+process on the same library claims other entities.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ FAREWELL: Seconds = 5.0
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of a run.
+    """Settings of a collection run.
 
     - contact: e-mail address or page that hosts can write to.
-    - patience: the longest wait inside a run, in seconds. What takes longer is left for the next run.
+    - patience: maximum wait in seconds. Requests with a longer wait are left for the next run.
     - limits: folder of the files in which requests to hosts are counted.
     """
 
@@ -57,7 +57,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Summary:
-    """A source's part of a run: number of entities by outcome, number left open, and why it stopped early."""
+    """Results for a source, with entities by outcome, open entities and the reason of an early stop."""
 
     source: str
     counts: dict[str, int]
@@ -66,10 +66,10 @@ class Summary:
 
 
 class Engine:
-    """One run over one catalogue.
+    """Collection run over one catalogue.
 
-    - plan: the sources, each with the fields to collect from it.
-    - reporter: reports progress and notes; default: nothing is reported.
+    - plan: sources with the fields to collect.
+    - reporter: receiver of progress and notes, by default none.
     """
 
     def __init__(
@@ -95,10 +95,10 @@ class Engine:
         self._renewed = self._reported = 0.0
 
     def run(self) -> list[Summary]:
-        """Collect until nothing is left that is due within `patience`. The same command later continues with the rest.
+        """Collect all entries that are due within `patience`. A later run continues with the rest.
 
-        Raises `SegueError` where the disk stays full, and `KeyboardInterrupt` after an interrupt, once what was under
-        way is written.
+        Raises `SegueError` if the disk stays full, and `KeyboardInterrupt` after an interrupt, once pending answers
+        are written.
         """
         with self._scrub.logs(), self._lock.held(), interruptible(self._stop), contextlib.ExitStack() as stack:
             self._lock.release_dead(self.ledger)
@@ -114,7 +114,7 @@ class Engine:
         return [self._summary(pool) for pool in self._pools]
 
     def _open(self, pool: WorkerPool, stack: contextlib.ExitStack) -> None:
-        """Plan a source's entries and start its threads, unless its host still demands a long pause."""
+        """Plan the entries of a source and start threads, unless the host requires a long pause."""
         source = pool.source
         paused_until = self.ledger.register(source)
         if source.terms.storage_days is not None:
@@ -124,7 +124,7 @@ class Engine:
                 self.ledger.plan(source.name, name, lane.entity)
             lane.total = self.ledger.left(source.name, lane.fields)
         if (wait := paused_until - time.time()) > self._settings.patience:
-            self._end(pool, f"its host wants no requests for another {duration(wait)}: run the same command again then")
+            self._end(pool, f"the host accepts no requests for another {duration(wait)}: run the same command later")
             return
         for host in source.hosts if wait > 0 else ():
             self._limits.of(host_of(getattr(source.params, host.url))).pause(wait)
@@ -151,7 +151,7 @@ class Engine:
                     self._take(self._results.get_nowait())
 
     def _take(self, result: Result) -> None:
-        """Write one result, and end its source or its fields where the result means that."""
+        """Write one result, and stop the source or its fields if the result requires it."""
         pool, lane, error = result.pool, result.lane, result.error
         pool.in_flight -= 1
         lane.due = 0.0
@@ -173,7 +173,7 @@ class Engine:
         until = time.time() + seconds
         self.ledger.with_room(self.ledger.pause, pool.source.name, until)
         clock = time.strftime("%Y-%m-%d %H:%M", time.localtime(until))
-        self._end(pool, f"its host wants no requests for {duration(seconds)}: run the same command again after {clock}")
+        self._end(pool, f"the host accepts no requests for {duration(seconds)}: run the same command after {clock}")
 
     def _write(self, result: Result) -> None:
         pool, lane = result.pool, result.lane
@@ -199,7 +199,7 @@ class Engine:
                 self._feed.wake_for(result.request)
 
     def _end(self, pool: WorkerPool, reason: str, lane: Lane | None = None) -> None:
-        """Stop a source, or only one of its lanes; everything else continues."""
+        """Stop a source or only one of its lanes, while other lanes continue."""
         if pool.stopped is not None or (lane is not None and lane.ended is not None):
             return
         text = self._scrub(" ".join(reason.split()))
@@ -213,7 +213,7 @@ class Engine:
         self._feed.wake_all()
 
     def _soon(self, now: float) -> bool:
-        """Whether a lane is to be looked at within `IDLE`."""
+        """Return whether a lane must be checked within `IDLE` seconds."""
         lanes = [lane for pool in self._pools if pool.stopped is None for lane in pool.open_lanes if not lane.waiting]
         return any(lane.due is not None and lane.look_again < now + IDLE for lane in lanes)
 
@@ -232,7 +232,7 @@ class Engine:
                 self._reporter(lane.done, lane.total, f"{pool.source.name} {'+'.join(lane.fields)}{counts}")
 
     def _close(self) -> None:
-        """Write what is under way, and release everything else."""
+        """Write pending answers and release all other claims."""
         self._stop.set()
         for pool in self._pools:
             for lane in pool.lanes:
@@ -254,9 +254,9 @@ class Engine:
         return Summary(pool.source.name, counts, left, pool.stop_reason)
 
     def _store_cover(self, data: bytes) -> None:
-        """Write a cover ahead of its row, in a thread of its source.
+        """Write a cover before its row, in a thread of the source.
 
-        With a full disk the writer waits for room later.
+        If the disk is full, the writer of the row waits for space.
         """
         try:
             self._catalogue.blobs.put(data)

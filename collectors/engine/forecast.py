@@ -1,4 +1,4 @@
-"""A forecast of a run: how many requests it sends to which source, and how long that takes at the hosts' pace."""
+"""Forecast of the requests and the time of a run by source."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOTAL = "all side by side"
 
 @dataclass(frozen=True)
 class Forecast:
-    """One source's fields, or all of them. requests: at most, without faults. seconds: for these requests."""
+    """Maximum number of requests without faults, and their time in seconds, for fields of a source or in total."""
 
     source: str
     fields: str
@@ -31,11 +31,11 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Outlook:
-    """The forecast of a run.
+    """Forecast of a run.
 
-    - rows: for each source and lane; the last is the total.
-    - added: entities that come into the library by kind.
-    - new: whether the library is made by the run.
+    - rows: one row for each source and lane, and the total as last row.
+    - added: number of entities that are added to the library, by kind.
+    - new: whether the run creates the library.
     """
 
     rows: list[Forecast]
@@ -44,10 +44,10 @@ class Outlook:
 
 
 def forecast(params: Collect, origin: Path | str | None = None) -> Outlook:
-    """Count the requests of `collect`. Nothing is sent or written, and no keys are needed.
+    """Count the requests of `collect` without sending or writing and without keys.
 
-    origin: the catalogue that the library is filled from.
-    Raises `InputError` for an unknown source, field or parameter, and where there is neither library nor origin.
+    - origin: catalogue from which the library is filled.
+    Raises `InputError` for an unknown source, field or parameter, and if there is neither library nor origin.
     """
     plan = build_sources(params.sources, None)
     rates = rates_by_host(source for source, _ in plan)
@@ -66,13 +66,13 @@ def forecast(params: Collect, origin: Path | str | None = None) -> Outlook:
 
 
 def _row(source: str, fields: str, requests: Mapping[str, int], rates: Callable[[str], HostRates]) -> Forecast:
-    """A row for requests by host: hosts work at the same time, requests to one host one after another."""
+    """Return a row for requests by host. Only requests to different hosts run at the same time."""
     seconds = max((least_seconds(n, rates(host).rates) for host, n in requests.items()), default=0.0)
     return Forecast(source, fields, sum(requests.values()), seconds)
 
 
 def _open(library: Catalogue, source: Source, entity: Entity, names: tuple[str, ...], again: Sequence[str]) -> int:
-    """Number of the library's entities without a final answer for a field. again: statuses that are requested again."""
+    """Return the number of library entities without a final answer, or with a status in `again`, for a field."""
     entries = entries_of(source.name, names, entity)
     closed = select(LEDGER.c.entity_id).where(entries, LEDGER.c.next_try.is_(None), LEDGER.c.status.not_in(again))
     whole = closed.group_by(LEDGER.c.entity_id).having(func.count() == len(names)).subquery()

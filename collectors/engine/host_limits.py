@@ -1,7 +1,7 @@
-"""Limits of requests to a host. They hold over processes and kills, in any window, as the host itself would count.
+"""Rate limits by host, which hold across processes and restarts for any time window.
 
-A request counts from when it may have reached the host: when it was sent, or later by as much as its answer took
-longer than the host's quickest, because a request may have waited on the way.
+A request counts from the time at which it may have reached the host. This is the time of sending, plus the excess of
+its response time over the shortest response time of the host, because a request may be delayed on the way.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ ENOUGH_SEEN = 10
 
 
 class Stopped(Exception):
-    """The run ends before this request was sent."""
+    """Signal that the run ended before a request was sent."""
 
 
 def folder() -> Path:
-    """Folder of the limits of this user on this machine, below `SEGUE_CACHE` or `~/.cache/segue`."""
+    """Return the folder for the limits of this user, below `SEGUE_CACHE` or `~/.cache/segue`."""
     return Path(os.environ.get("SEGUE_CACHE") or "~/.cache/segue").expanduser() / "limits"
 
 
 class HostLimit:
-    """The rates, the concurrency and the pauses of one host.
+    """Rates, concurrency and pauses of one host.
 
-    - rates: none for no limit.
-    - root: folder of the files that processes share.
-    - stop: ends every wait.
-    - patience: longest pause that is waited for, in seconds; during a longer one a request raises `RateLimited`.
+    - rates: rate limits; an empty sequence means no limit.
+    - root: folder of the files that are shared by processes.
+    - stop: event that ends all waits.
+    - patience: maximum pause in seconds. During a longer pause a request raises `RateLimited`.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class HostLimit:
 
     @contextmanager
     def slot(self) -> Iterator[None]:
-        """Wait until a request may be sent, and hold its slot. Raises `Stopped` where the run ends first."""
+        """Wait until a request may be sent, and hold a slot. Raises `Stopped` if the run ends first."""
         with self._slots:
             counted = self._wait()
             sent = time.monotonic()
@@ -87,9 +87,9 @@ class HostLimit:
                     self._correct(counted)
 
     def _next_pause(self, sent: float) -> Seconds:
-        """Length of a pause that the host does not give: it doubles.
+        """Return the length of a pause that the host does not specify, which doubles each time.
 
-        Requests that were under way together count once.
+        Simultaneous requests count once.
         """
         with self._lock:
             if not self._refusals or sent >= self._refused_at:
@@ -98,7 +98,7 @@ class HostLimit:
             return float(min(2 ** (self._refusals - 1), LONGEST_GUESS))
 
     def pause(self, seconds: Seconds) -> None:
-        """Send nothing for so long, because the host demands it."""
+        """Send no requests for a time that the host requires."""
         with self._lock:
             self._paused_until, self._unreachable = max(self._paused_until, time.time() + seconds), False
 
@@ -107,7 +107,7 @@ class HostLimit:
             self._window.close()
 
     def _wait(self) -> Counted | None:
-        """Wait for the host's rates and pauses. Returns the counted request, None without rates."""
+        """Wait for rates and pauses, and return the counted request, or None without rates."""
         while not self._stop.is_set():
             if (wait := self._paused_until - time.time()) > 0:
                 if wait > self._patience and self._unreachable:
@@ -115,7 +115,7 @@ class HostLimit:
                     self._stop.wait(self._patience)
                     raise Offline(f"{self.host} cannot be reached")
                 if wait > self._patience:
-                    raise RateLimited(f"{self.host} wants no requests for now", retry_after=wait)
+                    raise RateLimited(f"{self.host} currently accepts no requests", retry_after=wait)
                 self._stop.wait(min(wait, 60.0))
             elif self._window is None:
                 return None
@@ -127,7 +127,7 @@ class HostLimit:
         raise Stopped
 
     def _correct(self, counted: Counted) -> None:
-        """Count a slow request from when it may have arrived; `GUARD` covers smaller differences."""
+        """Count a slow request from its latest possible arrival. `GUARD` covers smaller differences."""
         took = time.time() - counted.milliseconds / 1000
         with self._lock:
             self._quickest = min(self._quickest, took)
@@ -138,9 +138,9 @@ class HostLimit:
 
 
 class HostLimits:
-    """The limits of all hosts of a run, each made for the host's first request.
+    """Limits of all hosts in a run, created on the first request to a host.
 
-    rates: a function from a host's name to its rates. The other parameters are those of `HostLimit`.
+    `rates` is a function from host name to rates. The other parameters are those of `HostLimit`.
     """
 
     def __init__(self, rates: Callable[[str], HostRates], root: Path, stop: threading.Event, patience: Seconds) -> None:
@@ -149,7 +149,7 @@ class HostLimits:
         self._lock = threading.Lock()
 
     def of(self, host: str) -> HostLimit:
-        """The limit of a host. Several threads may call this at once."""
+        """Return the limit of a host. The method is thread-safe."""
         with self._lock:
             if host not in self._limits:
                 self._limits[host] = self._make(host)
@@ -162,14 +162,14 @@ class HostLimits:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """A request in a window: its row, and the time that it counts from, in milliseconds since 1970."""
+    """Counted request with a row and the time from which it counts, in milliseconds since 1970."""
 
     row: int
     milliseconds: int
 
 
 class _Window:
-    """pyrate-limiter's sliding window over a SQLite file that processes share under a lock file."""
+    """Sliding window of pyrate-limiter over a SQLite file that processes share under a lock file."""
 
     def __init__(self, host: str, rates: Sequence[Rate], root: Path) -> None:
         self.shortest = min(rate.seconds for rate in rates)
@@ -188,11 +188,11 @@ class _Window:
                 self._bucket.conn.execute("PRAGMA synchronous=OFF")
         except OSError as error:
             raise InputError(
-                f"{root} cannot be written ({error.strerror}): set SEGUE_CACHE to a folder that can"
+                f"{root} must be writable ({error.strerror}): set SEGUE_CACHE to a writable folder"
             ) from None
 
     def count(self) -> Counted | Seconds:
-        """Count a request that may be sent now. Returns it, or how long to wait before the next try."""
+        """Count a request and return it, or return the wait before the next attempt."""
         with self._locked():
             item = pyrate_limiter.RateItem(self._path.stem, time.time_ns() // 1_000_000)
             if self._bucket.put(item):
@@ -206,7 +206,7 @@ class _Window:
         return max(wait, 1) / 1000
 
     def move(self, counted: Counted, seconds: Seconds) -> None:
-        """Count a request from so many seconds later."""
+        """Move the time of a counted request to a number of seconds later."""
         with self._locked():
             later = "UPDATE requests SET item_timestamp = item_timestamp + ? WHERE rowid = ?"
             self._bucket.conn.execute(later, (round(seconds * 1000), counted.row))
@@ -223,9 +223,9 @@ class _Window:
 
 
 def _strict(rates: Sequence[Rate]) -> list[Rate]:
-    """Rates in pyrate-limiter's order: longer windows with more requests at a lower rate.
+    """Return rates in the order that pyrate-limiter requires, with longer windows last.
 
-    Implied rates are left out.
+    Rates that are implied by other rates are dropped.
     """
     kept: list[Rate] = []
     for rate in sorted(rates, key=lambda rate: (rate.seconds, rate.requests)):

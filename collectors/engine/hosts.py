@@ -1,6 +1,6 @@
-"""Hosts: their names and rates, the meaning of their HTTP statuses, and the redirects that are refused.
+"""Host names, host rates, HTTP statuses and redirect checks.
 
-The rates of a host are those that its sources declare, or `per_second` of the recipe.
+The rates of a host are declared by its sources or set by `per_second` in the recipe.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ GONE = (404, 410)
 
 
 class Offline(Transient):
-    """The host cannot be reached at all. The fault is the host's or the network's, not the request's."""
+    """Error that a host cannot be reached because of the host or the network."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Timeouts in seconds. read: between two parts of a response. whole: for all of it."""
+    """Timeouts in seconds; `read` is between two parts of a response and `whole` for the whole response."""
 
     connect: Seconds = 10.0
     read: Seconds = 30.0
@@ -36,51 +36,51 @@ class Timeouts:
 
 
 def user_agent(contact: str) -> str:
-    """The `User-Agent`, with the project and the contact. Raises `InputError` where that is neither address nor URL."""
+    """Return the `User-Agent` with a contact. Raises `InputError` if the contact is not an address or URL."""
     reachable = "@" in contact or contact.startswith(("http://", "https://"))
     if not (contact.isprintable() and contact.isascii() and reachable):
         raise InputError(
-            f"contact={contact!r} must be an e-mail address or the URL of a page: hosts write there before they block"
+            f"contact={contact!r} must be an e-mail address or a URL: set `contact` to an address that hosts can reach"
         )
     return f"segue/{toolkit.__version__} ({contact})"
 
 
 def host_of(url: str) -> str:
-    """`name` or `name:port` of a URL, in lower case and without user and password."""
+    """Return `name` or `name:port` of a URL, in lower case and without user and password."""
     return urlsplit(url).netloc.rpartition("@")[2].lower()
 
 
 def without_query(url: str) -> str:
-    """Host and path of a URL, for messages: the query may hold keys."""
+    """Return host and path of a URL, without the query, which may contain keys."""
     return f"{host_of(url)}{urlsplit(url).path}"
 
 
 def check_redirect(first: str, url: str) -> None:
-    """Check where a request to `first` is redirected.
+    """Raise `Transient` if a redirect from `first` to `url` is not allowed.
 
-    Raises `Transient` where `url` has another scheme than HTTP, gives up encryption, or leads from the web to this
-    machine or its network.
+    A redirect must use HTTP, must keep encryption, and must not lead from the web to this machine or
+    its network.
     """
     before, after = urlsplit(first), urlsplit(url)
     if after.scheme not in ("http", "https") or (before.scheme == "https" and after.scheme == "http"):
-        raise Transient(f"{without_query(first)} redirects to {after.scheme}://{host_of(url)}, which is not followed")
+        raise Transient(f"{without_query(first)} redirects to {after.scheme}://{host_of(url)}, but must keep https")
     if _is_internal(after.hostname) and not _is_internal(before.hostname):
-        raise Transient(f"{without_query(first)} redirects to {host_of(url)}, which is not a public host")
+        raise Transient(f"{without_query(first)} redirects to {host_of(url)}, but redirects must lead to a public host")
 
 
 def check_status(status: int, headers: Mapping[str, str], name: str) -> None:
-    """Raise the trouble that a status means; 2xx, 404 and 410 mean none. name: of the host, for the message."""
+    """Raise the trouble for an HTTP status other than 2xx, 404 and 410; `name` is the host for the message."""
     retry = retry_after(headers.get("retry-after"))
     if status == 429 or (status == 503 and retry is not None):
-        raise RateLimited(f"{name} answers {status}: too many requests", status=status, retry_after=retry)
+        raise RateLimited(f"{name} returned HTTP {status} (too many requests)", status=status, retry_after=retry)
     if status in (401, 403, 451):
-        raise Blocked(f"{name} answers {status}: not allowed", status=status)
+        raise Blocked(f"{name} returned HTTP {status} (not allowed)", status=status)
     if status >= 300 and status not in GONE:
-        raise Transient(f"{name} answers {status}", status=status)
+        raise Transient(f"{name} returned HTTP {status}", status=status)
 
 
 def retry_after(value: str | None, now: float | None = None) -> Seconds | None:
-    """Seconds in a `Retry-After` header, a number or a date; None without the header or for another text."""
+    """Return the seconds in a `Retry-After` header, or None for a missing or invalid header."""
     if value is None:
         return None
     try:
@@ -94,7 +94,7 @@ def retry_after(value: str | None, now: float | None = None) -> Seconds | None:
 
 
 def _is_internal(host: str | None) -> bool:
-    """Whether a host is this machine or in its network, by name or number."""
+    """Return whether a host name or address is in the local network."""
     if host is None or host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
         return True
     try:
@@ -104,7 +104,7 @@ def _is_internal(host: str | None) -> bool:
 
 
 class HostRates(NamedTuple):
-    """All rates of a host hold at once. concurrency: requests under way at a time."""
+    """Rates of a host, which hold simultaneously, and the maximum number of concurrent requests."""
 
     rates: tuple[Rate, ...]
     concurrency: int
@@ -115,9 +115,9 @@ UNDECLARED = HostRates((Rate(10, 1.0),), 4)
 
 
 def rates_by_host(sources: Iterable[Source]) -> Callable[[str], HostRates]:
-    """A function from a host's name to its rates. Sources of one host share its rates.
+    """Return a function from host name to rates, which are shared by all sources of the host.
 
-    Raises `InputError` where `per_second` is above what the source's own server allows.
+    Raises `InputError` if `per_second` is above the limit of the server.
     """
     hosts: dict[str, HostRates] = {}
     for source in sources:
@@ -130,7 +130,7 @@ def rates_by_host(sources: Iterable[Source]) -> Callable[[str], HostRates]:
 
 
 def rates_of(source: Source, host: Host) -> tuple[Rate, ...]:
-    """A source's rates for one of its hosts, with its parameters. Raises `InputError` as `rates_by_host`."""
+    """Return the rates of a source for one of its hosts. Raises `InputError` like `rates_by_host`."""
     per_second = source.params.per_second
     if per_second is None:
         return host.rates
@@ -138,13 +138,13 @@ def rates_of(source: Source, host: Host) -> tuple[Rate, ...]:
     limit = min((rate.requests / rate.seconds for rate in host.rates), default=per_second)
     if own_server and per_second > limit:
         raise InputError(
-            f"{source.name}: per_second={per_second:g} must be <= {limit:g}, "
-            "which its server allows: lower it, or leave it out"
+            f"{source.name}: per_second={per_second:g} must be <= {limit:g}, the limit of the server: "
+            f"set `per_second` to at most {limit:g} or remove the key"
         )
     burst = max(1, int(per_second))
     return (Rate(burst, burst / per_second),)
 
 
 def least_seconds(requests: int, rates: Iterable[Rate]) -> float:
-    """The least time that so many requests take under these rates."""
+    """Return the minimum time in seconds for a number of requests under these rates."""
     return max((max(0.0, (requests - rate.requests)) / rate.requests * rate.seconds for rate in rates), default=0.0)

@@ -1,4 +1,4 @@
-"""The HTTP client of sources: at the hosts' pace, with our user agent, bounded bodies and troubles for refusals."""
+"""HTTP client for sources, with rate limits, bounded bodies and `Trouble` for failed requests."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ TIMEOUTS = Timeouts()
 
 
 class Client:
-    """`collectors.source.Http` over one pool of connections.
+    """HTTP client that implements `collectors.source.Http` with one connection pool.
 
-    - limit: gives the limits of a host, which it gets as `name:port` from the URL.
-    - agent: the `User-Agent`.
+    - limit: function from host (`name:port`) to the limits.
+    - agent: value of the `User-Agent` header.
     """
 
     def __init__(self, limit: Callable[[str], HostLimit], agent: str, *, timeouts: Timeouts = TIMEOUTS) -> None:
@@ -76,17 +76,17 @@ class Client:
         return session
 
     def send(self, request: httpx.Request, expect: Expect, max_bytes: int | None) -> Reply:
-        """Send a request and follow its redirects."""
+        """Send a request and follow redirects."""
         first = str(request.url)
         for _ in range(MAX_REDIRECTS + 1):
             reply, location = self._send_once(request, expect, max_bytes)
             if location is None:
                 return reply
             request = self._redirected(request, location, first)
-        raise Transient(f"{without_query(first)} redirects more than {MAX_REDIRECTS} times")
+        raise Transient(f"{without_query(first)} must redirect at most {MAX_REDIRECTS} times")
 
     def _send_once(self, request: httpx.Request, expect: Expect, max_bytes: int | None) -> tuple[Reply, str | None]:
-        """The reply, and the location that it redirects to."""
+        """Return the reply and the location of a redirect."""
         url = str(request.url)
         name = without_query(url)
         with self.slot(url), _errors_as_troubles(name):
@@ -118,17 +118,17 @@ class Client:
 
 @contextmanager
 def _errors_as_troubles(name: str) -> Iterator[None]:
-    """Turn errors of httpx into troubles that name the host: its own messages hold whole URLs."""
+    """Convert httpx errors to troubles with the host name, because httpx messages contain whole URLs."""
     try:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         if _is_certificate_error(error):
-            raise Trouble(f"{name} cannot be trusted: its certificate is not valid") from None
+            raise Trouble(f"{name} must have a valid certificate: check the URL and the system clock") from None
         raise Offline(f"{name} cannot be reached") from None
     except httpx.TimeoutException:
-        raise Transient(f"{name} does not answer in time") from None
+        raise Transient(f"{name} did not respond in time") from None
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-        raise Transient(f"{name} breaks off: {type(error).__name__}") from None
+        raise Transient(f"{name} closed the connection ({type(error).__name__})") from None
 
 
 def _is_certificate_error(error: BaseException | None) -> bool:

@@ -1,4 +1,4 @@
-"""Decoded JSON of an API as the msgspec struct that describes its documented form."""
+"""Conversion of decoded API responses to msgspec structs."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ Shape = TypeVar("Shape")
 
 
 class Named(msgspec.Struct):
-    """An artist, of which most services give at least the name."""
+    """Artist with a name, as in the responses of most services."""
 
     name: str = ""
 
 
 def decode(reply: Reply, shape: type[Shape], *, service: str) -> Shape:
-    """The JSON of a reply as a `shape`. Raises `Transient` as `convert`."""
+    """Decode a reply as JSON and convert it to `shape`. Raises `Transient` like `convert`."""
     return convert(reply.json(), shape, service, status=reply.status)
 
 
 def convert(body: object, shape: type[Shape], service: str, *, status: int | None = None) -> Shape:
-    """Decoded JSON as a `shape`. Raises `Transient` for another form, without the values of `body` in the message."""
+    """Convert decoded JSON to `shape`, or raise `Transient` with a message that contains no values."""
     try:
         return msgspec.convert(body, shape)
     except msgspec.ValidationError as error:
-        raise Transient(f"{service} answers in an undocumented form: {error}", status=status) from None
+        raise Transient(f"{service} returned JSON in an undocumented form ({error})", status=status) from None
 
 
 def convert_rows(body: object, shape: type[Shape], *path: str, service: str) -> list[Shape]:
-    """The rows of the list at `path` inside an answer that have the form `shape`. Raises `Transient` without a list."""
+    """Return rows of the list at `path` that can be converted to `shape`. Raises `Transient` without a list."""
     for name in path:
         body = body.get(name) if isinstance(body, dict) else None
     if not isinstance(body, list):
-        raise Transient(f"{service} answers without a list {'.'.join(path)}")
+        raise Transient(f"{service} returned JSON without the list `{'.'.join(path)}`")
     rows = []
     for row in body:
         with contextlib.suppress(msgspec.ValidationError):

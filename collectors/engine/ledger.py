@@ -1,6 +1,6 @@
-"""The ledger: what was requested of which source and with what outcome, in the catalogue's own database.
+"""Ledger of requests and outcomes by source, in the database of the catalogue.
 
-Its tables are at the top, with those of values kept apart, of sources, and of imports.
+The tables for the ledger, ambiguous values, sources and imports are defined first.
 """
 
 from __future__ import annotations
@@ -112,11 +112,11 @@ IMPORTS = Table(
 
 
 class DiskFull(SegueError):
-    """The disk has no room for a result. The caller still has the result."""
+    """Error that the disk is full, after which the caller still has the result."""
 
 
 class StatusCount(NamedTuple):
-    """Number `n` of a source's entries of one field with one status."""
+    """Number `n` of entries with the same source, field and status."""
 
     source: str
     field: str
@@ -126,23 +126,23 @@ class StatusCount(NamedTuple):
 
 
 class StoredTerms(NamedTuple):
-    """A source's name, the end of its pause in seconds since 1970, and its terms."""
+    """Source name, end of the pause in seconds since 1970, and terms of a source."""
 
     source: str
     not_before: float | None
     terms: Terms
 
     def columns(self) -> dict[str, object]:
-        """The row of `SOURCES`, by column."""
+        """Return the row of the table `SOURCES` by column."""
         return {"source": self.source, "not_before": self.not_before, **asdict(self.terms)}
 
 
 class Ledger:
-    """The ledger of one library, as `open_library` opens it.
+    """Ledger of a library that was opened with `open_library`.
 
-    - owner: name of this collecting process, under which it claims entities; empty for one that only reads.
-    - patience: seconds that `with_room` waits.
-    - note: reports a line to the user.
+    - owner: name of this process for claims; empty for reading only.
+    - patience: maximum wait of `with_room` in seconds.
+    - note: function that reports a line to the user.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class Ledger:
         self._patience, self._note = patience, note
 
     def plan(self, source: str, field: str, entity: Entity) -> int:
-        """Open an entry for every entity of the catalogue that has none. Returns the number of new entries."""
+        """Open an entry for every catalogue entity without an entry. Returns the number of new entries."""
         ids = TABLES[entity].c.id
         same = (
             LEDGER.c.source == source,
@@ -169,7 +169,7 @@ class Ledger:
             return connection.execute(insert(LEDGER).from_select(columns, missing)).rowcount
 
     def reopen(self, source: str, fields: Sequence[str], statuses: Collection[str]) -> int:
-        """Reset the entries with these statuses, so that they are requested again. Returns their number."""
+        """Reopen entries with these statuses and return their number."""
         with self.transaction() as connection:
             closed = update(LEDGER).where(
                 entries_of(source, fields), LEDGER.c.status.in_(statuses), LEDGER.c.owner.is_(None)
@@ -177,9 +177,9 @@ class Ledger:
             return connection.execute(closed.values(status="pending", attempts=0, next_try=0.0)).rowcount
 
     def claim(self, source: str, entity: Entity, fields: tuple[str, ...], limit: int) -> list[Claim]:
-        """Claim up to `limit` entities that are due.
+        """Claim up to `limit` due entities.
 
-        No other process gets them until `LEASE` is over or they are released.
+        No other process can claim them until `LEASE` ends or they are released.
         """
         now = time.time()
         with self.transaction() as connection:
@@ -208,13 +208,13 @@ class Ledger:
         ]
 
     def requests(self, claims: Sequence[Claim]) -> list[Request]:
-        """What the catalogue knows of the claimed entities, all of one kind, in their order."""
+        """Return requests for claimed entities of one kind, in the order of the claims."""
         with self.transaction() as connection:
             fields = [(claim.id, claim.fields) for claim in claims]
             return catalogue_requests.build(connection, claims[0].entity, fields) if claims else []
 
     def release(self, claims: Sequence[Claim], *, next_try: float = 0.0, note: str | None = None) -> None:
-        """Give claims up without a request. next_try: when they are due again. note: why they wait."""
+        """Release claims without a request, with the time of the next attempt and the reason."""
         groups: dict[tuple[str, Entity, tuple[str, ...]], list[str]] = {}
         for claim in claims:
             groups.setdefault((claim.source, claim.entity, claim.fields), []).append(claim.id)
@@ -224,29 +224,29 @@ class Ledger:
                 connection.execute(own.values(owner=None, next_try=next_try, note=note))
 
     def renew(self) -> None:
-        """Hold all claims of this process for another `LEASE`."""
+        """Extend all claims of this process by `LEASE`."""
         with self.transaction() as connection:
             connection.execute(update(LEDGER).where(LEDGER.c.owner == self.owner).values(next_try=time.time() + LEASE))
 
     def owners(self) -> dict[str, float]:
-        """Processes that hold claims, each with the end of its lease in seconds since 1970."""
+        """Return the end of the lease, in seconds since 1970, by process with claims."""
         leases = select(LEDGER.c.owner, func.max(LEDGER.c.next_try)).where(LEDGER.c.owner.is_not(None))
         with self.transaction() as connection:
             return {owner: until or 0.0 for owner, until in connection.execute(leases.group_by(LEDGER.c.owner))}
 
     def release_all(self, owner: str) -> None:
-        """Give up every claim of a process that has ended."""
+        """Release all claims of a process that has ended."""
         with self.transaction() as connection:
             connection.execute(update(LEDGER).where(LEDGER.c.owner == owner).values(owner=None, next_try=0.0))
 
     def wake(self, note: str, *entries: ColumnElement[bool]) -> None:
-        """Make entries that wait with this note due now. entries: conditions; without any, all of the ledger."""
+        """Make entries that wait with this note due now; `entries` are optional SQL conditions."""
         with self.transaction() as connection:
             waiting = (LEDGER.c.note == note, LEDGER.c.next_try.is_not(None), LEDGER.c.owner.is_(None))
             connection.execute(update(LEDGER).where(*waiting, *entries).values(next_try=0.0, note=None))
 
     def next_due(self, source: str, fields: Sequence[str]) -> float | None:
-        """When the next entry that nobody holds is due, in seconds since 1970; None where none is left."""
+        """Return when the next unclaimed entry is due, in seconds since 1970, or None."""
         with self.transaction() as connection:
             times = [
                 connection.scalar(
@@ -260,49 +260,49 @@ class Ledger:
         return min((due for due in times if due is not None), default=None)
 
     def counts(self) -> list[StatusCount]:
-        """Entries by source, field, entity and status, sorted."""
+        """Return sorted counts of entries by source, field, entity kind and status."""
         columns = (LEDGER.c.source, LEDGER.c.field, LEDGER.c.entity, LEDGER.c.status)
         with self.transaction() as connection:
             query = select(*columns, func.count()).group_by(*columns).order_by(*columns)
             return [StatusCount(*row) for row in connection.execute(query)]
 
     def left(self, source: str, fields: Sequence[str]) -> int:
-        """Number of entities with an open entry of these fields."""
+        """Return the number of entities with an open entry for these fields."""
         with self.transaction() as connection:
             open_ = select(func.count(LEDGER.c.entity_id.distinct())).where(LEDGER.c.next_try.is_not(None))
             return connection.scalar(open_.where(entries_of(source, fields))) or 0
 
     def register(self, source: Source) -> float:
-        """Store a source's terms. Returns the end of its pause, in seconds since 1970; 0 without a pause."""
+        """Store the terms of a source. Returns the end of the pause in seconds since 1970, or 0."""
         with self.transaction() as connection:
             upsert(connection, SOURCES, [StoredTerms(source.name, None, source.terms).columns()], merge=True)
             return connection.scalar(select(SOURCES.c.not_before).where(SOURCES.c.source == source.name)) or 0.0
 
     def pause(self, source: str, until: float) -> None:
-        """Store until when this process and later ones must not send requests to a source."""
+        """Store the time before which no process may send requests to a source."""
         with self.transaction() as connection:
             connection.execute(update(SOURCES).where(SOURCES.c.source == source).values(not_before=until))
 
     def stored_terms(self) -> list[StoredTerms]:
-        """Terms of every source that was ever used, sorted by name."""
+        """Return the terms of all sources that were ever used, sorted by name."""
         with self.transaction() as connection:
             rows = connection.execute(select(SOURCES).order_by(SOURCES.c.source))
             return [StoredTerms(source, not_before, Terms(*terms)) for source, not_before, *terms in rows]
 
     def with_room(self, write: Callable[Params, Returned], *args: Params.args, **kwargs: Params.kwargs) -> Returned:
-        """Call `write`, and again while the disk is full. Raises `DiskFull` where it stays full for `patience`."""
+        """Call `write` repeatedly while the disk is full. Raises `DiskFull` after `patience` seconds."""
         for attempt in stamina.retry_context(
             on=DiskFull, attempts=None, timeout=self._patience, wait_initial=0.1, wait_max=2.0, wait_jitter=0.2
         ):
             with attempt:
                 if attempt.num == 2:
-                    self._note("the disk is full, waiting for room")
+                    self._note("the disk is full, waiting for space")
                 return write(*args, **kwargs)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """A transaction on the catalogue. Raises `DiskFull` for a full disk, `SegueError` for other database errors."""
+        """Yield a transaction. Raises `DiskFull` for a full disk and `SegueError` for other database errors."""
         try:
             with self.catalogue.engine.begin() as connection:
                 yield connection
@@ -316,7 +316,7 @@ class Ledger:
 def entries_of(
     source: str, fields: Collection[str], entity: str | None = None, ids: Collection[str] | None = None
 ) -> ColumnElement[bool]:
-    """The condition that an entry is of a source and one of its fields; optionally of a kind and of some entities."""
+    """Return an SQL condition for entries by source and field, and optionally by kind and entity."""
     return and_(
         LEDGER.c.source == source,
         LEDGER.c.field.in_(fields),
@@ -326,9 +326,9 @@ def entries_of(
 
 
 def _lock_out_others(connection: Connection, name: str) -> None:
-    """Let one process at a time plan or claim on PostgreSQL: two would wait for each other's rows.
+    """Lock planning and claiming on PostgreSQL, where two processes would otherwise deadlock.
 
-    SQLite has one writer.
+    SQLite allows only one writer.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"segue {name}"})

@@ -1,4 +1,4 @@
-"""Ledger entries of an answer or a trouble, as pure functions."""
+"""Pure functions that convert answers and troubles to ledger entries."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ LONGEST = 7 * DAY
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """Retries of one entity over hours and runs, which the ledger counts.
+    """Retry schedule for an entity over hours and runs.
 
-    - most: attempts after which an entity has failed.
-    - first, longest: seconds before the second attempt, and before any attempt.
+    - most: number of attempts after which an entity has failed.
+    - first, longest: seconds before the second attempt, and maximum before any attempt.
     """
 
     most: int = 8
@@ -33,14 +33,14 @@ class Retries:
     longest: float = 3600.0
 
     def wait(self, attempts: int) -> float:
-        """Seconds before the next attempt: exponential, with jitter so that simultaneous failures are spread."""
+        """Return the exponential back-off in seconds, with jitter that spreads simultaneous failures."""
         doubled: float = min(self.first * 2.0 ** min(attempts - 1, 60), self.longest)
         return doubled * random.uniform(0.5, 1.5)
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Fields of one entity that this process has claimed. attempts: earlier requests for the field with the most."""
+    """Claimed fields of an entity; `attempts` is the maximum number of earlier requests for a field."""
 
     source: str
     entity: Entity
@@ -51,10 +51,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The ledger's entry of one field.
+    """Ledger entry for one field.
 
     - payload: SHA-256 of the answer.
-    - value: to be stored with it, among the catalogue's fields or apart from them.
+    - value: value to store, as a catalogue field or separately.
     """
 
     field: str
@@ -69,7 +69,7 @@ class Entry:
 
 
 def entries_of_answer(claim: Claim, answer: Answer) -> list[Entry]:
-    """Entries of an answer: each claimed field is found, absent or ambiguous, and not requested again."""
+    """Return the final entries of an answer, in which each claimed field is found, absent or ambiguous."""
     data = answer.payload.encode() if isinstance(answer.payload, str) else answer.payload
     payload = hashlib.sha256(data).hexdigest() if data else None
     attempts = claim.attempts + 1
@@ -89,7 +89,7 @@ def entries_of_answer(claim: Claim, answer: Answer) -> list[Entry]:
 
 
 def entries_of_trouble(claim: Claim, trouble: Trouble, note: str, retries: Retries) -> list[Entry]:
-    """Entries of a trouble. note: its text, without keys."""
+    """Return the entries of a trouble; `note` is the message without keys."""
     now, attempts = time.time(), claim.attempts + 1
     status: Status = "pending"
     next_try: float | None = now + retries.wait(attempts)

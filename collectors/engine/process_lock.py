@@ -1,4 +1,4 @@
-"""The lock of a collecting process, which the kernel frees when the process ends, and what an interrupt does to it."""
+"""Lock of a collecting process, which the kernel releases at exit, and interrupt handling."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from toolkit.files import locked
 
 
 def is_running(library: Catalogue, owner: str) -> bool | None:
-    """Whether the process of that name in the ledger still runs; None for a process of another machine."""
+    """Return whether a process in the ledger still runs, or None for a process on another machine."""
     path = _path(library, owner)
     if owner.rpartition("/")[0] != socket.gethostname() or not path.parent.is_dir():
         return None
@@ -27,14 +27,14 @@ def is_running(library: Catalogue, owner: str) -> bool | None:
 
 
 class ProcessLock:
-    """The lock of this process on `library`. owner: its name in the ledger, host and number."""
+    """Lock of this process on `library`; `owner` is the process name (host and number) in the ledger."""
 
     def __init__(self, library: Catalogue) -> None:
         self.owner, self._library = f"{socket.gethostname()}/{uuid.uuid4().hex}", library
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the lock: other processes leave the claims of this one alone."""
+        """Hold the lock, while other processes do not release the claims of this process."""
         path = _path(self._library, self.owner)
         try:
             with locked(path):
@@ -43,9 +43,9 @@ class ProcessLock:
             path.unlink(missing_ok=True)
 
     def release_dead(self, ledger: Ledger) -> None:
-        """Release the claims of this machine's processes that were killed.
+        """Release the claims of killed processes on this machine.
 
-        Those of other machines end with their lease.
+        Claims of processes on other machines end with the lease.
         """
         for owner in ledger.owners():
             if is_running(self._library, owner) is False:
@@ -59,7 +59,7 @@ def _path(library: Catalogue, owner: str) -> Path:
 
 @contextmanager
 def interruptible(stop: threading.Event) -> Iterator[None]:
-    """Let the first interrupt set `stop`, after which the run ends between two answers; the second ends the process."""
+    """Set `stop` on the first interrupt, to end the run between two answers, and exit on the second."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,6 +1,6 @@
-"""A `requests.Session` that sends through `Http`, for client libraries with an HTTP client of their own.
+"""`requests.Session` for client libraries that sends through `Http`.
 
-Their requests then keep the host's rate, our user agent and our limits of bodies, and raise the troubles of
+Requests then use the host limits, the user agent and the body limits of segue, and raise the troubles of
 `collectors.source`, which pass through the library unchanged.
 """
 
@@ -19,10 +19,10 @@ KEPT_HEADERS = ("Authorization", "Accept", "Accept-Language")
 
 
 class RequestsSession(requests.Session):
-    """A session for libraries that take one.
+    """Session for client libraries that accept a `requests.Session`.
 
-    - expect: the type of the answer expected from a URL.
-    - last: the newest reply, for what the library does not return.
+    - expect: function from URL to the expected type of the body.
+    - last: last reply, for data that the library does not return.
     """
 
     def __init__(self, http: Http, expect: Callable[[str], Expect] = lambda url: "json") -> None:

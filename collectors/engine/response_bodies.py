@@ -1,6 +1,6 @@
-"""Reading of response bodies within limits: a host may send bytes without end, packed, or of another type.
+"""Reading and type checks of response bodies within limits.
 
-A web page may come instead of an answer: a captcha, a block page, or a notice of maintenance.
+A host may send a web page instead of data, such as a captcha, a block page or a maintenance notice.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ _PAGE_STARTS = ("<!doctype", "<html", "<head", "<body", "<?xml-stylesheet")
 
 
 def read(chunks: Iterable[bytes], *, encoding: str, limit: int, deadline: float, name: str) -> bytes:
-    """Read and unpack a whole body.
+    """Read and decompress a body.
 
-    - chunks: the bytes as they come over the wire.
-    - limit: bytes of the unpacked body.
-    - deadline: in `time.monotonic`, for hosts that send a byte a minute.
-    - name: of the resource, for messages.
+    - chunks: bytes as received.
+    - limit: maximum size of the decompressed body in bytes.
+    - deadline: `time.monotonic` value by which the body must be complete.
+    - name: name of the resource for messages.
 
-    Raises `Transient` for a body that is too long, late or broken, `Trouble` for an encoding that was not requested.
+    Raises `Transient` for a body that is too long, late or damaged, `Trouble` for an unknown encoding.
     """
     if encoding.strip().lower() not in ("", "identity", "gzip", "x-gzip"):
-        raise Trouble(f"{name} answers in the encoding {encoding!r}, which was not requested")
+        raise Trouble(f"{name} returned encoding {encoding!r}, but the encoding must be identity or gzip")
     gzip = zlib.decompressobj(16 + zlib.MAX_WBITS) if "gzip" in encoding.lower() else None
     data, begun = bytearray(), False
     for chunk in chunks:
@@ -57,35 +57,35 @@ def read(chunks: Iterable[bytes], *, encoding: str, limit: int, deadline: float,
             # no more bytes than allowed: a megabyte may hold a gigabyte
             data += gzip.decompress(chunk, limit - len(data) + 1) if gzip else chunk
         except zlib.error as error:
-            raise Transient(f"a body is not gzip: {error}") from None
+            raise Transient(f"{name} returned a body that is not gzip ({error})") from None
         if len(data) > limit:
-            raise Transient(f"{name} sends more than {limit / (1 << 20):g} MB")
+            raise Transient(f"{name} returned more than the limit of {limit / (1 << 20):g} MB")
         if time.monotonic() > deadline:
-            raise Transient(f"{name} takes too long to send its answer")
+            raise Transient(f"{name} did not send the reply in time")
     if gzip and begun and not gzip.eof:
-        raise Transient(f"{name} sent a truncated body")
+        raise Transient(f"{name} returned a truncated body")
     return bytes(data)
 
 
 def check(body: bytes, headers: Mapping[str, str], *, expect: Expect, name: str) -> None:
-    """Check that a body of status 200 has the expected type.
+    """Raise an error if a body with status 200 does not have the expected type.
 
     Raises `Blocked` for a web page, `Transient` for any other type.
     """
     kind = headers.get("content-type", "").split(";")[0].strip().lower()
     if expect != "text" and ("html" in kind or (expect != "audio" and is_page(body[:64].decode("utf-8", "replace")))):
-        raise Blocked(f"{name} answers with a page instead of {expect}", status=200)
+        raise Blocked(f"{name} returned a web page instead of {expect}", status=200)
     if kind and not any(part in kind for part in TYPES[expect]):
-        raise Transient(f"{name} answers with {kind} instead of {expect}", status=200)
+        raise Transient(f"{name} returned {kind} instead of {expect}", status=200)
 
 
 def is_page(text: str) -> bool:
-    """Whether a body is a web page, whatever its content type."""
+    """Return whether a body is a web page, regardless of the content type."""
     return text.lstrip("\ufeff \t\r\n")[:15].lower().startswith(_PAGE_STARTS)
 
 
 def is_block_page(text: str) -> bool:
-    """Whether a web page demands a human or refuses access, for sources that read pages."""
+    """Return whether a web page is a captcha or denies access."""
     # a block page shows itself early, and lyrics may use any word
     head = re.sub(r"<script\b[^>]*\bsrc=[^>]*>", "", text[:20_000])
     # a page of content that merely loads a captcha's script for its comment form is long

@@ -1,4 +1,4 @@
-"""An HTTP client of one host that retries by itself, for fetches without a ledger."""
+"""HTTP client for one host with automatic retries, for downloads without a ledger."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_PAUSE = 120.0
 
 @contextmanager
 def open_http(host: Host, params: SourceParams, contact: str) -> Iterator[Http]:
-    """An `Http` to one host, at its pace. Raises `SegueError` for a trouble that retries do not end."""
+    """Yield an `Http` client for one host. Raises `SegueError` if retries do not help."""
     url: str = getattr(params, host.url)
     rates = (Rate(1, 1 / params.per_second),) if params.per_second else host.rates
     limit = HostLimit(
@@ -33,14 +33,14 @@ def open_http(host: Host, params: SourceParams, contact: str) -> Iterator[Http]:
     try:
         yield client
     except Trouble as error:
-        raise SegueError(f"{error}: what is written so far stays, and the same command resumes") from None
+        raise SegueError(f"{error}: run the same command again to resume") from None
     finally:
         client.close()
         limit.close()
 
 
 class RetryingClient(Client):
-    """A client that retries what may succeed later, and pauses when the host reports that no requests are left."""
+    """HTTP client that retries and that pauses when the host reports an exhausted quota."""
 
     def send(self, request: httpx.Request, expect: Expect, max_bytes: int | None) -> Reply:
         for attempt in stamina.retry_context(
@@ -57,7 +57,7 @@ class RetryingClient(Client):
 
 
 def _may_succeed_later(error: Exception) -> bool:
-    """Whether to retry. A refusal has paused the host's limit already, for as long as `Retry-After` demands."""
+    """Return whether to retry. The host limit already implements the pause in `Retry-After`."""
     if isinstance(error, RateLimited):
         return (error.retry_after or 0.0) <= MAX_PAUSE
     return isinstance(error, Transient)

@@ -1,4 +1,4 @@
-"""Checks of values before they are stored."""
+"""Checks for values before they are stored."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COVER = "cover"
 
 
 def check_values(values: Mapping[str, FieldValue]) -> dict[str, FieldValue]:
-    """The values as they can be stored.
+    """Return the values in a form that can be stored.
 
     Raises `Trouble` for a text that is too long or a vector that is not finite, `Transient` for a cover that cannot be
     opened.
@@ -27,12 +27,12 @@ def check_values(values: Mapping[str, FieldValue]) -> dict[str, FieldValue]:
 def _checked(name: str, value: FieldValue) -> FieldValue:
     if isinstance(value, str):
         if len(value) > MAX_TEXT:
-            raise Trouble(f"{name} has {len(value):,} characters, more than {MAX_TEXT:,}")
+            raise Trouble(f"{name} has {len(value):,} characters and must have at most {MAX_TEXT:,}")
         # a database takes neither a zero nor half a surrogate pair
         return value.replace("\0", "").encode("utf-8", "replace").decode()
     if isinstance(value, list):
         if not value or not all(isinstance(number, int | float) and math.isfinite(number) for number in value):
-            raise Trouble(f"{name} is not a vector of finite numbers")
+            raise Trouble(f"{name} must be a non-empty list of finite numbers")
         return value
     if name == COVER and (flaw := image_check.flaw(value.read_bytes() if isinstance(value, Path) else value)):
         raise Transient(f"{name} {flaw}")  # mostly the rest of the image was lost on its way

@@ -1,4 +1,4 @@
-"""Claims work for the lanes, and holds back entities that wait for an id from another source."""
+"""Claims of work for lanes, without entities that wait for an id from another source."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ NO_ID = "no id to look it up by"
 
 
 class WorkFeed:
-    """Work for the pools of one run. patience: the longest wait inside the run, in seconds."""
+    """Feed of work for the pools in a run; `patience` is the maximum wait in seconds."""
 
     def __init__(self, ledger: Ledger, pools: Sequence[WorkerPool], patience: float) -> None:
         self._ledger, self._with_room = ledger, ledger.with_room
         self._pools, self._patience = pools, patience
 
     def start(self) -> None:
-        """Look again at entities that had no id in an earlier run."""
+        """Reopen entities that had no id in an earlier run."""
         self._with_room(self._ledger.wake, NO_ID)
 
     def fill(self, pool: WorkerPool, now: float) -> None:
-        """Claim entities for the lanes that ran out, and keep the pool's threads busy."""
+        """Claim entities for empty lanes and keep the threads of the pool busy."""
         if pool.stopped is not None:
             return
         for lane in pool.open_lanes:
@@ -46,21 +46,21 @@ class WorkFeed:
         pool.hand_out()
 
     def wake_for(self, request: Request) -> None:
-        """Make what waits for an id of this entity, its album or its artists due now."""
+        """Make entries that wait for an id of this entity, its album or its artists due now."""
         ids = [request.id, *request.artist_ids, *([request.album_id] if request.album_id else [])]
         for pool in self._pools:
             for lane in pool.lanes if _id_fields_of(pool.source) else ():
                 self._wake(pool.source, lane, ids)
 
     def wake_all(self) -> None:
-        """Make everything that waits for an id due now: a source that was to give ids has stopped."""
+        """Make all entries that wait for an id due now, because a source of ids has stopped."""
         self._with_room(self._ledger.wake, AWAITS_ID)
 
     def _wake(self, source: Source, lane: Lane, ids: Sequence[str]) -> None:
         self._with_room(self._ledger.wake, AWAITS_ID, entries_of(source.name, lane.fields, lane.entity, ids))
 
     def _queue(self, source: Source, lane: Lane, claims: list[Claim]) -> None:
-        """Queue the requests of claims; release those that have no id, and those that have to wait for one."""
+        """Queue requests for claims, and release claims without an id."""
         id_fields = _id_fields_of(source)
         # before the ids themselves are read: an id that another process finds in between counts as found
         expected = self._awaited(source, lane, [claim.id for claim in claims]) if id_fields else set()
@@ -79,7 +79,7 @@ class WorkFeed:
             self._wake(source, lane, answered)
 
     def _awaited(self, source: Source, lane: Lane, ids: Sequence[str]) -> set[str]:
-        """The entities among `ids` for which this run or another may still get an id that the source uses."""
+        """Return entities for which this run or another run may still find an id that the source uses."""
         id_fields = _id_fields_of(source)
         providers = [
             (pool.source.name, name)
@@ -100,10 +100,10 @@ def _id_fields_of(source: Source) -> set[str]:
 def _with_open_entries(
     ledger: Ledger, providers: Sequence[tuple[str, str]], entity: Entity, ids: Sequence[str], until: float
 ) -> set[str]:
-    """The entities among `ids` that have an open entry of a provider, or whose tracks have one.
+    """Return entities that have, or whose tracks have, an open entry of a provider of ids.
 
-    - providers: (source, field) pairs that give ids.
-    - until: an entry that is due later, in seconds since 1970, does not count.
+    - providers: (source, field) pairs that provide ids.
+    - until: time in seconds since 1970; entries that are due later do not count.
     """
     provided = or_(*(and_(LEDGER.c.source == source, LEDGER.c.field == name) for source, name in providers))
     due = or_(LEDGER.c.next_try <= until, and_(LEDGER.c.next_try.is_not(None), LEDGER.c.owner.is_not(None)))

@@ -1,4 +1,4 @@
-"""The threads that send one source's requests, and the lanes that the requests come from."""
+"""Threads that send the requests of a source, and lanes of requests."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ MIN_BATCH, MAX_BATCH = 8, 256
 
 @dataclass
 class Lane:
-    """Fields of one kind of entity that one answer gives.
+    """Fields of one kind of entity that are requested together.
 
-    - total, done: entities open at the start of the run, and closed since.
-    - ended: why these fields are not requested any more.
-    - waiting: entities that are claimed but not yet handed to a thread.
+    - total, done: number of open entities at the start of the run, and closed since.
+    - ended: reason why these fields are no longer requested.
+    - waiting: claimed entities without a thread.
     - look_again: when to query the ledger again. due: when it will have entities again, None where none are left.
     """
 
@@ -44,7 +44,7 @@ class Lane:
     claimed_at: float = 0.0
 
     def next_batch(self, now: float) -> int:
-        """How many entities to claim: about a few seconds' work. Long claims block others, and short ones cost time."""
+        """Return the number of entities to claim, which is work for a few seconds."""
         seconds = now - self.claimed_at
         if seconds < 1.0:
             self.batch = min(self.batch * 2, MAX_BATCH)
@@ -54,7 +54,7 @@ class Lane:
         return self.batch
 
     def drain(self) -> list[Claim]:
-        """Remove and return the claims that no thread has yet."""
+        """Remove and return claims without a thread."""
         claims = [claim for claim, _ in self.waiting]
         self.waiting.clear()
         return claims
@@ -62,7 +62,7 @@ class Lane:
 
 @dataclass(frozen=True)
 class Result:
-    """The outcome of one request: an answer, or the exception that was raised."""
+    """Outcome of a request, which is an answer or an exception."""
 
     pool: WorkerPool
     lane: Lane
@@ -73,10 +73,10 @@ class Result:
 
 
 class WorkerPool:
-    """A source, its lanes and its threads.
+    """Source with lanes and threads.
 
-    - http: the client for the source's requests.
-    - store_cover: writes a cover's bytes before its row is written, in the thread that fetched it.
+    - http: client for the requests.
+    - store_cover: function that writes a cover before its row, in the thread of the request.
     """
 
     def __init__(self, source: Source, fields: Sequence[str], http: Http, store_cover: Callable[[bytes], None]) -> None:
@@ -91,21 +91,21 @@ class WorkerPool:
         self._offline_since: float | None = None
 
     def start(self, results: queue.SimpleQueue[Result]) -> None:
-        """Start the threads. results: the queue that their results go to."""
+        """Start the threads, which put results into the queue `results`."""
         for number in range(self.threads):
             name = f"{self.source.name}-{number}"
             # daemons: a client library that hangs for ever must not keep the process alive
             threading.Thread(target=self._work, args=(results,), name=name, daemon=True).start()
 
     def hand_out(self) -> None:
-        """Queue waiting requests for the threads, lane by lane in turn, and no more than keep every thread busy."""
+        """Queue waiting requests from all lanes in turn, only as many as keep all threads busy."""
         while self.in_flight < 2 * self.threads and (lanes := [lane for lane in self.lanes if lane.waiting]):
             for lane in lanes:
                 self._jobs.put((lane, *lane.waiting.popleft()))
                 self.in_flight += 1
 
     def end_threads(self) -> None:
-        """Let each thread end when it has finished its request."""
+        """Make each thread end after its current request."""
         for _ in range(self.threads):
             self._jobs.put(None)
 
@@ -115,12 +115,12 @@ class WorkerPool:
 
     @property
     def stop_reason(self) -> str | None:
-        """Why the source, or some of its fields, stopped before the end; None where nothing did."""
+        """Return why the source or some fields stopped early, or None."""
         ended = [f"{', '.join(lane.fields)}: {lane.ended}" for lane in self.lanes if lane.ended]
         return self.stopped or "; ".join(ended) or None
 
     def finished(self, until: float) -> bool:
-        """Whether nothing is left that may be requested before the time `until`."""
+        """Return whether no request is due before the time `until`."""
         if self.in_flight:
             return False
         waits = any(lane.waiting for lane in self.lanes)
@@ -128,10 +128,10 @@ class WorkerPool:
         return self.stopped is not None or not (waits or due)
 
     def failure_after(self, error: Exception | None, patience: float) -> str | None:
-        """Count the outcome of a request. Returns why the source has to stop now, None where it need not.
+        """Count the outcome of a request, and return why the source must stop, or None.
 
-        - error: what the request raised, None for an answer.
-        - patience: seconds that a host may be unreachable.
+        - error: exception of the request, or None for an answer.
+        - patience: maximum time in seconds for which a host may be unreachable.
         """
         now = time.time()
         self._blocked_in_row = self._blocked_in_row + 1 if isinstance(error, Blocked) else 0

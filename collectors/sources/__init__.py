@@ -1,1 +1,1 @@
-"""One file a source; found by the entry-point group `segue.collectors`."""
+"""Sources, one per file, registered in the entry-point group `segue.collectors`."""

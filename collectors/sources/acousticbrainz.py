@@ -1,4 +1,4 @@
-"""Audio features by MusicBrainz id from the dumps of AcousticBrainz, measured by its users from 2015 to 2022.
+"""Audio features by MusicBrainz id from AcousticBrainz dumps, measured from 2015 to 2022.
 
 Page: https://acousticbrainz.org/download (JSON dumps of low-level and high-level data). Licence: CC0.
 The low-level numbers are Essentia's measurements, the high-level ones the probabilities of its classifiers. Neither are
@@ -66,7 +66,7 @@ class AcousticBrainz(file_index.IndexedSource):
     needs = ("mbid",)
 
     class Params(SourceParams):
-        """At least one of lowlevel and highlevel is required. A dump is used as published, such as `.tar.zst`."""
+        """Parameters of AcousticBrainz: at least one of `lowlevel` and `highlevel`, as published (`.tar.zst`)."""
 
         lowlevel: Path | None = Field(None, description="the dump of low-level data, or a folder of its documents")
         highlevel: Path | None = Field(None, description="the dump of high-level data, or a folder of its documents")
@@ -74,7 +74,7 @@ class AcousticBrainz(file_index.IndexedSource):
         @model_validator(mode="after")
         def _require_dump(self) -> Self:
             if self.lowlevel is None and self.highlevel is None:
-                raise ValueError("name a dump: lowlevel, highlevel or both")
+                raise ValueError("at least one dump is required: set `lowlevel`, `highlevel` or both")
             return self
 
     def _dumps(self) -> dict[str, Path]:
@@ -96,7 +96,7 @@ class AcousticBrainz(file_index.IndexedSource):
 
 
 def _rows(field: str, path: Path) -> Iterator[tuple[str, bytes]]:
-    """Key and float32 bytes of every document that has all its numbers; other recordings are absent."""
+    """Yield key and float32 bytes of all documents without missing numbers."""
     vector_of = lowlevel if field == "acoustic_lowlevel" else highlevel
     for name, content in dump_archives.documents(path):
         match = NAME.search(name)
@@ -111,15 +111,15 @@ def _rows(field: str, path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def lowlevel(document: Document) -> np.ndarray:
-    """float32 [22]. Raises `KeyError`, `TypeError` or `ValueError` for a document without these numbers."""
+    """Return float32 [22]. Raises `KeyError`, `TypeError` or `ValueError` for missing numbers."""
     numbers = [float(document[part][name]) for part, name in LOWLEVEL]
     mode = {"major": 1, "minor": 0}[document["tonal"]["key_scale"]]
     mean = document["lowlevel"]["mfcc"]["mean"]
     if len(mean) != MFCC:
-        raise ValueError(f"{len(mean)} coefficients")
+        raise ValueError(f"the MFCC mean has {len(mean)} coefficients and must have {MFCC}")
     return np.array([*numbers, KEYS[document["tonal"]["key_key"]], mode, *mean], np.float32)
 
 
 def highlevel(document: Document) -> np.ndarray:
-    """float32 [11]: the probability of each class of `HIGHLEVEL`. Raises as `lowlevel`."""
+    """Return probabilities of the classes `HIGHLEVEL`, float32 [11]. Raises like `lowlevel`."""
     return np.array([float(document["highlevel"][name]["all"][kind]) for name, kind in HIGHLEVEL], np.float32)

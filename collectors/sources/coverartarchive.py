@@ -1,8 +1,8 @@
-"""Album covers from the Cover Art Archive, which MusicBrainz and the Internet Archive keep together.
+"""Album covers from the Cover Art Archive of MusicBrainz and the Internet Archive.
 
-Page: https://musicbrainz.org/doc/Cover_Art_Archive/API. Rate: the documentation sets none; five requests a second are
-our choice. Licence: covers belong to their makers, and the archive states no licence for them, so a recipe has to allow
-training. The archive redirects to archive.org, which redirects to one of its machines.
+Page: https://musicbrainz.org/doc/Cover_Art_Archive/API. Rate: five requests per second, because
+the documentation sets no limit. Licence: the archive does not state a licence, and covers belong to their creators, so
+a recipe must allow training. The archive redirects to archive.org, which redirects to another machine.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collectors.sources.matched_answer import fetch_cover
 class CoverArtArchive(Source):
     """Album covers from the Cover Art Archive.
 
-    `cover` is the front of the release, or else of its release group. It is requested once per album.
+    `cover` is the front cover of the release or, if missing, of the release group. It is requested once per album.
     """
 
     name = "coverartarchive"
@@ -33,7 +33,7 @@ class CoverArtArchive(Source):
     needs = ("release_mbid", "mbid")
 
     class Params(SourceParams):
-        """size: longer side of the image, in pixels."""
+        """Parameters, with the longer side of the image in pixels as `size`."""
 
         url: str = "https://coverartarchive.org"
         size: Literal[250, 500, 1200] = 250

@@ -1,7 +1,8 @@
-"""Covers from Deezer, and features computed from its 30 s previews, without a key.
+"""Album covers and 30 s previews from Deezer.
 
-https://developers.deezer.com/api. 50 requests in 5 s for an IP address. Errors come with status 200 and a code. The URL
-of a preview expires after some minutes, so the preview is fetched at once. It is kept only where `audio` is requested.
+https://developers.deezer.com/api. Rate: 50 requests in 5 s per IP address. Errors have status 200 and a code. The
+URL of a preview expires after some minutes, so the preview is downloaded at once. It is stored only if `audio` is
+requested.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Track(msgspec.Struct):
 class Deezer(Source):
     """Album covers, and features computed from 30 s previews, from Deezer.
 
-    Tracks are found by ISRC, or else by name.
+    Tracks are found by ISRC or by name.
     """
 
     name = "deezer"
@@ -80,7 +81,7 @@ class Deezer(Source):
     )
 
     class Params(SourceParams):
-        """cover: size of the covers; medium is 250 pixels wide, big 500, xl 1,000."""
+        """Parameters, with the cover size `medium` (250 pixels), `big` (500 pixels) or `xl` (1,000 pixels)."""
 
         api_url: str = "https://api.deezer.com"
         images_url: str = "https://cdn-images.dzcdn.net"
@@ -101,13 +102,13 @@ class Deezer(Source):
         return answer_by_score(score, preview_features.fetch(http, track.preview, request.fields), payload, note=note)
 
     def _track(self, request: Request, http: Http) -> tuple[Track, float, bytes] | None:
-        """The track, its match score and the payload: by ISRC, or else by name."""
+        """Return the track, the match score and the payload, by ISRC or by name."""
         if isrc := request.ids.get("isrc"):
             body, reply = self._get(http, f"/track/isrc:{isrc}")
             if body:
                 track = convert(body, Track, "Deezer")
                 if (track.isrc or isrc).upper() != isrc.upper():
-                    raise Transient("Deezer answers with another track")
+                    raise Transient(f"Deezer returned ISRC {track.isrc} instead of {isrc}")
                 return track, 1.0, reply.content
         if not request.title or not request.artists:
             return None
@@ -137,11 +138,11 @@ class Deezer(Source):
         return answer_by_score(score, fetch_cover(http, url), reply.content, note=f"found {album.title!r}")
 
     def _get(self, http: Http, path: str, query: str | None = None) -> tuple[dict[str, object] | None, Reply]:
-        """The decoded answer, None for no data. Raises the trouble that the error's code means."""
+        """Return the decoded answer, or None without data. Raises the trouble for an error code."""
         reply = http.get(f"{self.params.api_url}{path}", {"q": query} if query else None)
         body = reply.json()
         if reply.status == 404 or not isinstance(body, dict):
-            raise Transient("Deezer answers without a JSON object", status=reply.status)
+            raise Transient(f"Deezer returned HTTP {reply.status} without a JSON object", status=reply.status)
         if not body.get("error"):
             return body, reply
         error = convert(body["error"], Error, "Deezer")
@@ -154,4 +155,4 @@ class Deezer(Source):
             raise Blocked(f"Deezer: {message}", status=200)
         if code == BUSY:
             raise Transient(f"Deezer: {message}", status=200)
-        raise InputError(f"Deezer refuses the request {path} as wrong (code {code}): {message}")
+        raise InputError(f"Deezer rejected the request {path} (code {code}, {message}): update segue")

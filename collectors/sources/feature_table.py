@@ -1,6 +1,6 @@
-"""Audio features by id from a table of a data set or an export: CSV, TSV (also gzipped) or Parquet.
+"""Audio features by id from a CSV, TSV or Parquet table.
 
-Whether models may be trained on the numbers depends on where the table comes from: the recipe sets it.
+The recipe sets whether models may be trained on the numbers, because this depends on the origin of the table.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BATCH = 10_000
 class FeatureTable(IndexedSource):
     """Audio features from a CSV, TSV or Parquet table, by id.
 
-    `audio_features` has one float per column. Rows with a missing number are left out.
+    `audio_features` has one float per column. Rows with missing numbers are dropped.
     """
 
     name = "feature-table"
@@ -35,11 +35,11 @@ class FeatureTable(IndexedSource):
     terms = Terms(None, "not stated", "docs/sources.md")
 
     class Params(SourceParams):
-        """Parameters of a table.
+        """Parameters of a feature table.
 
-        - path: the file.
-        - key: its column of ids. ids: what they are ids of.
-        - columns: its columns of numbers, in the order of the vectors.
+        - path: path of the table, optionally gzipped.
+        - key, ids: column with ids, and kind of id.
+        - columns: numeric columns in vector order.
         """
 
         path: Path
@@ -72,7 +72,7 @@ class FeatureTable(IndexedSource):
         return Found({"audio_features": np.frombuffer(vectors[-1], np.float64).tolist()}, payload=vectors[-1])
 
     def rows(self) -> Iterator[tuple[str, bytes]]:
-        """Key and float64 bytes of each row that has all its numbers."""
+        """Yield key and float64 bytes of all rows without missing numbers."""
         path, columns = self.params.path, self.params.columns
         rows = _parquet(path, [self.params.key, *columns]) if path.suffix == ".parquet" else _delimited(path)
         for row, where in rows:
@@ -86,7 +86,7 @@ class FeatureTable(IndexedSource):
 
 
 def _folded(key: str) -> str:
-    """An ISRC in upper case and without dashes; any other id as it is."""
+    """Return an ISRC in upper case without dashes, or any other id unchanged."""
     isrc = key.strip().replace("-", "").upper()
     return isrc if len(isrc) == 12 and isrc[:2].isalpha() and isrc[5:].isdigit() else key.strip()
 
@@ -113,4 +113,4 @@ def _parquet(path: Path, columns: list[str]) -> Iterator[tuple[Mapping[str, obje
                 for row in batch.to_pylist():
                     yield row, str(path)
     except pyarrow.ArrowException as error:
-        raise DataError(f"{path} is not a Parquet file that can be read: {error}") from None
+        raise DataError(f"{path} must be a Parquet file ({error}): download the file again") from None

@@ -1,8 +1,8 @@
-"""Lyrics and song art from Genius, through lyricsgenius.
+"""Lyrics and song art from Genius with lyricsgenius.
 
-https://docs.genius.com documents the search. The API gives no lyrics, so lyricsgenius reads the song's page. Genius
-shows captchas to many servers: a page without lyrics, for a song that has them, is a refusal whatever its status. A
-song is an instrumental only where the API marks it as one.
+https://docs.genius.com documents the search. The API does not return lyrics, so lyricsgenius reads the song page.
+Genius shows captchas to many servers, so a page without lyrics for a song with lyrics counts as blocked at any status.
+A song is an instrumental only if the API says so.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Hit(msgspec.Struct):
 class Genius(Source):
     """Lyrics and song art from Genius.
 
-    Lyrics are under copyright, and no licence comes with them.
+    Lyrics are copyrighted and are provided without a licence.
     """
 
     name = "genius"
@@ -101,17 +101,17 @@ class Genius(Source):
         return client
 
     def _song(self, request: Request, client: Client) -> tuple[Song, float] | None:
-        """The best song of the search, and its match score."""
+        """Return the best search result and its match score."""
         try:
             answer = client.search_songs(f"{request.title} {request.artists[0]}")
         except Blocked as refusal:
             if refusal.status == 401:
                 raise InputError(
-                    f"Genius refuses {TOKEN}: make a client access token at https://genius.com/api-clients"
+                    f"{TOKEN} was rejected by Genius: create a client access token at https://genius.com/api-clients"
                 ) from None
             raise
         except (AssertionError, AttributeError, ValueError):  # an unknown status, another JSON, or a body without JSON
-            raise Transient("Genius's search answers without songs") from None
+            raise Transient("Genius returned search results in an undocumented form") from None
         songs = [hit.result for hit in convert_rows(answer, Hit, "hits", service="Genius")]
         return nearest(request, songs, lambda song: Candidate(song.title, (song.primary_artist.name,)))
 
@@ -128,7 +128,7 @@ class Genius(Source):
             return Absent("the song's page is gone", payload)
         if not text or not text.strip():
             kind = "a block page" if is_block_page(page.text) else "a page without lyrics"
-            raise Blocked(f"Genius answers with {kind} for a song that has lyrics", status=page.status)
+            raise Blocked(f"Genius returned {kind} for a song with lyrics", status=page.status)
         return answer_by_score(score, {"lyrics": text.strip()}, page.content, note=note)
 
     def _cover(self, song: Song, score: float, http: Http) -> Answer:

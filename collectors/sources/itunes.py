@@ -1,7 +1,8 @@
-"""Covers from Apple's iTunes Search, and features computed from its previews, without a key.
+"""Album covers and previews from Apple iTunes Search.
 
-https://performance-partners.apple.com/search-api. About 20 requests a minute; faster clients get 403. Previews are AAC,
-which PyAV reads (`segue[aac]`). Apple allows their use only to promote its shop, next to its badge.
+https://performance-partners.apple.com/search-api. Rate: about 20 requests per minute;
+faster clients get status 403. Previews are AAC files, which PyAV reads (`segue[aac]`). Apple allows their use only to
+promote the shop, next to the Apple badge.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Item(msgspec.Struct, rename="camel"):
 class Itunes(Source):
     """Album covers, and features computed from previews, from Apple's iTunes Search.
 
-    Songs and albums are found by name; there is no search by ISRC.
+    Songs and albums are found by name, because the service does not support ISRC.
     """
 
     name = "itunes"
@@ -54,7 +55,7 @@ class Itunes(Source):
     )
 
     class Params(SourceParams):
-        """country: of the shop that is searched. cover: width of the covers in pixels."""
+        """Parameters, with the country of the shop and the width of covers in pixels."""
 
         api_url: str = "https://itunes.apple.com"
         previews_url: str = "https://audio-ssl.itunes.apple.com"

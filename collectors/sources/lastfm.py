@@ -1,8 +1,7 @@
-"""Biographies and tags of artists, and tags of tracks, from Last.fm, through pylast.
+"""Artist biographies, artist tags and track tags from Last.fm with pylast.
 
-https://www.last.fm/api. Terms: https://www.last.fm/api/tos, which allow to store 100 MB and only non-commercial use.
-Biographies belong to their writers under CC BY-SA. An article may be about several artists of one name: such a text is
-ambiguous.
+https://www.last.fm/api. Terms: https://www.last.fm/api/tos, which allow storing 100 MB and only non-commercial use.
+Biographies are licensed under CC BY-SA. An article about several artists with the same name is ambiguous.
 """
 
 from __future__ import annotations
@@ -51,9 +50,9 @@ NAMESAKES = re.compile(
 
 
 class Lastfm(Source):
-    """Biographies and tags of artists, and tags of tracks, from Last.fm.
+    """Artist biographies, artist tags and track tags from Last.fm.
 
-    Artists are found by MusicBrainz id or by name. Tags are joined by commas, the highest weight first.
+    Artists are found by MusicBrainz id or by name. Tags are separated by commas, in order of descending weight.
     """
 
     name = "lastfm"
@@ -73,8 +72,8 @@ class Lastfm(Source):
     class Params(SourceParams):
         """Parameters of Last.fm.
 
-        - weight: smallest weight of a tag, 0…100, relative to the highest of the artist or track.
-        - tags: largest number of tags.
+        - weight: minimum weight of a tag, from 0 to 100, relative to the maximum of the artist or track.
+        - tags: maximum number of tags.
         """
 
         url: str = "https://ws.audioscrobbler.com"
@@ -103,7 +102,7 @@ class Lastfm(Source):
             return Absent(payload=transport.last)
         artist = ElementTree.fromstring(transport.last).find("artist")
         if artist is None:
-            raise Transient("Last.fm answers without an artist")
+            raise Transient("Last.fm returned XML without an artist")
         official = (artist.findtext("name") or "").strip()
         same = mbid is not None and (artist.findtext("mbid") or "").strip() == mbid
         text = re.sub(r"<[^<>]{0,300}>", "", LINK.sub("", artist.findtext("bio/content") or "")).strip()
@@ -135,7 +134,7 @@ class Lastfm(Source):
 
 
 def _exists(call: Callable[[], object]) -> bool:
-    """Whether the service knows the name that `call` requests. Raises its errors as troubles."""
+    """Return whether the service knows the name requested by `call`. Raises troubles for errors."""
     try:
         call()
     except pylast.WSError as error:
@@ -146,14 +145,16 @@ def _exists(call: Callable[[], object]) -> bool:
             raise RateLimited(f"Last.fm: {error.details}") from None
         if code in TEMPORARY:
             raise Transient(f"Last.fm: {error.details}", status=int(code) if len(code) == 3 else None) from None
-        raise InputError(f"Last.fm refuses {KEY} (code {code}): {error.details}") from None
+        raise InputError(
+            f"{KEY} was rejected by Last.fm (code {code}, {error.details}): create a key at https://www.last.fm/api"
+        ) from None
     except pylast.NetworkError as error:
         cause = error.underlying_error
         if isinstance(cause, Trouble):
             raise cause from None
-        raise Transient(f"Last.fm breaks off: {type(cause).__name__}") from None
+        raise Transient(f"Last.fm closed the connection ({type(cause).__name__})") from None
     except (pylast.MalformedResponseError, IndexError, AttributeError):
-        raise Transient("Last.fm answers with broken XML") from None
+        raise Transient("Last.fm returned invalid XML") from None
     return True
 
 

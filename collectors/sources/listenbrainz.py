@@ -34,7 +34,7 @@ class ListenBrainzParams(SourceParams):
 class Track(JspfTrack):
     @property
     def id(self) -> str | None:
-        """The recording's id, or else an id made of its name; None for a track with neither."""
+        """Recording id, or an id derived from the name, or None for a track with neither."""
         identifiers = [self.identifier] if isinstance(self.identifier, str) else self.identifier
         known = next(filter(None, map(recognised, identifiers)), None)
         return known or (by_name(self.title, self.creator) if self.title else None)
@@ -59,7 +59,7 @@ class Listing(msgspec.Struct):
 
 
 class ListenBrainz:
-    """A client of one server. have: whether a playlist, by its id, need not be fetched."""
+    """Client for a ListenBrainz server; `have` returns whether a playlist id can be skipped."""
 
     def __init__(
         self, http: Http, params: ListenBrainzParams | None = None, *, have: Callable[[str], bool] = lambda _: False
@@ -69,7 +69,7 @@ class ListenBrainz:
         self.have = have
 
     def of_users(self, users: Sequence[str], *, made_for: bool = False) -> Iterator[Record]:
-        """Every public playlist of these users, each after its tracks. made_for: playlists made for them, not by them.
+        """Yield all public playlists by users, or with `made_for` for users, each after its tracks.
 
         Raises `InputError` for an unknown user.
         """
@@ -80,7 +80,7 @@ class ListenBrainz:
                 reply = self.http.get(f"{self.url}{path}", {"count": PAGE, "offset": seen})
                 if reply.status == 404:
                     raise InputError(
-                        f"ListenBrainz has no user {user!r}: names are as on the user's page, in their case"
+                        f"ListenBrainz has no user {user!r}: copy the name, which is case-sensitive, from the user page"
                     )
                 listing = decode(reply, Listing, service=NAME)
                 mbids = [row.playlist.mbid for row in listing.playlists]
@@ -89,9 +89,9 @@ class ListenBrainz:
                 seen, total = seen + len(mbids), listing.playlist_count if mbids else 0
 
     def of_ids(self, mbids: Sequence[str], *, gone: str = "refuse") -> Iterator[Record]:
-        """Playlists by id, each after its tracks.
+        """Yield playlists by id, each after its tracks.
 
-        gone: `ignore` one that does not exist, or `refuse` it as `InputError`.
+        `gone` sets whether to `ignore` a missing playlist or to `refuse` it with `InputError`.
         """
         for mbid in mbids:
             if self.have(f"{NAME}:{mbid}"):
@@ -100,7 +100,7 @@ class ListenBrainz:
             if reply.status != 404:
                 yield from _records(mbid, decode(reply, PlaylistReply, service=NAME).playlist)
             elif gone == "refuse":
-                raise InputError(f"ListenBrainz has no playlist {mbid!r} that is public: look at its page")
+                raise InputError(f"ListenBrainz has no public playlist {mbid!r}: copy the id of a public playlist")
 
 
 def _records(mbid: str, playlist: Playlist) -> Iterator[Record]:

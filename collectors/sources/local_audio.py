@@ -1,7 +1,7 @@
-"""Audio features of, and clips from, the audio files of a folder.
+"""Audio features and audio clips from audio files in a folder.
 
-`librosa` computes the eleven numbers of `toolkit.encoders.audio.audio_features`; `local-previews` gives the files. A
-file matches a track by id, which is its name or in its tags, or by title, artist and duration.
+The source `librosa` computes the eleven numbers of `toolkit.encoders.audio.audio_features`, and `local-previews`
+returns the files. A file matches a track by an id in the name or the tags, or by title, artist and duration.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ MAX_BYTES = 512 << 20
 
 
 class AudioFolder(FolderSource):
-    """Base class of sources of a folder of audio files."""
+    """Base class of sources that read audio files in a folder."""
 
     together = True
 
     class Params(SourceParams):
-        """folder: holds the audio files, at any depth. tags: read their tags, at about a millisecond for each file."""
+        """Parameters, with the folder and whether to read `tags`, which takes about a millisecond per file."""
 
         folder: Path
         tags: bool = True
@@ -54,11 +54,11 @@ class AudioFolder(FolderSource):
 
     @abstractmethod
     def values(self, file: LocalFile) -> Mapping[str, FieldValue]:
-        """The fields of one file. Raises `Trouble` for a file that is not audio, `OSError` for one that is gone."""
+        """Return the fields of a file. Raises `Trouble` if the file is not audio, `OSError` if it is missing."""
 
 
 class LocalFeatures(AudioFolder):
-    """Audio features computed by librosa from the audio files of a folder.
+    """Audio features computed by librosa from audio files in a folder.
 
     `audio_features` is float [11], in the order of `toolkit.constants.AUDIO_FEATURES`, computed from the middle 30 s.
     """
@@ -76,9 +76,9 @@ class LocalFeatures(AudioFolder):
 
 
 class LocalPreviews(AudioFolder):
-    """Audio clips from the files of a folder.
+    """Audio clips from files in a folder.
 
-    `audio` is the file as it is. Whether it may be trained on is a matter between you and its owner.
+    `audio` is the unchanged file. You must obtain permission for training from the owner.
     """
 
     name = "local-previews"

@@ -1,7 +1,7 @@
-"""Album covers from the image files of a folder, or embedded in its audio files (read by mutagen).
+"""Album covers from image files or audio files in a folder.
 
-An image matches an album by an id as its name, by the names in it (`Artist - Album.jpg`, `Artist/Album/cover.jpg`), or
-by the title and artist in the audio file's tags.
+An image matches an album by an id in the file name, by names in the path (`Artist - Album.jpg`,
+`Artist/Album/cover.jpg`), or by title and artist in the tags of the audio file.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ FRONT = 3
 
 
 class LocalCovers(FolderSource):
-    """Album covers from the image files of a folder.
+    """Album covers from image files in a folder.
 
-    `cover` is the image as it is in the folder.
+    `cover` is the unchanged image.
     """
 
     name = "local-covers"
@@ -41,7 +41,7 @@ class LocalCovers(FolderSource):
     terms = Terms(None, "that of your files", "docs/sources.md")
 
     class Params(SourceParams):
-        """folder: holds the files, at any depth."""
+        """Parameters, with the folder of the files, which may be nested."""
 
         folder: Path
 
@@ -49,7 +49,7 @@ class LocalCovers(FolderSource):
         return image_files(self.params.folder)
 
     def cover(self, path: Path) -> bytes | None:
-        """The cover of a file, None where it has none."""
+        """Return the cover of a file, or None."""
         return path.read_bytes() if path.stat().st_size <= MAX_BYTES else None
 
     def answer(self, file: LocalFile, score: float) -> Answer:
@@ -61,9 +61,9 @@ class LocalCovers(FolderSource):
 
 
 class EmbeddedCovers(LocalCovers):
-    """Album covers that are embedded in the audio files of a folder.
+    """Album covers embedded in audio files in a folder.
 
-    `cover` is the front cover in an audio file of the album, or else its first picture.
+    `cover` is the front cover, or otherwise the first picture, in an audio file of the album.
     """
 
     name = "embedded-covers"
@@ -77,13 +77,13 @@ class EmbeddedCovers(LocalCovers):
 
 
 def embedded_cover(path: Path) -> bytes | None:
-    """The front cover of an audio file (ID3, FLAC, Ogg, MP4, APE), or else its first picture; None without pictures."""
+    """Return the front cover or the first picture of an audio file (ID3, FLAC, Ogg, MP4, APE), or None."""
     pictures = sorted(_pictures(read_tags(path)), key=lambda picture: picture[0] != FRONT)
     return next((data for _, data in pictures if 0 < len(data) <= MAX_BYTES), None)
 
 
 def _pictures(file: mutagen.FileType | None) -> Iterator[tuple[int, bytes]]:
-    """Pairs of type and bytes of every picture."""
+    """Yield (type, bytes) of all pictures."""
     from mutagen import flac
 
     for picture in getattr(file, "pictures", []):  # FLAC

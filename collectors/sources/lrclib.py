@@ -1,8 +1,8 @@
-"""Lyrics from LRCLIB, an open collection of lyrics from its users.
+"""Lyrics from LRCLIB, an open collection of user-contributed lyrics.
 
-Page: https://lrclib.net/docs. Rate: its documentation sets none; ten requests a second are our choice. Licence: none is
-stated, and lyrics belong to their writers and publishers, so a recipe has to allow training.
-A song marked instrumental is absent with that note; it never has an empty text.
+Page: https://lrclib.net/docs. Rate: ten requests per second, because the documentation sets no limit. Licence: not
+stated. Lyrics belong to their writers and publishers, so a recipe must allow training. An instrumental song is absent
+with a note.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _TAG = re.compile(r"^\[[a-z]+:[^\]\n]*\]\s*$", re.MULTILINE)
 
 
 class Song(msgspec.Struct, rename="camel"):
-    """duration: in seconds."""
+    """Song with a duration in seconds."""
 
     track_name: str
     artist_name: str | None = None
@@ -45,7 +45,7 @@ class Song(msgspec.Struct, rename="camel"):
 
     @property
     def words(self) -> str:
-        """The lyrics; empty for an instrumental."""
+        """Return the lyrics, or an empty text for an instrumental."""
         if self.instrumental:
             return ""
         return (self.plain_lyrics or "").strip() or _TIMES.sub("", _TAG.sub("", self.synced_lyrics or "")).strip()
@@ -54,7 +54,7 @@ class Song(msgspec.Struct, rename="camel"):
 class Lrclib(Source):
     """Lyrics from LRCLIB, an open collection.
 
-    `lyrics` is plain text with an empty line between verses. Where LRCLIB has only timed lyrics, the times are removed.
+    `lyrics` is plain text with an empty line between verses. Timestamps are removed if LRCLIB has only timed lyrics.
     """
 
     name = "lrclib"
@@ -79,12 +79,12 @@ class Lrclib(Source):
                     return answer
         reply = http.get(f"{self.params.url}/api/search", names)
         if reply.status == 404:
-            raise Transient("lrclib has no search under its URL", status=404)
+            raise Transient(f"lrclib has no search at {self.params.url}/api/search: correct `url`", status=404)
         return best_answer(request, decode(reply, list[Song], service=self.name), reply.content)
 
 
 def best_answer(request: Request, songs: Sequence[Song], payload: bytes) -> Answer:
-    """The answer of the best song; of equal ones, one with lyrics is better than one without."""
+    """Return the answer from the best song, with ties broken in favour of songs with lyrics."""
     scored = [
         (
             matching.score(request, matching.Candidate(song.track_name, (song.artist_name or "",), song.duration)),

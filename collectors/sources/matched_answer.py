@@ -1,4 +1,4 @@
-"""What sources share: search queries, the answer from a candidate's match score, covers, audio features."""
+"""Helper functions of sources for search queries, answers by match score, covers and audio features."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def answer_by_score(
     note: str = "",
     others: tuple[Other, ...] = (),
 ) -> Answer:
-    """`Found`, `Ambiguous` or `Absent` by the score. note: what the source has, for an ambiguous answer."""
+    """Return `Found`, `Ambiguous` or `Absent` by score; `note` describes the match of an ambiguous answer."""
     match verdict(score):
         case "found":
             return Found(values, score, payload, others) if values or others else Absent(payload=payload)
@@ -32,12 +32,12 @@ def answer_by_score(
 
 
 def quoted_query(**phrases: str) -> str:
-    """A search query such as `artist:"Nina Simone"`, without the quotes inside the phrases."""
+    """Return a search query such as `artist:"Nina Simone"`, without quotes inside phrases."""
     return " ".join(f'{name}:"{text.replace(chr(34), " ")}"' for name, text in phrases.items())
 
 
 def audio_features_of(row: Mapping[str, object]) -> tuple[list[float], str]:
-    """The numbers of a row in the order of `AUDIO_FEATURES`; no numbers, and a note, where some are missing."""
+    """Return the numbers in the order of `AUDIO_FEATURES`, or no numbers and a note if some are missing."""
     numbers = {name: _finite(row.get(name)) for name in AUDIO_FEATURES}
     missing = [name for name, number in numbers.items() if number is None]
     if missing:
@@ -46,7 +46,7 @@ def audio_features_of(row: Mapping[str, object]) -> tuple[list[float], str]:
 
 
 def fetch_cover(http: Http, url: str) -> dict[str, bytes]:
-    """The field `cover` of the image at `url`; empty where it is gone. Raises `Transient` for a damaged image."""
+    """Return the field `cover` from `url`, or no field if missing. Raises `Transient` for a damaged image."""
     reply = http.get(url, expect="image", max_bytes=MAX_COVER_BYTES)
     if reply.status != 200:
         return {}
@@ -56,7 +56,7 @@ def fetch_cover(http: Http, url: str) -> dict[str, bytes]:
 
 
 def _finite(value: object) -> float | None:
-    """A number as a float; None for another type, and for a number that is not finite as float32."""
+    """Return a number as float, or None for other types and numbers that are not finite as float32."""
     # not `math.isfinite`, which ends at an integer of hundreds of digits
     if isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST <= value <= LARGEST:
         return float(value)

@@ -1,11 +1,11 @@
-"""MSD-A: biographies and tags of the artists of the Million Song Dataset, from files on disk.
+"""Biographies and tags of Million Song Dataset artists from MSD-A files.
 
-Published with Oramas, Nieto, Sordo and Serra, "A deep multimodal approach for cold-start music recommendation", 2017;
-its biographies and tags are from Last.fm. Convert its files to one of these forms:
+Published with Oramas, Nieto, Sordo and Serra, "A deep multimodal approach for cold-start music recommendation", 2017.
+Biographies and tags are from Last.fm. Convert the files to one of these forms:
 
 - biographies: a table `artist id<TAB>biography`, or a folder or tar archive of `<artist id>.txt`.
-- tags: a table `artist id<TAB>tag`, with an optional third column for the tag's weight.
-- artists: the Million Song Dataset's `unique_artists.txt`, `artist id<SEP>MusicBrainz id<SEP>track id<SEP>name`.
+- tags: a table `artist id<TAB>tag`, with an optional third column with the tag weight.
+- artists: `unique_artists.txt` of the Million Song Dataset, `artist id<SEP>MusicBrainz id<SEP>track id<SEP>name`.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ SEP = "<SEP>"
 
 
 class MsdA(file_index.IndexedSource):
-    """Biographies and tags of the artists of the Million Song Dataset, from the files of MSD-A.
+    """Biographies and tags of Million Song Dataset artists from MSD-A files.
 
-    Artists are found by the id `msd:AR…`, or else by MusicBrainz id or name if `artists` is set. A name that several
+    Artists are found by the id `msd:AR…`, or by MusicBrainz id or name if `artists` is set. A name that several
     artists share is ambiguous.
     """
 
@@ -45,7 +45,7 @@ class MsdA(file_index.IndexedSource):
     )
 
     class Params(SourceParams):
-        """At least one of biographies and tags is required. tags_kept: largest number of tags of an artist."""
+        """Parameters: at least one of `biographies` and `tags`, and the maximum number of tags per artist."""
 
         biographies: Path | None = Field(
             None, description="a table `id<TAB>text`, or a folder or tar archive of <id>.txt"
@@ -59,7 +59,7 @@ class MsdA(file_index.IndexedSource):
         @model_validator(mode="after")
         def _require_file(self) -> Self:
             if self.biographies is None and self.tags is None:
-                raise ValueError("name a file: biographies, tags or both")
+                raise ValueError("at least one file is required: set `biographies`, `tags` or both")
             return self
 
     def files(self) -> list[Path]:
@@ -93,14 +93,14 @@ class MsdA(file_index.IndexedSource):
             weight = parts[2] if len(parts) == 3 else "1"
             if len(parts) not in (2, 3) or not re.fullmatch(r"\d+(?:\.\d+)?", weight):
                 raise DataError(
-                    f"{self.params.tags}:{at} must be `id<TAB>tag` or `id<TAB>tag<TAB>weight`, not {line[:60]!r}"
+                    f"{self.params.tags}:{at} is {line[:60]!r} and must be `id<TAB>tag` or `id<TAB>tag<TAB>weight`"
                 )
             yield f"tag/{parts[0]}", f"{parts[1].replace(',', ' ').strip()}\t{weight}".encode()
         for at, line in dump_archives.text_lines(self.params.artists):
             parts = line.split(SEP)
             if len(parts) != 4:
                 raise DataError(
-                    f"{self.params.artists}:{at} must be `artist id<SEP>mbid<SEP>track id<SEP>name`, not {line[:60]!r}"
+                    f"{self.params.artists}:{at} is {line[:60]!r} and must be `artist<SEP>mbid<SEP>track<SEP>name`"
                 )
             yield f"name/{matching.normalise(parts[3])}", parts[0].encode()
             if parts[1]:
@@ -117,6 +117,6 @@ def _biographies(path: Path) -> Iterator[tuple[str, bytes]]:
     for at, line in dump_archives.text_lines(path):
         artist, tab, text = line.partition("\t")
         if not tab:
-            raise DataError(f"{path}:{at} must be `id<TAB>biography`, not {line[:60]!r}")
+            raise DataError(f"{path}:{at} is {line[:60]!r} and must be `id<TAB>biography`: correct the line")
         if text.strip():
             yield f"biography/{artist}", text.strip().encode()

@@ -1,13 +1,12 @@
-"""MusicBrainz ids of recordings, and of their artists and releases; and the genres and tags that its users gave them.
+"""MusicBrainz ids of recordings, artists and releases, and MusicBrainz genres and tags.
 
-Page: https://musicbrainz.org/doc/MusicBrainz_API (`/ws/2/recording`, JSON). Rate: one request a second for each IP
-address, with a user agent that names program and contact (https://musicbrainz.org/doc/MusicBrainz_API/Rate_Limiting).
-Licence of ids and names: CC0. A recording is requested by its id, or else its ISRC, or else title and artist. An ISRC
-is searched for instead of looked up, because only a search returns the releases. At one request a second that halves
-the time.
+Page: https://musicbrainz.org/doc/MusicBrainz_API (`/ws/2/recording`, JSON). Rate: one request per second and IP
+address, with a user agent that contains program and contact (https://musicbrainz.org/doc/MusicBrainz_API/Rate_Limiting).
+Licence of ids and names: CC0. A recording is requested by id, ISRC, or title and artist, in this order. An ISRC is
+searched instead of looked up, because only a search returns the releases, which halves the number of requests.
 
 Genres and tags (`inc=genres+tags`) are supplementary data under CC BY-NC-SA 3.0. Whether training is allowed depends on
-its purpose, so a recipe has to allow it.
+the purpose, so a recipe must allow it.
 """
 
 from __future__ import annotations
@@ -40,8 +39,8 @@ ONE_A_SECOND = (Rate(1, 1.0),)
 class MusicBrainz(Source):
     """MusicBrainz ids of recordings, artists and releases, from the MusicBrainz web service.
 
-    `mbid` is the recording's. With it come the `mbid` of its artists, and the `mbid` (release group) and `release_mbid`
-    of its album.
+    `mbid` is the id of the recording. The answer also has the `mbid` of artists, and the `mbid` (release group) and
+    `release_mbid` of the album.
     """
 
     name = "musicbrainz"
@@ -73,7 +72,7 @@ class MusicBrainz(Source):
         return best_answer(request, decode(reply, Hits, service=self.name).recordings, reply.content)
 
     def _look_up(self, request: Request, mbid: str, http: Http) -> Answer:
-        """The answer of a recording by its id. A merged recording is returned under its new id."""
+        """Return the answer for a recording id. A merged recording is returned with the new id."""
         query = {"inc": "artist-credits releases release-groups", "fmt": "json"}
         reply = http.get(f"{self.params.url}/ws/2/recording/{mbid}", query)
         recordings = [] if reply.status == 404 else [decode(reply, Recording, service=self.name)]
@@ -84,10 +83,10 @@ class MusicBrainz(Source):
 
 
 class MusicBrainzTags(Source):
-    """Genres and tags that MusicBrainz users gave to recordings and artists.
+    """Genres and tags of recordings and artists by MusicBrainz users.
 
-    `tags` are those of the recording, or those of its artists if it has none; `artist_tags` are those of the artist.
-    They are joined by commas, the most voted first.
+    `tags` are the tags of the recording or, if missing, of its artists. `artist_tags` are the tags of the artist.
+    Tags are separated by commas, in order of descending votes.
     """
 
     name = "musicbrainz-tags"
@@ -103,7 +102,7 @@ class MusicBrainzTags(Source):
     needs = ("mbid",)
 
     class Params(MusicBrainz.Params):
-        """kinds: `genres` are the tags in MusicBrainz's list of genres. votes: smallest number of votes of a tag."""
+        """Parameters, with `kinds` of tags (`genres` are tags in the MusicBrainz genre list) and minimum `votes`."""
 
         kinds: Literal["genres", "tags"] = "tags"
         votes: int = Field(1, ge=1)
@@ -127,7 +126,7 @@ class MusicBrainzTags(Source):
         return Found({request.fields[0]: ", ".join(tags)}, payload=reply.content)
 
     def _tags(self, *tagged: Recording | Artist) -> list[str]:
-        """Names with enough votes, the most voted first."""
+        """Return names with enough votes, in order of descending votes."""
         votes: dict[str, int] = {}
         for entity in tagged:
             for tag in getattr(entity, self.params.kinds):
@@ -139,5 +138,5 @@ class MusicBrainzTags(Source):
 
 
 def lucene(text: str) -> str:
-    """A text as search words, with all operators escaped (https://lucene.apache.org/core/, classic query parser)."""
+    """Return a text with escaped Lucene operators (https://lucene.apache.org/core/, classic query parser)."""
     return re.sub(r'([+\-&|!(){}\[\]^"~*?:\\/])', r"\\\1", text.lower())

@@ -1,7 +1,7 @@
-"""MusicBrainz ids of recordings from a JSON dump: once it is indexed, 70,000 tracks take seconds instead of 20 hours.
+"""MusicBrainz ids of recordings from a JSON dump, which finds 70,000 tracks in seconds once indexed.
 
-Page: https://musicbrainz.org/doc/Development/JSON_Data_Dumps (`recording.tar.xz`, one document a line). Licence of the
-data used: CC0.
+Page: https://musicbrainz.org/doc/Development/JSON_Data_Dumps (`recording.tar.xz`, one document per line). Licence
+of the data used: CC0.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ENCODER = msgspec.json.Encoder()
 class MusicBrainzDump(file_index.IndexedSource):
     """MusicBrainz ids of recordings and artists, from a JSON dump on disk.
 
-    `mbid` is the recording's, and those of its artists. A recording is found by id, by ISRC, or by title and artist,
+    `mbid` is the id of the recording or artist. A recording is found by id, by ISRC, or by title and artist,
     which must agree except for case and accents.
     """
 
@@ -34,7 +34,7 @@ class MusicBrainzDump(file_index.IndexedSource):
     uses = ("isrc",)
 
     class Params(SourceParams):
-        """path: `recording.tar.xz` as published, or the file inside it. It is indexed at the first use."""
+        """Parameters, with the path of `recording.tar.xz` or of its content, which is indexed on first use."""
 
         path: Path
 
@@ -42,7 +42,7 @@ class MusicBrainzDump(file_index.IndexedSource):
         return [self.params.path]
 
     def rows(self) -> Iterator[tuple[str, bytes]]:
-        """Each recording under its id, and its id under its ISRCs and names. Lines without a recording are left out."""
+        """Yield each recording by id, and ids by ISRC and name. Lines without a recording are skipped."""
         for line in dump_archives.lines(self.params.path, MEMBER):
             try:
                 recording = _RECORDING.decode(line)
@@ -63,7 +63,7 @@ class MusicBrainzDump(file_index.IndexedSource):
         return best_answer(request, recordings, _ENCODER.encode(recordings))
 
     def _recordings(self, key: str) -> list[Recording]:
-        """Recordings of a key: an `mbid:` key has the recording, any other key has ids."""
+        """Return the recordings for a key; a key `mbid:…` has a recording and any other key has ids."""
         values = self.index.get(key)
         if not key.startswith("mbid:"):
             values = [value for mbid in values for value in self.index.get(f"mbid:{mbid.decode()}")]

@@ -1,9 +1,9 @@
-"""Lyrics of 237,662 tracks of the Million Song Dataset as counts of 5,000 stems, from the musiXmatch dataset.
+"""Lyrics of 237,662 Million Song Dataset tracks as counts of 5,000 stems, from the musiXmatch dataset.
 
-http://millionsongdataset.com/musixmatch describes them: `mxm_dataset_train.txt` and `mxm_dataset_test.txt` have a list
-of words after `%` and a line `TID,MXMID,index:count,…` for each track (indices from 1). `mxm_779k_matches.txt` has
-lines of `TID<SEP>artist<SEP>title<SEP>MXMID<SEP>artist<SEP>title`. The field is a text of stems in the order of the
-list, each as often as it is sung: a text for word counts, not for readers.
+http://millionsongdataset.com/musixmatch describes the files. `mxm_dataset_train.txt` and `mxm_dataset_test.txt` have a
+list of words after `%` and a line `TID,MXMID,index:count,…` for each track (indices from 1). `mxm_779k_matches.txt` has
+lines `TID<SEP>artist<SEP>title<SEP>MXMID<SEP>artist<SEP>title`. The field is a text of stems in list order,
+repeated by count, which is suitable only for bag-of-words encoders.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ SEP = "<SEP>"
 
 
 class Musixmatch(file_index.IndexedSource):
-    """Lyrics as word counts, from the files of the musiXmatch dataset.
+    """Lyrics as word counts from musiXmatch dataset files.
 
-    Tracks are found by the id `msd:TR…`, or else by artist and title if `matches` is set.
+    Tracks are found by the id `msd:TR…`, or by artist and title if `matches` is set.
     """
 
     name = "musixmatch"
@@ -41,10 +41,10 @@ class Musixmatch(file_index.IndexedSource):
     )
 
     class Params(SourceParams):
-        """Parameters of the dataset.
+        """Parameters of the musiXmatch dataset.
 
-        - paths: the files of words.
-        - matches: the file of names, for catalogues without ids of the Million Song Dataset.
+        - paths: files with word counts.
+        - matches: file with names, for catalogues without Million Song Dataset ids.
         """
 
         paths: list[Path] = Field(
@@ -78,7 +78,7 @@ class Musixmatch(file_index.IndexedSource):
         return answer_by_score(score, {"lyrics": text}, text, note=f"found {title!r} by {artist!r}")
 
     def _text(self, track: str) -> str | None:
-        """The track's stems, each as often as it is sung; None for an unknown track."""
+        """Return the stems of a track, repeated by count, or None for an unknown track."""
         for value in self.index.get(f"track/{track}"):
             file, counts = value.decode().split(" ", 1)
             words = self._words[file]
@@ -96,7 +96,7 @@ class Musixmatch(file_index.IndexedSource):
 
 
 def _word_counts(path: Path, number: int) -> Iterator[tuple[str, bytes]]:
-    """The list of words and every track of one file. Raises `DataError`, with the line, for a file of another form."""
+    """Yield the word list and all tracks of a file. Raises `DataError` with the line for malformed files."""
     size = 0
     for at, text in dump_archives.text_lines(path):
         line = text.strip()
@@ -109,12 +109,12 @@ def _word_counts(path: Path, number: int) -> Iterator[tuple[str, bytes]]:
             pairs = re.fullmatch(r"\d+:\d+(?:,\d+:\d+)*", counts)
             if not size or not pairs or not all(1 <= int(pair.split(":")[0]) <= size for pair in counts.split(",")):
                 raise DataError(
-                    f"{path}:{at} is not a line of a musiXmatch file (TID,MXMID,index:count,… after %words): "
-                    "fetch it again"
+                    f"{path}:{at} is {line[:60]!r} and must be `TID,MXMID,index:count,…` after %words: "
+                    "download the file again"
                 )
             yield f"track/{track}", f"{number} {counts}".encode()
     if not size:
-        raise DataError(f"{path} has no list of words (a line that begins with %): is it a musiXmatch file?")
+        raise DataError(f"{path} must have a list of words (a line that starts with %): set `paths` to musiXmatch data")
 
 
 def _key(artist: str, title: str) -> str:

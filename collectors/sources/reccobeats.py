@@ -1,7 +1,7 @@
-"""The eleven audio features of a track from ReccoBeats, by Spotify id and without a key.
+"""Audio features from ReccoBeats by Spotify id.
 
-https://reccobeats.com/docs/apis/get-audio-features. Its rates are not published; 429 comes with `Retry-After`. How its
-numbers are computed is not published either: they have Spotify's names, and are stored under this source's.
+https://reccobeats.com/docs/apis/get-audio-features. Rate limits are not published; status 429 has
+`Retry-After`. The computation of the numbers is not published. They have the names used by Spotify.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from collectors.sources.matched_answer import audio_features_of
 
 
 class Reccobeats(Source):
-    """Audio features from ReccoBeats, by Spotify id.
+    """Audio features from ReccoBeats by Spotify id.
 
-    Each request is for one track: a reply identifies tracks by link and leaves out those that ReccoBeats does not know.
+    Each request is for one track, because a reply omits unknown tracks and identifies tracks only by link.
     """
 
     name = "reccobeats"
@@ -43,7 +43,7 @@ class Reccobeats(Source):
     )
 
     class Params(SourceParams):
-        """api_url: without `/v1`."""
+        """Parameters, with the base URL without `/v1`."""
 
         api_url: str = "https://api.reccobeats.com"
 
@@ -56,12 +56,12 @@ class Reccobeats(Source):
             return Absent(payload=reply.content)
         row = next((row for row in content if _is_same(row, request.ids)), None)
         if row is None:
-            raise Transient("ReccoBeats answers with another track")
+            raise Transient("ReccoBeats returned a row for another track")
         numbers, missing = audio_features_of(row)
         return Absent(missing, reply.content) if missing else Found({"audio_features": numbers}, payload=reply.content)
 
 
 def _is_same(row: Mapping[str, object], ids: Mapping[str, str]) -> bool:
-    """Whether a row is of the track, or of another release of the same recording."""
+    """Return whether a row describes the track or another release of the same recording."""
     same = str(row.get("href") or "").rstrip("/").rsplit("/", 1)[-1] == ids["spotify"]
     return same or ("isrc" in ids and str(row.get("isrc") or "").upper() == ids["isrc"].upper())

@@ -1,8 +1,8 @@
-"""Ids and covers from Spotify's Web API, through spotipy, and audio features for the few apps that still get them.
+"""Ids, covers and, for old apps, audio features from the Spotify Web API with spotipy.
 
-https://developer.spotify.com/documentation/web-api. Only endpoints for single tracks are used: since February 2026 apps
-in development mode have no others, and a search returns at most ten results. The developer policy (III.14) forbids to
-train any model on Spotify's content.
+https://developer.spotify.com/documentation/web-api. Only endpoints for single tracks are used, because apps in
+development mode have no access to other endpoints since February 2026. A search returns at most ten results. The
+developer policy (III.14) forbids training models on Spotify content.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from collectors.sources.clients.spotify_api import ID, SECRET, SpotifyApi
 from collectors.sources.matched_answer import answer_by_score, audio_features_of, fetch_cover, quoted_query
 
 NO_FEATURES = (
-    "Spotify gives audio features to no app made after 2024-11-27 (HTTP 403): collect audio_features from reccobeats, "
-    "deezer's previews or audio files, or acoustic_lowlevel from acousticbrainz"
+    "Spotify does not return audio features to apps created after 2024-11-27 (HTTP 403): collect audio_features from "
+    "reccobeats, from deezer previews or from audio files, or collect acoustic_lowlevel from acousticbrainz"
 )
 MAX_RESULTS = 5
 
@@ -60,7 +60,7 @@ class Album(msgspec.Struct):
 
 
 class Track(msgspec.Struct):
-    """linked_from: the requested track, where Spotify returns another release of it."""
+    """Track; `linked_from` is the requested track if Spotify returns another release."""
 
     id: str
     name: str
@@ -76,9 +76,9 @@ class Track(msgspec.Struct):
 
 
 class Spotify(Source):
-    """Ids, album covers and audio features from Spotify's Web API.
+    """Ids, album covers and audio features from the Spotify Web API.
 
-    It is never used by default. Its content may not be used to train models, and training refuses it without
+    The source is never used by default. Its content may not be used to train models, and training raises without
     `permission`.
     """
 
@@ -106,7 +106,7 @@ class Spotify(Source):
     )
 
     class Params(SourceParams):
-        """market: country (`DE`) of the catalogue that is searched. cover: smallest width of the covers in pixels."""
+        """Parameters, with the country code of the `market` and the minimum width of covers in pixels."""
 
         api_url: str = "https://api.spotify.com"
         accounts_url: str = "https://accounts.spotify.com"
@@ -137,14 +137,14 @@ class Spotify(Source):
         return answer_by_score(score, requested, payload, note=note, others=others)
 
     def _track(self, request: Request, http: Http) -> tuple[Track, float, bytes] | Absent:
-        """The track, its match score and the payload: by id, or else by ISRC, or else by name."""
+        """Return the track, the match score and the payload, by id, ISRC or name."""
         if key := request.ids.get("spotify"):
             answer, payload = self._api.call(http, lambda client: client.track(key, market=self.params.market))
             if answer is None:
                 return Absent("unknown id")
             track = convert(answer, Track, "Spotify")
             if key not in (track.id, track.linked_from and track.linked_from.id):
-                raise Transient("Spotify answers with another track")
+                raise Transient(f"Spotify returned track {track.id!r} instead of {key!r}")
             return track, 1.0, payload
         if isrc := request.ids.get("isrc"):
             tracks, payload = self._search(http, f"isrc:{isrc.upper()}", Track)

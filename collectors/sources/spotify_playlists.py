@@ -1,4 +1,4 @@
-"""Playlists that a Spotify user owns. Since February 2026 apps in development mode see the tracks of no others."""
+"""Playlists owned by a Spotify user, the only playlists whose tracks are visible since February 2026."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def playlists(
     *,
     have: Callable[[str], bool] = lambda _: False,
 ) -> Iterator[Record]:
-    """Playlists of the user of `SPOTIFY_REFRESH_TOKEN`, each after its tracks, without local files and episodes.
+    """Yield playlists of the user, each after its tracks, without local files and episodes.
 
-    - secrets: by the names in `collectors.sources.clients.spotify_api`.
-    - have: whether a playlist, by its id (`spotify:playlist:…`), need not be fetched.
+    - secrets: keys by name in `collectors.sources.clients.spotify_api`.
+    - have: function that returns whether a playlist id (`spotify:playlist:…`) can be skipped.
 
-    Raises `InputError` without the token, and where Spotify refuses it.
+    Raises `InputError` if `SPOTIFY_REFRESH_TOKEN` is missing or rejected.
     """
     servers = params or Spotify.Params()
     api = SpotifyApi(secrets, api_url=servers.api_url, accounts_url=servers.accounts_url, user=True)

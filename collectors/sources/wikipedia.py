@@ -1,8 +1,8 @@
-"""Biographies of artists from Wikipedia. Articles are found through Wikidata by MusicBrainz id, or else by name.
+"""Artist biographies from Wikipedia articles, found through Wikidata by MusicBrainz id or by name.
 
 Pages: https://www.mediawiki.org/wiki/API:Main_page, https://www.wikidata.org/wiki/Property:P434. Rate: one request at a
-time (https://www.mediawiki.org/wiki/API:Etiquette); at most five a second are our choice. Licence: CC BY-SA 4.0, with
-the article's name. The API's errors come with status 200.
+time (https://www.mediawiki.org/wiki/API:Etiquette) and at most five per second. Licence: CC BY-SA 4.0 with the article
+title as attribution. API errors have status 200.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Hit(msgspec.Struct):
 
 
 class Page(msgspec.Struct):
-    """A page. extract: its plain text. pageprops: has an empty `disambiguation` on a disambiguation page."""
+    """Page with plain text as `extract`; `pageprops` has the key `disambiguation` on disambiguation pages."""
 
     title: str
     missing: bool = False
@@ -77,20 +77,20 @@ class Page(msgspec.Struct):
 
     @property
     def of_music(self) -> bool:
-        """Whether the article is about a musician: by the title's bracket, the description or the first sentence."""
+        """Return whether title, description or first sentence describe a musician."""
         bracket = re.search(r"\(([^)]*)\)$", self.title)
         texts = (bracket[1] if bracket else "", self.description or self.extract.split(". ")[0][:400])
         return any(map(_is_about_musician, texts))
 
 
 def _is_about_musician(text: str) -> bool:
-    """True for `a singer known for the album …`, false for `a song by the singer …`."""
+    """Return True for `a singer known for the album …` and False for `a song by the singer …`."""
     music, work = MUSIC.search(text), WORK.search(text)
     return music is not None and (work is None or music.start() < work.start())
 
 
 class Item(msgspec.Struct):
-    """sitelinks: articles by wiki (`enwiki`)."""
+    """Wikidata item with articles by wiki (`enwiki`) as `sitelinks`."""
 
     sitelinks: dict[str, Hit] = {}
 
@@ -105,10 +105,10 @@ class ErrorReply(msgspec.Struct):
 
 
 class Wikipedia(Source):
-    """Biographies of artists from their Wikipedia articles.
+    """Artist biographies from Wikipedia articles.
 
-    `biography` is plain text. An artist whose Wikidata item has no article in this language is absent: an article with
-    the artist's name is then about someone else.
+    `biography` is plain text. If the Wikidata item of an artist has no article in this language, the artist is absent,
+    because an article with the same name is about another artist.
     """
 
     name = "wikipedia"
@@ -127,7 +127,7 @@ class Wikipedia(Source):
     uses = ("mbid", "wikidata")
 
     class Params(SourceParams):
-        """part: the introduction, or the whole article. qualifiers: words in brackets after titles of musicians."""
+        """Parameters, with the `part` of the article and the `qualifiers` in brackets after titles of musicians."""
 
         language: str = Field("en", pattern="^[a-z][a-z-]{1,15}$")
         wikipedia: str = Field("https://en.wikipedia.org", description="default: that of the language")
@@ -149,7 +149,7 @@ class Wikipedia(Source):
         return self._of_name(request, http) if request.artists else Absent("no name to look up")
 
     def _items(self, mbid: str, http: Http) -> list[str]:
-        """Wikidata's items with this MusicBrainz id."""
+        """Return Wikidata items with this MusicBrainz id."""
         if not MBID.fullmatch(mbid):
             return []
         query: dict[str, QueryValue] = {
@@ -177,7 +177,7 @@ class Wikipedia(Source):
         return Found({"biography": pages[0].text}, 1.0, reply.content, (Other("artist", request.id, "wikidata", item),))
 
     def _of_name(self, request: Request, http: Http) -> Answer:
-        """The article of the only musician of that name, or of the one that names a track or album of the artist."""
+        """Return the article of the only musician with this name, or of the musician with a matching track or album."""
         name = request.artists[0].replace("|", " ").strip()
         pages, reply = self._pages([name, *(f"{name} ({kind})" for kind in self.params.qualifiers)], http)
         articles = [page for page in pages if page.text and not page.disambiguates]
@@ -202,7 +202,7 @@ class Wikipedia(Source):
         return Found({"biography": page.text}, BY_NAME, reply.content, others)
 
     def _pages(self, titles: Sequence[str], http: Http) -> tuple[list[Page], Reply]:
-        """Articles with these titles, or that these titles redirect to."""
+        """Return articles by title, after redirects."""
         query: dict[str, QueryValue] = {
             "action": "query",
             "titles": "|".join(titles),
@@ -222,9 +222,9 @@ class Wikipedia(Source):
 def query_api(
     host: str, params: Mapping[str, QueryValue], http: Http, shape: type[Shape], *path: str
 ) -> tuple[Shape, Reply]:
-    """The part at `path` of the API's answer as a `shape`, and the reply.
+    """Return the part of the API answer at `path` as `shape`, and the reply.
 
-    Raises `RateLimited` for too many requests and while the API's databases lag, `Transient` for other errors.
+    Raises `RateLimited` for too many requests or lagging databases, `Transient` for other errors.
     """
     reply = http.get(f"{host}/w/api.php", {**params, "format": "json", "maxlag": 5})
     error = decode(reply, ErrorReply, service=host).error

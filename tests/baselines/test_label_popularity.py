@@ -50,7 +50,7 @@ def test_genre_popularity_scores_by_cosine_with_and_without_idf(labelled: Traini
 def test_label_popularity_without_labels_raises_input_error(training: Callable[..., TrainingData]) -> None:
     with pytest.raises(
         InputError,
-        match="artist-popularity needs the tracks' artist, and the catalogue has none that may be trained on",
+        match="artist-popularity requires tracks with artist labels that may be trained on",
     ):
         ArtistPopularity().fit(training(LISTS, 5))
 

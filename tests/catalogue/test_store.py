@@ -127,7 +127,7 @@ def test_vectors_from_two_sources_are_not_mixed(catalogue: Catalogue) -> None:
     assert present.tolist() == [True, True]
     assert np.array_equal(np.asarray(branch), np.array([[1, 2], [3, 4]], np.float32))
     assert np.asarray(branch).dtype == np.float32
-    with pytest.raises(InputError, match=r"several sources \(librosa: 1, spotify: 2\).*choose one with source="):
+    with pytest.raises(InputError, match=r"from one source \(librosa: 1, spotify: 2\).*set `source`"):
         catalogue.field_values("sound", ["t:a", "t:b", "t:c"])
     assert catalogue.field_values("sound", ["t:a", "t:b", "t:c"], source="spotify")[0].tolist() == [True, True, False]
     assert catalogue.field_values("sound", ["t:a", "t:b", "t:c"], source="spotify/two")[0].tolist() == [
@@ -151,7 +151,7 @@ def test_fields_with_different_kinds_or_vector_lengths_raise(catalogue: Catalogu
         catalogue.field_values("v", ["t:a", "t:b"])
     with pytest.raises(InputError, match=r"field 'k' holds text: 1, vector: 1"):
         catalogue.field_values("k", ["t:a", "t:b"])
-    with pytest.raises(InputError, match="field 'v' holds vectors: only texts and numbers go into a template"):
+    with pytest.raises(InputError, match="field 'v' contains vectors, but a template requires text or numbers"):
         catalogue.field_values("{v}", ["t:a"])
 
 
@@ -163,7 +163,7 @@ def test_fields_with_different_kinds_or_vector_lengths_raise(catalogue: Catalogu
         (TrackRecord("t:x", fields={"v": Field([])}), "track 't:x': field 'v' is a vector without numbers"),
         (
             TrackRecord("t:x", fields={"bio": Field("b", entity="artist")}),
-            "field 'bio' belongs to its artist, which the track does not name",
+            "field 'bio' requires artist of the track: set artist",
         ),
         (TrackRecord("t:x", fields={"bio": Field("b", entity="label")}), "field 'bio' belongs to its label"),
     ],
@@ -304,9 +304,9 @@ def test_url_or_file_that_is_not_a_database_raises(tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match=r"catalogue sqlite:///.*notes\.db: file is not a database"):
         Catalogue.open(tmp_path / "notes.db")
-    with pytest.raises(InputError, match="cannot be stored in mysql: use one of sqlite, postgresql"):
+    with pytest.raises(InputError, match="database 'mysql' must be one of sqlite, postgresql"):
         Catalogue.open("mysql+pymysql://me:secret@host/db")
-    with pytest.raises(InputError, match="the catalogue's URL cannot be read"):
+    with pytest.raises(InputError, match="the catalogue URL is invalid"):
         Catalogue.open("sqlite+nonsense://x")
 
 

@@ -55,7 +55,7 @@ def test_template_escapes_brackets_and_braces_and_strips_blanks(
         ("{title.__class__}", "must be a plain field name"),
         ("{title!r}", "must be a plain field name"),
         ("{title:>9}", "must be a plain field name"),
-        ("{{}}", "names no field"),
+        ("{{}}", "must contain a field"),
     ],
 )
 def test_malformed_template_raises(text: str, message: str) -> None:

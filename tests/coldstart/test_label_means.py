@@ -76,5 +76,5 @@ def test_label_means_pass_check_ranker(name: str, planted: Planted, labels: dict
 
 
 def test_label_means_without_labels_raise_input_error(planted: Planted) -> None:
-    with pytest.raises(InputError, match="same-artist needs the tracks' artist, and the catalogue has none"):
+    with pytest.raises(InputError, match="same-artist requires tracks with artist labels that may be trained on"):
         _fitted("same-artist", planted.data)

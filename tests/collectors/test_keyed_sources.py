@@ -121,7 +121,7 @@ def test_lastfm_requests_each_artist_once_up_to_the_storage_limit(library, tmp_p
     with library.engine.connect() as connection:
         kept = connection.scalars(select(FIELDS.c.value).where(FIELDS.c.field == "biography")).all()
     assert 0 < sum(len(text.encode()) for text in kept) <= 600
-    assert "allow to keep 0.0006 MB" in (summary.stopped or "")
+    assert "the terms allow at most 0.0006 MB" in (summary.stopped or "")
 
 
 def test_keys_are_not_written_to_library_log_or_errors(library, tmp_path, capfd):
@@ -183,7 +183,7 @@ def test_keys_are_not_written_to_library_log_or_errors(library, tmp_path, capfd)
         root.setLevel(before)
         handler.close()
     assert first and outcomes(library, "lyrics").count("found") == 24
-    assert "refused by Spotify" in (summaries[-1].stopped or "")
+    assert "rejected by Spotify" in (summaries[-1].stopped or "")
     message = "".join([*notes, repr(summaries), *capfd.readouterr()]).encode()
     secrets = [*KEYS.values(), "a-wrong-secret-of-the-tests", *tokens]
     files = [path for path in tmp_path.rglob("*") if path.is_file()]

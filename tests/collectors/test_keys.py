@@ -25,7 +25,7 @@ def test_keys_are_read_from_environment_then_file_then_keyring(tmp_path: Path, m
         "B_KEY": "${HOME}-as-it-is",
         "C_KEY": "segue-C_KEY",
     }
-    with pytest.raises(InputError, match="source x needs D_KEY and E_KEY"):
+    with pytest.raises(InputError, match="source 'x' requires D_KEY and E_KEY"):
         keys.of("x", ["A_KEY", "D_KEY", "E_KEY"])
 
 
@@ -33,9 +33,9 @@ def test_env_file_inside_a_repository_raises(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / ".env").write_text("A_KEY=x\n")
-    with pytest.raises(InputError, match="is inside the repository"):
+    with pytest.raises(InputError, match="must be outside the repository"):
         Keys({"SEGUE_ENV_FILE": str(tmp_path / "deep" / ".env")})
-    with pytest.raises(InputError, match="is not a file"):
+    with pytest.raises(InputError, match="must be an existing file"):
         Keys({"SEGUE_ENV_FILE": str(tmp_path / "nothing")})
 
 

@@ -434,8 +434,7 @@ def test_error_in_plugin_names_the_plugin(tmp_path: Path, monkeypatch: pytest.Mo
         plugins.points.cache_clear()
     assert failed.exit_code == 1
     assert (
-        failed.stderr
-        == "segue: an error inside stranger.reading of stranger-package, KeyError: 'ann'"
+        failed.stderr == "segue: an error inside stranger.reading of stranger-package, KeyError: 'ann'"
         " (add --debug for the traceback)\n"
     )
     assert ours.exit_code == 2 and "stranger" not in ours.stderr.replace(str(tmp_path), "")

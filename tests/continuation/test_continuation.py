@@ -82,7 +82,7 @@ def test_unknown_tracks_are_skipped_with_a_warning(asked: Continuation) -> None:
         (["T:3"], r"nearest to 'T:3' are t:3 \(Hurt by c\)"),
         (["t:44", "zz"], r"nearest to 't:44' are t:4 \(no title by unknown\)"),
         (["qqqqqqqqqqqqqqqqqqq"], "nothing looks like .*; its ids look like t:1, t:2, t:3"),
-        ([], "give at least one id"),
+        ([], "pass at least one id"),
     ],
 )
 def test_only_unknown_tracks_raise_with_the_nearest_id(asked: Continuation, tracks: list[str], message: str) -> None:

@@ -57,5 +57,5 @@ def test_missing_or_damaged_corpus_file_raises(tmp_path: Path) -> None:
         Corpus.load(tmp_path / "nowhere")
     corpus([None, None]).save(tmp_path / "c")
     np.save(tmp_path / "c" / "items.npy", np.array([1], np.int32))
-    with pytest.raises(DataError, match="c is damaged: .*'placements': 4.*delete it"):
+    with pytest.raises(DataError, match="c must have arrays of .*'placements': 4.*delete the folder"):
         Corpus.load(tmp_path / "c")

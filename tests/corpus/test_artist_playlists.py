@@ -57,6 +57,6 @@ def test_artist_playlists_do_not_depend_on_block_size(monkeypatch: pytest.Monkey
 def test_corpus_without_artists_raises() -> None:
     nobody = np.zeros(0, np.int64)
     with pytest.raises(
-        InputError, match="level: artist needs the tracks' artists, and the data names none: use level: track"
+        InputError, match="`level: artist` requires tracks with artists: add artists to the data or set `level: track`"
     ):
         by_artist(corpus_of(LISTS, ["x"] * 5), nobody, nobody, ARTISTS)

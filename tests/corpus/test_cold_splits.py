@@ -113,7 +113,7 @@ def test_artist_disjoint_split_drops_tracks_without_artists(many: Corpus) -> Non
     nobody = replace(many, tracks=pa.table({"id": many.tracks["id"], "artist": pa.nulls(200, pa.string())}))
     with pytest.raises(
         InputError,
-        match="artist_disjoint needs the tracks' artists, and the data names none: use evaluation.split.type",
+        match="artist_disjoint requires tracks with artists: add artists or set evaluation.split.type",
     ):
         artist_disjoint(nobody)
 
@@ -139,7 +139,7 @@ def test_split_labels_in_the_data_define_the_parts(many: Corpus) -> None:
     with pytest.raises(LeakError, match="the split leaks: artist "):
         check_cold(split, artists=True)
     with pytest.raises(
-        InputError, match="split 'dev' of a track must be train, valid or test: name another evaluation.split.field"
+        InputError, match="split 'dev' of a track must be train, valid or test: set evaluation.split.field to"
     ):
         prescribed(many, [*given[:-1], "dev"])
 

@@ -191,7 +191,7 @@ def test_bad_row_in_a_block_raises_or_is_skipped_and_counted(on_error: str, tmp_
     table = pa.table({"playlist_id": ["a", "a", "a"], "track_id": [1, None, 3]})
     reader = ArrowReader(table, on_error=on_error)  # type: ignore[arg-type]
     if on_error == "stop":
-        with pytest.raises(DataError, match=r"placements, row 1: has no track_id"):
+        with pytest.raises(DataError, match=r"placements, row 1: must have a value for track_id"):
             build(reader, None, tmp_path / "corpus")
         assert not any(tmp_path.iterdir())
     else:

@@ -189,9 +189,9 @@ def test_group_hash_uses_the_number_in_an_id() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"by": "column"}, "4 playlists have no split: use split.by: hash"),
+        ({"by": "column"}, r"all playlists must have a split \(4 are missing\): set evaluation.split.by to hash"),
         ({"by": "name"}, "by='name' must be auto, column or hash"),
-        ({"folds": 3, "test_fold": 3}, "test_fold=3 must be in 0…folds-1 with folds=3"),
+        ({"folds": 3, "test_fold": 3}, "test_fold=3 must be from 0 to folds-1 for folds=3"),
         ({"min_tracks": 11}, "the (valid|test) split is empty: 4 playlists, min_tracks=11"),
     ],
 )

@@ -163,7 +163,7 @@ def test_cut_shares_count_playlist_entries() -> None:
     assert cut_times(timed(days, 2), 0.4, "1970-02-01T06:00:00+02:00") == (3 * DAY, to_seconds("1970-02-01T04:00"))
     with pytest.raises(
         InputError,
-        match="test_from='1970-01-02' is 1970-01-02 and valid_from=0.6 is 1970-01-05: the test must begin after",
+        match="test_from='1970-01-02' is 1970-01-02 and valid_from=0.6 is 1970-01-05: set test_from to a later",
     ):
         cut_times(timed(days, 2), 0.6, "1970-01-02")
 
@@ -230,7 +230,7 @@ def test_playlists_without_times_are_excluded_and_counted() -> None:
 def test_corpus_that_cannot_be_split_by_time_raises() -> None:
     plain = timed(LOG, 9)
     with pytest.raises(
-        InputError, match=r"global_time needs times, and the corpus has none: name the column .*data\.options\.time"
+        InputError, match=r"global_time` requires times, but the corpus has none: set the column .*data\.options\.time"
     ):
         global_time(Corpus(plain.items, plain.offsets, plain.tracks, plain.playlists))
     with pytest.raises(
@@ -238,5 +238,5 @@ def test_corpus_that_cannot_be_split_by_time_raises() -> None:
         match="the test split is empty: times go from 1970-01-02 to 1970-01-27, .* the test 1980-01-01, min_tracks=2",
     ):
         global_time(plain, valid_from="1970-01-11", test_from="1980-01-01", min_tracks=2)
-    with pytest.raises(InputError, match="the train split is empty: .* validation begins 1970-01-01T12:00:00Z"):
+    with pytest.raises(InputError, match="the train split is empty: .* validation starts 1970-01-01T12:00:00Z"):
         global_time(plain, valid_from="1970-01-01T12:00", test_from="1970-01-21", min_tracks=2)

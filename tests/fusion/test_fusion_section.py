@@ -52,12 +52,18 @@ def test_policy_parameters_are_read_from_the_recipe() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"join": "gated", "missing": Estimate()}, "fills in what `join: gated` leaves out"),
-        ({"join": Present(), "reduce_joint": "linear:2"}, "`reduce_joint` is for `join: concat`, and others"),
-        ({"join": Present(), "normalise": "after"}, "`normalise: after` is for `join: concat`, and others"),
+        ({"join": "gated", "missing": Estimate()}, "cannot be used with `join: gated`"),
+        (
+            {"join": Present(), "reduce_joint": "linear:2"},
+            "`reduce_joint: linear:2` requires a join that projects all modalities together",
+        ),
+        (
+            {"join": Present(), "normalise": "after"},
+            "`normalise: after` requires a join that projects all modalities together",
+        ),
         (
             {"reduce_joint": "pca:2", "missing": "mask_token"},
-            "`missing: mask_token` is for modalities that the model reads apart",
+            "`missing: mask_token` requires separate modalities",
         ),
     ],
 )

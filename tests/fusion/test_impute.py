@@ -190,7 +190,7 @@ def test_imputed_vectors_do_not_depend_on_block_size(planted: Planted, monkeypat
 
 def test_moments_above_the_memory_limit_raise(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moments_module, "LIMIT", 1000)
-    with pytest.raises(InputError, match=r"moments for 16 columns and 7 combinations of modalities.* reduce: pca:128"):
+    with pytest.raises(InputError, match=r"moments for 16 columns and 7 combinations of modalities.*`reduce: pca:128"):
         planted.filled("em")
 
 

@@ -170,7 +170,7 @@ def test_joint_pca_axes_equal_scikit_learn_on_training_rows() -> None:
     found = table.content("audio+lyrics").numpy()
     signs = np.sign((found * wanted)[1:].sum(axis=0))
     assert found[1:] * signs == pytest.approx(wanted[1:], abs=1e-5)
-    with pytest.raises(InputError, match="pca:8 needs dim <= 7"):
+    with pytest.raises(InputError, match="pca:8 must have dim <= 7"):
         make(reduce_joint="pca:99")
 
 

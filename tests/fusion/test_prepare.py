@@ -125,7 +125,7 @@ def test_largest_loading_of_an_axis_is_positive() -> None:
 
 
 def test_more_pca_axes_than_present_tracks_raise() -> None:
-    with pytest.raises(InputError, match=r"pca:3 needs dim <= 2"):
+    with pytest.raises(InputError, match=r"pca:3 must have dim <= 2"):
         pca(np.ones((4, 3), np.float32), PRESENT, 3)
 
 

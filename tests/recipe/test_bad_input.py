@@ -90,10 +90,10 @@ def nothing() -> None: ...
         ),
         (nothing, ["device=cuda:7"], "device"),
         (nothing, ["name=../up"], "name='../up' must be one line without '/'"),
-        (nothing, ["name=.cache"], "without a '.' in front"),
+        (nothing, ["name=.cache"], "or a leading '.'"),
         (nothing, ["name=' '"], "name=' ' must be one line"),
-        (nothing, ["data.path=~nobody-of-this-name/x"], "is not a path"),
-        (nothing, ['data.path="a\\0b"'], "is not a path: embedded null byte"),
+        (nothing, ["data.path=~nobody-of-this-name/x"], "must be a valid path"),
+        (nothing, ['data.path="a\\0b"'], "must be a valid path (embedded null byte)"),
         (nothing, ["threads=100000"], "threads=100000 must be less than or equal to 1024"),
         (nothing, ["evaluation.k=[99999999999]"], "must contain only values from 1 to 100000"),
         (
@@ -111,9 +111,13 @@ def nothing() -> None: ...
         (
             lambda: Path("r.yaml").write_text("# " + "x" * 1_000_000),
             [],
-            "r.yaml has 1,000,002 bytes and a recipe at most 1,000,000",
+            "r.yaml has 1,000,002 bytes, but a recipe must have at most 1,000,000",
         ),
-        (nothing, ["evaluation.split.seeds=70"], "seeds=70, split by auto: lower evaluation.split.min_tracks or seeds"),
+        (
+            nothing,
+            ["evaluation.split.seeds=70"],
+            "seeds=70, split by auto: reduce evaluation.split.min_tracks or seeds",
+        ),
         (nothing, ["device=tpu"], "device='tpu' must be one of auto, cpu, cuda"),
         (nothing, ["evaluation.split.min_tracks=60"], "split is empty: 30 playlists, min_tracks=60"),
         (nothing, ["evaluation.split.by=column"], "all playlists must have a split (30 are missing): set"),
@@ -174,7 +178,7 @@ COLD = [
         (
             DEALT,
             ["evaluation.split.strict_overlap=true"],
-            "share more than half of their tracks with a training playlist (strict_",
+            "share more than half of their tracks with a training playlist, but `strict_",
         ),
     ],
 )

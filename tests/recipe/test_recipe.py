@@ -151,7 +151,7 @@ FAULTS = [
         "5: encoders.audio.encoder='featurs' is not an encoder: did you mean features?",
     ),
     ("reader: demo", "reader: dmeo", "2: data.reader='dmeo' is not a reader: did you mean demo?"),
-    ("reader: demo", "reader: csv", "1: data.path is missing: reader 'csv' reads a file or folder"),
+    ("reader: demo", "reader: csv", "1: data.path is missing, but reader 'csv' requires a file or folder"),
     ("[popularity,", "[popularty,", "10: baselines.0='popularty' is not a ranker: did you mean popularity?"),
     (
         "[popularity,",
@@ -390,7 +390,7 @@ def test_yaml_aliases_that_expand_to_billions_of_values_raise(tmp_path: Path) ->
 
 
 def test_missing_recipe_or_folder_raises(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"none\.yaml does not exist: give the path of a recipe"):
+    with pytest.raises(RecipeError, match=r"none\.yaml does not exist: pass the path of a recipe"):
         load(tmp_path / "none.yaml")
     with pytest.raises(RecipeError, match=r"cannot be read \(Is a directory\)"):
         load(tmp_path)
@@ -466,7 +466,7 @@ def test_errors_in_an_extended_recipe_name_the_right_file(tmp_path: Path) -> Non
     [
         ("r.yaml", "r.yaml:1: extends='r.yaml' must not lead back to this recipe: remove `extends`"),
         ("[a]", "r.yaml:1: extends=['a'] must be a path relative to this file: correct the path"),
-        ("gone.yaml", "gone.yaml does not exist: give the path of a recipe"),
+        ("gone.yaml", "gone.yaml does not exist: pass the path of a recipe"),
     ],
 )
 def test_invalid_extends_raises(tmp_path: Path, extends: str, message: str) -> None:

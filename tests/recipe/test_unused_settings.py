@@ -44,17 +44,19 @@ def recipe(tmp_path: Path, text: str = BASE) -> Path:
         (
             "leave_last_out",
             "shown=0.5",
-            f"shown=0.5 is for `{HERE}`, not `leave_last_out`: remove `shown`, or set the default value, 0.7",
+            f"shown=0.5 can be set only with `{HERE}`, not `leave_last_out`: remove `shown`, or set the"
+            " default value, 0.7",
         ),
-        ("mpd_challenge", "shown=0.5", f"shown=0.5 is for `{HERE}`, not `mpd_challenge`"),
-        ("item_cold", "shown=0.5", f"shown=0.5 is for `{HERE}`, not `item_cold`"),
+        ("mpd_challenge", "shown=0.5", f"shown=0.5 can be set only with `{HERE}`, not `mpd_challenge`"),
+        ("item_cold", "shown=0.5", f"shown=0.5 can be set only with `{HERE}`, not `item_cold`"),
         (
             "artist_disjoint",
             "seeds=5",
-            f"seeds=5 is for `{HERE}`, not `artist_disjoint`: remove `seeds`, or set the default value, null",
+            f"seeds=5 can be set only with `{HERE}`, not `artist_disjoint`: remove `seeds`, or set the default"
+            " value, null",
         ),
-        ("leave_last_out", "seeds=5", f"seeds=5 is for `{HERE}`, not `leave_last_out`"),
-        ("mpd_challenge", "seeds=5", f"seeds=5 is for `{HERE}`, not `mpd_challenge`"),
+        ("leave_last_out", "seeds=5", f"seeds=5 can be set only with `{HERE}`, not `leave_last_out`"),
+        ("mpd_challenge", "seeds=5", f"seeds=5 can be set only with `{HERE}`, not `mpd_challenge`"),
         (
             "leave_last_out",
             "min_tracks=5",
@@ -322,7 +324,7 @@ def test_modalities_of_a_system_without_content_raise(tmp_path: Path) -> None:
 
 def test_share_finer_than_thousandths_raises() -> None:
     assert PlaylistDisjoint(shown=0.333).shown == 0.333
-    with pytest.raises(InputError, match=r"use 0\.999"):
+    with pytest.raises(InputError, match=r"set 0\.999"):
         PlaylistDisjoint(shown=0.9999)
 
 

@@ -81,7 +81,7 @@ def test_cold_rows_do_not_depend_on_block_size(monkeypatch: pytest.MonkeyPatch) 
 def test_cold_rows_without_played_content_raise_input_error() -> None:
     modalities, played = _content()
     apart = {"audio": replace(modalities["audio"], present=modalities["audio"].present & ~played)}
-    with pytest.raises(InputError, match="modality 'audio': none of the tracks to learn from has it"):
+    with pytest.raises(InputError, match="modality 'audio' must be present for at least one training track"):
         ColdRows(apart, played)
 
 
@@ -111,7 +111,10 @@ def test_model_ranks_cold_tracks_by_content_and_predicted_ids(architecture: str,
 
 @pytest.mark.parametrize(
     ("change", "lacks"),
-    [("modalities: []", "a modality"), ("fusion: {id_embedding: false}", "free ids to predict: set `fusion.id_embedding: true`")],
+    [
+        ("modalities: []", "a modality"),
+        ("fusion: {id_embedding: false}", "free ids to predict: set `fusion.id_embedding: true`"),
+    ],
 )
 def test_recipe_with_predicted_cold_rows_requires_ids_and_content(change: str, lacks: str, tiny_recipe: Path) -> None:
     text = tiny_recipe.read_text().replace("titles: true, select", f"cold_rows: predicted, {change}, select")

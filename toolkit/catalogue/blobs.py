@@ -61,7 +61,9 @@ class BlobStore:
                     file.seek(0)
                     self._write(key, iter(lambda: file.read(_CHUNK), b""))
         except OSError as error:
-            raise InputError(f"{path} cannot be read ({error.strerror or error}): correct path or permissions") from None
+            raise InputError(
+                f"{path} cannot be read ({error.strerror or error}): correct path or permissions"
+            ) from None
         return key
 
     def _write(self, key: str, chunks: Iterable[bytes]) -> None:

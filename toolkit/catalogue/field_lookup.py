@@ -83,7 +83,9 @@ def as_texts(field: str, values: Sequence[SourcedValue | None]) -> list[str | No
     """Values as text, for templates. Raises `InputError` for vectors and blobs."""
     for value in values:
         if value is not None and value.kind in ("vector", "blob"):
-            raise InputError(f"field {field!r} contains {value.kind}s, but a template requires text or numbers: use another field")
+            raise InputError(
+                f"field {field!r} contains {value.kind}s, but a template requires text or numbers: use another field"
+            )
     return [None if v is None else f"{v.value:g}" if v.kind == "number" else str(v.value) for v in values]
 
 

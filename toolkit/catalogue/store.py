@@ -215,7 +215,9 @@ def _engine(url: str) -> Engine:
             "the catalogue URL is invalid: use a file name or postgresql+psycopg://user@host/name"
         ) from None
     except ModuleNotFoundError as error:
-        raise InputError(f"this database requires {error.name}, which is not installed: pip install {error.name}") from None
+        raise InputError(
+            f"this database requires {error.name}, which is not installed: pip install {error.name}"
+        ) from None
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _use_wal)
     return engine

@@ -62,7 +62,9 @@ def build(
                 corpus.save(Path(work) / "corpus")
             _replace(directory, Path(work))
     except OSError as error:
-        raise SegueError(f"the corpus cannot be written to {directory} ({error.strerror or error}): free disk space or change the folder") from None
+        raise SegueError(
+            f"the corpus cannot be written to {directory} ({error.strerror or error}): free disk space"
+        ) from None
     return Corpus.load(directory)
 
 
@@ -178,7 +180,9 @@ def _refuse_empty(kept: Kept, indexer: RecordIndexer | ColumnIndexer, filters: F
     if len(kept.rows):
         return
     if not len(lengths):
-        raise DataError(f"{reader.path} must have a valid playlist ({reader.skipped.count} bad records skipped): correct the records")
+        raise DataError(
+            f"{reader.path} must have a valid playlist ({reader.skipped.count} bad records skipped): correct them"
+        )
     short = int((lengths < filters.min_playlist_length).sum())
     raise InputError(
         f"the filters remove all {len(lengths)} playlists: min_playlist_length={filters.min_playlist_length} removes"

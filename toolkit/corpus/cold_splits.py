@@ -88,7 +88,7 @@ def credits(corpus: Corpus) -> tuple[np.ndarray, list[str], np.ndarray]:
     encoded = pc.utf8_lower(pc.utf8_trim_whitespace(pc.list_flatten(listed))).dictionary_encode()
     if not len(tracks):
         raise InputError(
-            "artist_disjoint requires tracks with artists: add artists to the data or set evaluation.split.type to item_cold"
+            "artist_disjoint requires tracks with artists: add artists or set evaluation.split.type to item_cold"
         )
     return tracks, encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
 

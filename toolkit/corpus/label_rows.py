@@ -21,7 +21,7 @@ def unit_labels(labels: Mapping[str, sp.csr_matrix], kind: str, ranker: str, *, 
     """
     if kind not in labels:
         raise InputError(
-            f"{ranker} requires tracks with a {kind} that may be trained on: add a {kind} to tracks,"
+            f"{ranker} requires tracks with {kind} labels that may be trained on: add {kind} labels,"
             f" set `permission` in the section `data` of the recipe, or remove {ranker}"
         )
     weights = labels[kind].astype(np.float64)

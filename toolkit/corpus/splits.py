@@ -179,7 +179,9 @@ def leave_last_out(corpus: Corpus) -> Split:
     starts, ends = np.asarray(corpus.offsets[:-1]), np.asarray(corpus.offsets[1:])
     rows = np.flatnonzero(ends - starts >= 3)
     if not len(rows):
-        raise InputError(f"leave_last_out requires playlists of at least 3 tracks, but the longest of {len(corpus)} is shorter: add tracks")
+        raise InputError(
+            f"leave_last_out requires playlists of at least 3 tracks, but all {len(corpus)} are shorter: add tracks"
+        )
     starts, ends = starts[rows], ends[rows]
     return Split(
         PlaylistSet(corpus, rows, starts, ends - 2),
@@ -253,12 +255,16 @@ def _labels(corpus: Corpus, *, by: str, folds: int, test_fold: int, valid_fracti
         by = "column" if by_column(corpus) else "hash"
     if by == "column":
         if column.null_count:
-            raise InputError(f"all playlists must have a split ({column.null_count} are missing): set evaluation.split.by to hash")
+            raise InputError(
+                f"all playlists must have a split ({column.null_count} are missing): set evaluation.split.by to hash"
+            )
         return np.array(column.to_pylist(), dtype=object)
     if by != "hash":
         raise InputError(f"by={by!r} must be auto, column or hash")
     if folds < 2 or not 0 <= test_fold < folds:
-        raise InputError(f"test_fold={test_fold} must be from 0 to folds-1 for folds={folds} >= 2: change `test_fold` or `folds`")
+        raise InputError(
+            f"test_fold={test_fold} must be from 0 to folds-1 for folds={folds} >= 2: change `test_fold` or `folds`"
+        )
     groups = pc.coalesce(corpus.playlists["group"], corpus.playlists["id"]).to_pylist()
     keys = np.array([group_hash(group) for group in groups], dtype=np.int64)
     rest = (keys // folds) % 1000 < round(valid_fraction * 1000)

@@ -1,1 +1,1 @@
-"""Metrics, statistics and one evaluator for every ranker."""
+"""Evaluation: metrics, statistics and a common evaluator for all rankers."""

@@ -1,4 +1,4 @@
-"""Choose a weight or a penalty by its value on the validation playlists."""
+"""Selection of a weight or penalty by its value on validation playlists."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Candidate = TypeVar("Candidate")
 def choose_weight(
     candidates: Sequence[Candidate], value: Callable[[Candidate], float], *, decimals: int | None = None
 ) -> Candidate:
-    """Return the candidate with the highest value on validation, the first of equals.
+    """Return the candidate with the highest value on validation. Ties are broken by the first candidate.
 
-    - candidates: weights, in ascending order if the smallest of equals is to win.
-    - value: the value of a candidate, higher is better; called once for each, in order.
+    - candidates: weights, in ascending order to break ties by the smallest.
+    - value: function that returns the value of a candidate (higher is better), called once per candidate in order.
     - decimals: values that agree to this number of decimals are equal; None compares them exactly.
 
-    A candidate whose value is NaN wins over all others: its caller must not return one.
+    `value` must not return NaN, which would be selected.
     """
     values = [value(candidate) for candidate in candidates]
     return candidates[int(np.argmax(values if decimals is None else np.round(values, decimals)))]
 
 
 def sample_evenly(held_out: HeldOut, most: int) -> HeldOut:
-    """Return at most `most` of the playlists, spread evenly over all of them."""
+    """Return at most `most` playlists, evenly spaced over all playlists."""
     return held_out.take(np.unique(np.linspace(0, len(held_out) - 1, min(len(held_out), most)).astype(int)))

@@ -64,8 +64,8 @@ def check_in_time(parts: Split) -> None:
     (first, second), train, valid, test = parts.cuts, parts.train, parts.valid, parts.test
     _check_period("training", train, until=first)
     _check_period("validation", valid.whole(), until=second)
-    _check_period("the hidden part of validation", PlaylistSet(valid.corpus, valid.rows, valid.begins, valid.ends), since=first)
-    _check_period("the hidden part of the test", PlaylistSet(test.corpus, test.rows, test.begins, test.ends), since=second)
+    _check_period("hidden validation", PlaylistSet(valid.corpus, valid.rows, valid.begins, valid.ends), since=first)
+    _check_period("the hidden test", PlaylistSet(test.corpus, test.rows, test.begins, test.ends), since=second)
     for name, part in (("valid", valid), ("test", test)):
         _check_news(train, name, part)
     check_placements(parts)
@@ -97,9 +97,7 @@ def check_hidden(train: PlaylistSet, held: HeldOut) -> None:
     """Raise `LeakError` if a playlist of a held-out part from any split hides entries that are in training."""
     training = (train.rows, train.starts - train.corpus.offsets[train.rows], train.lengths)
     if (row := _overlapping(training, _spans(held))) is not None:
-        raise LeakError(
-            f"the model was fitted to hidden tracks of {_id(train.corpus, row)}: use parts of one split"
-        )
+        raise LeakError(f"the model was fitted to hidden tracks of {_id(train.corpus, row)}: use parts of one split")
 
 
 def check_disjoint(parts: Split) -> None:
@@ -113,7 +111,7 @@ def check_disjoint(parts: Split) -> None:
             raise LeakError(
                 "the split leaks, because "
                 f"{_id(parts.train.corpus, rows[0])} in {first} and {_id(parts.train.corpus, rows[1])} in {second}"
-                f" are versions of the same playlist ({len(shared)} cases):"
+                f" are versions of the same playlist ({len(shared)} in total):"
                 " move all versions to the same part, or set `evaluation.split.by: hash`"
             )
 
@@ -128,7 +126,7 @@ def check_equal(parts: Split) -> None:
             raise LeakError(
                 "the split leaks, because "
                 f"{_id(corpus, copies[0])} in {first} and {_id(corpus, originals[0])} in {second}"
-                f" have the same tracks ({len(copies)} cases in {first}):"
+                f" have the same tracks ({len(copies)} in {first} in total):"
                 " assign both to the same group, or set `evaluation.split.equal_lists: drop`"
             )
 

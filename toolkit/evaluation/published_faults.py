@@ -1,8 +1,9 @@
-"""`leave_last_out` with the faults of a published code, one by one, to measure the effect of each.
+"""Faults of a published implementation of `leave_last_out`, reproduced separately to measure their effects.
 
-The code is that of a report on multimodal BERT4Rec for playlist continuation. Its evaluation overwrites the validation
-track and the last training track before it predicts (`lost_tracks`). It numbers tracks from 0 and uses 0 as padding
-(`item_zero`). It trains on the first 50 tracks of a playlist but predicts from the last 50 (`first_50`).
+The implementation belongs to a report on multimodal BERT4Rec for playlist continuation. Its evaluation overwrites the
+validation track and the last training track before prediction (`lost_tracks`). Tracks are numbered from 0, which is
+also the padding id (`item_zero`). Training uses the first 50 tracks of a playlist, but prediction the last 50
+(`first_50`).
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from toolkit.corpus.splits import HeldOut, PlaylistSet, Split, gather
 
 WINDOW = 50
 ZERO = 1
-"""The first track of the catalogue, which that code numbers 0."""
+"""Item id of the first track of the catalogue, which the published implementation numbers 0."""
 
 
 def with_faults(parts: Split, faults: Sequence[str]) -> Split:
-    """A split of `leave_last_out` as a code with these faults reads it. The hidden tracks stay the same."""
+    """Return a split of `leave_last_out` with the given faults and unchanged hidden tracks."""
     train, valid, test = parts.train, parts.valid, parts.test
     if "lost_tracks" in faults:
         test = _with_seeds(test, test.starts, np.maximum(test.starts, test.cuts - 2))
@@ -39,7 +40,7 @@ def with_faults(parts: Split, faults: Sequence[str]) -> Split:
 
 
 def _with_seeds(part: HeldOut, starts: np.ndarray, stops: np.ndarray, *, without: int | None = None) -> HeldOut:
-    """The playlists with seeds starts…stops, without one track, and the same hidden tracks."""
+    """Return the playlists with seeds starts…stops, without one track, and with the same hidden tracks."""
     seeds, offsets = gather(part.items, starts, stops)
     if without is not None:
         owners = np.repeat(np.arange(len(part)), np.diff(offsets))[seeds != without]
@@ -56,7 +57,7 @@ def _with_seeds(part: HeldOut, starts: np.ndarray, stops: np.ndarray, *, without
 
 
 def _without_zero(train: PlaylistSet) -> PlaylistSet:
-    """The training playlists without placements of the first track, in a new corpus with the same rows."""
+    """Return the training playlists without the first track of the catalogue, in a new corpus with the same rows."""
     corpus, kept = train.corpus, np.asarray(train.corpus.items) != ZERO
     before = np.concatenate([[0], np.cumsum(kept)])
     other = Corpus(np.asarray(corpus.items)[kept], before[corpus.offsets], corpus.tracks, corpus.playlists)

@@ -1,4 +1,4 @@
-"""From values per playlist to the rows of `metrics.json`, `per_playlist.parquet` and paired comparisons."""
+"""Conversion of values per playlist to rows of `metrics.json`, `per_playlist.parquet` and `comparisons.json`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from toolkit.result_types import ComparisonRow, MetricRow
 from toolkit.seeds import derived_seed
 
 DIGITS = 8
-"""Decimals of every number in a file. The same run then writes the same bytes."""
+"""Decimals of every number in a file, so that equal runs write identical bytes."""
 
 Measured = tuple[str, Key, Interval]
-"""A slice, the key of its values, and their mean with an interval."""
+"""A slice, the key of its values, and the mean with an interval."""
 
 
 def rows(
@@ -36,13 +36,13 @@ def rows(
     seed: int,
     labels: Mapping[str, np.ndarray] | None = None,
 ) -> list[MetricRow]:
-    """Rows of `metrics.json`: means over lists per slice, metric and k, with 95 % intervals.
+    """Return rows of `metrics.json`: means over playlists per slice, metric and k, with 95 % intervals.
 
-    - groups: int64 [n], from `HeldOut.groups`. If they repeat, groups are resampled, and the slice `macro` has the
-      mean over groups of slice `all`.
-    - labels: further slices of playlists, named `kind:label`: label of each playlist, by kind.
+    - groups: int64 [n], from `HeldOut.groups`. If groups repeat, they are resampled as units, and the slice `macro` has
+      the mean over groups for the slice `all`.
+    - labels: labels of playlists by kind, for further slices named `kind:label`.
 
-    A slice in which no playlist hides anything has no rows. Bounds are None with fewer than two groups.
+    Slices without hidden tracks have no rows. Bounds are None with fewer than two groups.
     """
     seed = derived_seed(seed, "bootstrap", split)
     measured = [*_slices_measured(scores, groups, bootstrap=bootstrap, seed=seed)]
@@ -70,10 +70,10 @@ def rows(
 def frame(
     scores: Scores, held_out: HeldOut, *, system: str, split: str, labels: Mapping[str, np.ndarray] | None = None
 ) -> pa.Table:
-    """Rows of `per_playlist.parquet`.
+    """Return rows of `per_playlist.parquet`.
 
-    Columns: system, split, row (of the playlist in the corpus), playlist, group, slice, metric, k, value, and one for
-    each kind of label. Playlists with nothing hidden in a slice have no row in it.
+    Columns: system, split, row (of the playlist in the corpus), playlist, group, slice, metric, k, value, and a column
+    for each kind of label. Playlists without hidden tracks in a slice have no rows for this slice.
     """
     names = held_out.corpus.playlists.select(["id", "group"]).take(pa.array(held_out.rows))
     ids = names["id"].combine_chunks()
@@ -87,7 +87,7 @@ def frame(
 
 
 COMPARED = ("all", "warm", "cold")
-"""Slices in which systems are compared. Tests in more slices would only lower the power of each."""
+"""Slices in which systems are compared. Tests in further slices would reduce the power of each test."""
 
 
 def comparisons(
@@ -100,12 +100,13 @@ def comparisons(
     split: str = "test",
     oracles: Collection[str] = (),
 ) -> list[ComparisonRow]:
-    """Paired differences system − reference over the same playlists, for every other system, slice, metric and k.
+    """Return paired differences system − reference over the same playlists for all other systems.
 
-    - p, p_t: two-sided, by the bootstrap and by the paired t-test, of this comparison alone.
-    - p_holm, p_t_holm: corrected for all systems except `oracles` that are compared with the reference in the same
-      slice, metric and k.
-    - detectable: the least true difference that this number of playlists shows with power 80 %.
+    The difference is computed for every slice, metric and k.
+
+    - p, p_t: two-sided p-values of this comparison alone, by the bootstrap and the paired t-test.
+    - p_holm, p_t_holm: p-values corrected for all systems except `oracles` in the same slice, metric and k.
+    - detectable: smallest true difference that this number of playlists shows with power 80 %.
 
     Raises `InputError` if `reference` is not a system of the run.
     """
@@ -140,7 +141,7 @@ def comparisons(
 
 
 def _correct(table: list[ComparisonRow], oracles: Collection[str]) -> None:
-    """Add Holm's corrected p to rows, over the rows of one slice, metric and k without oracles."""
+    """Add Holm's corrected p-values to the rows of a slice, metric and k, without oracles."""
     families: dict[Key, list[ComparisonRow]] = {}
     for row in table:
         if row["system"] not in oracles:
@@ -168,7 +169,7 @@ def _slices_measured(scores: Scores, groups: np.ndarray, *, bootstrap: int, seed
 def _labels_measured(
     scores: Scores, labels: Mapping[str, np.ndarray], groups: np.ndarray, *, bootstrap: int, seed: int
 ) -> Iterator[Measured]:
-    """Means over the playlists of each label. A kind with a single label is left out: it equals `all`."""
+    """Yield the means over the playlists of each label. Kinds with a single label are omitted, as they equal `all`."""
     _, keys, held, matrix = next(_slices(scores))
     for kind, label in labels.items():
         names = sorted(set(label[held].tolist()), key=_numbered)
@@ -179,13 +180,13 @@ def _labels_measured(
 
 
 def _numbered(name: str) -> tuple[int, str]:
-    """Sort key of a label: the first number in it."""
+    """Return the sort key of a label, which is the first number in it."""
     digits = re.search(r"\d+", name)
     return int(digits[0]) if digits else 0, name
 
 
 def _slices(scores: Scores) -> Iterator[tuple[str, list[Key], np.ndarray, np.ndarray]]:
-    """The slices that are not empty: name, keys, which playlists have a value (bool [n]), and their values [n', m]."""
+    """Yield the non-empty slices: name, keys, which playlists have a value (bool [n]), and values [n', m]."""
     for name, n_hidden in scores.n_hidden.items():
         held = n_hidden > 0
         if held.any():
@@ -228,5 +229,5 @@ def _frame_part(
 
 
 def _number(value: float) -> float | None:
-    """A number rounded for files; None for NaN, which JSON does not have."""
+    """Return a number rounded for files, or None for NaN, which JSON does not support."""
     return None if np.isnan(value) else round(value, DIGITS) + 0.0

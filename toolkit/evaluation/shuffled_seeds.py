@@ -1,4 +1,4 @@
-"""Held-out playlists that show something other than their first tracks in order."""
+"""Held-out playlists whose seeds are not the first tracks in order."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from toolkit.seeds import derived_seed
 
 @dataclass(frozen=True)
 class Placements:
-    """The placements of held-out playlists, one playlist after the other.
+    """Playlist entries of held-out playlists, one playlist after another.
 
     - items, offsets: the tracks of playlist b are items[offsets[b]:offsets[b + 1]].
-    - owners, positions: the playlist of each placement, and its position there: int64.
+    - owners, positions: playlist of each entry and position in the playlist, int64.
     """
 
     items: np.ndarray
@@ -32,12 +32,12 @@ class Placements:
         return cls(items, offsets, np.repeat(np.arange(len(part)), lengths), positions)
 
     def drawn(self, part: HeldOut, seed: int, purpose: str) -> np.ndarray:
-        """A pseudo-random number for each placement, by its playlist's row and its position: uint64 [n]."""
+        """Return a pseudo-random number for each entry by playlist row and position, uint64 [n]."""
         return hashed(part.rows[self.owners] * np.int64(2**20) + self.positions, derived_seed(seed, purpose))
 
 
 def in_order(part: HeldOut, placements: Placements, order: np.ndarray, seeds: np.ndarray) -> HeldOut:
-    """The playlists with their placements in the order `order`. The first `seeds`, int [n], of each are shown."""
+    """Return the playlists with their entries in the order `order`, where the first `seeds` (int [n]) are shown."""
     starts = placements.offsets[:-1]
     return replace(
         part, starts=starts, cuts=starts + seeds, ends=placements.offsets[1:], placements=placements.items[order]
@@ -45,7 +45,7 @@ def in_order(part: HeldOut, placements: Placements, order: np.ndarray, seeds: np
 
 
 def shuffled(part: HeldOut, *, seed: int = 0) -> HeldOut:
-    """The playlists with their seeds in a random order, drawn by the playlist's row: it measures the worth of order."""
+    """Return the playlists with seeds in random order by playlist row, to measure the effect of order."""
     placements = Placements.of(part)
     seeds = part.cuts - part.starts
     shown = placements.positions < seeds[placements.owners]

@@ -1,8 +1,7 @@
-"""The paired t-test with groups, Holm's correction, and the smallest difference that a test set can show.
+"""Paired t-test with groups, Holm's correction, and the smallest detectable difference.
 
-Sources: Cochran 1977, "Sampling techniques", section 6.4 (the variance of a mean over lists drawn in groups, a ratio
-estimator); Holm 1979, "A simple sequentially rejective multiple test procedure"; Cohen 1988, "Statistical power
-analysis".
+Sources: Cochran 1977, "Sampling techniques", section 6.4 (variance of a mean over groups as a ratio estimator);
+Holm 1979, "A simple sequentially rejective multiple test procedure"; Cohen 1988, "Statistical power analysis".
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ LEVEL, POWER = 0.05, 0.8
 
 @dataclass(frozen=True)
 class PairedT:
-    """Two-sided p of no difference, and the least true difference that is significant (p < .05) four times in five.
+    """Two-sided p of no difference, and the true difference that is significant (p < .05) in 80 % of tests.
 
     Both are NaN with fewer than two groups.
     """
@@ -26,10 +25,10 @@ class PairedT:
 
 
 def paired_t(a: np.ndarray, b: np.ndarray, groups: np.ndarray) -> list[PairedT]:
-    """The paired t-test of each column of `a` and `b` float [n, m] over the same lists.
+    """Return the paired t-test of each column of `a` and `b` (float [n, m]) over the same playlists.
 
-    groups: int [n], the playlist that each list is a version of. If all differ, this is the ordinary test. Otherwise
-    the standard error is that of a ratio of group sums to group sizes, with G - 1 degrees of freedom.
+    groups: int [n], group of versions of each playlist. If all groups differ, this is the ordinary test. Otherwise the
+    standard error is that of a ratio of group sums to group sizes, with G - 1 degrees of freedom.
     """
     from scipy import stats
 
@@ -51,9 +50,9 @@ def paired_t(a: np.ndarray, b: np.ndarray, groups: np.ndarray) -> list[PairedT]:
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """Holm's corrected p, float [m], of m tests: at most 1, in the same order.
+    """Return Holm's corrected p-values of m tests, float [m], at most 1 and in the same order.
 
-    NaN stays and is not counted as a test.
+    NaN is kept and not counted as a test.
     """
     adjusted = np.full(len(p), np.nan)
     tested = np.flatnonzero(~np.isnan(p))

@@ -1,4 +1,4 @@
-"""Slices: playlists by number of seeds and by length, hidden tracks by popularity and by modalities."""
+"""Slices: playlists by number of seeds and length, hidden tracks by popularity and modalities."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 from toolkit.corpus.splits import HeldOut
 
 SEEDS, LENGTHS = (0, 1, 5, 10, 25, 100), (9, 24, 49, 99)
-"""Upper ends of the buckets. The last bucket is open."""
+"""Upper bounds of the buckets. The last bucket is open."""
 
 THIRDS = ("head", "middle", "tail")
 
 
 def by_playlist(held_out: HeldOut, kinds: Sequence[str]) -> dict[str, np.ndarray]:
-    """Label of each playlist by kind: text [n]. Labels of the protocol are included whatever `kinds` is."""
+    """Return labels of playlists by kind, text [n], including the protocol's own labels."""
     slices = dict(held_out.labels)
     if "seeds" in kinds:
         slices["seeds"] = _buckets(held_out.cuts - held_out.starts, SEEDS)
@@ -27,11 +27,11 @@ def by_playlist(held_out: HeldOut, kinds: Sequence[str]) -> dict[str, np.ndarray
 def by_track(
     train_counts: np.ndarray, present: Mapping[str, np.ndarray], kinds: Sequence[str]
 ) -> dict[str, np.ndarray]:
-    """Slices of hidden tracks: name -> bool [V + 1]. A slice of all tracks or of none is left out.
+    """Return slices of hidden tracks by name, bool [V + 1], without slices of all tracks or of none.
 
-    - train_counts: int64 [V + 1], placements of each item in training. Kind `popularity` has the played tracks, by
-      falling placements, that make up the first, second and last third of all placements.
-    - present: by modality, bool [V + 1]. Kind `modalities` has tracks with none, some or all modalities.
+    - train_counts: int64 [V + 1], number of training entries of each item. The kind `popularity` has the tracks that
+      make up the first, second and last third of all entries, sorted by descending popularity.
+    - present: by modality, bool [V + 1]. The kind `modalities` has tracks with none, some or all modalities.
     """
     slices = _by_popularity(train_counts) if "popularity" in kinds else {}
     if "modalities" in kinds and present:
@@ -54,7 +54,7 @@ def _by_popularity(train_counts: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _buckets(sizes: np.ndarray, ends: Sequence[int]) -> np.ndarray:
-    """`0`, `2-5`, `101+`: text [n]."""
+    """Return bucket names such as `0`, `2-5` and `101+`, text [n]."""
     starts = [0, *(end + 1 for end in ends)]
     names = [str(low) if low == high else f"{low}-{high}" for low, high in zip(starts, ends, strict=False)] + [
         f"{starts[-1]}+"

@@ -1,11 +1,10 @@
-"""Means over playlists, their 95 % intervals and paired differences, by the bootstrap.
+"""Means over playlists with 95 % intervals, and paired differences, by the bootstrap.
 
-A draw resamples playlists. If several lists are versions of one playlist (the same group), the whole group is drawn at
-once: such lists are not independent, and intervals over them would be far too narrow. Source: Efron and
-Tibshirani 1993, "An introduction to the bootstrap", chapters 8 (clusters), 13
-(percentile intervals) and 16 (tests).
+A draw resamples playlists. Versions of the same playlist form a group and are drawn together, because they are not
+independent and intervals over single versions would be too narrow. Source: Efron and Tibshirani 1993, "An introduction
+to the bootstrap", chapters 8 (clusters), 13 (percentile intervals) and 16 (tests).
 
-Values must not be NaN: the caller leaves out playlists without a value.
+Values must not be NaN. The caller removes playlists without a value.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ import numpy as np
 
 LEVEL = 0.95
 CHUNK_ENTRIES = 4_000_000
-"""Number of draws held at once: 32 MB of int64 and as much of float64."""
+"""Number of draws in memory at once: 32 MB of int64 and 32 MB of float64."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with the bounds of its 95 % interval; the bounds are NaN with fewer than two groups."""
+    """Mean with the bounds of its 95 % interval, which are NaN with fewer than two groups."""
 
     value: float
     low: float
@@ -42,17 +41,18 @@ class Difference:
 
 
 def are_versions(groups: np.ndarray) -> bool:
-    """Whether some lists are versions of one playlist, so that groups must be resampled."""
+    """Return whether some playlists are versions of the same playlist, in which case groups must be resampled."""
     return len(np.unique(groups)) < len(groups)
 
 
 def mean_intervals(
     values: np.ndarray, groups: np.ndarray, *, seed: int, samples: int = 1000, macro: bool = False
 ) -> list[Interval]:
-    """Mean and percentile interval of each column of `values` [n, m], over lists or, with `macro`, over groups.
+    """Return mean and percentile interval of each column of `values` [n, m], over playlists or groups (`macro`).
 
-    groups: int [n]. A draw takes as many groups as there are, with replacement. Its mean is over all lists of the drawn
-    groups, or over the groups' means. Every column uses the same draws. n counts lists, or groups with `macro`.
+    groups: int [n]. A draw samples all groups with replacement. The mean is over all playlists of the drawn groups, or
+    over the means of groups with `macro`. All columns use the same draws. The result's n is the number of playlists, or
+    of groups with `macro`.
     """
     _check(values, groups)
     sums, sizes = _units(values, groups, macro=macro)
@@ -68,13 +68,13 @@ def mean_intervals(
 def paired_differences(
     a: np.ndarray, b: np.ndarray, groups: np.ndarray, *, seed: int, samples: int = 1000
 ) -> list[Difference]:
-    """Difference of each column of `a` and `b` [n, m] over the same lists, resampled as in `mean_intervals`.
+    """Return the difference of each column of `a` and `b` [n, m], resampled as in `mean_intervals`.
 
     p = 2 min(P(d* <= 0), P(d* >= 0)), each with (count + 1) / (samples + 1), at most 1.
     """
     _check(a, groups)
     if a.shape != b.shape:
-        raise ValueError(f"paired values must be of the same lists: {a.shape} and {b.shape}")
+        raise ValueError(f"paired values of shapes {a.shape} and {b.shape} must have the same shape")
     values = a - b
     sums, sizes = _units(values, groups, macro=False)
     means = sums.sum(axis=0) / sizes.sum()
@@ -93,14 +93,14 @@ def paired_differences(
 def paired_difference(
     a: np.ndarray, b: np.ndarray, groups: np.ndarray, *, seed: int, samples: int = 1000
 ) -> Difference:
-    """`paired_differences` of one column: a, b float [n]."""
+    """Return the `paired_differences` of a single column. a, b: float [n]."""
     return paired_differences(a[:, None], b[:, None], groups, seed=seed, samples=samples)[0]
 
 
 def _units(values: np.ndarray, groups: np.ndarray, *, macro: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The units of a draw, a group each, in ascending order: sums float64 [G, m] and weights [G].
+    """Return the resampled units, one per group in ascending order: sums float64 [G, m] and weights [G].
 
-    Their quotient is the mean.
+    The mean is the quotient of sums and weights.
     """
     names, index = np.unique(groups, return_inverse=True)
     columns = np.asarray(values, np.float64).T
@@ -110,14 +110,14 @@ def _units(values: np.ndarray, groups: np.ndarray, *, macro: bool) -> tuple[np.n
 
 
 def _resampled_means(sums: np.ndarray, sizes: np.ndarray, *, seed: int, samples: int) -> np.ndarray:
-    """Means of `samples` draws of the groups: float64 [samples, m]."""
+    """Return the means of `samples` draws of the groups, float64 [samples, m]."""
     both = np.concatenate([sums, sizes[:, None]], axis=1)
     drawn = np.concatenate([times @ both for times in _draws(len(sizes), seed=seed, samples=samples)])
     return np.asarray(drawn[:, :-1] / drawn[:, -1:])
 
 
 def _draws(n: int, *, seed: int, samples: int) -> Iterator[np.ndarray]:
-    """Number of times that each of n groups is drawn, in chunks float64 [c, n]. Chunks do not change the draws."""
+    """Yield how often each of n groups is drawn, in chunks float64 [c, n]. The chunk size does not affect the draws."""
     generator = np.random.default_rng(seed)
     step = max(1, CHUNK_ENTRIES // n)
     for start in range(0, samples, step):
@@ -127,12 +127,12 @@ def _draws(n: int, *, seed: int, samples: int) -> Iterator[np.ndarray]:
 
 
 def _bounds(drawn: np.ndarray) -> np.ndarray:
-    """Lower and upper bounds of the interval of each column: float64 [2, m]."""
+    """Return the lower and upper bounds of each column's interval, float64 [2, m]."""
     return np.asarray(np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0))
 
 
 def _check(values: np.ndarray, groups: np.ndarray) -> None:
     if values.ndim != 2 or len(values) != len(groups) or not len(values):
-        raise ValueError(f"values {values.shape} must be [n, m] with n = {len(groups)} groups, and n >= 1")
+        raise ValueError(f"values of shape {values.shape} must have shape (n, m) for n = {len(groups)} groups, n >= 1")
     if np.isnan(values).any():
-        raise ValueError("values contain NaN: leave out the playlists without a value")
+        raise ValueError("values must not be NaN: remove playlists without a value")

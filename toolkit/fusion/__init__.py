@@ -1,1 +1,1 @@
-"""Modality vectors to one item table."""
+"""Fusion of modality vectors into one item table."""

@@ -11,18 +11,18 @@ from toolkit.modality import Modality
 
 
 def concatenated_columns(modalities: Mapping[str, Modality], learn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The columns of all modalities side by side, float32 [V + 1, D], and which tracks have any of them, bool [V + 1].
+    """Return the columns of all modalities, float32 [V + 1, D], and a mask bool [V + 1] for tracks with a modality.
 
-    - learn: bool [V + 1], tracks that fix the scale: each column gets mean 0 over them, and each modality mean square
-      1 per track. A modality that a track does not have is 0, the mean.
+    - learn: bool [V + 1], tracks that determine the scale. Over these tracks each column has mean 0, and each modality
+      has mean square 1 per track. A missing modality is 0, the mean.
 
-    Raises `InputError` for a modality that none of these tracks has.
+    Raises `InputError` for a modality that is missing for all of these tracks.
     """
     parts = []
     for name, modality in modalities.items():
         fitted = modality.present & learn
         if not fitted.any():
-            raise InputError(f"modality {name!r}: none of the tracks to learn from has it: leave it out")
+            raise InputError(f"modality {name!r} must be present for at least one training track: remove this modality")
         centred = modality.matrix - modality.matrix[fitted].mean(axis=0, dtype=np.float64)
         centred *= modality.present[:, None]
         scale = np.sqrt(np.square(centred[fitted]).sum(axis=1).mean())

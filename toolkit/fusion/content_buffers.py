@@ -1,4 +1,4 @@
-"""The content vectors of an item table: stored as given, never trained."""
+"""Content vectors of an item table, stored as given and never trained."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from toolkit.fusion.stored_vectors import Precision, gather, store
 
 
 def tensor_key(name: str) -> str:
-    """Name of a modality's tensors in torch, which allows neither dots nor names of methods, such as `type`."""
+    """Return a name for a modality's tensors without dots and names of torch methods, such as `type`."""
     return "of_" + name.replace(".", ":")
 
 
@@ -23,9 +23,9 @@ class ContentBuffers(nn.Module):
     """Buffers with the vectors of each modality.
 
     - blocks: rows of each modality by name, float32 [V + 1, d].
-    - present: which tracks have the modality, bool [V + 1], by name; empty where no layer reads it.
+    - present: tracks with the modality, bool [V + 1], by name; empty if no layer reads this mask.
     - precision: number format of the stored vectors.
-    - folder: where the vectors are in a mapped file; None keeps them in memory.
+    - folder: folder of memory-mapped vectors; None keeps the vectors in memory.
     """
 
     def __init__(
@@ -42,29 +42,29 @@ class ContentBuffers(nn.Module):
         self._checksums = self._checksums_now()
 
     def content(self, name: str) -> torch.Tensor:
-        """Vectors of one modality as they are stored: float32, bfloat16 or int8 [V + 1, d]."""
+        """Return the stored vectors of a modality: float32, bfloat16 or int8 [V + 1, d]."""
         return self.get_buffer("content_" + tensor_key(name))
 
     def stored_rows(self, name: str, items: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Vectors of `items` in one modality, float32 [n, d], and which items have it, bool [n, 1], if that is kept."""
+        """Return vectors of `items`, float32 [n, d], and a mask bool [n, 1] for items with the modality, if stored."""
         key = tensor_key(name)
         vectors = gather(self.content(name), getattr(self, "scale_" + key), items)
         return vectors, self.get_buffer("present_" + key)[items] if hasattr(self, "present_" + key) else None
 
     def check_loaded(self) -> None:
-        """Raise `AssertionError` where an initialisation has changed the vectors that were given."""
+        """Raise `AssertionError` if an initialisation has changed the given vectors."""
         for name, checksum in self._checksums_now().items():
             assert checksum == self._checksums[name], f"the table no longer holds the vectors of {name}"
         self.release()
 
     def release(self) -> None:
-        """Give back the memory of vectors that are mapped from a file."""
+        """Release the memory of memory-mapped vectors."""
         for stored in self._stored:
             stored.release()
 
     @torch.no_grad()
     def permute_content(self, name: str, order: torch.Tensor) -> None:
-        """Give every track the vector of another one, in one modality. order: int64 [V + 1], whose vector each gets."""
+        """Permute the vectors of a modality among tracks. order: int64 [V + 1], the source track of each row."""
         for buffer in (self.content(name), getattr(self, "scale_" + tensor_key(name))):
             if buffer is not None:
                 buffer.copy_(buffer[order])

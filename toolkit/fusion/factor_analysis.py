@@ -1,9 +1,9 @@
-"""Factor analysis with whole modalities missing, by expectation-maximisation.
+"""Factor analysis by expectation-maximisation, for data with missing modalities.
 
-x = μ + W z + e, z standard normal [r], e normal with variances ψ: a Gaussian of low rank plus a diagonal. Rubin and
-Thayer 1982, "EM algorithms for ML factor analysis"; for missing blocks the sums of each combination of modalities are
-completed separately (Little and Rubin 2019, "Statistical analysis with missing data", section 11.3). Assumes that
-values are missing at random, given the present ones.
+The model is x = μ + W z + e, with z standard normal [r] and e normal with variances ψ, a Gaussian with low rank plus a
+diagonal. Source: Rubin and Thayer 1982, "EM algorithms for ML factor analysis". With missing blocks, the sums for each
+combination of modalities are completed separately (Little and Rubin 2019, "Statistical analysis with missing data",
+section 11.3). Values are assumed to be missing at random, given the present values.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FLOOR = 1e-6
 
 @dataclass(frozen=True)
 class Factors:
-    """A fitted model: mean μ [D], loadings W [D, r], noise ψ [D], all float64.
+    """Fitted model: mean μ [D], loadings W [D, r], noise ψ [D], all float64.
 
     - likelihood: log-likelihood after each iteration.
     """
@@ -35,14 +35,14 @@ class Factors:
     likelihood: tuple[float, ...] = ()
 
     def posterior(self, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Posterior of z given some columns: G [r, D'] with E[z | x] = G (x − μ), and its covariance [r, r]."""
+        """Return the posterior of z for some columns: G [r, D'] with E[z | x] = G (x − μ), and covariance [r, r]."""
         scaled = self.loadings[columns].T / self.noise[columns]
         covariance = np.linalg.inv(np.eye(len(scaled)) + scaled @ self.loadings[columns])
         return covariance @ scaled, covariance
 
 
 def fit(moments: Moments, rank: int) -> Factors:
-    """Maximum likelihood from the moments; rank at most D − 1 and one less than the number of tracks."""
+    """Return the maximum likelihood model for the moments. The rank is less than D and the number of tracks."""
     total = sum(sums[-1, -1] for sums in moments.sums.values())
     width = sum(moments.widths)
     if not total:
@@ -57,7 +57,7 @@ def fit(moments: Moments, rank: int) -> Factors:
 
 
 def _start(moments: Moments, rank: int) -> Factors:
-    """Means and principal axes of the covariances: of two modalities, over the tracks that have both."""
+    """Return initial means and principal axes. Covariances of two modalities use the tracks that have both."""
     widths = moments.widths
     edges = np.concatenate([[0], np.cumsum(widths)])
     covariance, mean = (
@@ -87,7 +87,7 @@ def _start(moments: Moments, rank: int) -> Factors:
 
 
 def _step(moments: Moments, now: Factors, floor: float) -> tuple[Factors, float]:
-    """One iteration, and the log-likelihood before it."""
+    """Return the model after one iteration, and the log-likelihood before it."""
     rank, width = now.loadings.shape[1], len(now.mean)
     latent = np.zeros((len(moments.widths), rank + 1, rank + 1))
     crossed, squares, counts = np.zeros((width, rank + 1)), np.zeros(width), np.zeros(len(moments.widths))
@@ -115,7 +115,7 @@ def _step(moments: Moments, now: Factors, floor: float) -> tuple[Factors, float]
 
 
 def _likelihood(sums: np.ndarray, now: Factors, columns: np.ndarray, covariance: np.ndarray) -> float:
-    """Log-likelihood of one combination's tracks, by Woodbury's identity."""
+    """Return the log-likelihood for the tracks with one combination of modalities, by Woodbury's identity."""
     mean, noise, loadings, count = now.mean[columns], now.noise[columns], now.loadings[columns], sums[-1, -1]
     first = sums[:-1, -1]
     scatter = sums[:-1, :-1] - np.outer(mean, first) - np.outer(first, mean) + count * np.outer(mean, mean)
@@ -126,7 +126,7 @@ def _likelihood(sums: np.ndarray, now: Factors, columns: np.ndarray, covariance:
 
 
 def conditional(factors: Factors, moments: Moments, has: Has, modality: int) -> tuple[np.ndarray, np.ndarray]:
-    """E[x_m | present columns] as weights [D', d] and constant [d]: μ_m + W_m G (x − μ)."""
+    """Return E[x_m | present columns] as weights [D', d] and constant [d]: μ_m + W_m G (x − μ)."""
     columns, target = moments.columns(has), moments.columns([place == modality for place in range(len(has))])
     weights = (factors.loadings[target] @ factors.posterior(columns)[0]).T
     return weights, factors.mean[target] - factors.mean[columns] @ weights

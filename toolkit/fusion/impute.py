@@ -1,8 +1,9 @@
-"""Values of missing modalities, predicted from the present ones, for the policies `linear` and `em`.
+"""Imputation of missing modalities from present modalities, for the policies `linear` and `em`.
 
-Both use affine maps: one for each combination of present modalities and each missing one. They are fitted to tracks of
-the training split alone, in the space of the item table (after `pca` and `normalise: before`). A predicted vector is an
-expectation: it is shorter than a real one by the part that the other modalities do not explain.
+Both policies use an affine map for each combination of present modalities and each missing modality. The maps are
+fitted to tracks of the training split, in the space of the item table (after `pca` and `normalise: before`). A
+predicted vector is an expectation, so it is shorter than a real vector by the part that the present modalities do not
+explain.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ PENALTIES = np.logspace(-6, 3, 28)
 
 
 class Affine:
-    """A `Fill` by affine maps.
+    """Affine maps that fill in missing rows, as a `Fill`.
 
-    - make: returns the map for a combination and a missing modality; called once for each pair that occurs.
+    - make: returns the map for a combination and a missing modality. It is called once for each pair that occurs.
     """
 
     def __init__(self, make: Callable[[Has, int], Map]) -> None:
@@ -43,10 +44,12 @@ class Affine:
 
 
 class Filled:
-    """One modality with its missing rows filled in: float32 [V + 1, d], computed when sliced; row 0 stays zero.
+    """Modality with imputed missing rows: float32 [V + 1, d], computed when sliced. Row 0 is zero.
 
-    - blocks: every modality. present: bool [M, V + 1], which track has which modality.
-    - fill: the result of `Missing.fit`. modality: index of this modality.
+    - blocks: all modalities.
+    - present: bool [M, V + 1], tracks with each modality.
+    - fill: the result of `Missing.fit`.
+    - modality: index of this modality.
     """
 
     def __init__(self, blocks: Sequence[Rows], present: np.ndarray, fill: Fill, modality: int) -> None:
@@ -57,7 +60,7 @@ class Filled:
         return self.shape[0]
 
     def __getitem__(self, part: slice) -> np.ndarray:
-        """Rows of a slice with a start: float32 [n, d]."""
+        """Return the rows of a slice with a start: float32 [n, d]."""
         absent = ~self.present[self.modality, part]
         if part.start == 0:
             absent[0] = False
@@ -70,10 +73,10 @@ class Filled:
 
 
 def ridge_map(known: Moments, has: Has, modality: int) -> Map:
-    """Regression of a modality on the present ones, from the sums over tracks that have all of them.
+    """Return the ridge regression of a modality on present modalities, from sums over tracks with all of them.
 
-    The penalty is the one of least generalised cross-validation error. With fewer than 3 such tracks the map is the
-    mean of the modality.
+    The penalty minimises the generalised cross-validation error. With fewer than 3 such tracks the map is the mean of
+    the modality.
     """
     sums = known.together([there or place == modality for place, there in enumerate(has)])
     count, width = sums[-1, -1], known.widths[modality]
@@ -93,7 +96,7 @@ def ridge_map(known: Moments, has: Has, modality: int) -> Map:
 
 
 def _best_penalty(eigenvalues: np.ndarray, explained: np.ndarray, total: float, count: float) -> float:
-    """The penalty with the least GCV score n · RSS / (n − 1 − degrees of freedom)²."""
+    """Return the penalty with the least GCV score n · RSS / (n − 1 − degrees of freedom)²."""
     penalties = PENALTIES[:, None] * max(float(eigenvalues.mean()), np.finfo(float).tiny)
     shrunk = eigenvalues + penalties
     rest = total - (explained * (eigenvalues + 2 * penalties) / shrunk**2).sum(axis=1)

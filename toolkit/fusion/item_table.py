@@ -1,9 +1,9 @@
-"""The fused item table: one vector per track from any number of named modalities.
+"""Fused item table with one vector for each track, from any number of named modalities.
 
-Early fusion, architecture (a) of the multimodal BERT4Rec report: modalities are joined before one transformer, as the
-recipe's join does it (`toolkit.contracts.join`). The free id vector is the sequential model's own `item_embedding`;
-the vectors of this table are added to it. Late fusion, architecture (b), reads the modalities of the same table
-separately (`streams`), with one transformer stack each.
+Early fusion, architecture (a) of the multimodal BERT4Rec report, joins the modalities before one transformer, with the
+join in the recipe (`toolkit.contracts.join`). The vectors of this table are added to the free id vectors in the
+sequential model's `item_embedding`. Late fusion, architecture (b), reads the modalities of the same table separately
+(`streams`), with one transformer stack for each modality.
 """
 
 from __future__ import annotations
@@ -34,15 +34,18 @@ TrainMode = Literal["frozen", "finetune", "warmup"]
 class ItemTable(ContentBuffers):
     """Content vectors [n, H] of item ids.
 
-    - modalities: vectors by name. fusion: the recipe's section. hidden_size: H.
-    - train: frozen: the given vectors are constant and only projections learn. finetune: a trained difference is
-      added to each row of a track with a training placement. Rows of other tracks stay as given: cold and warm tracks
-      are in one space. warmup: as finetune, but the trainer holds the differences at zero for some epochs.
-    - played: bool [V + 1], tracks with a training placement. Whatever is fitted to content (means, axes, the values
-      that replace missing ones) is fitted to them alone.
-    - dropout: rate after projections and in learned reductions; 0 where the recipe does not regularise.
-    - folder: where content is in a mapped file; None keeps it in memory.
-    - blocks: the prepared rows by name; default: `modalities` as `fusion` prepares them.
+    - modalities: vectors by name.
+    - fusion: the recipe's section.
+    - hidden_size: H.
+    - train: frozen: the given vectors are constant, and only projections are trainable. finetune: a trainable
+      difference is added to each row of a track with training interactions. Rows of other tracks are unchanged, so cold
+      and warm tracks remain in the same space. warmup: as finetune, but the trainer keeps the differences at zero for
+      some epochs.
+    - played: bool [V + 1], tracks with training interactions. Means, axes and imputed values are fitted only to these
+      tracks.
+    - dropout: rate after projections and in trainable reductions; 0 if the recipe does not regularise.
+    - folder: folder of memory-mapped content; None keeps the content in memory.
+    - blocks: prepared rows by name; default: `modalities` prepared as in `fusion`.
 
     Raises `InputError` without any modality.
     """
@@ -60,7 +63,7 @@ class ItemTable(ContentBuffers):
         blocks: Mapping[str, Rows] | None = None,
     ) -> None:
         if not modalities:
-            raise InputError("an item table needs at least one modality")
+            raise InputError("modalities=[] must contain at least one modality: add a modality")
         blocks = prepared_blocks(modalities, fusion, played) if blocks is None else blocks
         reads_presence = fusion.join.needs_presence or fusion.missing.learned
         present = {name: modalities[name].present for name in blocks} if reads_presence else {}
@@ -96,7 +99,7 @@ class ItemTable(ContentBuffers):
         played: np.ndarray,
         dropout: float,
     ) -> Self:
-        """A table to load saved weights and content into. layout: number of columns by name. Nothing is fitted."""
+        """Return a table for loading saved weights and content. layout: number of columns by name."""
         absent = {
             name: Modality(name, np.zeros((len(played), dim), np.float32), np.zeros(len(played), bool))
             for name, dim in layout.items()
@@ -110,13 +113,13 @@ class ItemTable(ContentBuffers):
         return cast("Network", self.get_submodule(self.fusion.join.key))
 
     def modality(self, name: str, items: torch.Tensor) -> torch.Tensor:
-        """Vectors of `items`, int64 [n], in one modality, fine-tuned and reduced: [n, d']."""
+        """Return the vectors of `items`, int64 [n], in a modality, fine-tuned and reduced: [n, d']."""
         return self._modality_rows(name, items)[0]
 
     def _modality_rows(self, name: str, items: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Vectors of `items` in one modality [n, d'], and which items have it, bool [n, 1], where the table knows that.
+        """Return the vectors of `items` in a modality [n, d'], and a mask bool [n, 1] for items with it, if stored.
 
-        In training, modality dropout hides the modality of some items.
+        In training, modality dropout hides the modality for some items.
         """
         key = tensor_key(name)
         vectors, present = self.stored_rows(name, items)
@@ -128,7 +131,7 @@ class ItemTable(ContentBuffers):
         return self.reductions(key, self.masks.fill(key, vectors, items, present)), present
 
     def inputs(self, items: torch.Tensor) -> JoinInputs:
-        """The join's inputs for `items`, int64 [n]."""
+        """Return the join's inputs for `items`, int64 [n]."""
         join = self.fusion.join
         rows = [self._modality_rows(name, items) for name in self.names]
         vectors = [part for part, _ in rows]
@@ -141,11 +144,11 @@ class ItemTable(ContentBuffers):
         return JoinInputs(normed, projected, present)
 
     def streams(self, items: torch.Tensor) -> torch.Tensor:
-        """One vector a modality, of a join that has `streams`, side by side: [n, M · H], in the order of `names`."""
+        """Return one vector for each modality, concatenated in the order of `names`: [n, M · H]."""
         return torch.cat([self.dropout(part) for part in self.network.streams(self.inputs(items))], dim=-1)
 
     def forward(self, items: torch.Tensor) -> torch.Tensor:
-        """Content vectors of item ids int64 [n]: [n, H]."""
+        """Return content vectors for item ids int64 [n]: [n, H]."""
         vectors = self.network(self.inputs(items))
         if not self.fusion.join.keeps_apart:
             if self.fusion.normalise == "after":
@@ -156,9 +159,10 @@ class ItemTable(ContentBuffers):
 
     @torch.no_grad()
     def shares(self) -> dict[str, float]:
-        """Weight of each modality by name: the mean of the join's shares over tracks with a training placement.
+        """Return the weight of each modality by name.
 
-        Empty for a join without shares.
+        The weight is the mean of the join's shares over tracks with training interactions. The result is empty for a
+        join without shares.
         """
         if self.fusion.join.shares is None:
             return {}
@@ -169,9 +173,9 @@ class ItemTable(ContentBuffers):
         return dict(zip(self.names, (total / max(1, len(played))).tolist(), strict=True))
 
     def reorder(self, name: str, order: torch.Tensor) -> None:
-        """Give every track the vectors of another one in one modality, fine-tuning included.
+        """Permute the vectors of a modality among tracks, including fine-tuned differences.
 
-        - order: int64 [V + 1], whose vectors each track gets.
+        - order: int64 [V + 1], the source track of each row.
         """
         self.permute_content(name, order)
         self.deltas.permute(tensor_key(name), order, self.get_buffer("played"))

@@ -1,4 +1,4 @@
-"""Every modality as the item table stores it: prepared, filled in and, if the recipe says so, reduced together."""
+"""Modalities as stored in the item table: prepared, imputed and, if the recipe sets it, jointly reduced."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from toolkit.recipe import Fusion
 
 
 class SideBySide:
-    """The columns of several blocks in one: float32 [V + 1, Σ d_m], computed when sliced."""
+    """Concatenated columns of several blocks: float32 [V + 1, Σ d_m], computed when sliced."""
 
     def __init__(self, blocks: Sequence[Rows]) -> None:
         self.blocks = blocks
@@ -28,9 +28,10 @@ class SideBySide:
 
 
 class JointlyReduced:
-    """All modalities on their first principal axes: float32 [V + 1, d], computed when sliced; row 0 is zero.
+    """All modalities projected to their first principal axes: float32 [V + 1, d], computed when sliced.
 
-    The axes are those of the `fitted` rows, bool [V + 1]; all columns are kept where there are fewer than `dim`.
+    Row 0 is zero. The axes are fitted to the `fitted` rows, bool [V + 1]. All columns are kept if there are fewer than
+    `dim`.
     """
 
     def __init__(self, blocks: Sequence[Rows], fitted: np.ndarray, dim: int) -> None:
@@ -49,11 +50,11 @@ class JointlyReduced:
 
 
 def prepared_blocks(modalities: Mapping[str, Modality], fusion: Fusion, fitted: np.ndarray) -> dict[str, Rows]:
-    """The table's rows by name, float32 [V + 1, d]: one entry a modality, or a joint one under `reduce_joint: pca`.
+    """Return the table's rows by name, float32 [V + 1, d], by modality or jointly with `reduce_joint: pca`.
 
-    - fitted: bool [V + 1], tracks of the training split. Means, axes and missing values are learned from them.
+    - fitted: bool [V + 1], tracks of the training split, to which means, axes and imputed values are fitted.
 
-    Raises `InputError` where there are too few of them, or too many columns.
+    Raises `InputError` for too few of these tracks, or for too many columns.
     """
     blocks: list[Rows] = [
         Prepared(

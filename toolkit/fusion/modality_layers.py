@@ -1,6 +1,6 @@
-"""Layers of the item table that learn from one modality at a time: reductions, fine-tuning and mask tokens.
+"""Layers of the item table for single modalities: reductions, fine-tuning and mask tokens.
 
-Their names and the order in which they are made are those of saved models.
+Parameter names and the order of creation must match saved models.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ LEARNED = ("linear", "mlp")
 
 
 class Reductions(nn.ModuleDict):
-    """Learned reductions of columns, by tensor key. A key without one keeps its columns.
+    """Trainable reductions of columns, by tensor key. Keys without a reduction keep their columns.
 
-    - regularise: whether a LayerNorm and dropout of the given rate follow.
+    - regularise: whether LayerNorm and dropout with the given rate are added.
     """
 
     def __init__(self, *, regularise: bool, dropout: float) -> None:
@@ -24,9 +24,9 @@ class Reductions(nn.ModuleDict):
         self.regularise, self.rate = regularise, dropout
 
     def add(self, key: str, reduction: str, dim: int) -> int:
-        """Make the reduction of `dim` columns that a recipe asks for; return the number of columns after it.
+        """Add the reduction of `dim` columns in a recipe, and return the number of columns after it.
 
-        - reduction: `linear:N` or `mlp:N`. Any other is not learned, and changes nothing here.
+        - reduction: `linear:N` or `mlp:N`. Other reductions are not trainable, and are ignored.
         """
         kind, _, size = reduction.partition(":")
         if kind not in LEARNED:
@@ -40,13 +40,13 @@ class Reductions(nn.ModuleDict):
         return int(size)
 
     def forward(self, key: str, vectors: torch.Tensor) -> torch.Tensor:
-        """Vectors [n, d] with their columns reduced: [n, d']."""
+        """Return vectors [n, d] with reduced columns: [n, d']."""
         reduced: torch.Tensor = self[key](vectors) if key in self else vectors
         return reduced
 
 
 class RowDeltas(nn.ModuleDict):
-    """Fine-tuning: a trained difference for each row, zero at the start, by tensor key."""
+    """Fine-tuning by a trainable difference for each row, initialised with zeros, by tensor key."""
 
     def __init__(self, dims: Mapping[str, int], rows: int) -> None:
         # no random number is drawn, so a frozen and a fine-tuned model of one seed start equal
@@ -54,26 +54,26 @@ class RowDeltas(nn.ModuleDict):
         super().__init__({key: nn.Embedding.from_pretrained(value, freeze=False) for key, value in zeros.items()})
 
     def forward(self, key: str, vectors: torch.Tensor, items: torch.Tensor, played: torch.Tensor) -> torch.Tensor:
-        """Vectors [n, d] plus their differences; those of tracks that are not `played`, float32 [V + 1, 1], stay."""
+        """Return vectors [n, d] plus differences, only for tracks in `played`, float32 [V + 1, 1]."""
         moved: torch.Tensor = vectors + self[key](items) * played[items] if key in self else vectors
         return moved
 
     @torch.no_grad()
     def permute(self, key: str, order: torch.Tensor, played: torch.Tensor) -> None:
-        """Give every track the difference of another one. order: int64 [V + 1], whose difference each gets."""
+        """Permute the differences among tracks. order: int64 [V + 1], the source track of each row."""
         if key in self:
             weight = self[key].get_parameter("weight")
             weight.copy_((weight * played)[order])
 
 
 class MaskTokens(nn.ParameterDict):
-    """One learned vector a modality, zero at the start, that replaces the rows of tracks without it; by tensor key."""
+    """Trainable vector for each modality, initialised with zeros, in place of missing rows, by tensor key."""
 
     def __init__(self, dims: Mapping[str, int]) -> None:
         super().__init__({key: nn.Parameter(torch.zeros(dim)) for key, dim in dims.items()})
 
     def fill(self, key: str, vectors: torch.Tensor, items: torch.Tensor, present: torch.Tensor | None) -> torch.Tensor:
-        """Vectors [n, d] with the token where `present`, bool [n, 1], is false; padding, item 0, stays zero."""
+        """Return vectors [n, d] with the token if `present`, bool [n, 1], is false. Padding, item 0, is zero."""
         if key not in self or present is None:
             return vectors
         token = self[key] * (items > 0)[:, None]

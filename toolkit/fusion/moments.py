@@ -1,6 +1,6 @@
-"""First and second moments of all columns together, one set for each combination of modalities that tracks have.
+"""First and second moments of all columns, for each combination of modalities.
 
-The policies `linear` and `em` are fitted to these sums alone: one pass over the rows, whatever their number.
+The policies `linear` and `em` are fitted only to these sums, which require a single pass over any number of rows.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ class Moments:
     """Sums over tracks, by combination of modalities.
 
     - widths: number of columns of each modality.
-    - sums: Σ [x, 1] [x, 1]ᵀ, float64 [D' + 1, D' + 1], where x are the present columns side by side.
+    - sums: Σ [x, 1] [x, 1]ᵀ, float64 [D' + 1, D' + 1], with the present columns concatenated as x.
     """
 
     widths: tuple[int, ...]
     sums: Mapping[Has, np.ndarray]
 
     def columns(self, has: Sequence[bool]) -> np.ndarray:
-        """Indices of the modalities `has` among all columns: int64 [D']."""
+        """Return indices of the modalities `has` among all columns: int64 [D']."""
         return np.flatnonzero(np.repeat(has, self.widths))
 
     def among(self, has: Has, chosen: Sequence[bool]) -> np.ndarray:
-        """Indices of the `chosen` modalities, and of the 1, in the sums of `has`: int64 [D'' + 1]."""
+        """Return indices of the `chosen` modalities, and of the constant 1, in the sums of `has`: int64 [D'' + 1]."""
         owner = np.repeat(np.arange(len(self.widths)), self.widths)[self.columns(has)]
         return np.append(np.flatnonzero(np.asarray(chosen)[owner]), len(owner))
 
     def together(self, chosen: Sequence[bool]) -> np.ndarray:
-        """Sums [D'' + 1, D'' + 1] over all tracks that have every `chosen` modality."""
+        """Return the sums [D'' + 1, D'' + 1] over all tracks with every `chosen` modality."""
         size = len(self.columns(chosen)) + 1
         total = np.zeros((size, size))
         for has, sums in self.sums.items():
@@ -50,15 +50,15 @@ class Moments:
         return total
 
     def mean(self, modality: int) -> np.ndarray:
-        """Mean of one modality over the tracks that have it [d]; zero if none has it."""
+        """Return the mean [d] of a modality over tracks with that modality; zero without such tracks."""
         sums = self.together([place == modality for place in range(len(self.widths))])
         return np.asarray(sums[-1, :-1] / max(sums[-1, -1], 1.0))
 
 
 def moments(blocks: Sequence[Rows], present: np.ndarray, fitted: np.ndarray) -> Moments:
-    """Moments of the `fitted` rows, bool [V + 1], that have any modality. present: bool [M, V + 1].
+    """Return moments of the `fitted` rows, bool [V + 1], with any modality. present: bool [M, V + 1].
 
-    Raises `InputError` where they would take more than `LIMIT` bytes.
+    Raises `InputError` if the moments would exceed `LIMIT` bytes.
     """
     widths = tuple(block.shape[1] for block in blocks)
     empty = Moments(widths, {})
@@ -67,9 +67,9 @@ def moments(blocks: Sequence[Rows], present: np.ndarray, fitted: np.ndarray) -> 
     sizes = {has: len(empty.columns(has)) + 1 for has in kinds}
     if (needed := 8 * sum(size**2 for size in sizes.values())) > LIMIT:
         raise InputError(
-            f"missing: linear and em would hold {needed / 1e9:.1f} GB of moments for {sum(widths)} columns and"
-            f" {len(kinds)} combinations of modalities, more than {LIMIT / 1e9:.1f}: reduce the modalities first,"
-            " such as reduce: pca:128"
+            f"`missing: linear` and `em` require {needed / 1e9:.1f} GB of moments for {sum(widths)} columns and"
+            f" {len(kinds)} combinations of modalities, more than {LIMIT / 1e9:.1f}: reduce the modalities, for example"
+            " with `reduce: pca:128`"
         )
     sums = {has: np.zeros((size, size)) for has, size in sizes.items()}
     for part in row_slices(len(fitted)):
@@ -82,7 +82,7 @@ def moments(blocks: Sequence[Rows], present: np.ndarray, fitted: np.ndarray) -> 
 
 
 def grouped(present: np.ndarray, chosen: np.ndarray) -> Iterator[tuple[Has, np.ndarray]]:
-    """The combinations of modalities among chosen columns of bool [M, n], with the columns of each: int64."""
+    """Yield the combinations of modalities among chosen columns of bool [M, n], with int64 columns for each."""
     places = np.flatnonzero(chosen)
     kinds, kind_of = np.unique(present[:, places].T, axis=0, return_inverse=True)
     for number, has in enumerate(kinds):

@@ -1,4 +1,4 @@
-"""From an encoder's output to the rows of the item table: replace missing rows, reduce, normalise; block by block."""
+"""Conversion of encoder output to rows of the item table, block by block: imputation, reduction, normalisation."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ BLOCK = 16_384  # rows that are processed at once
 
 
 def unit(matrix: np.ndarray) -> np.ndarray:
-    """Rows of length one; zero rows stay zero."""
+    """Return rows with unit norm. Zero rows stay zero."""
     norms = np.linalg.norm(matrix, axis=1, keepdims=True)
     return matrix / np.maximum(norms, 1e-12)
 
 
 def mean(rows: Callable[[slice], np.ndarray], present: np.ndarray) -> np.ndarray:
-    """Mean of the present rows, summed in float64: [d]; zero if no row is present."""
+    """Return the mean [d] of the present rows, summed in float64; zero without present rows."""
     total = sum(
         (rows(part)[present[part]].sum(axis=0, dtype=np.float64) for part in row_slices(len(present))),
         start=np.float64(0),
@@ -32,14 +32,16 @@ def mean(rows: Callable[[slice], np.ndarray], present: np.ndarray) -> np.ndarray
 
 
 def principal(matrix: Rows, present: np.ndarray, dim: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean [d] and first `dim` principal axes [d, dim] of the present rows, in float64.
+    """Return the mean [d] and the first `dim` principal axes [d, dim] of the present rows, in float64.
 
-    The largest loading of each axis is positive: two runs give the same signs. Raises `InputError` where `dim` is more
-    than the columns or the present rows.
+    The largest loading of each axis is positive, which makes the signs reproducible. Raises `InputError` if `dim`
+    exceeds the number of columns or of present rows.
     """
     most = min(matrix.shape[1], int(present.sum()))
     if dim > most:
-        raise InputError(f"reduction pca:{dim} needs dim <= {most} (dimensions and tracks it is fitted to)")
+        raise InputError(
+            f"reduction pca:{dim} must have dim <= {most}, the smaller number of dimensions and tracks: reduce dim"
+        )
     middle = mean(lambda part: matrix[part], present)
     covariance = np.zeros((matrix.shape[1], matrix.shape[1]))
     for part in row_slices(len(present)):
@@ -50,17 +52,18 @@ def principal(matrix: Rows, present: np.ndarray, dim: int) -> tuple[np.ndarray, 
 
 
 def row_slices(rows: int) -> Iterator[slice]:
-    """Slices of at most `BLOCK` rows that cover `rows` of them."""
+    """Return slices of at most `BLOCK` rows that together cover `rows` rows."""
     return (slice(start, min(start + BLOCK, rows)) for start in range(0, rows, BLOCK))
 
 
 class Prepared:
     """Rows of one modality in the item table: float32 [V + 1, d'], computed when sliced, without a second matrix.
 
-    - missing: value of absent rows: the mean of the present ones (the zero vector once centred), or zeros. Row 0 is
-      zero. Absent rows are exactly zero once centred: `unit` would make a direction of a rounding error.
-    - reduce: `pca:N`, or anything else for no reduction here. normalise: `before` centres and scales rows to length 1.
-    - fitted: bool [V + 1], tracks that means and axes are learned from; default: all that have the modality.
+    - missing: value of missing rows: the mean of the present rows (the zero vector after centring), or zeros. Row 0 is
+      zero. Missing rows are exactly zero after centring, because `unit` would amplify rounding errors.
+    - reduce: `pca:N`; other values give no reduction here.
+    - normalise: `before` centres rows and scales them to unit norm.
+    - fitted: bool [V + 1], tracks that means and axes are fitted to; default: all tracks with the modality.
     """
 
     def __init__(
@@ -80,7 +83,7 @@ class Prepared:
         return self.shape[0]
 
     def __getitem__(self, part: slice) -> np.ndarray:
-        """Rows of a slice with a start: float32 [n, d']."""
+        """Return the rows of a slice with a start: float32 [n, d']."""
         rows, present = self._reduced(part), self.present[part, None]
         if self.middle is not None:
             rows = unit(np.where(present, rows - self.middle, np.float32(0)))
@@ -101,6 +104,6 @@ class Prepared:
 def prepare(
     modality: Modality, *, missing: Start, reduce: str, normalise: Normalise, fitted: np.ndarray | None = None
 ) -> np.ndarray:
-    """All rows of `Prepared` at once."""
+    """Return all rows of `Prepared` at once."""
     rows = Prepared(modality, missing=missing, reduce=reduce, normalise=normalise, fitted=fitted)
     return rows[0 : len(rows)]

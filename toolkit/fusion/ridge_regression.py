@@ -6,7 +6,7 @@ import numpy as np
 
 
 class RidgeRegression:
-    """Solves (XᵀX + λ I) W = XᵀY for any number of penalties λ and targets Y, with one eigendecomposition.
+    """Solver of (XᵀX + λ I) W = XᵀY for any number of penalties λ and targets Y, with one eigendecomposition.
 
     - gram: XᵀX, float64 [D, D].
 
@@ -18,9 +18,9 @@ class RidgeRegression:
         self.eigenvalues = np.maximum(values, 0.0)
 
     def rotated(self, cross: np.ndarray) -> np.ndarray:
-        """AᵀXᵀY of `cross` XᵀY, float64 [D, k]. A sum over blocks of rows may be rotated block by block."""
+        """Return AᵀXᵀY for `cross` XᵀY, float64 [D, k]. Sums over blocks of rows may be rotated block by block."""
         return np.asarray(self.axes.T @ cross)
 
     def weights(self, rotated: np.ndarray, penalty: float) -> np.ndarray:
-        """W, float64 [D, k], from what `rotated` returned."""
+        """Return W, float64 [D, k], for a result of `rotated`."""
         return np.asarray(self.axes @ (rotated / (self.eigenvalues + penalty)[:, None]))

@@ -1,9 +1,9 @@
 """Frozen content vectors in float32, bfloat16 or int8, without gradients or optimiser state.
 
-An int8 row has one scale a modality, its largest absolute value over 127 (symmetric quantisation; Jacob et al. 2018,
-section 2.1, without a zero point). A training step converts only its own rows to float32. 2.26 M tracks of 384
-dimensions take 3.5 GB in float32, 1.7 GB in bfloat16 and 0.88 GB in int8. Vectors larger than memory stay in a mapped
-file.
+An int8 row has one scale for each modality, its largest absolute value divided by 127 (symmetric quantisation without a
+zero point; Jacob et al. 2018, section 2.1). A training step converts only its own rows to float32. 2.26 M tracks with
+384 dimensions require 3.5 GB in float32, 1.7 GB in bfloat16 and 0.88 GB in int8. Vectors larger than memory remain in a
+memory-mapped file.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ Precision = Literal["float32", "bfloat16", "int8"]
 
 @dataclass(frozen=True)
 class Stored:
-    """Vectors as `store` keeps them.
+    """Vectors as stored by `store`.
 
-    - values: float32, bfloat16 or int8 [V, Σ d_m]. scales: float32 [V, number of blocks] of int8, otherwise None.
-    - mapping: the file that holds `values`; None where they are in memory.
+    - values: float32, bfloat16 or int8 [V, Σ d_m].
+    - scales: float32 [V, number of blocks] for int8, otherwise None.
+    - mapping: the memory-mapped file with `values`; None if they are in memory.
     """
 
     values: torch.Tensor
@@ -36,15 +37,15 @@ class Stored:
     mapping: mmap.mmap | None = None
 
     def release(self) -> None:
-        """Give back the memory of the pages read from a mapped file. The next use reads them again."""
+        """Release the memory of pages from a memory-mapped file. The next use reads these pages again."""
         if self.mapping is not None:
             self.mapping.madvise(mmap.MADV_DONTNEED)
 
 
 def store(blocks: Sequence[Rows], precision: Precision, folder: Path | None = None) -> Stored:
-    """Keep float32 vectors [V, d_m] side by side, in memory or in a file without a name on the disk of `folder`.
+    """Write float32 vectors [V, d_m] side by side, in memory or in an unnamed file on the disk of `folder`.
 
-    Such a file is gone when the process ends, even after a kill.
+    The file is deleted when the process ends, even after a kill.
     """
     rows, width, dtype = len(blocks[0]), sum(block.shape[1] for block in blocks), getattr(torch, precision)
     scales = torch.zeros(rows, len(blocks)) if precision == "int8" else None
@@ -65,7 +66,7 @@ def store(blocks: Sequence[Rows], precision: Precision, folder: Path | None = No
 
 
 def _packed(blocks: Sequence[Rows], dtype: torch.dtype, scales: torch.Tensor | None) -> Iterator[torch.Tensor]:
-    """The blocks side by side in the stored format, some rows at a time; their scales are written to `scales`."""
+    """Yield the blocks side by side in the stored format, in groups of rows. Their scales are written to `scales`."""
     for part in row_slices(len(blocks[0])):
         pieces = []
         for number, block in enumerate(blocks):
@@ -81,9 +82,9 @@ def _packed(blocks: Sequence[Rows], dtype: torch.dtype, scales: torch.Tensor | N
 def gather(
     values: torch.Tensor, scales: torch.Tensor | None, items: torch.Tensor | slice, block_of: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Rows `items`, int64 [...] or a slice, of stored vectors: float32 [..., Σ d_m].
+    """Return rows `items`, int64 [...] or a slice, of stored vectors: float32 [..., Σ d_m].
 
-    - block_of: int64 [Σ d_m], the block of each column; needed where there is more than one block.
+    - block_of: int64 [Σ d_m], the block of each column; required for several blocks.
     """
     rows = values[items]
     if rows.dtype in (torch.float32, torch.float64):  # float64 in a model of double precision

@@ -1,1 +1,1 @@
-"""Reads data for models: a corpus and a catalogue, labels, targets, and permission to train on them."""
+"""Reading of data for models: corpus, catalogue, labels, targets, and permission for training."""

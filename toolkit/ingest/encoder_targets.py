@@ -1,4 +1,4 @@
-"""Targets of supervised encoders: labels or factors of the training split's tracks alone."""
+"""Targets of supervised encoders: labels or factors of tracks in the training split."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from toolkit.recipe import FactorSpec, Targets
 class Labels:
     """Texts of a field as labels.
 
-    - names: of the columns, sorted.
+    - names: column names, sorted.
     - matrix: float32 [V, t] of zeros and ones. Rows of tracks outside the training split are zero.
     """
 
@@ -31,13 +31,13 @@ class Labels:
     matrix: np.ndarray
 
     def facts(self) -> dict[str, str | int]:
-        """Entries of `coverage.json`."""
+        """Return the entries for `coverage.json`."""
         return {"field": self.field, "labels": len(self.names), "tracks": int(self.matrix.any(axis=1).sum())}
 
 
 @dataclass(frozen=True)
 class FactorTargets:
-    """Factors of tracks. matrix: float32 [V, k]; rows of tracks without a placement in training are zero."""
+    """Factors of tracks. matrix: float32 [V, k], with zero rows for tracks without training interactions."""
 
     matrix: np.ndarray
     store: FactorStore
@@ -45,13 +45,13 @@ class FactorTargets:
 
     @classmethod
     def of(cls, store: FactorStore, targets: Targets, trained: np.ndarray) -> FactorTargets:
-        """Compute or read the factors. trained: bool [V], tracks with a training placement."""
+        """Compute or load the factors. trained: bool [V], tracks with training interactions."""
         spec = _spec(store, targets)
         items = store(spec).items if targets.level == "track" else of_tracks(store, spec)
         return cls(items[1:] * trained[:, None], store, targets)
 
     def feedback(self) -> Feedback | None:
-        """The feedback that the factors were computed from, of all V tracks; None for factors of artists."""
+        """Return the feedback for all V tracks that the factors were computed from; None for artist factors."""
         if self.targets.level == "artist":
             return None
         spec = _spec(self.store, self.targets)
@@ -59,14 +59,16 @@ class FactorTargets:
         return Feedback(self.store(spec).users, sp.csr_matrix(confidence.T))
 
     def facts(self) -> dict[str, str | int]:
-        """Entries of `coverage.json`."""
+        """Return the entries for `coverage.json`."""
         return {"factors": self.matrix.shape[1], "tracks": int(self.matrix.any(axis=1).sum())}
 
 
 def labels(catalogue: Catalogue, targets: Targets, ids: Sequence[str], trained: np.ndarray) -> Labels:
-    """The labels of at least `min_tracks` training tracks, at most `targets.most`. trained: bool [V].
+    """Return the labels of at least `min_tracks` training tracks, at most `targets.most` labels.
 
-    Raises `InputError` for fewer than two labels, from which nothing can be learned.
+    - trained: bool [V], tracks with training interactions.
+
+    Raises `InputError` for fewer than two labels, which do not suffice for training.
     """
     assert targets.field is not None
     present, values = text_values(catalogue, targets.field, ids, source=targets.source)
@@ -83,7 +85,7 @@ def labels(catalogue: Catalogue, targets: Targets, ids: Sequence[str], trained: 
     if len(names) < 2:
         raise InputError(
             f"targets: field {targets.field!r} has {len(names)} labels that at least {targets.min_tracks} training"
-            f" tracks have (of {len(counts)}), and an encoder needs 2: lower min_tracks, or name another field"
+            f" tracks have (of {len(counts)}), but an encoder requires 2: reduce min_tracks, or set a different field"
         )
     column = {name: place for place, name in enumerate(names)}
     matrix = np.zeros((len(ids), len(names)), np.float32)

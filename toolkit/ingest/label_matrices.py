@@ -1,4 +1,4 @@
-"""Artist, album and genre of every track as labels, for the baselines that read them."""
+"""Label matrices for artist, album and genre of every track, for the baselines that read labels."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ FIELDS = {"artist": ("artist_id",), "album": ("album_id",), "genre": ("genres", 
 def label_matrices(
     ingested: Ingested, kinds: Set[str], permission: Permission | None, reporter: Reporter
 ) -> dict[str, sp.csr_matrix]:
-    """Labels of each track, float32 [V + 1, L], by kind.
+    """Return the labels of each track, float32 [V + 1, L], by kind.
 
-    Kinds that the catalogue does not have are left out. So are kinds that may not be trained on without a permission,
-    with a note. A baseline that needs a missing kind raises an error; others rank without it.
+    Kinds that the catalogue does not have are omitted. Kinds that require permission for training are also omitted,
+    with a note. A baseline that requires a missing kind raises an error. Other baselines rank without it.
     """
     if ingested.catalogue is None or not kinds:
         return {}
@@ -48,7 +48,7 @@ def label_matrices(
 
 
 def content_hash(matrix: sp.csr_matrix) -> str:
-    """Hash of the labels of all tracks."""
+    """Return a hash of the labels of all tracks."""
     hasher = hashlib.blake2b(digest_size=16)
     for part in (matrix.indptr, matrix.indices):
         hasher.update(np.ascontiguousarray(part, np.int64).data)

@@ -1,4 +1,4 @@
-"""Reads playlists and tracks into a corpus and a catalogue, once for all runs on the same content and options."""
+"""Reading of playlists and tracks into a corpus and a catalogue, cached for all runs with the same data and options."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ARTISTS = "artists"
 
 
 class Content(TypedDict):
-    """Path, size in bytes and BLAKE2b hash of the files that were read; without a path, of the data in memory."""
+    """Path, size in bytes and BLAKE2b hash of the files; without a path, of the data in memory."""
 
     path: str | None
     bytes: int
@@ -41,13 +41,13 @@ class Content(TypedDict):
 
 
 class ReadContent(Content):
-    """`Content`, and the name of the reader."""
+    """`Content` with the name of the reader."""
 
     reader: str
 
 
 class Skipped(TypedDict):
-    """Bad records that were left out: their number, and messages about the first ones."""
+    """Number of skipped invalid records, with messages about the first records."""
 
     count: int
     examples: list[str]
@@ -55,11 +55,11 @@ class Skipped(TypedDict):
 
 @dataclass(frozen=True)
 class Ingested:
-    """A corpus, and the catalogue that describes its tracks; None if the recipe reads no content.
+    """Corpus, and the catalogue of its tracks; None if the recipe reads no content.
 
-    - key: hash of the content and of everything that changes the result. catalogue, blobs: arguments of
-      `Catalogue.open`.
-    - doubles: number of records that repeat an earlier one and were read once.
+    - key: hash of the content and of all settings that change the result.
+    - catalogue, blobs: arguments of `Catalogue.open`.
+    - doubles: number of records that repeat an earlier record and were read once.
     """
 
     key: str
@@ -72,7 +72,7 @@ class Ingested:
     doubles: int = 0
 
     def open(self) -> Catalogue:
-        """The catalogue, with the ids of the corpus: tracks or artists. `catalogue` must not be None."""
+        """Open the catalogue with the ids of the corpus (tracks or artists). `catalogue` must not be None."""
         from toolkit.catalogue.artist_catalogue import ArtistCatalogue
         from toolkit.catalogue.store import Catalogue
 
@@ -81,13 +81,13 @@ class Ingested:
 
 
 def ingest(data: Data, cache: Path, *, reporter: Reporter, described: bool = True) -> Ingested:
-    """Read the data, or load the result of an earlier run on the same bytes.
+    """Read the data, or load the cached result for identical files.
 
-    - described: fill a catalogue too. With millions of tracks this takes much longer than the corpus; a run that does
-      not need it leaves it to the first run that does.
+    - described: whether to fill a catalogue too. For millions of tracks the catalogue takes much longer than the
+      corpus, so it is filled in the first run that requires it.
 
-    Two runs on the same data wait for each other, and a run that is killed while reading leaves no partial result. A
-    result with missing or damaged files is rebuilt.
+    Two runs on the same data wait for each other, and an interrupted run leaves no partial result. Results with missing
+    or damaged files are rebuilt.
     """
     return ingest_from(
         lambda: open_reader(data),
@@ -108,9 +108,9 @@ def ingest_from(
     reporter: Reporter,
     described: bool,
 ) -> Ingested:
-    """As `ingest`, from any reader.
+    """Read data as `ingest` does, from any reader.
 
-    - make: returns a new reader over the same content.
+    - make: returns a new reader for the same content.
     - content: returns path, size and hash of that content.
     """
     reader = make()
@@ -155,9 +155,9 @@ def ingest_from(
 
 
 def texts(ingested: Ingested, name: str | None) -> list[str | None] | None:
-    """A field of texts, one for each track of the corpus; None without a name.
+    """Return a text field, with one text for each track in the corpus, or None without a name.
 
-    Raises `InputError` for a field of other values.
+    Raises `InputError` for a field with values that are not texts.
     """
     if name is None:
         return None
@@ -170,15 +170,15 @@ def texts(ingested: Ingested, name: str | None) -> list[str | None] | None:
 def text_values(
     catalogue: Catalogue, field: str, ids: Sequence[str], *, source: str | None = None
 ) -> tuple[np.ndarray, Sequence[str]]:
-    """As `Catalogue.field_values`. Raises `InputError` for a field of other values than texts."""
+    """Return the result of `Catalogue.field_values` for a text field. Raises `InputError` for other values."""
     present, values = catalogue.field_values(field, ids, source=source)
     if values and not isinstance(values[0], str):
-        raise InputError(f"field {field!r} holds {type(values[0]).__name__}, not texts: name another field")
+        raise InputError(f"field {field!r} must contain texts, not {type(values[0]).__name__}: set a text field")
     return present, values
 
 
 def open_reader(data: Data) -> Reader:
-    """The reader of a recipe's section `data`. Raises `InputError` for an unknown reader or wrong options."""
+    """Return the reader for a recipe's section `data`. Raises `InputError` for an unknown reader or wrong options."""
     name = data.reader
     if name == "auto":
         from toolkit.catalogue.readers.auto import detect
@@ -190,7 +190,7 @@ def open_reader(data: Data) -> Reader:
 
 
 def content_of(data: Data, reporter: Reporter) -> Content:
-    """Path, size and hash of the files that are read, including files named in options."""
+    """Return path, size and hash of the data files, including files that are named in options."""
     if data.path is None:
         return {"path": None, "bytes": 0, "blake2b": digest([])}
     hasher, size = hashlib.blake2b(digest_size=16), 0
@@ -201,7 +201,7 @@ def content_of(data: Data, reporter: Reporter) -> Content:
 
 
 def stamp(data: Data) -> str:
-    """Hash of names, sizes and times of the files: a cheap test for whether they may have changed."""
+    """Return a hash of names, sizes and times of the files, as a fast check for changes."""
     if data.path is None or not data.path.exists():
         return ""
     stats = [(name, path.stat()) for name, path in _files(data)]
@@ -222,7 +222,7 @@ def _files(data: Data) -> Iterator[tuple[str, Path]]:
 
 
 def _texts(value: object) -> Iterator[str]:
-    """Every string in nested options, sorted by key: each may name a file next to the data."""
+    """Yield all strings in nested options, sorted by key. Each string may name a file next to the data."""
     if isinstance(value, str) and 0 < len(value) < 1000 and "\0" not in value:
         yield value
     elif isinstance(value, list):
@@ -233,7 +233,7 @@ def _texts(value: object) -> Iterator[str]:
 
 def _path(data: Data) -> Path:
     if data.path is None:
-        raise InputError("the path of the data is missing: name the file or folder to read")
+        raise InputError("data.path is missing: set `data.path` to a file or folder")
     if not data.path.exists():
         raise InputError(f"{data.path} does not exist: correct the path")
     return existing(data.path)
@@ -248,7 +248,9 @@ def _hash_file(path: Path, hasher: hashlib.blake2b, reporter: Reporter, before: 
                 size += len(chunk)
                 reporter((before + size) >> 20, 0, "hashing the data, MB")
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise InputError(
+            f"{path} cannot be read ({error.strerror or error}): check the path and its permissions"
+        ) from None
     return size
 
 
@@ -261,7 +263,7 @@ def _by_artist(corpus: Corpus, catalogue: Path) -> Corpus:
 
 
 def _complete(root: Path, reporter: Reporter) -> bool:
-    """Whether an earlier run's corpus is complete and readable: a part of it may have been deleted since."""
+    """Return whether a cached corpus is complete and readable. Parts may have been deleted."""
     if not (root / FACTS).exists():
         return False
     try:
@@ -305,7 +307,7 @@ def _build(reader: Reader, data: Data, root: Path, reporter: Reporter, *, descri
 
 
 def _fill_catalogue(reader: Reader, root: Path, reporter: Reporter) -> None:
-    """Fill the catalogue of a corpus that was built without one."""
+    """Fill the catalogue for a corpus that was built without a catalogue."""
     from toolkit.catalogue.store import Catalogue
 
     with Catalogue.open(root / DATABASE) as catalogue:

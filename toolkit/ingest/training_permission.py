@@ -1,4 +1,4 @@
-"""Whether content may be trained on, by the terms of the source of each value."""
+"""Permission to train on content, by the terms of its sources."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toolkit.recipe import Permission
 def permitted(
     catalogue: Catalogue, name: str, source: str | None, ids: Sequence[str], permission: Permission | None
 ) -> list[Provenance]:
-    """Sources of a field's values. Raises `InputError` if training on one of them needs a missing permission."""
+    """Return the sources of a field's values. Raises `InputError` if training requires a missing permission."""
     sources = catalogue.provenance(name, ids, source=source)
     barred = [row for row in sources if row["train_allowed"] is not True]
     if barred and not (permission and permission.allowed):
@@ -21,7 +21,7 @@ def permitted(
         origin = row["source"] or "an unnamed source"
         why = "forbids it" if row["train_allowed"] is False else "does not say whether it may be trained on"
         raise InputError(
-            f"training on {row['field']!r} from {origin}, which {why}, needs"
-            " permission: {allowed: true, reason: …} in the recipe's data"
+            f"training on {row['field']!r} from {origin}, which {why}, requires permission:"
+            " set `permission: {allowed: true, reason: …}` in the section `data` of the recipe"
         )
     return sources

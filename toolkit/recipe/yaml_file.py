@@ -147,7 +147,7 @@ def _file(path: Path, inside: tuple[Path, ...]) -> RecipeFile:
     file = RecipeFile(path, {})
     value = _parse(_text(path), str(path), file.places)
     if not isinstance(value, dict):
-        raise RecipeError(f"{path} must hold a mapping of keys to values, not {_kind(value)}: write keys such as `data`")
+        raise RecipeError(f"{path} must hold a mapping of keys to values, not {_kind(value)}: add keys such as `data`")
     file.data = value
     if "extends" not in value:
         return file

@@ -1,7 +1,7 @@
-"""An httpx transport for pylast, which makes a new httpx client for each request.
+"""httpx transport for pylast, which creates a new httpx client for each request.
 
-`Http` does not return the body of a 400, with which Last.fm reports an unknown artist. So this transport applies the
-same limits itself.
+Last.fm reports an unknown artist in the body of a status 400, which `Http` does not return. This transport therefore
+applies the limits of `Http` itself.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ MAX_BYTES = 4 << 20
 
 
 class Transport(httpx.BaseTransport):
-    """A transport for one request of a source.
+    """Transport for one request of a source.
 
-    - connections: the transport that sends.
+    - connections: transport that sends requests.
     - url: base URL of the service.
-    - last: the newest body, for what pylast does not return. Its XML declares no entities.
+    - last: last body, for data that pylast does not return. The XML has no entity declarations.
     """
 
     def __init__(self, connections: httpx.BaseTransport, http: Http, url: str) -> None:
@@ -57,19 +57,19 @@ class Transport(httpx.BaseTransport):
             status, received, body = self._send(sent, name)
             if status == 429:
                 seconds = retry_after(received.get("retry-after"))
-                raise RateLimited(f"{name} answers 429: too many requests", retry_after=seconds)
+                raise RateLimited(f"{name} returned HTTP 429 (too many requests)", retry_after=seconds)
             if b"<lfm" not in body[:500] or not body.rstrip().endswith(b"</lfm>"):
                 check_status(status, received, name)
                 response_bodies.check(body, received, expect="xml", name=name)
-                raise Transient(f"{name} answers without its XML", status=status)
+                raise Transient(f"{name} returned a body without Last.fm XML", status=status)
         if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
-            raise Transient(f"{name} answers with XML that declares entities, which is not read", status=status)
+            raise Transient(f"{name} returned XML with entity declarations, which are not allowed", status=status)
         self.last = body
         # pylast raises its own error for a 5xx, whatever the body reports
         return httpx.Response(status if status >= 500 else 200, content=body, request=request)
 
     def _send(self, request: httpx.Request, name: str) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers in lower case, and the whole body."""
+        """Return status, lower-case headers and the complete body."""
         deadline = time.monotonic() + Timeouts().whole
         try:
             response = self._connections.handle_request(request)
@@ -84,4 +84,4 @@ class Transport(httpx.BaseTransport):
         except httpx.ConnectError:
             raise Offline(f"{name} cannot be reached") from None
         except httpx.HTTPError as error:
-            raise Transient(f"{name} breaks off: {type(error).__name__}") from None
+            raise Transient(f"{name} closed the connection ({type(error).__name__})") from None

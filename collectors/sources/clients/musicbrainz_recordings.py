@@ -1,4 +1,4 @@
-"""Recordings of MusicBrainz, as its service and its dumps give them, and the choice of the one that fits a request.
+"""MusicBrainz recordings from the web service or a dump, and selection of the best match.
 
 Page: https://musicbrainz.org/doc/MusicBrainz_API.
 """
@@ -21,7 +21,7 @@ Mbid = Annotated[str, msgspec.Meta(pattern=f"^{MBID.pattern}$")]
 
 
 class Tag(msgspec.Struct):
-    """count: votes for the tag minus votes against it."""
+    """Tag with votes for minus votes against it as `count`."""
 
     name: str
     count: int | None = None
@@ -35,7 +35,7 @@ class Artist(msgspec.Struct):
 
 
 class Credit(msgspec.Struct):
-    """name: as the recording credits the artist."""
+    """Artist credit with the name as credited on the recording."""
 
     artist: Artist
     name: str = ""
@@ -53,7 +53,7 @@ class Release(msgspec.Struct, rename="kebab"):
 
 
 class Recording(msgspec.Struct, rename="kebab"):
-    """length: in milliseconds."""
+    """Recording with a length in milliseconds."""
 
     id: Mbid
     title: str = ""
@@ -71,7 +71,7 @@ class Recording(msgspec.Struct, rename="kebab"):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of its artists: as credited, then their own."""
+        """Return the names of the artists as credited, and their main names."""
         credited = [credit.name for credit in self.artist_credit]
         return tuple(dict.fromkeys([*credited, *(credit.artist.name for credit in self.artist_credit)]))
 
@@ -81,15 +81,15 @@ class Hits(msgspec.Struct):
 
 
 def valid_isrc(request: Request) -> str | None:
-    """The request's ISRC as MusicBrainz writes it; None without a valid one."""
+    """Return the requested ISRC in the form of MusicBrainz, or None if missing or invalid."""
     isrc = request.ids.get("isrc", "").replace("-", "").upper()
     return isrc if ISRC.fullmatch(isrc) else None
 
 
 def best_answer(request: Request, recordings: Sequence[Recording], payload: bytes, *, by_id: bool = False) -> Answer:
-    """The answer of the best recording.
+    """Return the answer from the best recording.
 
-    by_id: the recordings have a requested id, so their names only must not contradict.
+    `by_id` means that the recordings have a requested id, so a partial match of the names is sufficient.
     """
     if not recordings:
         return Absent(payload=payload)
@@ -107,7 +107,7 @@ def best_answer(request: Request, recordings: Sequence[Recording], payload: byte
 
 
 def _merits(request: Request, recording: Recording) -> tuple[float, ...]:
-    """Criteria between recordings of equal score: album name, official release, no note such as `live`, duration."""
+    """Return tie-breakers for equal scores: album name, official release, no note such as `live`, and duration."""
     length = recording.duration_s
     return (
         max((_alike(request.album, release) for release in recording.releases), default=0.0),
@@ -122,7 +122,7 @@ def _alike(album: str | None, release: Release) -> float:
 
 
 def _others(request: Request, recording: Recording) -> Iterator[Other]:
-    """Ids of the artists and of the album, where their names agree."""
+    """Return artist and album ids for names that agree."""
     for entity_id, name in zip(request.artist_ids, request.artists, strict=False):
         alike = [
             (fuzz.token_sort_ratio(matching.normalise(name), matching.normalise(credited)) / 100, credit.artist.id)

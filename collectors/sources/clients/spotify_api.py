@@ -1,7 +1,6 @@
-"""A client of Spotify's Web API, through spotipy. All threads share a token, which is renewed when it is refused.
+"""Client for the Spotify Web API with spotipy, whose threads share a token that is renewed on expiry.
 
-spotipy's own retries are off: they sleep for as long as `Retry-After` demands, and `Http` and the engine do that
-better.
+Retries by spotipy are disabled, because `Http` and the engine wait and retry.
 """
 
 from __future__ import annotations
@@ -31,31 +30,31 @@ Args = ParamSpec("Args")
 
 
 class Token(TypedDict):
-    """A token of Spotify, with the keys that are read here and by spotipy. expires_at: in seconds since 1970."""
+    """Spotify token in the form that spotipy reads; `expires_at` is in seconds since 1970."""
 
     access_token: str
     expires_at: int
 
 
 class Page(msgspec.Struct):
-    """A page of a list. total: length of the list."""
+    """Page of a list with the total length of the list."""
 
     items: list[dict[str, object]]
     total: int = 0
 
 
 class SpotifyApi:
-    """The API as an app, or as a user.
+    """Spotify Web API for an app or a user.
 
-    - secrets: by the names above.
+    - secrets: keys by the names above.
     - api_url, accounts_url: base URLs, without `/v1`.
-    - user: act as the user who gave the refresh token, for playlists.
+    - user: whether to act as the user of the refresh token, for playlists.
     """
 
     def __init__(self, secrets: Mapping[str, str], *, api_url: str, accounts_url: str, user: bool = False) -> None:
         if user and REFRESH not in secrets:
             raise InputError(
-                f"{REFRESH} is not set: a user's own playlists need a refresh token with the scope {SCOPE!r}"
+                f"{REFRESH} is required for user playlists: set {REFRESH} to a refresh token with the scope {SCOPE!r}"
             )
         self.secrets, self.user = dict(secrets), user
         self.prefix, self.token_url = f"{api_url.rstrip('/')}/v1/", f"{accounts_url.rstrip('/')}/api/token"
@@ -69,9 +68,9 @@ class SpotifyApi:
         *args: Args.args,
         **kwargs: Args.kwargs,
     ) -> tuple[object, bytes]:
-        """Call `method` with spotipy's client. Returns the decoded answer, None for a 404, and the payload.
+        """Call `method` with a spotipy client and return the decoded answer (None for status 404) and the payload.
 
-        Raises `Transient`, `Blocked`, `RateLimited`, and `InputError` for keys that Spotify refuses.
+        Raises `Transient`, `Blocked`, `RateLimited`, and `InputError` if Spotify rejects the keys.
         """
         try:
             return self._call_once(http, lambda client: method(client, *args, **kwargs))
@@ -81,9 +80,9 @@ class SpotifyApi:
         return self._call_once(http, lambda client: method(client, *args, **kwargs))
 
     def items(self, http: Http, method: Callable[[spotipy.Spotify, int], object]) -> Iterator[dict[str, object]]:
-        """Items of all pages of a list. method: gets one page, by the client and an offset.
+        """Yield the items of all pages; `method` requests a page from a client and an offset.
 
-        The `next` of a page is not followed: a token is not sent to a URL from an answer.
+        The URL `next` in a page is ignored, so that the token is never sent to a URL from an answer.
         """
         offset, total = 0, 1
         while offset < total:
@@ -102,17 +101,17 @@ class SpotifyApi:
         except spotipy.SpotifyException as error:
             if error.http_status in (400, 404):
                 return None, b""
-            raise Transient(f"Spotify: HTTP {error.http_status}", status=error.http_status) from None
+            raise Transient(f"Spotify returned HTTP {error.http_status}", status=error.http_status) from None
         except Blocked as refusal:
             if refusal.status == 401:
                 self._forget(token)
             raise
         if answer is None:
-            raise Transient("Spotify's answer is not whole JSON")
+            raise Transient("Spotify returned invalid JSON")
         return answer, session.last.content if session.last else b""
 
     def _token(self, session: RequestsSession) -> str:
-        """The current token, or a new one, which one thread requests while the others wait."""
+        """Return the current token or a new token, which one thread requests while others wait."""
         with self._lock:
             token: Token | None = self._tokens.get_cached_token()
             if not token or spotipy.SpotifyClientCredentials.is_token_expired(token):
@@ -141,12 +140,12 @@ class SpotifyApi:
             if error.status in (400, 401):
                 names = f"{ID}, {SECRET} and {REFRESH} are" if self.user else f"{ID} and {SECRET} are"
                 raise InputError(
-                    f"{names} refused by Spotify: look them up at https://developer.spotify.com/dashboard"
+                    f"{names} rejected by Spotify: copy the keys from https://developer.spotify.com/dashboard"
                 ) from None
             raise
         except (KeyError, TypeError, ValueError):
             pass
-        raise Transient("Spotify answers without a token")
+        raise Transient("Spotify returned JSON without a token")
 
     def _forget(self, token: str) -> None:
         with self._lock:

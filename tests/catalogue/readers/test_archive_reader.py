@@ -109,5 +109,5 @@ def test_playlists_without_a_split_are_in_train(files: Path, tmp_path: Path) -> 
 def test_split_file_without_splits_raises(files: Path) -> None:
     params = ArchiveParams(splits=Path("playlists_jaccard050.jsonl.gz"))
 
-    with pytest.raises(InputError, match=r"gives no list a split: name another file in data\.options\.splits"):
+    with pytest.raises(InputError, match=r"must have playlists with a split: set data\.options\.splits"):
         list(ArchiveReader(files / "archive-large", params).read())

@@ -105,9 +105,9 @@ def test_sorted_csv_equals_the_spooled_csv(files: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("playlist_id,track_id\n1,a\n2\n", r"lists\.csv, line 3: has 1 cells, the header 2"),
-        ("playlist_id,track_id\n1,a\n,b\n", r"lists\.csv, line 3: has no playlist_id"),
-        ("playlist_id,track_id\n1,a\n2, \n", r"lists\.csv, line 3: has no track_id"),
+        ("playlist_id,track_id\n1,a\n2\n", r"lists\.csv, line 3: has 1 cells and must have 2"),
+        ("playlist_id,track_id\n1,a\n,b\n", r"lists\.csv, line 3: must have a value for playlist_id"),
+        ("playlist_id,track_id\n1,a\n2, \n", r"lists\.csv, line 3: must have a value for track_id"),
         ("playlist_id,track_id,pos\n1,a,0\n1,b,first\n", r"lists\.csv, line 3: position 'first' must be a number"),
     ],
 )
@@ -137,7 +137,7 @@ def test_header_that_is_not_utf8_raises_even_with_skip(tmp_path: Path) -> None:
 
     with pytest.raises(
         DataError,
-        match=r"lists\.csv, line 1: is not UTF-8: .*: give options\.encoding: latin-1, or save the file as UTF-8$",
+        match=r"lists\.csv, line 1: is not UTF-8 \(.*: set `options\.encoding: latin-1` or save the file as UTF-8$",
     ):
         list(reader(path, "skip").read())
 
@@ -161,7 +161,7 @@ def test_bad_feature_drops_only_the_field(cell: str, tmp_path: Path) -> None:
     assert list(skipping.read()) == [TrackRecord("local:a", "Ay", source="csv"), PlaylistRecord("1", ["local:a"])]
 
 
-@pytest.mark.parametrize(("content", "why"), [(b"<html>", "is not an image"), (None, "is not there")])
+@pytest.mark.parametrize(("content", "why"), [(b"<html>", "is not an image"), (None, "does not exist")])
 def test_cover_that_is_not_an_image_is_dropped(content: bytes | None, why: str, tmp_path: Path) -> None:
     path = table(tmp_path, "playlist_id,track_id,art\n1,a,x.jpg\n")
     if content:
@@ -178,7 +178,7 @@ def test_too_long_file_name_is_a_bad_record(option: str, tmp_path: Path) -> None
     path = table(tmp_path, f"playlist_id,track_id,words\n1,a,{'la ' * 200}\n")
     skipping = reader(path, "skip", **{option: {"cover": "words"}})
 
-    with pytest.raises(DataError, match=r"lists\.csv, line 2: file 'la la .{70,80}… is not there"):
+    with pytest.raises(DataError, match=r"lists\.csv, line 2: file 'la la .{70,80}… does not exist"):
         list(reader(path, **{option: {"cover": "words"}}).read())
     assert list(skipping.read()) == [TrackRecord("local:a", source="csv"), PlaylistRecord("1", ["local:a"])]
 
@@ -191,7 +191,7 @@ def test_unreadable_cover_is_a_bad_record(tmp_path: Path, monkeypatch: pytest.Mo
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(Path, "read_bytes", refused)
-    with pytest.raises(DataError, match=r"lists\.csv, line 2: cover 'x\.jpg' cannot be read: Permission denied"):
+    with pytest.raises(DataError, match=r"lists\.csv, line 2: cover 'x\.jpg' cannot be read \(Permission denied"):
         list(reader(path, images={"cover": "art"}).read())
 
 

@@ -77,7 +77,7 @@ def test_bad_track_is_dropped_from_the_playlist(tmp_path: Path) -> None:
         (
             '"artist": {"name": "Bo"}',
             {},
-            r"'artist': {'name': 'Bo'} must be text or a number: name a key that holds such",
+            r"'artist'={'name': 'Bo'} must be text or a number: set the option to another key",
         ),
         ('"artist": ["Bo", {"name": "Cy"}]', {}, r"'artist': {'name': 'Cy'} must be text"),
         ('"artist_id": [["x"]]', {}, r"'artist_id': \['x'\] must be text"),

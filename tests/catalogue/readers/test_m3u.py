@@ -56,11 +56,11 @@ def test_option_audio_stores_m3u_audio_files(tmp_path: Path) -> None:
         (
             "x.m3u",
             b"#EXTINF:" + b"9" * 400 + b",Ann - Go\na.ogg\n",
-            r"x\.m3u, line 1: #EXTINF:9{80} must begin with a number",
+            r"x\.m3u, line 1: #EXTINF:9{80} must start with a number",
         ),
         ("x.m3u8", b"caf\xe9.ogg\n", r"x\.m3u8: is not UTF-8 \(byte 3\)"),
-        ("x.m3u8", b"#EXTM3U\n#EXT-X-VERSION:3\nseg0.ts\n", r"x\.m3u8: is a stream \(HLS\)"),
-        ("x.m3u", b"#EXTM3U\n", r"x\.m3u: lists no track"),
+        ("x.m3u8", b"#EXTM3U\n#EXT-X-VERSION:3\nseg0.ts\n", r"x\.m3u8: must be a playlist and not an HLS stream"),
+        ("x.m3u", b"#EXTM3U\n", r"x\.m3u: must contain a track"),
     ],
 )
 def test_bad_m3u_file_raises(name: str, text: bytes, message: str, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_unreadable_folder_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(os, "scandir", refused)
     with pytest.raises(
         InputError,
-        match=r"locked cannot be read: Permission denied: make it readable, move it elsewhere, or name a folder",
+        match=r"locked cannot be read \(Permission denied\): change permissions, move the folder or set `path`",
     ):
         list(M3uReader(tmp_path).read())
 

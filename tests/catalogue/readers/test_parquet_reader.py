@@ -201,8 +201,8 @@ GOOD = {"playlist_id": ["m", "m"], "track_id": ["a", "b"]}
 @pytest.mark.parametrize(
     ("columns", "options", "message"),
     [
-        ({"track_id": ["a", None]}, {}, r"lists\.parquet, row 1: has no track_id \(on_error: skip"),
-        ({"playlist_id": ["m", " "]}, {}, r"lists\.parquet, row 1: has no playlist_id \("),
+        ({"track_id": ["a", None]}, {}, r"lists\.parquet, row 1: must have a value for track_id \(on_error: skip"),
+        ({"playlist_id": ["m", " "]}, {}, r"lists\.parquet, row 1: must have a value for playlist_id \("),
         ({"pos": ["1", "x"]}, {}, r"lists\.parquet, row 1: position 'x' must be a number"),
         ({"pos": [1.0, None]}, {}, r"lists\.parquet, row 1: position None must be a number"),
         ({"when": ["2020-01-01", "soon"]}, {"time": "when"}, r"lists\.parquet, row 1: time 'soon' must be ISO 8601"),
@@ -226,14 +226,14 @@ def test_bad_track_cell_raises_with_row_and_column(tmp_path: Path) -> None:
         list(reader(tmp_path, GOOD | {"duration": ["3", "long"]}).read())
     with pytest.raises(DataError, match=r"lists\.parquet, row 0: feature inf of v must be a finite number"):
         list(reader(tmp_path, GOOD | {"v": [[1.0, float("inf")], [1.0, 2.0]]}, features=["v"]).read())
-    with pytest.raises(DataError, match=r"lists\.parquet, row 0, track 1: has no track_id"):
+    with pytest.raises(DataError, match=r"lists\.parquet, row 0, track 1: must have a value for track_id"):
         list(reader(tmp_path, {"playlist_id": ["m"], "track_id": [["a", None]]}).read())
     with pytest.raises(DataError, match=r"lists\.parquet, row 1: 'title' has 1 entries, 'track_id' has 2"):
         list(reader(tmp_path, LISTS | {"title": [["Ay", None], ["Bee"]]}).read())
     with pytest.raises(DataError, match=r"lists\.parquet, row 1: 'track_id' must be a list of tracks"):
         list(reader(tmp_path, {"playlist_id": ["m", "n"], "track_id": [["a", "b"], None]}).read())
     with pytest.raises(
-        InputError, match=r"lists\.parquet, row 1: 'track_id' holds 1\.5: an id must be text or a whole number"
+        InputError, match=r"lists\.parquet, row 1: 'track_id' is 1\.5 and must be text or a whole number"
     ):
         list(reader(tmp_path, GOOD | {"track_id": [1.0, 1.5]}).read())
 
@@ -250,16 +250,16 @@ def test_bad_track_cell_raises_with_row_and_column(tmp_path: Path) -> None:
         (
             {"title": [{"a": 1}, {"a": 2}]},
             {},
-            r"lists\.parquet, column 'title' \(option title\) holds struct<a: int64>: it must hold texts",
+            r"lists\.parquet, column 'title' \(option title\) holds struct<a: int64> and must hold texts",
         ),
-        ({"title": [True, False]}, {}, r"column 'title' \(option title\) holds bool: it must hold texts or numbers"),
-        ({"title": [["x"], ["y"]]}, {}, r"column 'title' \(option title\) holds list<.*: it must hold texts"),
+        ({"title": [True, False]}, {}, r"column 'title' \(option title\) holds bool and must hold texts or numbers"),
+        ({"title": [["x"], ["y"]]}, {}, r"column 'title' \(option title\) holds list<.* and must hold texts"),
         (
             {"track_id": [b"a", b"b"]},
             {},
-            r"column 'track_id' \(option track\) holds binary: it must hold texts or whole numbers",
+            r"column 'track_id' \(option track\) holds binary and must hold texts or whole numbers",
         ),
-        ({"track_id": [[["a"]], [["b"]]]}, {}, r"column 'track_id' \(option track\) holds list<.*: it must hold texts"),
+        ({"track_id": [[["a"]], [["b"]]]}, {}, r"column 'track_id' \(option track\) holds list<.* and must hold texts"),
         (
             {"v": [[[1.0]], [[2.0]]]},
             {"features": ["v"]},
@@ -268,13 +268,13 @@ def test_bad_track_cell_raises_with_row_and_column(tmp_path: Path) -> None:
         (
             {"when": [True, False]},
             {"time": "when"},
-            r"column 'when' \(option time\) holds bool: it must hold timestamps",
+            r"column 'when' \(option time\) holds bool and must hold timestamps",
         ),
-        ({"pos": [[1], [2]]}, {}, r"column 'pos' \(option position\) holds list<.*: it must hold numbers"),
+        ({"pos": [[1], [2]]}, {}, r"column 'pos' \(option position\) holds list<.* and must hold numbers"),
         (
             LISTS | {"name": ["x", "y"]},
             {"title": "name"},
-            r"column 'name' \(option title\) holds string: where tracks are a list a row",
+            r"column 'name' \(option title\) holds string and must hold lists like the tracks",
         ),
     ],
 )
@@ -286,14 +286,14 @@ def test_wrong_columns_raise_even_with_skip(columns: dict, options: dict, messag
 
 def test_damaged_or_non_parquet_file_error_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "lists.parquet").write_text("playlist_id,track_id\n")
-    with pytest.raises(DataError, match=r"lists\.parquet is not a Parquet file, or is damaged: .*$"):
+    with pytest.raises(DataError, match=r"lists\.parquet must be a valid Parquet file \(.*$"):
         list(ParquetReader(tmp_path / "lists.parquet").read())
     whole = reader(tmp_path, GOOD)
     content = whole.path.read_bytes()
     whole.path.write_bytes(content[:20] + b"\xff" * 20 + content[40:])
-    with pytest.raises(DataError, match=r"lists\.parquet is not a Parquet file, or is damaged"):
+    with pytest.raises(DataError, match=r"lists\.parquet must be a valid Parquet file"):
         list(whole.read())
-    with pytest.raises(DataError, match=r"lists\.parquet holds no playlist"):
+    with pytest.raises(DataError, match=r"lists\.parquet must contain a playlist"):
         list(reader(tmp_path, pa.table({name: pa.array([], pa.string()) for name in GOOD})).read())
     pq.write_table(pa.table({"playlist_id": ["a"], "track": ["b"]}), tmp_path / "more.parquet")
     reader(tmp_path, GOOD)
@@ -333,10 +333,10 @@ def test_two_in_memory_tables_share_the_options(tmp_path: Path) -> None:
         PlaylistRecord("m", ["local:b", "local:a"], time=NO_TIME),
     ]
     with pytest.raises(
-        InputError, match=r"neither placements nor tracks has a column 'nam' \(option title\): did you mean 'name'"
+        InputError, match=r"column 'nam' \(option title\) is missing in playlists and tracks: did you mean 'name'"
     ):
         ArrowReader(placements, tracks, ArrowParams(title="nam"))
-    with pytest.raises(InputError, match=r"features\.x: rank, tempo are columns of two tables"):
+    with pytest.raises(InputError, match=r"features\.x: the columns rank, tempo must be in one table"):
         ArrowReader(placements, tracks, ArrowParams(features={"x": ["rank", "tempo"]}))
     with pytest.raises(InputError, match=r"tracks, column 'id' \(option tracks\.track\) holds bool"):
         list(ArrowReader(placements, tracks.set_column(0, "id", [[True, False]]), params).read())

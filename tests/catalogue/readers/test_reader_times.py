@@ -99,7 +99,7 @@ def test_corpus_without_times_has_no_times_file(tmp_path: Path) -> None:
 def test_times_with_a_wrong_length_raise(tmp_path: Path) -> None:
     build(log(tmp_path), None, tmp_path / "corpus")
     np.save(tmp_path / "corpus" / TIMES, np.zeros(3, np.int64))
-    with pytest.raises(DataError, match="corpus is damaged: 3 times of 5 placements; delete it"):
+    with pytest.raises(DataError, match="corpus has 3 times and must have 5: delete the folder"):
         Corpus.load(tmp_path / "corpus")
 
 

@@ -101,7 +101,7 @@ def test_recbole_round_trip_keeps_times(tmp_path: Path) -> None:
 
 
 def test_exporting_an_id_with_a_tab_raises(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"id 'local:a\\tb' contains a tab"):
+    with pytest.raises(DataError, match=r"id 'local:a\\tb' must not contain tabs"):
         write_atomic(corpus(["local:a\tb", "b:b", "c:c"]), tmp_path, "mini")
 
 
@@ -109,9 +109,9 @@ def test_exporting_an_id_with_a_tab_raises(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("playlist_id\ttrack_id\np\tt\n", r"line 1: column 'playlist_id' must be name:type"),
-        ("playlist_id:token\tn:float\np\t1\n", "needs two token columns"),
+        ("playlist_id:token\tn:float\np\t1\n", "token columns and must have at least 2"),
         ("p:token\tt:token\tposition:float\na\tb\tx\n", r"line 2: position 'x' must be a number"),
-        ("p:token\tt:token\na\t\n", "line 2: has an empty playlist or track"),
+        ("p:token\tt:token\na\t\n", "line 2: must have a playlist and a track"),
         ("", "is empty"),
     ],
 )

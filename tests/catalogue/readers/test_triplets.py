@@ -68,15 +68,15 @@ def test_repeated_items_are_summed_and_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("ann\tS1", "has 2 columns, not user, item and plays"),
-        ("ann,S1,2", "has 1 columns, .*see options.delimiter"),
+        ("ann\tS1", "has 2 columns and must have user, item, plays"),
+        ("ann,S1,2", "has 1 columns .*set options.delimiter"),
         ("ann\tS1\tmany", "plays 'many' must be a number above 0"),
         ("ann\tS1\t-2", "plays '-2' must be a number above 0"),
         ("ann\tS1\t" + 400 * "9", "plays '9{78}… must be a number above 0"),
         ("ann\tS1\tinf", "plays 'inf' must be a number above 0"),
         ("\tS1\t2", "has no user"),
         ("ann\t\t2", "has no item"),
-        (b"ann\tS\xe91\t2", "is not UTF-8.*give options.encoding: latin-1"),
+        (b"ann\tS\xe91\t2", "is not UTF-8.*set `options.encoding: latin-1`"),
     ],
 )
 def test_bad_triplets_raise_or_are_skipped_and_counted(line: str | bytes, why: str, tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_triplets_in_other_encodings_are_read(encoding: str, option: str, tmp_pa
 
 
 def test_truncated_utf_16_error_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="train_triplets.txt is not UTF-16: .*give options.encoding"):
+    with pytest.raises(DataError, match=r"train_triplets.txt is not UTF-16 \(.*set options.encoding"):
         playlists(reader(tmp_path, PLAYS.encode("utf-16")[:-1]))
 
 

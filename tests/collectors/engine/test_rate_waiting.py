@@ -42,7 +42,7 @@ def test_run_waits_for_space_on_a_full_disk(run: Run, library: Catalogue) -> Non
         done = run((Facts, server.url), reporter=Room())
         assert max(Counter(entry.target for entry in server.log).values()) == 1  # nothing was requested twice
     assert done["facts"].counts == {"found": 31, "absent": 4, "ambiguous": 5}
-    assert len(notes) == 1 and "the disk is full, waiting for room" in notes[0]
+    assert len(notes) == 1 and "the disk is full, waiting for space" in notes[0]
 
 
 def test_run_waits_until_the_network_returns(run: Run) -> None:

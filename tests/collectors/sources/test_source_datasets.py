@@ -82,10 +82,10 @@ def test_musixmatch_and_msd_a_pass_the_contract(words, msd_a):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("TRAAAAV128F421A322,4623710,1:3\n", r":1 is not a line of a musiXmatch file"),
-        ("%a,b\nTRAAAAV128F421A322,4623710,3:1\n", r":2 is not a line"),
-        ("%a,b\nTRAAAAV128F421A322,4623710,1;2\n", r":2 is not a line"),
-        ("# nothing\n", "has no list of words"),
+        ("TRAAAAV128F421A322,4623710,1:3\n", r":1 is 'TR.* and must be `TID,MXMID,index:count"),
+        ("%a,b\nTRAAAAV128F421A322,4623710,3:1\n", r":2 is 'TR.* and must be"),
+        ("%a,b\nTRAAAAV128F421A322,4623710,1;2\n", r":2 is 'TR.* and must be"),
+        ("# nothing\n", "must have a list of words"),
     ],
 )
 def test_malformed_musixmatch_line_raises_with_line_number(tmp_path, text, message):
@@ -162,9 +162,9 @@ def test_biographies_are_read_from_folder_and_archive(http, tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("biographies", "no tab here\n", ":1 must be `id<TAB>biography`"),
-        ("tags", "AR1\tfolk\tlots\n", ":1 must be `id<TAB>tag`"),
-        ("artists", "AR1<SEP>Mira\n", ":1 must be `artist id<SEP>mbid<SEP>track id<SEP>name`"),
+        ("biographies", "no tab here\n", ":1 is 'no tab here' and must be `id<TAB>biography`"),
+        ("tags", "AR1\tfolk\tlots\n", ":1 is 'AR1.* and must be `id<TAB>tag`"),
+        ("artists", "AR1<SEP>Mira\n", ":1 is 'AR1<SEP>Mira' and must be `artist<SEP>mbid<SEP>track<SEP>name`"),
     ],
 )
 def test_malformed_msd_a_line_raises_with_line_number(msd_a, tmp_path, name, text, message):

@@ -125,14 +125,14 @@ def test_faults_raise_troubles_through_lyricsgenius(http, place, fault, trouble)
     if trouble is RateLimited:
         assert raised.value.retry_after == 3.0
     if trouble is Exception:
-        assert "more than 16 MB" in str(raised.value)
+        assert "more than the limit of 16 MB" in str(raised.value)
 
 
 def test_rejected_token_raises_without_showing_the_token(http, caplog):
     caplog.set_level(logging.DEBUG)
     with GeniusServer(ALL) as server:
         wrong = Genius(source(server).params, keys={"GENIUS_ACCESS_TOKEN": "wrong-token-value"})
-        with pytest.raises(InputError, match="Genius refuses GENIUS_ACCESS_TOKEN") as error:
+        with pytest.raises(InputError, match="GENIUS_ACCESS_TOKEN was rejected by Genius") as error:
             wrong.collect(request("Sea Above"), http)
         assert isinstance(source(server).collect(request("Sea Above"), http), Found)
     assert not [secret for secret in ("wrong-token-value", TOKEN) if secret in caplog.text + str(error.value)]

@@ -130,9 +130,9 @@ def test_lastfm_error_codes_raise_troubles(collect, code, trouble):
         (faults.status(403), Blocked, "403"),
         (faults.captcha, Blocked, "page"),
         (faults.truncated, Transient, "XML"),
-        (faults.short, Transient, "breaks off"),
-        (faults.reset, Transient, "breaks off"),
-        (faults.gzip_bomb(20), Trouble, "more than 4 MB"),
+        (faults.short, Transient, "closed the connection"),
+        (faults.reset, Transient, "closed the connection"),
+        (faults.gzip_bomb(20), Trouble, "more than the limit of 4 MB"),
     ],
 )
 def test_faults_raise_troubles_through_pylast(collect, fault, trouble, message):
@@ -153,7 +153,7 @@ def test_xml_with_entity_declarations_raises(collect):
     def fault(handler, _):
         return handler.send(Reply(ENTITIES, 200, "text/xml"))
 
-    with LastfmServer(ALL, faults={0: fault}) as server, pytest.raises(Transient, match="declares entities"):
+    with LastfmServer(ALL, faults={0: fault}) as server, pytest.raises(Transient, match="entity declarations"):
         collect(server, about("Mira Oss"))
 
 
@@ -161,7 +161,7 @@ def test_key_is_sent_only_in_the_body_and_not_logged(collect, caplog, capsys):
     caplog.set_level(logging.DEBUG)
     with LastfmServer(ALL) as server:
         collect(server, about("Mira Oss"))
-        with pytest.raises(InputError, match=r"refuses LASTFM_API_KEY \(code 10\)") as refused:
+        with pytest.raises(InputError, match=r"LASTFM_API_KEY was rejected by Last\.fm \(code 10,") as refused:
             collect(server, about("Mira Oss"), "wrong-key-value")
         message = caplog.text + str(refused.value) + "".join(capsys.readouterr()) + repr(server.log)
     assert KEY not in message and "wrong-key-value" not in message

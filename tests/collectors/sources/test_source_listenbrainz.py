@@ -71,7 +71,7 @@ def test_unknown_user_or_playlist_raises(server, tmp_path):
     with pytest.raises(InputError, match="no user 'nobody'"):
         fetch(server, tmp_path, "nobody")
     for hidden in (LISTS[2].id, "../user/other/playlists"):
-        with pytest.raises(InputError, match="no playlist"):
+        with pytest.raises(InputError, match="no public playlist"):
             fetch(server, tmp_path, playlists=(hidden,))
 
 
@@ -79,7 +79,7 @@ def test_faults_are_retried_and_a_rejected_request_raises(server, tmp_path):
     server.faults = {0: faults.too_many("0"), 1: faults.truncated, 3: faults.status(502), 4: faults.reset}
     assert fetch(server, tmp_path, "other") == 1
     server.faults = lambda number, request: faults.forbidden_captcha
-    with pytest.raises(SegueError, match="403.*the same command resumes"):
+    with pytest.raises(SegueError, match="403.*run the same command again"):
         fetch(server, tmp_path, "other")
     server.faults = lambda number, request: faults.too_many("86400")
     with pytest.raises(SegueError, match="429"):

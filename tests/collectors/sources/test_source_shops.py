@@ -103,14 +103,14 @@ def test_preview_gives_features_and_cqt_but_audio_only_on_request(make, server, 
 def test_preview_without_audio_raises_transient_and_aac_names_the_missing_package(http, monkeypatch):
     with (
         DeezerServer(ALL, sound=b"no audio at all") as server,
-        pytest.raises(Transient, match="no audio that can be read"),
+        pytest.raises(Transient, match="audio that cannot be read"),
     ):
         deezer(server).collect(track(SEA, "audio_features"), http)
     monkeypatch.setitem(sys.modules, "av", None)
     aac = b"\0\0\0\x20ftypM4A \0\0\0\0" + bytes(64)
     with (
         ItunesServer(ALL, sound=aac) as server,
-        pytest.raises(Blocked, match=r"pip install 'segue\[aac\]', or take previews from deezer") as refusal,
+        pytest.raises(Blocked, match=r"pip install 'segue\[aac\]', or collect previews from `deezer`") as refusal,
     ):
         itunes(server).collect(track(SEA, "cqt"), http)
     assert refusal.value.for_good
@@ -169,7 +169,10 @@ def test_faults_of_deezer_and_itunes_raise_troubles(make, server, place, fault, 
 
 
 def test_too_long_preview_and_damaged_cover_raise(http):
-    with DeezerServer(ALL, faults={1: faults.huge(20)}) as server, pytest.raises(Exception, match="more than 8 MB"):
+    with (
+        DeezerServer(ALL, faults={1: faults.huge(20)}) as server,
+        pytest.raises(Exception, match="more than the limit of 8 MB"),
+    ):
         deezer(server).collect(track(SEA, "audio"), http)
 
     large = io.BytesIO()

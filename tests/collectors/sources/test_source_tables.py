@@ -164,7 +164,7 @@ def test_acousticbrainz_dump_gives_features_by_mbid(tmp_path, http, form):
 
 
 def test_missing_or_truncated_dump_raises(tmp_path):
-    with pytest.raises(ValidationError, match="name a dump"):
+    with pytest.raises(ValidationError, match="at least one dump is required"):
         AcousticBrainz.Params()
     dump = packed(tmp_path / "low.tar.zst", LOW)
     dump.write_bytes(dump.read_bytes()[:-50])
@@ -173,7 +173,7 @@ def test_missing_or_truncated_dump_raises(tmp_path):
             path.write_bytes(path.read_bytes()[:3000])
         with pytest.raises(DataError, match="damaged or truncated"):
             AcousticBrainz(AcousticBrainz.Params(lowlevel=path)).opened(tmp_path / "index").__enter__()
-    with pytest.raises(DataError, match="no member 'mbdump/recording'"):
+    with pytest.raises(DataError, match="must contain 'mbdump/recording'"):
         list(dump_archives.lines(packed(tmp_path / "low.tar", LOW), "mbdump/recording"))
 
 

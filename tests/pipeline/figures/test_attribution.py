@@ -137,5 +137,5 @@ def test_jointly_reduced_modalities_are_not_shuffled(tiny_recipe: Path, tiny_cac
 
 
 def test_attribution_without_modalities_raises(tiny_recipe: Path) -> None:
-    with pytest.raises(RecipeError, match=r"evaluation\.attribution=true needs a model that sees a modality"):
+    with pytest.raises(RecipeError, match=r"evaluation\.attribution=true requires a model with a modality"):
         load(tiny_recipe, ["models.0.modalities=[]", "evaluation.attribution=true"])

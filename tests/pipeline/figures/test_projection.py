@@ -43,7 +43,8 @@ def test_missing_umap_raises_before_the_run_starts(
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "umap" else find(name, *rest))
     with pytest.raises(
-        MissingPackage, match=r"report.map_by=umap needs umap-learn: pip install 'segue\[umap\]', or map_by: tsne"
+        MissingPackage,
+        match=r"report.map_by=umap requires umap-learn: pip install 'segue\[umap\]', or set `map_by: tsne`",
     ):
         pipeline.run(load(tiny_recipe, ["report.map_by=umap"]), tmp_path / "run")
     assert not (tmp_path / "run" / "model").exists()
@@ -52,6 +53,7 @@ def test_missing_umap_raises_before_the_run_starts(
 def test_unknown_map_method_raises(tiny_recipe: Path) -> None:
     with pytest.raises(
         RecipeError,
-        match=r"report.map_by=umap is for a map, and report.map is 0: take it out, or set it to its default, tsne",
+        match=r"report.map_by=umap requires a map, but report.map is 0: remove `map_by`, or set the default"
+        r" value, tsne",
     ):
         load(tiny_recipe, ["report.map=0", "report.map_by=umap"])

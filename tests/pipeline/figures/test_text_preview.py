@@ -67,8 +67,8 @@ def test_encoders_preview_can_be_limited_to_a_field_or_encoder(pages: Path) -> N
     said = segue("encoders", "preview", pages, "--modality", "plain")
     assert (said.exit_code, said.stderr.splitlines()[-1]) == (
         2,
-        "segue: encoder 'plain' does not clean or enrich texts: add `clean: true` to its params, or name "
-        "a field with --field",
+        "segue: encoder 'plain' does not clean or enrich texts: add `clean: true` to the params of an encoder,"
+        " or pass --field",
     )
     assert "did you mean 'words'" in segue("encoders", "preview", pages, "--modality", "wods").stderr
     on = segue(

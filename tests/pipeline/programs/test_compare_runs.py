@@ -188,7 +188,7 @@ def test_runs_with_different_protocols_or_data_cannot_share_a_table(tiny_run: Pa
         and across.stdout.splitlines()[0].count("run: ") == across.stdout.splitlines()[0].count("other: ") == 4
     )
     page = segue("report", *both, "--across")
-    assert page.exit_code == 2 and "--across is for tables" in page.stderr
+    assert page.exit_code == 2 and "--across requires a table format" in page.stderr
     write_json(other / run_directory.DATA, sizes)
     manifest = json.loads((other / run_directory.MANIFEST).read_text())
     write_json(other / run_directory.MANIFEST, manifest | {"data": manifest["data"] | {"blake2b": "ab12"}})

@@ -97,20 +97,20 @@ def test_sweep_does_not_evaluate_on_the_test_split(out: Path, tiny_cache: Path):
 def test_run_with_and_sweep_without_a_sweep_section_raise(recipe: Path, tmp_path: Path):
     with pytest.raises(InputError, match="segue sweep"):
         run(load(recipe), tmp_path / "run")
-    with pytest.raises(InputError, match="has no sweep"):
+    with pytest.raises(InputError, match="has no section `sweep`"):
         sweep(load(recipe, ["sweep=null"]), tmp_path / "out")
 
 
 @pytest.mark.parametrize(
     ("over", "told"),
     [
-        ("sweep.over={evaluation.k: [[5]]}", "evaluation.k cannot be tried"),
-        ("sweep.over={baselines.3.name: [ease]}", "must be an index"),
+        ("sweep.over={evaluation.k: [[5]]}", "evaluation.k cannot be swept"),
+        ("sweep.over={baselines.3.name: [ease]}", "must be a list index"),
         ("sweep.over={models.0.type: [sasrec], models.0.epoch: [2]}", "did you mean epochs"),
         ("sweep.over={baselines.0.params.neighbours: [5], baselines.1.name: [ease]}", "sweep.system is missing"),
-        ("sweep.over={baselines.0.params.neighbours: {low: 1, high: 9}}", "grid needs a list"),
+        ("sweep.over={baselines.0.params.neighbours: {low: 1, high: 9}}", "a grid requires a list"),
         ("sweep.trials=2", "3 settings"),
-        ("sweep.select=ndcg@50", "must be one of"),
+        ("sweep.select=ndcg@50", "must be a metric that the evaluation measures"),
     ],
 )
 def test_invalid_sweep_raises_before_training(recipe: Path, over: str, told: str):

@@ -140,12 +140,15 @@ def test_ranker_grids_have_only_existing_parameters() -> None:
             {"models": ["sasrec-multi"]},
             "'sasrec-multi' is not a model of this recipe: did you mean 'sasrec-multimodal'?",
         ),
-        ({"select": "recall@51"}, "select='recall@51' is nothing to tune for here: did you mean 'recall@5'?"),
-        ({"select": "coverage@5"}, "select='coverage@5' is nothing to tune for here"),
+        (
+            {"select": "recall@51"},
+            "select='recall@51' must be a measured metric that is higher for better rankings: did you mean 'recall@5'?",
+        ),
+        ({"select": "coverage@5"}, "select='coverage@5' must be a measured metric that is higher for better rankings"),
         ({"baselines": []}, "baselines=[] must name at least one"),
         (
             {"baselines": ["item-knn", "transrec"]},
-            "'transrec' ranks only for training playlists, and playlist_disjoint holds out others: name "
+            "'transrec' ranks only for training playlists, but playlist_disjoint holds out other playlists: use "
             "transrec-global",
         ),
         ({"budget": 0}, "budget=0 must be >= 1"),
@@ -161,7 +164,10 @@ def test_invalid_bench_arguments_raise_before_tuning(
 
 def test_content_baseline_without_encoders_raises_before_tuning(recipe: Path, tmp_path: Path) -> None:
     bare = load(recipe, ["encoders={}", "models=[]", "baselines=[popularity]"])
-    with pytest.raises(InputError, match="baselines: 'content-centroid' ranks by content: name encoders in the recipe"):
+    with pytest.raises(
+        InputError,
+        match="baseline 'content-centroid' requires encoders to rank by content: add `encoders` to the recipe",
+    ):
         tune_baselines.bench(bare, tmp_path / "out", baselines=["item-knn", "content-centroid"])
     assert not (tmp_path / "out").exists()
 

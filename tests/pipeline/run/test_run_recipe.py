@@ -240,16 +240,18 @@ def own_recipe(lists: Path, more: str = "") -> Path:
 def test_content_without_training_permission_raises(lists: Path, tmp_path: Path) -> None:
     recipe = load(own_recipe(lists))
     with pytest.raises(
-        InputError, match=r"training on 'sound' from csv, which does not say .* needs permission: \{allowed: true"
+        InputError,
+        match=r"training on 'sound' from csv, which does not say .* requires permission: set `permission:"
+        r" \{allowed: true",
     ):
         pipeline.run(recipe, tmp_path / "run", cache=tmp_path / "cache")
     last = json.loads((tmp_path / "run" / run_directory.LOG).read_text().splitlines()[-1])
-    assert last["state"] == "failed" and "needs permission" in last["error"] and "Traceback" in last["traceback"]
+    assert last["state"] == "failed" and "requires permission" in last["error"] and "Traceback" in last["traceback"]
     forbidden = load(own_recipe(lists), ["data.options.train_allowed=false"])
-    with pytest.raises(InputError, match=r"training on 'sound' from csv, which forbids it, needs permission"):
+    with pytest.raises(InputError, match=r"training on 'sound' from csv, which forbids it, requires permission"):
         pipeline.run(forbidden, tmp_path / "run2", cache=tmp_path / "cache")
     denied = load(own_recipe(lists, "  permission: {allowed: no, reason: not yet}\n"))
-    with pytest.raises(InputError, match="needs permission"):
+    with pytest.raises(InputError, match="requires permission"):
         pipeline.run(denied, tmp_path / "run3", cache=tmp_path / "cache")
 
 
@@ -262,7 +264,8 @@ def test_missing_encoder_files_raise_before_encoding(lists: Path, tmp_path: Path
         run = tmp_path / f"run{number}"
         with pytest.raises(
             InputError,
-            match=r"^encoders\.words: (path='none.txt' is not a file|word-vectors needs path|model='.' is a folder)",
+            match=r"^encoders\.words: (path='none.txt' must be a file|word-vectors requires path|model='.'"
+            r" must contain)",
         ):
             pipeline.run(load(permitted, [f"encoders.words={spec}"]), run, cache=tmp_path / "cache")
         assert [

@@ -83,10 +83,10 @@ def test_held_out_tracks_have_no_labels(catalogue: Catalogue) -> None:
 
 def test_too_rare_or_missing_labels_raise(catalogue: Catalogue) -> None:
     with pytest.raises(
-        InputError, match=r"field 'tags' has 0 labels that at least 2 training tracks have \(of 3\).* lower min_tracks"
+        InputError, match=r"field 'tags' has 0 labels that at least 2 training tracks have \(of 3\).* reduce min_tracks"
     ):
         labels(catalogue, Targets(field="tags"), IDS, np.array([True, True, *[False] * 5]))
-    with pytest.raises(InputError, match="field 'sound' holds ndarray, not texts"):
+    with pytest.raises(InputError, match="field 'sound' must contain texts, not ndarray"):
         labels(catalogue, Targets(field="sound"), IDS, np.ones(7, bool))
     with pytest.raises(InputError, match="no field 'genre'"):
         labels(catalogue, Targets(field="genre"), IDS, np.ones(7, bool))
@@ -148,21 +148,21 @@ def test_encoder_is_fitted_only_on_labels_of_training_tracks(
         (
             "    targets: {field: artist_id}\n",
             "",
-            "encoders.cover.targets is missing: image-classifier learns to predict labels",
+            "encoders.cover.targets is missing, but image-classifier learns to predict labels",
         ),
         (
             "encoder: image-classifier",
             "encoder: image-ae",
-            "encoders.cover.targets is for encoders that learn to predict labels or factors, image-ae does not",
+            "encoders.cover.targets requires an encoder that learns to predict labels or factors, unlike image-ae",
         ),
         (
             "{field: artist_id}",
             "{field: artist_id, seperator: null}",
             "encoders.cover.targets.seperator is not a key: did you mean separator?",
         ),
-        ("{field: artist_id}", "{}", "encoders.cover.targets: targets are labels of a field or factors: give `field"),
-        ("{field: artist_id}", "{field: genre, factors: 8}", "targets are labels of a field or factors: give `field"),
-        ("{field: artist_id}", "{factors: 8, most: 5}", "`most` is for labels of a field: take it out"),
+        ("{field: artist_id}", "{}", "encoders.cover.targets: exactly one of field=None and factors=None must be set"),
+        ("{field: artist_id}", "{field: genre, factors: 8}", "exactly one of field='genre' and factors=8 must be set"),
+        ("{field: artist_id}", "{factors: 8, most: 5}", "`most` can be set only with `field`: remove this key"),
         (
             "{field: artist_id}",
             "{field: genre, most: 0}",

@@ -85,7 +85,9 @@ class ArchiveReader(FileReader):
     def _file_of_lists(self) -> Path:
         lists = sorted(existing(self.path).glob("playlists*.jsonl.gz"))
         if len(lists) != 1:
-            raise InputError(f"{self.path} has {len(lists)} files playlists*.jsonl.gz and must have exactly 1: remove or add files")
+            raise InputError(
+                f"{self.path} has {len(lists)} files playlists*.jsonl.gz and must have exactly 1: remove or add files"
+            )
         return lists[0]
 
     def _columns(self, path: Path) -> tuple[DelimitedFile, TrackColumns]:
@@ -152,7 +154,9 @@ class ArchiveReader(FileReader):
         path = existing(self.path / self.params.splits)
         splits = {entry.playlist_id: entry.split for _, entry in self._entries(path) if entry.split is not None}
         if not splits:
-            raise InputError(f"{path} must have playlists with a split: set data.options.splits to another file or remove the option")
+            raise InputError(
+                f"{path} must have playlists with a split: set data.options.splits to another file or remove the option"
+            )
         return splits
 
     def _entries(self, path: Path) -> Iterator[tuple[str, _List]]:

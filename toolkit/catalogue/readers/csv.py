@@ -24,7 +24,7 @@ from toolkit.catalogue.readers.open_files import Bad, Encoding, has_ending
 from toolkit.catalogue.readers.reader import FileReader, shortened
 from toolkit.catalogue.readers.tables.delimited import DelimitedFile, number_or_nan
 from toolkit.catalogue.readers.tables.placement_columns import PlacementColumns
-from toolkit.catalogue.readers.tables.playlist_spool import Placement, PlaylistSpool, adjacent
+from toolkit.catalogue.readers.tables.playlist_spool import Placement, adjacent, collected
 from toolkit.catalogue.readers.tables.repeated_tracks import FirstRows
 from toolkit.catalogue.readers.tables.track_columns import TrackParser, TrackTable
 from toolkit.catalogue.records import Record, TrackRecord
@@ -65,13 +65,7 @@ class CsvReader(FileReader):
             yield from self._track_table(self.params.tracks)
         if self.params.describes(table.header):
             yield from self._described(table)
-        if self.params.sorted:
-            yield from adjacent(self._placements(table))
-            return
-        with PlaylistSpool() as spool:
-            for placement in self._placements(table):
-                spool.add(placement)
-            yield from spool.playlists()
+        yield from (adjacent if self.params.sorted else collected)(self._placements(table))
 
     def check_source(self) -> None:
         table = self._table(self.path)
@@ -126,7 +120,10 @@ class CsvReader(FileReader):
         playlist, track, position, time, about = self._columns(table)
         for line, row in table.rows():
             if not row[playlist].strip() or not row[track].strip():
-                self.bad(table.where(line), f"must have a value for {params.track if row[playlist].strip() else params.playlist}")
+                self.bad(
+                    table.where(line),
+                    f"must have a value for {params.track if row[playlist].strip() else params.playlist}",
+                )
                 continue
             when = None
             if time is not None and (when := to_seconds(row[time])) is None:

@@ -67,7 +67,9 @@ class M3uReader(SharedPlaylistReader):
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             if not has_ending(file, ".m3u"):
-                self.bad(str(file), f"must be UTF-8 because of the suffix .m3u8 (byte {error.start}): save the file as UTF-8")
+                self.bad(
+                    str(file), f"must be UTF-8 because of the suffix .m3u8 (byte {error.start}): save the file as UTF-8"
+                )
                 return None
             text = data.decode("latin-1")
         if "#EXT-X-" in text:

@@ -57,7 +57,9 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
             else:
                 yield raw
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path} is a damaged or truncated gzip file ({error}): download or create the file again") from None
+        raise DataError(
+            f"{path} is a damaged or truncated gzip file ({error}): download or create the file again"
+        ) from None
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error}): correct path or permissions") from None
 

@@ -109,5 +109,7 @@ class ParquetPart:
             raise DataError(f"{self.path} must be a valid Parquet file ({str(error).splitlines()[0]})") from None
         except OSError as error:  # Arrow's own, of a damaged page, has no number
             if error.errno is not None:
-                raise InputError(f"{self.path} cannot be read ({error.strerror}): correct path or permissions") from None
+                raise InputError(
+                    f"{self.path} cannot be read ({error.strerror}): correct path or permissions"
+                ) from None
             raise DataError(f"{self.path} must be a valid Parquet file ({str(error).splitlines()[0]})") from None

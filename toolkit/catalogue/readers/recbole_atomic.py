@@ -18,7 +18,7 @@ from toolkit.catalogue.readers.ids import qualified
 from toolkit.catalogue.readers.open_files import existing, has_ending
 from toolkit.catalogue.readers.reader import FileReader, shortened
 from toolkit.catalogue.readers.tables.delimited import DelimitedFile, number_or_nan
-from toolkit.catalogue.readers.tables.playlist_spool import Placement, PlaylistSpool
+from toolkit.catalogue.readers.tables.playlist_spool import Placement, collected
 from toolkit.catalogue.readers.tables.track_columns import NAMES, TrackColumns, TrackOrigin, TrackParser
 from toolkit.catalogue.records import Record, TrackRecord
 from toolkit.errors import DataError, InputError
@@ -73,17 +73,16 @@ class RecboleReader(FileReader):
         item = table.path.with_suffix(".item")
         if item.is_file():
             yield from self._items(item, table.header[columns[1]])
-        with PlaylistSpool() as spool:
-            for placement in self._placements(table, *columns):
-                spool.add(placement)
-            yield from spool.playlists()
+        yield from collected(self._placements(table, *columns))
 
     def _placed(self) -> tuple[DelimitedFile, tuple[int, int, int | None, int | None]]:
         """The file of placements, and its columns of playlist, track, position and time. Raises if one is missing."""
         table, types = self._table(self._inter())
         tokens = [name for name in table.header if types[name] == "token"]
         if len(tokens) < 2:
-            raise DataError(f"{table.path} has {len(tokens)} token columns and must have at least 2, for playlist and track")
+            raise DataError(
+                f"{table.path} has {len(tokens)} token columns and must have at least 2, for playlist and track"
+            )
         playlist = table.needed("playlist", self.params.playlist or tokens[0])
         track = table.needed(
             "track", self.params.track or next(token for token in tokens if token != table.header[playlist])
@@ -194,7 +193,7 @@ def write_atomic(corpus: Corpus, directory: Path, name: str) -> Path:
 
 def _token(identifier: str) -> str:
     if any(mark in identifier for mark in '\t\r\n"'):
-        raise DataError(f"id {identifier!r} must not contain tabs, line ends or quotes for an atomic file: rename the track or playlist")
+        raise DataError(f"id {identifier!r} must not contain tabs, line ends or quotes: rename the track or playlist")
     return identifier
 
 

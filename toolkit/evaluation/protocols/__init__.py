@@ -1,4 +1,4 @@
-"""Protocols, one file each: what is held out of a corpus, and what is shown of it.
+"""Evaluation protocols, one per file.
 
-`toolkit.contracts.protocol` says what such a class declares; the entry-point group `segue.protocols` lists them.
+The base class is in `toolkit.contracts.protocol`, and the entry-point group `segue.protocols` lists the protocols.
 """

@@ -1,4 +1,4 @@
-"""`global_time`: the calendar cuts training from validation and validation from the test."""
+"""Protocol `global_time`, which separates training, validation and test by time."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 class GlobalTime(Shown, WholeLists):
-    """Splits by time: models learn from earlier placements and are tested on later ones.
+    """Splits by time: models learn from earlier playlist entries and are tested on later entries.
 
-    Playlists that continue after the cut are tested on what follows it.
+    Playlists that continue after the cut are tested on the entries after the cut.
     """
 
     type: str = "global_time"
-    valid_from: Cut = Field(0.8, description="when training ends: a date, or the share of all placements before it")
-    test_from: Cut = Field(0.9, description="when validation ends and the test begins")
+    valid_from: Cut = Field(0.8, description="end of training: a date, or a share of all playlist entries")
+    test_from: Cut = Field(0.9, description="end of validation and start of the test")
     new_playlists: Literal["shown", "drop"] = Field(
-        "shown", description="those that start after the cut: tested by `shown` or `seeds`, or left out"
+        "shown", description="test playlists that start after the cut (with `shown` or `seeds`), or drop them"
     )
 
     def split(self, corpus: Corpus, given: Sequence[str | None] | None = None) -> Split:

@@ -1,4 +1,4 @@
-"""`item_cold`: tracks are held out, and ranked for the playlists that hold them."""
+"""Protocol `item_cold`, which holds out tracks and ranks them for the playlists that contain them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from toolkit.evaluation.protocols.split_options import ColdTracks
 
 
 class ItemCold(ColdTracks):
-    """Holds out tracks, and ranks them for the playlists that contain them."""
+    """Holds out tracks and ranks them for the playlists that contain them."""
 
     type: str = "item_cold"

@@ -1,4 +1,5 @@
-"""`leave_last_out`: the last track of every playlist is the test, the last but one the validation."""
+"""Protocol `leave_last_out`, which hides the last track of every playlist for the test and the one before for
+validation."""
 
 from __future__ import annotations
 
@@ -18,10 +19,11 @@ Fault = Literal["lost_tracks", "item_zero", "first_50"]
 
 
 class LeaveLastOut(Shuffled):
-    """Hides the last track of every playlist for the test and the last but one for validation; the rest is training."""
+    """Hides the last track of every playlist for the test and the second-to-last for validation, and trains on the
+    rest."""
 
     type: str = "leave_last_out"
-    faults: Annotated[list[Fault], Once] = Field([], description="faults of a published code to reproduce")
+    faults: Annotated[list[Fault], Once] = Field([], description="faults of a published implementation to reproduce")
 
     def split(self, corpus: Corpus, given: Sequence[str | None] | None = None) -> Split:
         from toolkit.corpus import splits

@@ -1,4 +1,4 @@
-"""`mpd_challenge`: whole playlists are held out and assigned to the ten situations of the Million Playlist Dataset
+"""Protocol `mpd_challenge`, which assigns held-out playlists to the situations of the Million Playlist Dataset
 challenge.
 """
 
@@ -25,7 +25,7 @@ SituationName = Literal[
 class MpdChallenge(DealtLists):
     """Holds out whole playlists and assigns them to the situations of the Million Playlist Dataset challenge.
 
-    The situation decides what is shown of a playlist.
+    The situation determines the number and order of the seeds and whether the title is shown.
     """
 
     type: str = "mpd_challenge"
@@ -33,7 +33,7 @@ class MpdChallenge(DealtLists):
     default_metrics: ClassVar[tuple[str, ...]] = ("rprec_artist", "rprec", "ndcg", "clicks")
 
     situations: Annotated[list[SituationName], Once] = Field(
-        list(get_args(SituationName)), min_length=1, description="which of the challenge's ten"
+        list(get_args(SituationName)), min_length=1, description="which of the challenge's ten situations to use"
     )
 
     def split(self, corpus: Corpus, given: Sequence[str | None] | None = None) -> Split:

@@ -36,7 +36,7 @@ def _cut(cut: object) -> object:
     if not share and not (
         isinstance(cut, str) and not cut.replace(".", "").isdecimal() and to_seconds(cut) is not None
     ):
-        raise ValueError(f"{cut!r} must be a date such as 2020-07-01 or a share of all playlist entries between 0 and 1")
+        raise ValueError(f"{cut!r} must be a date such as 2020-07-01, or a share of playlist entries between 0 and 1")
     return cut
 
 
@@ -178,7 +178,7 @@ class ColdTracks(Folds):
 
     test_fold: int = Field(0, ge=0)
     min_tracks: int = Field(10, ge=2, description="minimum length of a tested playlist")
-    field: str | None = Field(None, description="catalogue field with train, valid or test for each track, instead of folds")
+    field: str | None = Field(None, description="catalogue field with train, valid or test, instead of folds")
 
     @model_validator(mode="after")
     def _folds_or_field(self) -> Self:

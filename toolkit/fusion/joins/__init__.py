@@ -1,1 +1,1 @@
-"""Joins: one file each."""
+"""Built-in joins, one in each file."""

@@ -1,4 +1,4 @@
-"""The join `concat`: one projection of all columns side by side."""
+"""Join `concat`: one projection of all concatenated columns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Concat(Join):
-    """Concatenates the modalities and projects them to the size of the model.
+    """Concatenation of all modalities, projected to the size of the model.
 
     LayerNorm(P [x₁; …; x_M]).
     """

@@ -1,4 +1,4 @@
-"""The join `gated`: a sum in which each track weighs its modalities by what they hold."""
+"""Join `gated`: a weighted sum with weights that depend on the track's content."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class Gated(Join):
-    """Adds the projected modalities with weights that depend on the track.
+    """Sum of the projected modalities with weights that depend on the track.
 
-    The weights are a softmax over the modalities that a track has. They are equal at the start of training.
-    After Arevalo et al. 2017.
+    The weights are a softmax over the modalities of the track. All weights are equal at the start of training. Source:
+    Arevalo et al. 2017.
     """
 
     type: str = "gated"

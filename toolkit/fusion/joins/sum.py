@@ -1,4 +1,4 @@
-"""The join `sum`: one projection a modality, added."""
+"""Join `sum`: a sum of projected modalities."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Sum(Join):
-    """Projects each modality to the size of the model and adds the results.
+    """Sum of all modalities, each projected to the size of the model.
 
     Σ_m LayerNorm(P_m x_m).
     """

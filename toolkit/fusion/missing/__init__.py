@@ -1,1 +1,1 @@
-"""Missing-value policies: one file each."""
+"""Built-in policies for missing values, one in each file."""

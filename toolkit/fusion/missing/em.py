@@ -1,4 +1,4 @@
-"""The policy `em`: absent rows are what a factor analysis expects, given the modalities a track has."""
+"""Policy `em`: missing rows are predicted by a factor analysis from the present modalities."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 class Em(Missing):
-    """Fills in the values that a factor analysis expects, given the modalities that a track has.
+    """Imputation by factor analysis, from the present modalities of a track.
 
-    The conditional expectation under x = μ + W z + e with `rank` factors, fitted by EM over all combinations of
-    modalities. Source: Rubin and Thayer 1982, "EM algorithms for ML factor analysis"; Little and Rubin 2019,
-    section 11.3.
+    The imputed values are the conditional expectation under x = μ + W z + e with `rank` factors, fitted by EM over all
+    combinations of modalities. Source: Rubin and Thayer 1982, "EM algorithms for ML factor analysis"; Little and Rubin
+    2019, section 11.3.
     """
 
     type: str = "em"
     rank: int = Field(32, ge=1, description="factors of the Gaussian")
 
     def fit(self, blocks: Sequence[Rows], present: np.ndarray, fitted: np.ndarray) -> Fill:
-        """Raises `InputError` for too many columns."""
+        """Return the fitted policy. Raises `InputError` for too many columns."""
         from toolkit.fusion import factor_analysis
         from toolkit.fusion.impute import Affine
         from toolkit.fusion.moments import moments

@@ -1,4 +1,4 @@
-"""The policy `linear`: absent rows are predicted from the modalities a track has, by ridge regression."""
+"""Policy `linear`: missing rows are predicted by ridge regression from the present modalities."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
 
 class Linear(Missing):
-    """Fills in values that a ridge regression predicts from the modalities that a track has.
+    """Imputation by ridge regression from the present modalities of a track.
 
-    There is one regression for each combination of modalities. It learns from the tracks that have all of them and the
-    missing modality too; where there is no such track, the mean is filled in. The penalty is chosen by generalised
-    cross-validation. Source: Golub, Heath and Wahba 1979, "Generalized cross-validation as a method for choosing a
-    good ridge parameter".
+    Each combination of modalities has its own regression. It is fitted to the tracks with all of these modalities and
+    the missing modality. Without such tracks the mean is imputed. The penalty is chosen by generalised
+    cross-validation. Source: Golub, Heath and Wahba 1979, "Generalized cross-validation as a method for choosing a good
+    ridge parameter".
     """
 
     type: str = "linear"
 
     def fit(self, blocks: Sequence[Rows], present: np.ndarray, fitted: np.ndarray) -> Fill:
-        """Raises `InputError` for too many columns."""
+        """Return the fitted policy. Raises `InputError` for too many columns."""
         from toolkit.fusion.impute import Affine, ridge_map
         from toolkit.fusion.moments import moments
 

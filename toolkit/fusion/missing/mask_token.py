@@ -1,4 +1,4 @@
-"""The policy `mask_token`: absent rows are a vector that the model learns."""
+"""Policy `mask_token`: missing rows are a trainable vector."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from toolkit.contracts.missing_policy import Missing
 
 
 class MaskToken(Missing):
-    """Fills in one vector for each modality, which the model learns.
+    """Imputation by one trainable vector for each modality.
 
-    The vector is zero at first.
+    The vector is initialised with zeros.
     """
 
     type: str = "mask_token"

@@ -1,4 +1,4 @@
-"""The policy `mean`: absent rows are the mean of the training tracks."""
+"""Policy `mean`: missing rows are the mean of the training tracks."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from toolkit.contracts.missing_policy import Missing, Start
 
 
 class Mean(Missing):
-    """Fills in the mean of the training tracks.
+    """Imputation by the mean of the training tracks.
 
-    The mean is zero once rows are centred.
+    The mean is zero after rows are centred.
     """
 
     type: str = "mean"

@@ -1,4 +1,4 @@
-"""The policy `zero`: absent rows are zero."""
+"""Policy `zero`: missing rows are zero."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from toolkit.contracts.missing_policy import Missing
 
 
 class Zero(Missing):
-    """Fills in zeros, after rows have been reduced and normalised."""
+    """Imputation by zeros, after rows are reduced and normalised."""
 
     type: str = "zero"
     fills: ClassVar[bool] = False

@@ -27,7 +27,7 @@ from toolkit.catalogue.readers.tables import column_types, table_rows
 from toolkit.catalogue.readers.tables.column_layout import Layout, check_type, check_unique_names, described, layout
 from toolkit.catalogue.readers.tables.delimited import check_column, nearest
 from toolkit.catalogue.readers.tables.placement_columns import PlacementColumns
-from toolkit.catalogue.readers.tables.playlist_spool import PlaylistSpool
+from toolkit.catalogue.readers.tables.playlist_spool import collected
 from toolkit.catalogue.readers.tables.record_blocks import Block, Tracks, placement_rows, records
 from toolkit.catalogue.readers.tables.repeated_tracks import FirstRows
 from toolkit.catalogue.readers.tables.table_rows import TableRows, Where
@@ -99,13 +99,13 @@ class TableReader(FileReader):
             yield from self._list_records(laid)
             return
         yield from self._described(laid)
-        with PlaylistSpool() as spool:
-            for part, found in laid:
-                rows = TableRows(found, self.params.scheme, self.bad)
-                for batch, where in _batches(part, found.of_rows, ROWS >> 2):
-                    for placement in placement_rows(rows.flat(batch, where)):
-                        spool.add(placement)
-            yield from spool.playlists()
+        readers = ((part, found.of_rows, TableRows(found, self.params.scheme, self.bad)) for part, found in laid)
+        yield from collected(
+            placement
+            for part, names, rows in readers
+            for batch, where in _batches(part, names, ROWS >> 2)
+            for placement in placement_rows(rows.flat(batch, where))
+        )
 
     def _blocks(self) -> Iterator[Block]:
         laid, side = self._laid(), self.side()

@@ -145,7 +145,9 @@ def check_type(
     if inside:
         kind = column_types.inner(kind)
         if not column_types.is_list(kind):
-            raise InputError(f"{shown} {column_types.kind_of(kind)} and must hold lists like the tracks: convert the column")
+            raise InputError(
+                f"{shown} {column_types.kind_of(kind)} and must hold lists like the tracks: convert the column"
+            )
         kind = kind.value_type
     if not fits(kind):
         raise InputError(f"{shown} {column_types.kind_of(kind)} and must hold {what}: convert the column")

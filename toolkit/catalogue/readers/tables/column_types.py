@@ -274,5 +274,7 @@ def _whole(array: pa.Array, where: Callable[[int], str], column: str) -> pa.Arra
     broken = pc.not_equal(pc.floor(array), array).fill_null(False)
     if pc.any(broken).as_py():
         row = int(np.flatnonzero(broken.to_numpy(zero_copy_only=False))[0])
-        raise InputError(f"{where(row)}: {column!r} is {array[row].as_py()!r} and must be text or a whole number for an id")
+        raise InputError(
+            f"{where(row)}: {column!r} is {array[row].as_py()!r} and must be text or a whole number for an id"
+        )
     return array.cast(pa.int64())

@@ -25,7 +25,9 @@ def table_of(frame: object, name: str = "frame") -> pa.Table:
     try:
         return _table(frame, name)
     except pa.ArrowException as error:
-        raise InputError(f"{name} must be convertible to an Arrow table ({_line(error)}): convert the columns") from None
+        raise InputError(
+            f"{name} must be convertible to an Arrow table ({_line(error)}): convert the columns"
+        ) from None
 
 
 def _table(frame: object, name: str) -> pa.Table:
@@ -51,12 +53,9 @@ def _table(frame: object, name: str) -> pa.Table:
     raise InputError(f"{name} is a {type(frame).__name__}, which is not a table: {CURE}")
 
 
-class _NotLoaded:
-    """Stands for a class of a library that was not imported: no object of that class exists."""
-
-
-def _loaded(library: str, kind: str) -> type[Any]:
-    return getattr(sys.modules.get(library), kind, _NotLoaded)
+def _loaded(library: str, kind: str) -> type[Any] | tuple[()]:
+    """A class of a library; no class if that was not imported: no object of the class exists then."""
+    return getattr(sys.modules.get(library), kind, ())
 
 
 def _of_pandas(frame: pd.DataFrame, name: str) -> pa.Table:
@@ -74,7 +73,9 @@ def _of_pandas(frame: pd.DataFrame, name: str) -> pa.Table:
         try:
             arrays.append(pa.Array.from_pandas(frame[column]))
         except (pa.ArrowException, TypeError, OverflowError) as error:
-            raise InputError(f"{name}, column {column!r} must have values of one type ({_line(error)}): convert the column") from None
+            raise InputError(
+                f"{name}, column {column!r} must have values of one type ({_line(error)}): convert the column"
+            ) from None
     return pa.table(
         [pa.chunked_array(array) if isinstance(array, list) else array for array in arrays], names=list(frame.columns)
     )

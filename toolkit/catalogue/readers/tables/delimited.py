@@ -79,7 +79,10 @@ class DelimitedFile:
             if len(row) == len(self.header):
                 yield reader.line_num, row
             elif row:
-                self.bad(self.where(reader.line_num), f"has {len(row)} cells and must have {len(self.header)} like the header")
+                self.bad(
+                    self.where(reader.line_num),
+                    f"has {len(row)} cells and must have {len(self.header)} like the header",
+                )
 
     def where(self, line: int) -> str:
         """File and line, for messages."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -79,7 +79,9 @@ class PlaylistSpool:
                 times = None if first.time is None else [row[2] for row in held]
                 yield playlist(first, [row[1] for row in held], plays, times)
         except sqlite3.Error as error:
-            raise SegueError(f"playlists cannot be sorted in {tempfile.gettempdir()} ({error}): set TMPDIR to a folder with free space") from None
+            raise SegueError(
+                f"playlists cannot be sorted in {tempfile.gettempdir()} ({error}): set TMPDIR to another folder"
+            ) from None
 
     def _flush(self) -> None:
         try:
@@ -87,8 +89,18 @@ class PlaylistSpool:
             self._db.executemany("INSERT INTO placements VALUES (?, ?, ?, ?)", self._waiting)
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
-            raise SegueError(f"playlists cannot be sorted in {tempfile.gettempdir()} ({error}): set TMPDIR to a folder with free space") from None
+            raise SegueError(
+                f"playlists cannot be sorted in {tempfile.gettempdir()} ({error}): set TMPDIR to another folder"
+            ) from None
         self._waiting.clear()
+
+
+def collected(placements: Iterable[Placement]) -> Iterator[PlaylistRecord]:
+    """Playlists whose rows are anywhere, by a temporary file."""
+    with PlaylistSpool() as spool:
+        for placement in placements:
+            spool.add(placement)
+        yield from spool.playlists()
 
 
 def adjacent(placements: Iterator[Placement]) -> Iterator[PlaylistRecord]:
