@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 class Model:
     """Base class of all models, which rank the tracks of a catalogue as the next tracks of a playlist.
 
-    All models are fitted, evaluated, queried and saved in the same way. `segue.EASE`, `segue.SASRec` and similar classes
-    are subclasses. `segue.ranker` creates a model from a name or class.
+    All models are fitted, evaluated, queried and saved in the same way. `segue.EASE`, `segue.SASRec` and the other
+    model classes are subclasses. `segue.ranker` creates a model from a name or class.
 
     - name: name of the model in tables.
     - modalities: content that the model uses.
