@@ -138,11 +138,11 @@ class WorkerPool:
         self._offline_since = (self._offline_since or now) if isinstance(error, Offline) else None
         if self._blocked_in_row >= MAX_BLOCKED:
             return (
-                f"refused {MAX_BLOCKED} times in a row ({error}): look at it in a browser, wait, "
+                f"refused {MAX_BLOCKED} times in a row ({error}): open the page in a browser, wait, "
                 "and run the same command again"
             )
         if self._offline_since is not None and now - self._offline_since > patience:
-            return f"{error} for {patience:.0f} s: run the same command again when it can"
+            return f"{error} for {patience:.0f} s: run the same command again later"
         return None
 
     def _work(self, results: queue.SimpleQueue[Result]) -> None:
