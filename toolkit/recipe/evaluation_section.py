@@ -136,7 +136,7 @@ class Evaluation(Parameters):
 
 
 def modern(entry: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:
-    """Return a section with old keys converted to the present form, and a warning for each old key.
+    """Return a section with old keys converted to the current form, and a warning for each old key.
 
     Raises `ValidationError` for an unknown protocol, for an old key with a non-default value that the protocol does not
     read, and for an old key with a different value in `split`.

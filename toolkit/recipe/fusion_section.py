@@ -25,7 +25,7 @@ EM_RANK = 32
 
 
 def modern(entry: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:
-    """Return a `fusion` section with old keys converted to the present form, and a warning for each converted key.
+    """Return a `fusion` section with old keys converted to the current form, and a warning for each converted key.
 
     A non-default `em_rank` with a policy other than `em` is kept, and raises an error later. The default value gives no
     warning, because resolved recipes of earlier versions contain it.

@@ -1,4 +1,4 @@
-"""Conversion of `models` entries from earlier versions to the present form.
+"""Conversion of `models` entries from earlier versions to the current form.
 
 The parameters of a loss were keys of the model (`loss: gbce, gbce_t: 0.5`), and all architectures had the same keys.
 Entries share keys through `defaults` and YAML anchors. A key that an entry cannot read is therefore dropped if its
@@ -35,7 +35,7 @@ Shared = Mapping[str, Sequence[object]]
 def modern(
     entry: Entry, shared: Shared | None = None, cls: type[BaseModel] | None = None
 ) -> tuple[dict[str, object], list[str]]:
-    """Return an entry in the present form, and a warning for each key in an old form.
+    """Return an entry in the current form, and a warning for each key in an old form.
 
     - shared: values by key that other entries read. These values are dropped from an entry that cannot read them.
     - cls: the class of the entry; default: the class for its `type`.
@@ -54,7 +54,7 @@ def modern(
 
 
 def modern_models(recipe: Entry, tried: Sequence[str] = ()) -> tuple[dict[str, object], list[str]]:
-    """Return a recipe with `models`, and the sweep over their losses, in the present form, with warnings.
+    """Return a recipe with `models`, and the sweep over their losses, in the current form, with warnings.
 
     - tried: dotted keys that a sweep trial sets. An entry may then have keys that are read only in other trials.
     """
@@ -79,9 +79,7 @@ def modern_models(recipe: Entry, tried: Sequence[str] = ()) -> tuple[dict[str, o
 def refuse(entry: Entry, cls: type[BaseModel]) -> None:
     """Raise pydantic's `ValidationError` for keys that belong to a different loss or architecture."""
     faults = []
-    for key in entry:
-        if key in cls.model_fields:
-            continue
+    for key in [key for key in entry if key not in cls.model_fields]:
         if key in LOSS and (known := _with("segue.losses", LOSS[key][0])):
             cure = f"remove `{key}`, or write `loss: {{type: {known[0]}, {LOSS[key][0]}: {yaml_text(entry[key])}}}`"
             rule = f"can be set only with `loss: {either(known)}`, not `{_name(entry.get('loss', 'chunked'))}`: {cure}"
@@ -122,7 +120,7 @@ def _nest(entry: dict[str, object], shared: Shared) -> list[str]:
 
 
 def _swept(over: dict[str, object], index: int, entry: Entry) -> dict[str, object]:
-    """Return a sweep's values for an entry's loss, completed with loss parameters from the entry."""
+    """Return sweep values for the loss of an entry, completed with the loss parameters of that entry."""
     values = over.get(f"models.{index}.loss")
     flat = {key: entry[key] for key in LOSS if key in entry}
     if not isinstance(values, list) or not flat:

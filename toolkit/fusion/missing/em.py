@@ -25,7 +25,7 @@ class Em(Missing):
     rank: int = Field(32, ge=1, description="factors of the Gaussian")
 
     def fit(self, blocks: Sequence[Rows], present: np.ndarray, fitted: np.ndarray) -> Fill:
-        """Return the fitted policy. Raises `InputError` for too many columns."""
+        """Return the fitted imputation. Raises `InputError` for too many columns."""
         from toolkit.fusion import factor_analysis
         from toolkit.fusion.impute import Affine
         from toolkit.fusion.moments import moments

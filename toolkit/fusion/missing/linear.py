@@ -23,7 +23,7 @@ class Linear(Missing):
     type: str = "linear"
 
     def fit(self, blocks: Sequence[Rows], present: np.ndarray, fitted: np.ndarray) -> Fill:
-        """Return the fitted policy. Raises `InputError` for too many columns."""
+        """Return the fitted imputation. Raises `InputError` for too many columns."""
         from toolkit.fusion.impute import Affine, ridge_map
         from toolkit.fusion.moments import moments
 
