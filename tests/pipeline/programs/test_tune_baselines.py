@@ -219,6 +219,6 @@ def test_bench_skips_stock_models_too_large_for_memory(
     assert [row["system"] for row in found["rows"]] == ["popularity", "upper-bound"]
     told = capsys.readouterr().err
     assert (
-        "recbole-bert4rec: left out, scores of a step of train_batch_size=2048 rows over 200 tracks take at least"
+        "recbole-bert4rec: left out, the scores of train_batch_size=2048 rows over 200 tracks take"
         in told
     )

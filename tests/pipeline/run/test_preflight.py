@@ -77,7 +77,7 @@ def lines(path: Path) -> list[str]:
         ),
         (
             "{reader: csv, path: lists.csv, options: {tracks: {file: gone.csv}}}",
-            "data.options: gone.csv does not exist",
+            "data.options: gone.csv does not exist: correct the path",
         ),
         (
             "{reader: csv, path: lists.csv, options: {tracks: {file: tracks.csv, title: name}}}",
@@ -159,7 +159,7 @@ def test_validate_reports_unknown_encoder_fields(here: Path, data: str, field: s
         ),
         (
             'encoders: {x: {encoder: tfidf, field: "{title"}}\nmodels: [{type: sasrec}]\n',
-            "encoders.x.field: field template '{title': ",
+            "encoders.x.field: field template '{title' is invalid (",
         ),
         (
             "encoders: {x: {encoder: text-classifier, field: title, targets: {field: genre}}}\nmodels: "
@@ -372,7 +372,7 @@ def test_validate_reports_missing_weights_with_their_key(here: Path, monkeypatch
     assert told[3].startswith(
         "r.yaml:6: encoders.text.params.model='nobody/nothing' is not a folder or an installed model package"
     )
-    assert told[3].endswith("or fetch it with `hf download nobody/nothing`") and len(told) == 4
+    assert told[3].endswith("or run `hf download nobody/nothing`") and len(told) == 4
 
 
 def test_missing_weights_are_a_warning_with_on_missing_weights_skip(here: Path) -> None:

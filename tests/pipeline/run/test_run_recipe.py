@@ -421,7 +421,7 @@ def test_manifest_commit_equals_the_checkout_head() -> None:
 def test_docstring_and_command_help_list_all_stages() -> None:
     names = [name for name, _ in STAGES]
     listed = " ".join((pipeline.__doc__ or "").split())
-    assert f"The stages of a run, each done once: {', '.join(names)}." in listed
+    assert f"The stages are {', '.join(names[:-1])} and {names[-1]}." in listed
     assert (
         run_command.__doc__ is not None and f"Run a recipe: {', '.join(names[:3])}, {names[-1]}." in run_command.__doc__
     )
