@@ -86,7 +86,10 @@ def test_run_skips_only_rows_without_weights(grid: Path) -> None:
     assert table["audio-mu"] == ("One modality", []) and table["popularity"] == ("Others", [])
     assert not (grid / run_directory.MODEL / "lyrics-glove").exists()
     notes = [json.loads(line).get("text") for line in (grid / run_directory.LOG).read_text().splitlines()]
-    assert "lyrics-glove: not run: give its path (--set encoders.lyrics_glove.params.path=…)" in notes
+    assert (
+        "lyrics-glove: not run because pretrained weights are missing: set their path "
+        "(--set encoders.lyrics_glove.params.path=…)"
+    ) in notes
 
 
 def test_encoders_without_a_row_do_not_run(grid: Path) -> None:
@@ -133,7 +136,7 @@ def test_adding_weights_runs_only_the_missing_row(grid: Path, tiny_cache: Path, 
 
 def test_missing_weights_stop_a_run_without_skipping(tiny_cache: Path, tmp_path: Path) -> None:
     stops = rows("modalities_frozen.yaml", *SMALL, "on_missing_weights=stop", only=RUN)
-    with pytest.raises(MissingWeights, match="word-vectors needs path"):
+    with pytest.raises(MissingWeights, match="word-vectors requires path"):
         pipeline.run(stops, tmp_path / "stop", cache=tiny_cache)
     alone = rows("modalities_frozen.yaml", *SMALL, "baselines=[]", only=("lyrics-glove",))
     with pytest.raises(InputError, match=r"evaluation\.reference='lyrics-glove' is not run"):

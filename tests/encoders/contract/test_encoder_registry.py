@@ -78,7 +78,7 @@ def test_describe_returns_one_row_per_encoder():
 def test_describe_reports_a_plugin_that_cannot_be_imported(with_strangers):
     rows = {row["name"]: row for row in describe()}
     assert "cannot be imported (ModuleNotFoundError" in rows["broken"]["error"]
-    assert "must be a subclass of segue.plugin.Encoder" in rows["function"]["error"]
+    assert "is not a subclass of segue.plugin.Encoder" in rows["function"]["error"]
     assert rows["codes"]["error"] == ""
     with pytest.raises(
         InputError, match=r"'half' of .*:Half must implement name, kind, dim: see segue\.plugin\.Encoder"
