@@ -51,7 +51,7 @@ def check_cache(folder: Path) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise InputError(
-            f"cache folder {folder} must be a writable ({error.strerror}): pass cache= or set SEGUE_CACHE to a folder"
+            f"cache folder {folder} must be writable ({error.strerror}): pass cache= or set SEGUE_CACHE to a folder"
         ) from None
 
 

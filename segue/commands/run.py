@@ -28,7 +28,7 @@ def run(
     fresh: Annotated[bool, typer.Option("--fresh", help="Run all stages again, including finished ones.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Run a recipe: ingest and collect, split and encode, fit and evaluate, report. The same command resumes the run."""
+    """Run a recipe: ingest and collect, split and encode, fit and evaluate, report. The same command resumes it."""
     # `torchrun --nproc-per-node N -m toolkit run …` starts this N times
     from rich.console import Console
 

@@ -10,7 +10,9 @@ import pytest
 
 import segue
 
-MODULES = [f"segue.{name}" for name in ("playlist_data", "split", "modalities", "model", "kinds", "results", "runs")]
+MODULES = [
+    f"segue.{name}" for name in ("playlist_data", "split", "modalities", "model", "model_kinds", "results", "runs")
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -52,5 +52,5 @@ def test_exported_parquet_contains_titles_and_artists(tiny_run: Path, tmp_path: 
 
 
 def test_export_of_model_without_vectors_raises(tiny_run: Path, tmp_path: Path) -> None:
-    with pytest.raises(segue.InputError, match="popularity has no vectors of tracks"):
+    with pytest.raises(segue.InputError, match="popularity does not have track vectors"):
         segue.load(tiny_run, "popularity").export(tmp_path)

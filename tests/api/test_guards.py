@@ -55,7 +55,7 @@ def test_fit_with_test_playlists_for_validation_raises(split: segue.Split) -> No
 
 def test_split_parts_of_different_data_raise(split: segue.Split, model: segue.Model, tmp_path: Path) -> None:
     other = segue.read_playlists(None, reader="demo", tracks=310, artists=40, playlists=300, cache=tmp_path)
-    with pytest.raises(InputError, match="of different playlists"):
+    with pytest.raises(InputError, match="from splits of the same data"):
         segue.Popularity().fit(split.train, other.split().valid)
     with pytest.raises(InputError, match="fitted to a different catalogue"):
         segue.evaluate(model, other.split().test)
@@ -68,7 +68,7 @@ def test_compare_results_on_different_playlists_raises(
 ) -> None:
     shorter = data.split("playlist_disjoint", by="hash", folds=5, test_fold=0, shown=0.3)
     other = segue.evaluate(segue.Popularity(name="other").fit(shorter.train), shorter.test)
-    with pytest.raises(InputError, match="the results are not on the same playlists"):
+    with pytest.raises(InputError, match="compare requires results on the same playlists"):
         segue.compare(segue.evaluate(model, split.test), other)
     with pytest.raises(InputError, match="requires results, not models"):
         segue.compare(segue.evaluate(model, split.test), model)  # type: ignore[arg-type]
@@ -231,7 +231,7 @@ def test_run_of_missing_folder_raises() -> None:
 
 
 def test_from_dataframe_with_path_suggests_read_playlists() -> None:
-    with pytest.raises(InputError, match=r"not 'x\.csv': read files by segue\.read_playlists"):
+    with pytest.raises(InputError, match=r"'x\.csv' must be a table in memory: read files with segue\.read_playlists"):
         segue.from_dataframe("x.csv")
 
 

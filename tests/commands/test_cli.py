@@ -135,15 +135,15 @@ def test_control_characters_in_ids_are_escaped_in_run_output(
         "evaluation: {split: {min_tracks: 4}, k: [3], bootstrap: 20}\n"
     )
     ran = segue("run", "r.yaml", "--out", "out")
-    asked = segue("continue", "out", "--tracks", "local:nothing")
+    continued = segue("continue", "out", "--tracks", "local:nothing")
     Path("lists.csv").write_text("\n".join(["playlist_id,track_id,split", f"1,a,{evil}", f"2,a,{evil}"]))
     counted = segue("data", "info", "lists.csv")
-    assert ran.exit_code == counted.exit_code == 0 and asked.exit_code == 2
+    assert ran.exit_code == counted.exit_code == 0 and continued.exit_code == 2
     assert (
         "try next  segue continue out --tracks local:" in ran.stdout
-        and r"\x1b]0;owned\x07" in asked.stderr + counted.stdout
+        and r"\x1b]0;owned\x07" in continued.stderr + counted.stdout
     )
-    for printed in (ran, asked, counted):
+    for printed in (ran, continued, counted):
         assert "\x1b" not in printed.output and "\x07" not in printed.output
 
 
@@ -332,7 +332,7 @@ def test_data_convert_writes_recbole_files(lists: Path, tmp_path: Path) -> None:
             1,
             "the disk is full: delete files and run the same command again, which keeps finished steps",
         ),
-        (OSError(28, "No space left on device", "/x/y"), 1, "the disk is full (/x/y): make room"),
+        (OSError(28, "No space left on device", "/x/y"), 1, "the disk is full (/x/y): delete files"),
         (
             PermissionError(13, "Permission denied", "/x/y"),
             2,
@@ -350,7 +350,7 @@ def test_data_convert_writes_recbole_files(lists: Path, tmp_path: Path) -> None:
             "out of memory: reduce batch_tokens",
         ),
         (KeyError("x"), 1, "an error inside segue, KeyError: 'x' (add --debug for the traceback)"),
-        (KeyboardInterrupt(), 130, "run the same command to resume"),
+        (KeyboardInterrupt(), 130, "run the same command again to resume"),
     ],
 )
 def test_errors_print_one_line_and_set_exit_code(error: BaseException, code: int, line: str) -> None:
@@ -408,7 +408,7 @@ def test_plugin_commands_are_listed_and_run(monkeypatch: pytest.MonkeyPatch) -> 
     points["size"] = EntryPoint("size", "shutil:get_terminal_size", application.GROUP)
     monkeypatch.setattr(plugins, "points", lambda group: points)
     broken = segue("greet")
-    assert broken.exit_code == 2 and "plug-in 'greet' of greeting:hello does not import" in broken.stderr
+    assert broken.exit_code == 2 and "plug-in 'greet' of greeting:hello cannot be imported" in broken.stderr
     assert segue("--help").exit_code == 0
     assert shutil.get_terminal_size is not None and "size" in segue("--help").stdout
 

@@ -15,8 +15,8 @@ import pytest
 from toolkit import run_directory
 
 SEGUE = [sys.executable, "-m", "segue"]
-HEARD = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-"""Run before the command: a suite that runs in the background hands down a deaf one."""
+RESTORE_SIGINT = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+"""Default handler of SIGINT for child processes. Suites in the background pass on an ignored signal."""
 
 INTERRUPT = "import signal; signal.raise_signal(signal.SIGINT)"
 
@@ -34,7 +34,9 @@ def test_interrupt_exits_with_130(tiny_recipe: Path, tmp_path: Path) -> None:
         "models.0.patience=100000",
     ]
     env = {**os.environ, "SEGUE_CACHE": str(tmp_path / "cache")}
-    with subprocess.Popen([*SEGUE, *args], stderr=subprocess.PIPE, text=True, env=env, preexec_fn=HEARD) as process:
+    with subprocess.Popen(
+        [*SEGUE, *args], stderr=subprocess.PIPE, text=True, env=env, preexec_fn=RESTORE_SIGINT
+    ) as process:
         while not (out / run_directory.LOG).exists() or "epoch" not in (out / run_directory.LOG).read_text():
             assert process.poll() is None, process.stderr and process.stderr.read()
             time.sleep(0.05)
@@ -73,7 +75,11 @@ def test_interrupt_converted_by_library_exits_with_130(work: str, made: str, tmp
         f"application.main()\n"
     )
     found = subprocess.run(
-        [sys.executable, "-m", "door", "validate"], cwd=tmp_path, capture_output=True, text=True, preexec_fn=HEARD
+        [sys.executable, "-m", "door", "validate"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        preexec_fn=RESTORE_SIGINT,
     )
     assert (found.returncode, found.stderr) == (
         130,
@@ -82,12 +88,12 @@ def test_interrupt_converted_by_library_exits_with_130(work: str, made: str, tmp
 
 
 def test_ignored_interrupt_signal_stays_ignored() -> None:
-    told = (
+    script = (
         "from toolkit import interrupts; interrupts.install_handler(); import signal;"
         " signal.raise_signal(signal.SIGINT); print(interrupts.was_interrupted())"
     )
     deaf = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
-    found = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, preexec_fn=deaf)
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, preexec_fn=deaf)
     assert (found.returncode, found.stdout) == (0, "False\n")
 
 
@@ -96,12 +102,14 @@ def test_ignored_interrupt_signal_stays_ignored() -> None:
 )
 def test_interrupt_while_reading_checkpoint_is_not_reported_as_damage(module: str, tmp_path: Path) -> None:
     (tmp_path / "x.safetensors").write_bytes(b"what an interrupted reader makes of a whole file")
-    reads = "read" if module.endswith("checkpoints") else "read_tensors"
-    told = (
+    reads = "read" if module.endswith("checkpoint_tensors") else "read_tensors"
+    script = (
         f"from pathlib import Path\nfrom toolkit import interrupts\nfrom {module} import {reads}\n"
         "interrupts.install_handler()\n"
         f"try:\n    {INTERRUPT}\nexcept KeyboardInterrupt:\n    pass\n"
         f"try:\n    {reads}(Path('x.safetensors'))\nexcept interrupts.Interrupted:\n    print('interrupted')"
     )
-    found = subprocess.run([sys.executable, "-c", told], cwd=tmp_path, capture_output=True, text=True, preexec_fn=HEARD)
+    found = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, preexec_fn=RESTORE_SIGINT
+    )
     assert (found.stdout, found.stderr) == ("interrupted\n", "")

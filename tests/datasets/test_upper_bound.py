@@ -141,7 +141,7 @@ def test_scores_without_seeds_sum_to_playlist_length(story: Story, corpus: Corpu
 
 
 def test_queries_outside_the_corpus_raise(corpus: Corpus, bound: UpperBound) -> None:
-    with pytest.raises(InputError, match="these queries have no rows: leave it out"):
+    with pytest.raises(InputError, match="upper-bound requires queries with corpus rows"):
         bound.rank(Queries.of([[1, 2]]), 5)
     seeds = corpus.items[:3][::-1].copy()
     with pytest.raises(InputError, match="to be shown in order from the first track"):
@@ -167,5 +167,5 @@ def test_saved_bound_of_another_story_raises(tmp_path: Path, bound: UpperBound) 
     about = json.loads((tmp_path / "ranker.json").read_text())
     about["params"]["seed"] = 1
     (tmp_path / "ranker.json").write_text(json.dumps(about))
-    with pytest.raises(RunDirectoryError, match="draws another demo catalogue: run the recipe again"):
+    with pytest.raises(RunDirectoryError, match="a version with a different demo catalogue: run the recipe again"):
         UpperBound.load(tmp_path)

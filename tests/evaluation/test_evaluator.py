@@ -146,11 +146,11 @@ class Wrong(Fixed):
 @pytest.mark.parametrize(
     ("ranking", "message"),
     [
-        ([2, 1, 3], "fixed ranked item 1, a seed of the same playlist"),
+        ([2, 1, 3], "fixed returned item 1, a seed of the same playlist"),
         ([2, 3, 2], "fixed returned item 2 twice for a playlist: rank each item once$"),
         ([2, 3, 9], r"fixed returned ids 2…9, which must be in 1…5: rank tracks of the corpus, and pad with 0$"),
         ([2, 3, -1], "fixed returned ids -1…3, which must be in 1…5"),
-        ([2, 3], r"fixed ranked \(1, 2\) ids, not \(1, 3\): return a row per query"),
+        ([2, 3], r"fixed returned ids of shape \(1, 2\) and must return \(1, 3\): pad rows with 0"),
     ],
 )
 def test_invalid_rankings_raise(ranking: list[int], message: str, corpus_of: Build) -> None:

@@ -45,7 +45,7 @@ def test_hidden_entries_in_training_raise_leak_error(corpus: Corpus) -> None:
     one = parts.train.ends.copy()
     one[7] += 2
     late = replace(parts.valid, **{name: getattr(parts.valid, name)[:7] for name in ("rows", "starts", "cuts", "ends")})
-    with pytest.raises(LeakError, match="'p7' has hidden test placements in training"):
+    with pytest.raises(LeakError, match="training contains hidden test tracks of 'p7'"):
         leaks.check_leaks(Split(replace(parts.train, ends=one), late, parts.test), disjoint=False)
 
 
@@ -59,7 +59,7 @@ def test_tested_playlist_in_training_raises_leak_error(corpus: Corpus) -> None:
             for name, each in zip(("rows", "starts", "ends"), spans(corpus, [row]), strict=True)
         ),
     )
-    with pytest.raises(LeakError, match=f"'p{row}' has hidden test placements in training"):
+    with pytest.raises(LeakError, match=f"training contains hidden test tracks of 'p{row}'"):
         leaks.check_leaks(Split(train, parts.valid, parts.test))
 
 

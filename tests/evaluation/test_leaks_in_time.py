@@ -69,7 +69,7 @@ def test_late_entry_in_training_raises_leak_error(parts: Split) -> None:
     ends = train.ends.copy()
     ends[place] += 1
     with pytest.raises(
-        SegueError, match=f"'p{train.rows[place]}' has a placement of .* in training, which ends before 1970-04-01"
+        SegueError, match=f"'p{train.rows[place]}' has an entry of .* in training, which must end before 1970-04-01"
     ):
         leaks.check_in_time(replace(parts, train=replace(train, ends=ends)))
 
@@ -80,7 +80,7 @@ def test_validation_overlapping_training_or_test_raises_leak_error(parts: Split)
     ends = valid.ends.copy()
     ends[later] += 1
     with pytest.raises(
-        SegueError, match=f"'p{valid.rows[later]}' has a placement of .* in validation, which ends before 1970-05-01"
+        SegueError, match=f"'p{valid.rows[later]}' has an entry of .* in validation, which must end before 1970-05-01"
     ):
         leaks.check_in_time(replace(parts, valid=replace(valid, ends=ends)))
     known = int(np.flatnonzero(valid.labels["playlist"] == "continued")[3])
@@ -109,9 +109,7 @@ def test_hidden_track_in_earlier_training_version_raises_leak_error(parts: Split
     assert parts.test.take(np.array([at])).hidden()[0].tolist() == [400]
     cuts = parts.test.cuts.copy()
     cuts[at] -= 1
-    with pytest.raises(
-        SegueError, match="'p0' in training holds 't4', which a later list of the same playlist hides in test as new"
-    ):
+    with pytest.raises(SegueError, match="'p0' in training contains 't4', which a later version hides in test"):
         leaks.check_in_time(replace(parts, test=replace(parts.test, cuts=cuts)))
 
 

@@ -247,7 +247,7 @@ def test_leak_in_protocol_without_own_checks_raises(tmp_path: Path) -> None:
         match="training contains hidden valid tracks of .*: end the training span before the hidden tracks",
     ):
         data.split(Leaking())
-    with pytest.raises(segue.LeakError, match="has hidden valid placements in training"):
+    with pytest.raises(segue.LeakError, match="training contains hidden valid tracks"):
         split = {"type": f"{__name__}:Leaking"}
         recipe = segue.Recipe.model_validate(
             {"data": {"reader": "demo"}, "baselines": ["popularity"], "evaluation": {"split": split}}

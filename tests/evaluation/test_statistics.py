@@ -121,5 +121,5 @@ def test_values_and_groups_of_different_lengths_raise(values: np.ndarray) -> Non
 
 
 def test_paired_values_of_different_lengths_raise() -> None:
-    with pytest.raises(ValueError, match=r"same lists: \(2, 1\) and \(3, 1\)"):
+    with pytest.raises(ValueError, match=r"shapes \(2, 1\) and \(3, 1\) must have the same shape"):
         paired_differences(np.zeros((2, 1)), np.zeros((3, 1)), np.arange(2), seed=0)

@@ -219,15 +219,15 @@ def test_plugin_rankers_and_models_are_classes_of_segue() -> None:
 BROKEN = """
 from segue.plugin import Baseline, Encoder, Join, Loss, Metric, Missing, ModelSpec, Protocol, Reader, Source
 
-class Readers(Reader): name = "lacking"
-class Encoders(Encoder): name = "lacking"
-class Rankers(Baseline): name = "lacking"
-class Models(ModelSpec): type: str = "lacking"
-class Losses(Loss): type: str = "lacking"
-class Joins(Join): type: str = "lacking"
-class Metrics(Metric): name = "lacking"
-class Protocols(Protocol): type: str = "lacking"
-class Sources(Source): name = "lacking"
+class Readers(Reader): name = "incomplete"
+class Encoders(Encoder): name = "incomplete"
+class Rankers(Baseline): name = "incomplete"
+class Models(ModelSpec): type: str = "incomplete"
+class Losses(Loss): type: str = "incomplete"
+class Joins(Join): type: str = "incomplete"
+class Metrics(Metric): name = "incomplete"
+class Protocols(Protocol): type: str = "incomplete"
+class Sources(Source): name = "incomplete"
 def Missing(): ...
 """
 
@@ -259,8 +259,8 @@ def test_broken_plugin_is_listed_with_error(kind: str) -> None:
     rows = json.loads(segue("list", kind, "--json").stdout)
     errors = {row["name"]: row["error"] for row in rows if row["package"] == "broken-parts"}
     assert re.search(
-        r"plug-in 'lacking' of broken-parts (must implement \w+|is not a subclass of segue\.plugin\.\w+)",
-        errors["lacking"],
+        r"plug-in 'incomplete' of broken-parts (must implement \w+|is not a subclass of segue\.plugin\.\w+)",
+        errors["incomplete"],
     )
     assert "plug-in 'absent' of broken-parts cannot be imported (ModuleNotFoundError(" in errors["absent"]
     assert sum(not row["error"] for row in rows) >= 3
@@ -271,7 +271,7 @@ def test_broken_plugin_does_not_affect_other_parts(tiny_recipe: Path) -> None:
     assert segue("schema").exit_code == segue("--help").exit_code == segue("validate", tiny_recipe).exit_code == 0
     for change, message in {
         "baselines=[popularty]": "'popularty' is not a ranker: did you mean popularity?",
-        "evaluation.split=lacking": "segue.protocols plug-in 'lacking' of broken-parts lacks split:"
+        "evaluation.split=incomplete": "segue.protocols plug-in 'incomplete' of broken-parts must implement split:"
         " see segue.plugin.Protocol",
         "models.0.loss=absent": "segue.losses plug-in 'absent' of broken-parts does not import",
         "models.0.negatives=7": "negatives",

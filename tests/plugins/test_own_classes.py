@@ -167,7 +167,7 @@ def test_wrong_part_in_python_raises_with_key_and_cure() -> None:
     ]:
         with pytest.raises(api.InputError, match=message):
             api.SASRec(**keys)
-    with pytest.raises(api.InputError, match="neither a subclass of segue.plugin.Ranker nor of segue.plugin.ModelSpec"):
+    with pytest.raises(api.InputError, match="must be a subclass of segue.plugin.Ranker or of segue.plugin.ModelSpec"):
         api.ranker("my_ideas:Focal")
     with pytest.raises(api.InputError, match="'eas' is neither a ranker nor a model: did you mean 'ease'"):
         api.ranker("eas")

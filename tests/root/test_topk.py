@@ -57,15 +57,15 @@ def test_top_k_does_not_modify_scores() -> None:
 
 
 def test_top_k_computes_scores_in_blocks() -> None:
-    asked: list[list[int]] = []
+    scored: list[list[int]] = []
 
     def scorer(items: np.ndarray) -> np.ndarray:
-        asked.append(items.tolist())
+        scored.append(items.tolist())
         return -items[None].astype(np.float32)
 
     ids, _ = blocked_top_k(scorer, Queries.of([[1]]), 7, 2, block=3)
 
-    assert asked == [[1, 2, 3], [4, 5, 6], [7]]
+    assert scored == [[1, 2, 3], [4, 5, 6], [7]]
     assert ids.tolist() == [[2, 3]]
 
 
@@ -84,8 +84,10 @@ def test_target_rank_equals_rank_in_ranking(seed: int) -> None:
     places = blocked_ranks(scorer, queries, targets, n_items, allow_repeats=repeats, block=block)
 
     ranked, _ = blocked_top_k(scorer, queries, n_items, n_items, allow_repeats=repeats, block=block)
-    wanted = [list(row).index(target) + 1 if target in row else 0 for row, target in zip(ranked, targets, strict=True)]
-    assert places.tolist() == wanted
+    expected = [
+        list(row).index(target) + 1 if target in row else 0 for row, target in zip(ranked, targets, strict=True)
+    ]
+    assert places.tolist() == expected
 
 
 def test_target_rank_uses_score_of_block() -> None:
