@@ -1,4 +1,4 @@
-"""The function behind `segue collect`, and the recipe section `collect`, which lists sources and fields."""
+"""Function behind `segue collect`, and recipe section `collect` with sources and fields."""
 
 from __future__ import annotations
 

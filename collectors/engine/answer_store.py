@@ -45,8 +45,8 @@ class AnswerStore:
     def write(self, claim: Claim, entries: Sequence[Entry], terms: Terms, others: Sequence[Other] = ()) -> bool:
         """Write one answer with values and entries. Returns False and writes nothing if the claim was lost.
 
-        Raises `StorageExceeded` where `terms` do not allow to keep the values, and `DiskFull` where the disk stays
-        full; nothing of the answer is written then.
+        Raises `StorageExceeded` if `terms` do not allow storing the values, and `DiskFull` if the disk stays full. In
+        both cases nothing is written.
         """
         if terms.storage_bytes is not None:
             size = self._kept_bytes[claim.source] + sum(_size(entry.value) for entry in entries)

@@ -138,7 +138,7 @@ def rates_of(source: Source, host: Host) -> tuple[Rate, ...]:
     limit = min((rate.requests / rate.seconds for rate in host.rates), default=per_second)
     if own_server and per_second > limit:
         raise InputError(
-            f"{source.name}: per_second={per_second:g} must be <= {limit:g}, the limit of the server: "
+            f"per_second={per_second:g} of source {source.name!r} must be <= {limit:g} (the server limit): "
             f"set `per_second` to at most {limit:g} or remove the key"
         )
     burst = max(1, int(per_second))

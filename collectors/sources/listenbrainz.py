@@ -34,7 +34,7 @@ class ListenBrainzParams(SourceParams):
 class Track(JspfTrack):
     @property
     def id(self) -> str | None:
-        """Recording id, or an id derived from the name, or None for a track with neither."""
+        """Return the recording id, or an id derived from the name, or None for a track with neither."""
         identifiers = [self.identifier] if isinstance(self.identifier, str) else self.identifier
         known = next(filter(None, map(recognised, identifiers)), None)
         return known or (by_name(self.title, self.creator) if self.title else None)

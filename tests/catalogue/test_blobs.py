@@ -46,7 +46,7 @@ def test_file_larger_than_a_chunk_is_stored(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", ["", "../../etc/passwd", ABC[:-1], ABC.upper(), ABC + "\n", "/" + ABC])
 def test_blob_key_that_is_not_hex_raises(key: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="must be the 64 hex digits"):
+    with pytest.raises(InputError, match="must be a SHA-256 with 64 hex digits"):
         BlobStore(tmp_path).get(key)
 
 
@@ -66,7 +66,7 @@ def test_full_disk_leaves_no_partial_blob(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(os, "fsync", full)
 
-    with pytest.raises(SegueError, match=r"^blob ba7816bf8f01… of .* cannot be written: No space left on device$"):
+    with pytest.raises(SegueError, match=r"^blob ba7816bf8f01… cannot be written to .* \(No space left on device\)"):
         BlobStore(tmp_path).put(b"abc")
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 

@@ -53,7 +53,7 @@ def test_playlists_of_a_group_share_a_group_number(group: list[str | None], numb
 
 
 def test_missing_or_damaged_corpus_file_raises(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nowhere is not a corpus"):
+    with pytest.raises(DataError, match="nowhere is not a readable corpus"):
         Corpus.load(tmp_path / "nowhere")
     corpus([None, None]).save(tmp_path / "c")
     np.save(tmp_path / "c" / "items.npy", np.array([1], np.int32))

@@ -164,7 +164,7 @@ def test_filter_that_removes_everything_raises_with_the_filter(catalogue: Catalo
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"id": "1", "tracks": ["a", "b"]}', "lists.jsonl, playlist '1': its id came before"),
+        ('{"id": "1", "tracks": ["a", "b"]}', "lists.jsonl, playlist '1': the id must be unique"),
         ('{"id": "2", "tracks": ["a"], "split": "dev"}', "playlist '2': split 'dev' must be train, valid or test"),
     ],
 )

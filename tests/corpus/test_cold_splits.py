@@ -146,7 +146,7 @@ def test_split_labels_in_the_data_define_the_parts(many: Corpus) -> None:
 
 def test_empty_part_raises(many: Corpus) -> None:
     with pytest.raises(
-        InputError, match="the valid split is empty: 300 playlists, min_tracks=50: lower evaluation.split.min_tracks"
+        InputError, match="the valid split is empty: 300 playlists, min_tracks=50: reduce evaluation.split.min_tracks"
     ):
         item_cold(many, min_tracks=50)
 

@@ -235,7 +235,7 @@ def test_corpus_that_cannot_be_split_by_time_raises() -> None:
         global_time(Corpus(plain.items, plain.offsets, plain.tracks, plain.playlists))
     with pytest.raises(
         InputError,
-        match="the test split is empty: times go from 1970-01-02 to 1970-01-27, .* the test 1980-01-01, min_tracks=2",
+        match="the test split is empty: times are from 1970-01-02 to 1970-01-27, .* the test 1980-01-01, min_tracks=2",
     ):
         global_time(plain, valid_from="1970-01-11", test_from="1980-01-01", min_tracks=2)
     with pytest.raises(InputError, match="the train split is empty: .* validation starts 1970-01-01T12:00:00Z"):

@@ -1,1 +1,1 @@
-"""What the tracks are: the catalogue store, its blobs, and readers of playlist files."""
+"""Catalogue store for tracks, blob storage and readers for playlist files."""

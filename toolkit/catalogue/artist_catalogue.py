@@ -1,4 +1,4 @@
-"""The catalogue by artist: fields of artists, and values from their tracks where artists have none."""
+"""Catalogue view by artist, with missing fields taken from tracks."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from toolkit.catalogue.store import Catalogue
 
 
 class ArtistCatalogue(Catalogue):
-    """A catalogue whose `field_values` and `provenance` take ids of artists.
+    """Catalogue with artist ids as arguments of `field_values` and `provenance`.
 
-    A field is the artist's own, if there is one. Otherwise it is taken from their tracks (or albums): the mean of
-    vectors and numbers, the first of texts and files. Tracks on which the artist is named first come first.
+    If an artist has no value of a field, the value is derived from tracks (or albums), as the mean of
+    vectors and numbers or as the first text or file. Tracks on which the artist is credited first are preferred.
     """
 
     def credits(self, track_ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray, pa.Table]:
-        """Which artist is credited for which of the tracks.
+        """Return the artists that are credited for tracks.
 
         Returns rows of tracks int64 [c], rows of artists int64 [c], and the artists as a track table (id, title,
         artist, album), in the order of their first track.
@@ -47,9 +47,9 @@ class ArtistCatalogue(Catalogue):
 
 
 def lookup(connection: Connection, field: str, artists: list[str], source: str | None) -> list[SourcedValue | None]:
-    """One value per artist id, None where neither the artist nor a track has the field.
+    """Return one value per artist id, or None if neither the artist nor a track has the field.
 
-    Raises `InputError` as `field_lookup.lookup` does.
+    Raises `InputError` like `field_lookup.lookup`.
     """
     if field == field_lookup.ID:
         return field_lookup.own_ids(artists)
@@ -75,7 +75,7 @@ def lookup(connection: Connection, field: str, artists: list[str], source: str |
 def _of_tracks(
     connection: Connection, field: str, artists: list[str], entities: set[str], source: str | None
 ) -> dict[str, SourcedValue]:
-    """Values by artist, from their tracks."""
+    """Return values by artist from tracks."""
     columns, chosen = TRACK_ARTISTS.c, set(artists)
     query = select(columns.artist_id, columns.position, columns.track_id)
     rows = field_lookup.fetch(connection, query, columns.artist_id, artists)
@@ -93,7 +93,7 @@ def _of_tracks(
 
 
 def _combined(values: list[SourcedValue]) -> SourcedValue:
-    """The mean of vectors or numbers of one shape, otherwise the first."""
+    """Return the mean of vectors or numbers with equal shapes, otherwise the first value."""
     first = values[0]
     alike = [value for value in values if value.kind == first.kind and np.shape(value.value) == np.shape(first.value)]
     # a mean may be trained on if all of its parts may

@@ -1,4 +1,4 @@
-"""Covers and audio by content: a blob's key is its SHA-256, and its file is two folders deep."""
+"""Content-addressed storage of covers and audio, with SHA-256 keys."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _CHUNK = 1 << 20
 
 
 class BlobStore:
-    """Immutable files under `root`, named by their content.
+    """Store of immutable files under `root`, named by content hash.
 
-    A blob is written to a temporary file and then renamed: a kill or a full disk leaves no partial blob.
+    A blob is written to a temporary file and then renamed, so a kill or a full disk leaves no partial blob.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
 
     def path(self, key: str) -> Path:
-        """File of the blob, present or not. Raises `InputError` for anything but 64 hex digits."""
+        """Return the path of a blob, which may not exist. Raises `InputError` for an invalid key."""
         if not _KEY.fullmatch(key):
             raise InputError(f"blob key {key!r} must be a SHA-256 with 64 hex digits")
         return self.root / key[:2] / key[2:4] / key
@@ -36,21 +36,21 @@ class BlobStore:
         return self.path(key).is_file()
 
     def get(self, key: str) -> bytes:
-        """The content. Raises `InputError` for an unknown key."""
+        """Return the content of a blob. Raises `InputError` for an unknown key."""
         try:
             return self.path(key).read_bytes()
         except FileNotFoundError:
             raise InputError(f"blob {key} is missing in {self.root}: collect or read the data again") from None
 
     def put(self, data: bytes) -> str:
-        """Store the content and return its key. Content that is already there is not written again."""
+        """Store the content, unless it is already stored, and return the key."""
         key = hashlib.sha256(data).hexdigest()
         if key not in self:
             self._write(key, [data])
         return key
 
     def put_file(self, path: Path) -> str:
-        """Store a file's content without holding it in memory.
+        """Store the content of a file without loading it into memory, and return the key.
 
         Raises `InputError` for a file that is missing or not readable.
         """
@@ -89,7 +89,7 @@ class BlobStore:
 
 @dataclass(frozen=True, eq=False)
 class BlobValues(Sequence[bytes]):
-    """Contents of many blobs, each read when it is indexed: tens of thousands of covers do not fill the memory."""
+    """Lazy sequence of blob contents, which reads a blob when it is indexed."""
 
     store: BlobStore
     keys: Sequence[str]
@@ -106,5 +106,5 @@ class BlobValues(Sequence[bytes]):
         return self.store.get(keys) if isinstance(keys, str) else BlobValues(self.store, keys)
 
     def paths(self) -> list[Path]:
-        """Files of the blobs, for code that reads by file name."""
+        """Return the paths of the blobs."""
         return [self.store.path(key) for key in self.keys]

@@ -1,6 +1,6 @@
-"""Tables of the catalogue and the one statement that writes them.
+"""Tables of the catalogue and their upsert statement.
 
-SQLite and PostgreSQL share `INSERT … ON CONFLICT`. Other databases are refused.
+SQLite and PostgreSQL share `INSERT … ON CONFLICT`. Other databases raise `InputError`.
 """
 
 from __future__ import annotations
@@ -68,14 +68,14 @@ DIALECTS: Mapping[str, Callable[[Table], Insert]] = {"sqlite": sqlite.insert, "p
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Row], *, merge: bool = False) -> None:
-    """Insert rows, or replace those with the same key. merge: a null in the new row keeps the old value."""
+    """Insert rows, or replace rows with the same key. With `merge`, nulls keep the old value."""
     if rows:
         connection.execute(_upsert(connection.dialect.name, table, merge), rows)
 
 
 @lru_cache
 def _upsert(dialect: str, table: Table, merge: bool) -> Insert:
-    """The statement, built once: building it takes longer than running it on a row."""
+    """Return the cached statement, because building takes longer than running it on a row."""
     insert = DIALECTS[dialect](table)
     new = insert.excluded
     columns = [column for column in table.columns if not column.primary_key]
@@ -84,7 +84,7 @@ def _upsert(dialect: str, table: Table, merge: bool) -> Insert:
 
 
 def create_tables(transaction: Callable[[], AbstractContextManager[Connection]], metadata: MetaData = METADATA) -> None:
-    """Create missing tables. Where another process creates them at the same time, try again."""
+    """Create missing tables, and retry if another process creates them at the same time."""
     for wait in (0.05, 0.2, 1.0, None):
         try:
             with transaction() as connection:

@@ -1,4 +1,4 @@
-"""The value of a field that each track gets, and its source."""
+"""Lookup of field values by track, with their sources."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ID = "id"
 
 
 class Provenance(TypedDict):
-    """Number of tracks, `n`, whose value of a field comes from one source."""
+    """Number `n` of tracks with a field value from one source."""
 
     field: str
     source: str
@@ -43,7 +43,7 @@ class Provenance(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class SourcedValue:
-    """The value of one track. kind: text, number, vector (float32 [d]) or blob (its key)."""
+    """Value of one track; `kind` is text, number, vector (float32 [d]) or blob (a key)."""
 
     kind: str
     value: str | float | np.ndarray
@@ -52,7 +52,7 @@ class SourcedValue:
 
 
 def lookup(connection: Connection, field: str, ids: list[str], source: str | None) -> list[SourcedValue | None]:
-    """One value per id, None where the track does not have the field.
+    """Return one value per track id, or None for tracks without the field.
 
     Raises `InputError` for an unknown field or source.
     """
@@ -70,17 +70,17 @@ def lookup(connection: Connection, field: str, ids: list[str], source: str | Non
 
 
 def own_ids(ids: list[str]) -> list[SourcedValue | None]:
-    """Ids as values."""
+    """Return the ids as values."""
     return [SourcedValue("text", name, "", True) for name in ids]
 
 
 def present(values: Sequence[object]) -> np.ndarray:
-    """bool [n]: which values are not None."""
+    """Return bool [n], true for values that are not None."""
     return np.array([value is not None for value in values], dtype=bool)
 
 
 def as_texts(field: str, values: Sequence[SourcedValue | None]) -> list[str | None]:
-    """Values as text, for templates. Raises `InputError` for vectors and blobs."""
+    """Return values as text for templates. Raises `InputError` for vectors and blobs."""
     for value in values:
         if value is not None and value.kind in ("vector", "blob"):
             raise InputError(
@@ -90,12 +90,12 @@ def as_texts(field: str, values: Sequence[SourcedValue | None]) -> list[str | No
 
 
 def family(source: str) -> str:
-    """The origin of a source: `spotify` for `spotify/p93all`, a copy of the same measurements."""
+    """Return the origin of a source, for example `spotify` for the copy `spotify/p93all`."""
     return source.split("/", 1)[0]
 
 
 def check_one_kind(field: str, values: Sequence[SourcedValue | None]) -> None:
-    """Raise `InputError` where the values of a field differ in kind, or vectors in source or length."""
+    """Raise `InputError` if field values differ in kind, or vectors differ in source or length."""
     there = [value for value in values if value is not None]
     kinds = Counter(value.kind for value in there)
     if len(kinds) > 1:
@@ -114,7 +114,7 @@ def check_one_kind(field: str, values: Sequence[SourcedValue | None]) -> None:
 
 
 def provenance(field: str, values: Iterable[SourcedValue | None]) -> list[Provenance]:
-    """How many values come from each source, sorted by source."""
+    """Return the number of values from each source, sorted by source."""
     count = Counter((value.source, value.train_allowed) for value in values if value is not None)
     order = sorted(count, key=lambda key: (key[0], str(key[1])))
     return [
@@ -124,7 +124,7 @@ def provenance(field: str, values: Iterable[SourcedValue | None]) -> list[Proven
 
 
 def native_values(connection: Connection, field: str, ids: list[str]) -> dict[str, SourcedValue]:
-    """Values of a field that track records have themselves, by track."""
+    """Return values of a field that is a column of the track table, by track."""
     origin = (TRACKS.c.source, TRACKS.c.train_allowed)
     if field in _OF_TRACK:
         column = _OF_TRACK[field]
@@ -147,9 +147,9 @@ def native_values(connection: Connection, field: str, ids: list[str]) -> dict[st
 
 
 def entities_of(connection: Connection, field: str, source: str | None) -> set[str]:
-    """The entities that have the field: some of track, album and artist.
+    """Return the kinds of entity that have the field (track, album or artist).
 
-    Raises `InputError` for an unknown field, or one without values from the source.
+    Raises `InputError` for an unknown field or a field without values from the source.
     """
     rows = connection.execute(select(FIELDS.c.entity, FIELDS.c.source).where(FIELDS.c.field == field).distinct()).all()
     if not rows:
@@ -169,7 +169,7 @@ def entities_of(connection: Connection, field: str, source: str | None) -> set[s
 def values_of(
     connection: Connection, field: str, ids: list[str], entity: str, source: str | None
 ) -> dict[str, SourcedValue]:
-    """Values by track, from one kind of entity: of a track's artists, the first that has the field."""
+    """Return values by track from one kind of entity, using the first artist with the field."""
     owners = _owners(connection, entity, ids)
     every = list(dict.fromkeys(owner for owned in owners.values() for owner in owned))
     best = best_values(connection, field, entity, source, every)
@@ -178,7 +178,7 @@ def values_of(
 
 
 def _owners(connection: Connection, entity: str, ids: list[str]) -> dict[str, list[str]]:
-    """Entity ids of each track, in order."""
+    """Return the entity ids of each track in order."""
     if entity == "track":
         return {track: [track] for track in ids}
     if entity == "album":
@@ -194,7 +194,7 @@ def _owners(connection: Connection, entity: str, ids: list[str]) -> dict[str, li
 def best_values(
     connection: Connection, field: str, entity: str, source: str | None, ids: list[str]
 ) -> dict[str, SourcedValue]:
-    """The best value per entity id: highest match score, then newest, then last by source name."""
+    """Return the best value per entity id, by highest match score, then newest, then last source name."""
     columns, chosen = FIELDS.c, set(ids)
     query = select(
         columns.entity_id,
@@ -224,7 +224,7 @@ def best_values(
 
 
 def fetch(connection: Connection, query: Select[Any], column: ColumnElement[str], ids: Sequence[str]) -> Iterator[Any]:
-    """Rows whose `column` is one of the ids; for many ids, other rows too."""
+    """Return rows with one of the ids in `column`, and for many ids also other rows."""
     if len(ids) >= _WHOLE:
         for part in connection.execute(query).partitions(_WHOLE):
             yield from part

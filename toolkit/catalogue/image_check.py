@@ -1,4 +1,4 @@
-"""Whether a file is an image that can be opened safely."""
+"""Check whether a file is an image that can be opened safely."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ MAX_PIXELS = 64_000_000  # an 8,000 x 8,000 cover; more is a decompression bomb,
 
 
 def flaw(data: bytes) -> str | None:
-    """Why `data` is not a usable image, or None if it is one.
+    """Return why `data` is not a usable image, or None for a usable image.
 
-    The header is checked against `MAX_PIXELS` before a pixel is decoded. Then the whole image is decoded, because
+    The header is checked against `MAX_PIXELS` before decoding. Then the whole image is decoded, because
     `verify` alone accepts a truncated JPEG.
     """
     Image = require("PIL.Image", install=PILLOW.install)

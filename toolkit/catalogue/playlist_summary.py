@@ -1,4 +1,4 @@
-"""Counts of a playlist file, from one pass that fills no catalogue."""
+"""Counts of a playlist file from one pass without a catalogue."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ EVERY = 1000  # records between two calls of `progress`
 
 @dataclass
 class Summary:
-    """Counts of one file; memory is one entry per track and playlist.
+    """Counts of one file, with memory for one entry per track and playlist.
 
-    - lengths: number of playlists of each length.
-    - described: the fields of each track, as bits in the order of `names`.
+    - lengths: number of playlists by length.
+    - described: fields of each track, as bits in the order of `names`.
     - fields: number of tracks with each field, by (field, source, train_allowed) of the first record that has it.
     """
 
@@ -64,7 +64,7 @@ class Summary:
             self.earliest, self.latest = min(self.earliest, *times), max(self.latest, *times)
 
     def quantile(self, share: float) -> int:
-        """The smallest length that at least `share` of the playlists do not exceed; 0 without playlists."""
+        """Return the smallest length that `share` of the playlists do not exceed, or 0 without playlists."""
         target, seen = share * self.lengths.total(), 0
         for length, count in sorted(self.lengths.items()):
             seen += count
@@ -73,7 +73,7 @@ class Summary:
         return 0
 
     def facts(self) -> dict[str, Any]:
-        """The counts by name, ready for JSON."""
+        """Return the counts by name for JSON."""
         playlists, tracks = self.lengths.total(), self.described.keys() | self.placed
         placements = sum(length * count for length, count in self.lengths.items())
         return {
@@ -109,7 +109,7 @@ class Summary:
 
 
 def summarise(reader: Reader, *, progress: Callable[[int], None] | None = None) -> Summary:
-    """Count the records of `reader`. Raises `DataError` as the reader does."""
+    """Count the records of `reader`. Raises the `DataError` of the reader."""
     summary = Summary()
     for done, record in enumerate(reader.read(), start=1):
         if isinstance(record, TrackRecord):

@@ -1,4 +1,4 @@
-"""Writes records as rows of the catalogue's tables."""
+"""Writer of records to the catalogue tables."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ ENTITIES = ("track", "album", "artist")
 
 @dataclass
 class RowBatch:
-    """Rows of one batch by table and key: an artist of a hundred tracks is written once.
+    """Rows of one batch by table and key, with each artist written only once.
 
-    - credits: artist ids of each track that names any; they replace those in the catalogue.
+    - credits: artist ids by track with artists, which replace artist ids in the catalogue.
     """
 
     tables: dict[Table, dict[Key, Row]] = dataclass_field(
@@ -38,25 +38,25 @@ class RowBatch:
 
 
 def derived_id(*names: str) -> str:
-    """Id of an artist or album known by name alone, such as `name:beyonce`; case and spaces make no difference."""
+    """Return an id derived from an artist or album name, such as `name:beyonce`, ignoring case and spaces."""
     return "name:" + "/".join(" ".join(unicodedata.normalize("NFKC", name).casefold().split()) for name in names)
 
 
 def artists_of(record: TrackRecord) -> list[tuple[str, str | None]]:
-    """(id, name) per artist, in order; missing ids are derived from the names."""
+    """Return (id, name) by artist in order, with missing ids derived from names."""
     pairs = zip_longest(record.artist_ids, record.artists)
     return [(artist or derived_id(name), name) for artist, name in pairs if artist or name]
 
 
 def album_id_of(record: TrackRecord) -> str | None:
-    """The album's id; without one, its title and the first artist's name: titles such as `Greatest Hits` repeat."""
+    """Return the album id, or an id derived from title and first artist, because titles are not unique."""
     if record.album_id or not record.album:
         return record.album_id or None
     return derived_id(record.album, *record.artists[:1])
 
 
 def prepare(records: Iterable[Record], put: PutBlob) -> RowBatch:
-    """Rows of a batch. Raises `DataError` for a value that the catalogue does not take."""
+    """Return the rows of a batch. Raises `DataError` for a value that cannot be stored."""
     batch, now = RowBatch(), time.time()
     for record in records:
         if isinstance(record, PlaylistRecord):
@@ -68,7 +68,7 @@ def prepare(records: Iterable[Record], put: PutBlob) -> RowBatch:
 
 
 def prepare_fields(items: Iterable[tuple[str, str, Field]], put: PutBlob) -> RowBatch:
-    """Rows of fields alone: (entity id, field name, field)."""
+    """Return the rows of fields, given as (entity id, field name, field)."""
     batch, now = RowBatch(), time.time()
     for entity_id, name, field in items:
         _add_field(batch, entity_id, name, field, put, now)
@@ -76,7 +76,7 @@ def prepare_fields(items: Iterable[tuple[str, str, Field]], put: PutBlob) -> Row
 
 
 def write(connection: Connection, batch: RowBatch) -> None:
-    """Write a batch inside the caller's transaction."""
+    """Write a batch inside the transaction of the caller."""
     if batch.credits:
         old = delete(TRACK_ARTISTS).where(TRACK_ARTISTS.c.track_id == bindparam("track"))
         connection.execute(old, [{"track": track} for track in batch.credits])
@@ -118,7 +118,7 @@ def _add_track(batch: RowBatch, record: TrackRecord, put: PutBlob, now: float) -
 
 
 def _merge(rows: dict[Key, Row], key: str, row: Row) -> None:
-    """Within a batch what `upsert(merge=True)` does between batches: a null keeps the old value."""
+    """Merge a row within a batch as `upsert(merge=True)` does, so that nulls keep the old value."""
     old = rows.get(key)
     rows[key] = row if old is None else {name: old[name] if value is None else value for name, value in row.items()}
 
@@ -145,7 +145,7 @@ def _add_field(batch: RowBatch, entity_id: str, name: str, field: Field, put: Pu
 
 
 def _encode(field: Field, where: str, put: PutBlob) -> tuple[str, str] | None:
-    """Kind and stored text; None for an empty text, which means that there is no value."""
+    """Return kind and stored text, or None for an empty text, which means a missing value."""
     value = field.value
     if isinstance(value, str):
         return ("text", value) if value.strip() else None

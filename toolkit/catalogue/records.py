@@ -1,4 +1,4 @@
-"""Records of a reader: tracks and playlists, in the order of the file.
+"""Records of tracks and playlists that readers yield.
 
 They are msgspec structs: creating one takes a tenth of the time of a frozen dataclass, and there may be millions.
 """
@@ -20,10 +20,10 @@ LARGEST = 3.4028234663852886e38
 
 
 class Field(msgspec.Struct, frozen=True):
-    """One described aspect of a track, with its source.
+    """Field value of a track with its source.
 
-    - entity: track, artist or album. An artist's biography and an album's cover are stored once, for all their tracks.
-    - train_allowed: None if the source does not say. Training then needs `permission` in the recipe.
+    - entity: track, artist or album. Fields of artists and albums are stored once for all their tracks.
+    - train_allowed: None if the terms do not say. Training then requires `permission` in the recipe.
     """
 
     value: FieldValue
@@ -34,13 +34,13 @@ class Field(msgspec.Struct, frozen=True):
 
 
 TrackField = Field
-"""Its name in `segue.plugin`, where pydantic's `Field` is next to it in every file."""
+"""Name of `Field` in `segue.plugin`, which avoids confusion with `Field` of pydantic."""
 
 
 class TrackRecord(msgspec.Struct, frozen=True):
-    """A track as a file describes it. `id` has a scheme (`spotify:track:…`, `local:…`).
+    """Track with an id that has a scheme (`spotify:track:…`, `local:…`).
 
-    - source, train_allowed: as in `Field`, of the track's names and duration.
+    - source, train_allowed: as in `Field`, for names and duration.
     """
 
     id: str
@@ -56,14 +56,14 @@ class TrackRecord(msgspec.Struct, frozen=True):
 
 
 class PlaylistRecord(msgspec.Struct, frozen=True):
-    """An ordered list of track ids.
+    """Playlist with ordered track ids.
 
-    - group: the playlist of which this list is a version. Lists of one group are never on both sides of a split and
+    - group: id of the playlist of which this is a version. Versions are always in the same part of a split and
       are resampled together.
     - split: `train`, `valid` or `test` if the file prescribes it.
-    - plays: how often each track was played, from readers whose `counts` is true; they name each track once.
-    - times: when each track was added or played, seconds since 1970 (`toolkit.timestamps`). time: the time of the whole
-      list, if only that is known.
+    - plays: play count of each track, from readers with `counts=True`, in which tracks are unique.
+    - times, time: seconds since 1970 (`toolkit.timestamps`) at which each track was added or played, or the time of the
+      playlist if only that is known.
     """
 
     id: str
@@ -84,7 +84,7 @@ Names = tuple[list[str | None], list[str | None], list[str | None]]
 
 
 class NamedPlaylist(msgspec.Struct, frozen=True):
-    """A playlist with a function that reads names of its tracks: names(positions in the list, from 0)."""
+    """Playlist with a function `names` from positions (from 0) to track names."""
 
     playlist: PlaylistRecord
     names: Callable[[Sequence[int]], Names]

@@ -1,4 +1,4 @@
-"""The catalogue: tracks, artists, albums and playlists, and the source of each value.
+"""Catalogue of tracks, artists, albums and playlists, with the source of each value.
 
 SQLite by default, any PostgreSQL URL otherwise, through SQLAlchemy Core. Every batch is one transaction: after a kill,
 everything that was committed is there.
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class Counts(TypedDict):
-    """Number of entities of each kind. fields: entities that have each field."""
+    """Number of entities by kind, and of entities by field."""
 
     tracks: int
     artists: int
@@ -43,7 +43,7 @@ class Counts(TypedDict):
 
 
 class Catalogue:
-    """An open catalogue. Use it as a context manager, or `close` it."""
+    """Open catalogue, to be used as a context manager or closed with `close`."""
 
     def __init__(self, engine: Engine, blobs: BlobStore | None) -> None:
         self.engine = engine
@@ -51,12 +51,12 @@ class Catalogue:
 
     @classmethod
     def open(cls, where: str | Path, *, blobs: Path | None = None, create: bool = True) -> Self:
-        """Open a catalogue. A missing one is created unless `create` is false.
+        """Open a catalogue, which is created if missing unless `create` is false.
 
         - where: a SQLite file or a SQLAlchemy URL (SQLite or PostgreSQL).
-        - blobs: folder of covers and audio; default for a SQLite file: `<name>.blobs` next to it.
+        - blobs: folder for covers and audio, by default `<name>.blobs` next to a SQLite file.
 
-        Raises `InputError` for a URL that cannot be used, `DataError` for a file that is not a catalogue.
+        Raises `InputError` for an invalid URL, `DataError` for a file that is not a catalogue.
         """
         url = str(where) if "://" in str(where) else f"sqlite:///{where}"
         engine = _engine(url)
@@ -81,7 +81,7 @@ class Catalogue:
 
     @property
     def blobs(self) -> BlobStore:
-        """Covers and audio. Raises `InputError` for a database server that was opened without a folder for them."""
+        """Return the store of covers and audio. Raises `InputError` if a database server was opened without `blobs`."""
         if self._blobs is None:
             raise InputError(f"{self} requires a folder for covers and audio: open the catalogue with blobs=<folder>")
         return self._blobs
@@ -90,15 +90,15 @@ class Catalogue:
         return f"catalogue {self.engine.url.render_as_string(hide_password=True)}"
 
     def add(self, records: Iterable[Record], progress: Progress | None = None) -> int:
-        """Write tracks with their fields, and playlists' metadata. Returns the number of records.
+        """Write tracks with fields, and playlist metadata, and return the number of records.
 
-        A known track keeps the values that the new record leaves out; a field of the same source is replaced. Blobs
-        are stored before the rows that name them. Raises `DataError` for a vector with NaN or infinity.
+        A known track keeps values that are missing in the new record. A field from the same source is replaced. Blobs
+        are stored before their rows. Raises `DataError` for a vector with NaN or infinity.
         """
         return self._write(records, record_writer.prepare, progress)
 
     def add_fields(self, items: Iterable[tuple[str, str, Field]]) -> int:
-        """Write fields of known entities: (entity id, field name, field). Returns the number of fields."""
+        """Write fields, given as (entity id, field name, field), and return the number of fields."""
         return self._write(items, record_writer.prepare_fields, None)
 
     def _write(
@@ -120,19 +120,19 @@ class Catalogue:
     def field_values(
         self, field: str, track_ids: Sequence[str], *, source: str | None = None
     ) -> tuple[ndarray, Sequence[Any]]:
-        """Values of one field or template for the given tracks.
+        """Return values of a field or template for tracks.
 
         - field: `title`, `artist` (joined by ", "), `album`, `artist_id` (the first), `album_id`, `duration` (seconds)
-          and `id` are the track's own. Any other name is looked up for the track, then its album, then its artists in
-          order.
-        - source: only values of this source or of its branches (`spotify` takes `spotify/p93all`). Of several sources
-          the highest `match_score` wins (None counts as 1), then the newest.
+          and `id` are read from the track table. Any other name is looked up for the track, then its album, then its
+          artists in order.
+        - source: use only values of this source and its copies (`spotify` includes `spotify/p93all`). With several
+          sources, the highest `match_score` (None counts as 1) and then the newest value is used.
 
-        Returns `present` bool [n], aligned with `track_ids`, and the values of the present tracks in that order: str,
-        float (`duration`), a float32 array [d] per feature vector, or the bytes of covers and audio, read when indexed.
+        Returns `present` bool [n], aligned with `track_ids`, and the values of the present tracks in the same order:
+        str, float (`duration`), float32 arrays [d], or the bytes of covers and audio, which are read when indexed.
 
-        Raises `InputError` for an unknown field or source. Vectors of several sources do not share a scale: they raise
-        `InputError` too, unless `source` chooses.
+        Raises `InputError` for an unknown field or source, and for vectors from several sources, whose scales differ,
+        unless `source` is set.
         """
         if is_template(field):
             return self._fill(Template(field), track_ids, source)
@@ -146,23 +146,23 @@ class Catalogue:
     def provenance(
         self, field: str, track_ids: Sequence[str] | None = None, *, source: str | None = None
     ) -> list[field_lookup.Provenance]:
-        """Sources of the values of a field or template, sorted. track_ids: default all tracks of the catalogue."""
+        """Return sorted sources of the values of a field or template, by default for all tracks."""
         names = dict.fromkeys(Template(field).parts) if is_template(field) else [field]
         ids = self.track_ids() if track_ids is None else track_ids
         return [row for name in names for row in field_lookup.provenance(name, self._lookup(name, ids, source))]
 
     def has(self, table: Table) -> bool:
-        """Whether the database has this table."""
+        """Return whether the database has this table."""
         with self._transaction() as connection:
             return inspect(connection).has_table(table.name)
 
     def track_ids(self) -> list[str]:
-        """Every track's id, sorted."""
+        """Return all track ids, sorted."""
         with self._transaction() as connection:
             return list(connection.scalars(select(TRACKS.c.id).order_by(TRACKS.c.id)))
 
     def counts(self) -> Counts:
-        """Number of tracks, artists, albums and playlists, and of entities that have each field."""
+        """Return the number of tracks, artists, albums and playlists, and of entities by field."""
         per_field = select(FIELDS.c.field, FIELDS.c.entity, FIELDS.c.entity_id).distinct().subquery()
         name = per_field.c.field
         with self._transaction() as connection:
@@ -224,9 +224,9 @@ def _engine(url: str) -> Engine:
 
 
 def _use_wal(connection: DBAPIConnection, _: object) -> None:
-    """Set SQLite's write-ahead log.
+    """Enable the write-ahead log of SQLite.
 
-    Readers do not wait for the writer, writers wait for each other, and a killed writer leaves the last commit intact.
+    Readers then do not wait for the writer, and a killed writer leaves the last commit intact.
     """
     for pragma in ("busy_timeout=60000", "journal_mode=WAL", "synchronous=NORMAL"):
         connection.cursor().execute(f"PRAGMA {pragma}")

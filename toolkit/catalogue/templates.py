@@ -1,4 +1,4 @@
-"""Field templates: `{title} by {artist}. {genres}` as one text per track.
+"""Field templates such as `{title} by {artist}. {genres}`.
 
 A missing part removes the text that belongs to it. Text between two parts belongs to the part before it up to a
 closing bracket, and to the part after it from an opening one. The rest is a separator, kept if the part after it and
@@ -20,14 +20,14 @@ _FULL_STOP = re.compile(r"[.!?…]*\Z")
 
 
 def is_template(field: str) -> bool:
-    """Whether a field name has braces."""
+    """Return whether a field name contains braces."""
     return "{" in field or "}" in field
 
 
 class Template:
-    """A parsed template. parts: names of the fields, in order.
+    """Parsed template with the field names in order as `parts`.
 
-    Raises `InputError` for unbalanced braces, an empty name, and for conversions, formats and attributes.
+    Raises `InputError` for unbalanced braces, empty names, conversions, formats and attributes.
     """
 
     def __init__(self, text: str) -> None:
@@ -50,7 +50,7 @@ class Template:
             raise InputError(f"field template {text!r} must contain a field: add a field in braces")
 
     def fill(self, values: Mapping[str, str | None]) -> str | None:
-        """The text of one track; None if every part is missing."""
+        """Return the text of a track, or None if all parts are missing."""
         parts = [values[name] for name in self.parts]
         if all(part is None for part in parts):
             return None
@@ -67,7 +67,7 @@ class Template:
 
 
 def _split(literal: str) -> tuple[str, str, str]:
-    """Closing marks, separator and opening marks of the text between two parts."""
+    """Return closing marks, separator and opening marks in the text between two parts."""
     match = _BETWEEN.fullmatch(literal)
     assert match is not None  # every group may be empty
     return match[1], match[2], match[3]

@@ -1,1 +1,1 @@
-"""Playlists as flat arrays: who plays which tracks together, and how that is split."""
+"""Playlists as flat arrays, and their splits."""

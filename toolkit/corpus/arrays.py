@@ -1,4 +1,4 @@
-"""Playlists as flat int32 item ids and int64 offsets, memory-mapped: 4 bytes a placement plus 8 a playlist."""
+"""Memory-mapped playlists as int32 item ids and int64 offsets."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Corpus:
     - offsets: int64 [P + 1]; playlist p is items[offsets[p]:offsets[p + 1]].
     - tracks: V rows (id, title, artist, album); row i is item i + 1.
     - playlists: P rows (id, title, group, split), and `time` int64 if only playlists have a time.
-    - plays: float32 [placements], how often each was played; None if the data has no counts: once each.
-    - times: int64 [placements], when each was made, in seconds since 1970; `NO_TIME` is unknown. None if no time is
+    - plays: float32 [placements], play counts, or None if every entry counts once.
+    - times: int64 [placements], seconds since 1970, with `NO_TIME` for unknown times, or None if no time is
       known.
     """
 
@@ -53,12 +53,12 @@ class Corpus:
 
     @cached_property
     def item_of(self) -> dict[str, int]:
-        """Item id by the track's id outside the corpus."""
+        """Return item ids by external track id."""
         return {track: item for item, track in enumerate(self.tracks["id"].to_pylist(), start=1)}
 
     @cached_property
     def groups(self) -> np.ndarray:
-        """int64 [P]: lists with the same number are versions of one playlist."""
+        """Return int64 [P], with equal numbers for versions of the same playlist."""
         names = self.playlists["group"].combine_chunks()
         if names.null_count == len(names):
             return np.arange(len(self), dtype=np.int64)
@@ -67,7 +67,7 @@ class Corpus:
 
     @cached_property
     def artists(self) -> np.ndarray:
-        """int64 [V + 1]: tracks with the same number have the same artists; -1 for unknown artists, and at 0."""
+        """Return int64 [V + 1], with equal numbers for equal artists, and -1 for unknown artists and padding."""
         if "artist" not in self.tracks.column_names:
             return np.full(self.n_items + 1, -1, np.int64)
         codes = self.tracks["artist"].combine_chunks().dictionary_encode().indices
@@ -75,7 +75,7 @@ class Corpus:
 
     @cached_property
     def playlist_times(self) -> np.ndarray | None:
-        """int64 [P]: when each playlist was made or last changed, if only that is known; otherwise None."""
+        """Return the playlist times, int64 [P], if only these are known, or None."""
         if self.times is not None or "time" not in self.playlists.column_names:
             return None
         return np.asarray(
@@ -84,11 +84,11 @@ class Corpus:
 
     @property
     def has_times(self) -> bool:
-        """Whether any time is known."""
+        """Return whether any time is known."""
         return self.times is not None or self.playlist_times is not None
 
     def placement_times(self, first: int, last: int) -> np.ndarray:
-        """Time of each placement of the playlists first…last − 1: int64; the playlist's time if only that is known."""
+        """Return the times of all entries in playlists first…last − 1, int64, or else the playlist times."""
         bounds = np.asarray(self.offsets[first : last + 1])
         if self.times is not None:
             return np.asarray(self.times[bounds[0] : bounds[-1]])
@@ -96,19 +96,19 @@ class Corpus:
         return np.repeat(self.playlist_times[first:last], np.diff(bounds))
 
     def blocks(self, size: int) -> Iterator[tuple[int, int, int, int]]:
-        """Ranges of playlists first…last − 1 with about `size` placements low…high − 1: (first, last, low, high)."""
+        """Yield (first, last, low, high) for playlists first…last − 1 with about `size` entries low…high − 1."""
         offsets = np.asarray(self.offsets)
         cuts = np.unique(np.append(np.searchsorted(offsets, np.arange(0, len(self.items), size)), len(self)))
         yield from ((first, last, int(offsets[first]), int(offsets[last])) for first, last in pairwise(cuts.tolist()))
 
     def titles(self, rows: np.ndarray) -> list[str | None]:
-        """Titles of the playlists `rows`."""
+        """Return the titles of the playlists `rows`."""
         return self.playlists["title"].take(pa.array(rows)).to_pylist()
 
     def digest(self) -> str:
-        """BLAKE2b over all values, 32 hex digits: the same for the same playlists, tracks and names in the same order.
+        """Return the BLAKE2b hash of playlists, tracks and names in order, as 32 hex digits.
 
-        It does not depend on the format of the data, nor on chunks or encodings of the tables.
+        The hash does not depend on the data format or on chunks and encodings of the tables.
         """
         from toolkit.catalogue.readers.tables.table_digest import table_digest
 
@@ -125,7 +125,7 @@ class Corpus:
         return whole.hexdigest()
 
     def save(self, directory: Path) -> None:
-        """Write the corpus. `load` maps the arrays from the files."""
+        """Write the corpus to files that `load` memory-maps."""
         directory.mkdir(parents=True, exist_ok=True)
         np.save(directory / "items.npy", np.asarray(self.items, dtype=np.int32))
         np.save(directory / "offsets.npy", np.asarray(self.offsets, dtype=np.int64))
@@ -140,7 +140,7 @@ class Corpus:
 
     @classmethod
     def load(cls, directory: Path) -> Corpus:
-        """Map a saved corpus. Raises `DataError` for missing or inconsistent files."""
+        """Load a saved corpus with memory-mapped arrays. Raises `DataError` for missing or inconsistent files."""
         try:
             sizes = json.loads((directory / "corpus.json").read_text())
             corpus = cls(

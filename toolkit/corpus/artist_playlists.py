@@ -1,4 +1,4 @@
-"""Playlists of artists instead of tracks: each artist of a playlist's tracks once, in order, with its plays summed.
+"""Conversion of track playlists to artist playlists with summed plays.
 
 The time of an artist is the earliest of its tracks' times.
 """
@@ -14,13 +14,13 @@ from toolkit.errors import InputError
 
 
 def by_artist(corpus: Corpus, tracks: np.ndarray, of: np.ndarray, artists: pa.Table) -> Corpus:
-    """The corpus over artists.
+    """Return the corpus with artists instead of tracks.
 
-    - artists: a table with id, title, artist and album.
-    - tracks, of: int64 [c], credits: rows of the track table and of `artists`. A track of several artists counts for
-      each. Placements of tracks without an artist are left out.
+    - artists: table with id, title, artist and album.
+    - tracks, of: int64 [c], rows of the track table and of `artists` for each credit. A track counts for
+      all of its artists. Tracks without an artist are dropped.
 
-    Raises `InputError` if no placement is left.
+    Raises `InputError` if no track has an artist.
     """
     order = np.argsort(tracks, kind="stable")
     of, sizes = of[order], np.bincount(tracks, minlength=corpus.n_items)
@@ -46,7 +46,7 @@ def by_artist(corpus: Corpus, tracks: np.ndarray, of: np.ndarray, artists: pa.Ta
 def _credited(
     placed: np.ndarray, firsts: np.ndarray, sizes: np.ndarray, of: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Placement of each credit, int64 [m], and its artist, int64 [m]."""
+    """Return the playlist entry, int64 [m], and the artist, int64 [m], of each credit."""
     counts = sizes[placed]
     owners = np.repeat(np.arange(len(placed)), counts)
     nth = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -61,7 +61,7 @@ def _summed(
     times: np.ndarray | None,
     n_artists: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
-    """Row, artist, plays and first time of each artist of a row, in the order of first appearance."""
+    """Return row, artist, plays and first time of the artists in each row, in order of first appearance."""
     keys = rows[owners] * n_artists + artists
     distinct, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     totals = np.bincount(inverse, plays[owners], minlength=len(distinct))

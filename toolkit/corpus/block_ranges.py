@@ -1,4 +1,4 @@
-"""Blocks of work whose memory is bounded by a setting, not by the data."""
+"""Blocks of work with bounded memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def blocks_of(costs: np.ndarray, budget: float) -> Iterator[tuple[int, int]]:
-    """Consecutive ranges start…stop of summed cost at most `budget`, each of at least one element."""
+    """Yield consecutive ranges with a total cost of at most `budget` and at least one element each."""
     total = np.concatenate([[0.0], np.cumsum(costs, dtype=np.float64)])
     start = 0
     while start < len(costs):

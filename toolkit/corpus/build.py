@@ -1,4 +1,4 @@
-"""Builds a corpus from a reader, and fills a catalogue if there is one, in one pass over the file.
+"""Building of a corpus, and optionally a catalogue, from a reader in one pass.
 
 Placements are written to a flat temporary file. Memory holds the ids, the names and, at the end, 4 bytes a placement,
 or 30 if a filter removes tracks. Without a catalogue, a reader of tables yields columns instead of records: see
@@ -36,14 +36,14 @@ def build(
     filters: Filters | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Corpus:
-    """Read everything once: playlists into a corpus at `directory`, and descriptions of tracks into `catalogue`.
+    """Read all records once, and write playlists to a corpus at `directory` and tracks to `catalogue`.
 
-    - catalogue: None for no catalogue. Titles, artists and albums are in the corpus in any case.
-    - progress: called with the number of records, or of rows of columns, so far.
+    - catalogue: catalogue to fill, or None. The corpus always has titles, artists and albums.
+    - progress: function that is called with the number of records or rows so far.
 
-    The same input gives the same arrays; ids 1…V follow the first mention in the file. A corpus at `directory` is
-    replaced when the new one is complete. Raises `DataError` for input that the reader cannot read, `InputError` if the
-    filters leave no playlist or `directory` holds something else.
+    Equal input gives equal arrays, with ids 1…V in order of first occurrence. A corpus at `directory` is
+    replaced when the new corpus is complete. Raises `DataError` for input that cannot be read, `InputError` if the
+    filters remove all playlists or `directory` contains other files.
     """
     filters = filters or Filters()
     _check_target(directory)
@@ -76,7 +76,7 @@ def _indexed(
     filters: Filters,
     progress: Callable[[int], None] | None,
 ) -> RecordIndexer | ColumnIndexer:
-    """Index everything from the reader: columns, if it has them and no catalogue is filled, otherwise records."""
+    """Index columns if the reader supports them and there is no catalogue, otherwise records."""
     drop = filters.repeats == "drop"
     blocks = reader.blocks() if catalogue is None else None
     if blocks is not None:
@@ -97,10 +97,11 @@ def _indexed(
 
 @dataclass(frozen=True)
 class Kept:
-    """Placements that pass the filters.
+    """Playlist entries that pass the filters.
 
-    - items: int32, new ids. lengths: of each kept playlist. rows, tracks: old indices of playlists and tracks, from 0.
-    - plays: float32, of the items, if there are counts. times: int64, of the items, if any is known.
+    - items, lengths: int32, new ids, and lengths of kept playlists.
+    - rows, tracks: old indices of playlists and tracks, from 0.
+    - plays, times: float32 and int64, by item, if the data has counts or times.
     """
 
     items: np.ndarray
@@ -119,13 +120,13 @@ def filtered(
     counts: np.ndarray | None = None,
     times: np.ndarray | None = None,
 ) -> Kept:
-    """Apply minimum plays and lengths until neither removes anything more.
+    """Apply minimum plays and minimum lengths repeatedly until nothing changes.
 
-    - placements: int32, track numbers from 1, negative if the track occurs earlier in the playlist.
-    - counts: float32, how often each placement was played. times: int64, when it was made.
+    - placements: int32, track numbers from 1, negative for repeated tracks in a playlist.
+    - counts, times: float32 play counts and int64 times by entry.
 
-    A track's plays are the number of playlists with it. A track with some plays in the file, but too few, is removed;
-    the filter `unplayed` decides about a track without any.
+    The plays of a track are the number of playlists that contain it. A track with too few plays is removed;
+    a track without plays is treated according to the filter `unplayed`.
     """
     if filters.min_track_plays == 1 and filters.unplayed == "keep":
         return _long_enough(placements, lengths, n_tracks, filters.min_playlist_length, counts, times)
@@ -159,7 +160,7 @@ def _long_enough(
     counts: np.ndarray | None,
     times: np.ndarray | None,
 ) -> Kept:
-    """As `filtered`, if only short playlists are removed. All tracks stay, and nothing is copied without need."""
+    """Filter like `filtered` if only short playlists are removed, without unnecessary copies."""
     items = np.abs(placements) if placements.min(initial=0) < 0 else placements
     good = lengths >= least
     if good.all():
@@ -170,12 +171,12 @@ def _long_enough(
 
 
 def _rows(table: pa.Table, rows: np.ndarray) -> pa.Table:
-    """Some rows, ascending, of a table. All rows are no copy."""
+    """Return ascending rows of a table, without a copy if all rows are kept."""
     return table if len(rows) == table.num_rows else table.take(pa.array(rows))
 
 
 def _refuse_empty(kept: Kept, indexer: RecordIndexer | ColumnIndexer, filters: Filters, reader: Reader) -> None:
-    """Raise an error that names the filter to loosen, if no playlist is left."""
+    """Raise an error with the strictest filter if all playlists are removed."""
     lengths = indexer.lengths()
     if len(kept.rows):
         return
@@ -192,7 +193,7 @@ def _refuse_empty(kept: Kept, indexer: RecordIndexer | ColumnIndexer, filters: F
 
 
 def _check_target(directory: Path) -> None:
-    """Raise `InputError` if a corpus would overwrite something else, such as a mistyped home folder."""
+    """Raise `InputError` if a corpus would overwrite other files, such as a home folder."""
     if not directory.exists() or (directory / "corpus.json").is_file():
         return
     if not directory.is_dir() or any(directory.iterdir()):
@@ -200,7 +201,7 @@ def _check_target(directory: Path) -> None:
 
 
 def _replace(directory: Path, work: Path) -> None:
-    """Move the finished corpus into place; the old one is removed only then."""
+    """Move the finished corpus into place and then remove the old corpus."""
     if directory.exists():
         directory.rename(work / "old")
     try:

@@ -1,4 +1,4 @@
-"""Splits of the tracks instead of the playlists: tested tracks have no placement in training.
+"""Splits by track, in which tested tracks are not in training playlists.
 
 Each playlist is sorted into training, validation and test tracks, and every part is a span. The seeds of a playlist are
 its training tracks, its tracks of the part are hidden, and only tracks of the part are ranked.
@@ -24,14 +24,14 @@ CURES = {
     "track": "assign each track to only one part",
     "artist": "use one part per artist in evaluation.split.field, or set evaluation.split.type to item_cold",
 }
-"""Cures of a leak of tracks, or of artists."""
+"""Cures in the error about a leak of tracks or artists."""
 EXAMPLES = 3  # number of tracks or playlists left out that are listed
 
 JOINED = ", "  # separator of a track's artists in a corpus
 
 
 def prescribed(corpus: Corpus, labels: Sequence[str | None], *, min_tracks: int = 1) -> Split:
-    """Tracks by their label in the data: train, valid or test. `Split.facts` counts tracks without a label.
+    """Return a split by track labels in the data (train, valid or test). `Split.facts` counts tracks without a label.
 
     Raises `InputError` for any other text.
     """
@@ -48,7 +48,8 @@ def prescribed(corpus: Corpus, labels: Sequence[str | None], *, min_tracks: int 
 def item_cold(
     corpus: Corpus, *, folds: int = 5, test_fold: int = 0, valid_fraction: float = 0.1, min_tracks: int = 1
 ) -> Split:
-    """Tracks by a hash of their id: one fold of `folds` is test, `valid_fraction` of the others validation.
+    """Return a split by a hash of the track id, with one of `folds` folds for testing and `valid_fraction` of the
+    others for validation.
 
     - min_tracks: shorter playlists are used in training only. So are playlists without a training track; `Split.facts`
       counts them.
@@ -62,10 +63,10 @@ def item_cold(
 def artist_disjoint(
     corpus: Corpus, *, folds: int = 5, test_fold: int = 0, valid_fraction: float = 0.1, min_tracks: int = 1
 ) -> Split:
-    """As `item_cold`, but by a hash of the artist.
+    """Split like `item_cold`, but by a hash of the artist.
 
-    A track of several artists (their names joined by a comma) counts for all of them. Tracks with artists of different
-    parts, and tracks without an artist, are in no part, and `Split.facts` counts them.
+    A track with several artists (names joined by a comma) counts for all of them. Tracks with artists in different
+    parts and tracks without artists are excluded and counted in `Split.facts`.
     """
     tracks, names, of = credits(corpus)
     parts = _parts(names, folds, test_fold, valid_fraction)[of]
@@ -78,10 +79,10 @@ def artist_disjoint(
 
 
 def credits(corpus: Corpus) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """Credits: rows of the track table int64 [c], names of artists, and indices of names int64 [c].
+    """Return rows of the track table int64 [c], artist names, and indices of names int64 [c], by credit.
 
-    A track with n artists has n credits. A name with a comma counts as two artists, which is the safe side: neither is
-    on both sides of a split. Raises `InputError` if no track has an artist.
+    A track with n artists has n credits. A name with a comma counts as two artists, which is safe because neither is
+    in two parts of a split. Raises `InputError` if no track has an artist.
     """
     listed = pc.split_pattern(corpus.tracks["artist"].combine_chunks().cast(pa.string()), JOINED)
     tracks = pc.list_parent_indices(listed).to_numpy(zero_copy_only=False).astype(np.int64)
@@ -115,17 +116,17 @@ def check_cold(split: Split, *, artists: bool) -> None:
 
 
 def _parts(names: list[str], folds: int, test_fold: int, valid_fraction: float) -> np.ndarray:
-    """Index in `PARTS` of each name, by its hash: int64 [n]."""
+    """Return the index in `PARTS` of each name by hash, int64 [n]."""
     hashes = np.fromiter(map(group_hash, names), np.int64, len(names))
     valid = (hashes // folds) % 1000 < round(valid_fraction * 1000)
     return np.where(hashes % folds == test_fold, 2, np.where(valid, 1, 0))
 
 
 def _split(corpus: Corpus, labels: np.ndarray, min_tracks: int, left_out: dict[str, np.ndarray]) -> Split:
-    """Split by track.
+    """Return a split by track.
 
-    - labels: int [V], each track's index in `PARTS`, or `NOWHERE`.
-    - left_out: bool [V] by reason, tracks that are in no part.
+    - labels: int [V], index in `PARTS` by track, or `NOWHERE`.
+    - left_out: masks of excluded tracks by reason, bool [V].
     """
     facts = {name: int(which.sum()) for name, which in left_out.items()}
     examples = {name: _first(corpus.tracks["id"], which) for name, which in left_out.items() if which.any()}
@@ -165,9 +166,9 @@ def _first(ids: pa.ChunkedArray, chosen: np.ndarray) -> list[str]:
 
 
 def ordered(corpus: Corpus, parts: Callable[[int, int], np.ndarray], n_parts: int) -> tuple[Corpus, np.ndarray]:
-    """The corpus with playlists stably sorted by part, and the placements of each part: int64 [P, n_parts].
+    """Return the corpus with playlists stably sorted by part, and entry counts by part, int64 [P, n_parts].
 
-    - parts: function (low, high) that returns the part, 0…n_parts − 1, of placements low…high − 1 as int8.
+    - parts: function (low, high) that returns the parts 0…n_parts − 1 of entries low…high − 1 as int8.
     """
     items = np.empty(len(corpus.items), np.int32)
     plays = None if corpus.plays is None else np.empty(len(items), np.float32)

@@ -1,8 +1,8 @@
-"""Numbers the tracks of columns: as `RecordIndexer` does with records, but a block of a table at a time.
+"""Indexing of column blocks, equivalent to `RecordIndexer` for records but faster.
 
-Each distinct id of a block is looked up once, not once a row. Placements wait in a file until all are read. Then
-playlists are written in the order of their first row, and tracks without a description are numbered as the playlists
-mention them.
+Each distinct id in a block is looked up once instead of once per row. Playlist entries are stored in a file until all
+are read. Then playlists are written in order of their first row, and tracks without metadata are numbered in order of
+first occurrence.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ABOUT = ("title", "group", "split")
 
 
 class ColumnIndexer:
-    """Numbers the tracks of blocks. After `through`, its methods return arrays and tables. work: a temporary folder."""
+    """Indexer of blocks. After `through`, the methods return the arrays and tables of a corpus; `work` is a folder."""
 
     def __init__(self, work: Path, reader: Reader, *, drop_repeats: bool) -> None:
         self._work, self._reader, self._drop_repeats = work, reader, drop_repeats
@@ -48,7 +48,7 @@ class ColumnIndexer:
         self._has_times = False
 
     def through(self, blocks: Iterable[Block]) -> Iterator[int]:
-        """Read every block; after each, yield the number of rows so far."""
+        """Read all blocks, and yield the number of rows after each block."""
         done = 0
         for block in blocks:
             if isinstance(block, Tracks):
@@ -78,27 +78,27 @@ class ColumnIndexer:
                 self._write(about[which], stretch.lengths, stretch.tracks, stretch.times, bad[which])
 
     def __len__(self) -> int:
-        """Number of tracks."""
+        """Return the number of tracks."""
         return self._count
 
     def placements(self) -> np.ndarray:
-        """int32 [placements], mapped."""
+        """Return the track numbers, int32 [placements], memory-mapped."""
         return mapped(self._items, np.int32)
 
     def lengths(self) -> np.ndarray:
-        """int64 [playlists]."""
+        """Return the playlist lengths, int64 [playlists]."""
         return np.concatenate([np.zeros(0, np.int64), *self._lengths])
 
     def plays(self) -> None:
-        """None: blocks have no plays."""
+        """Return None, because blocks do not have plays."""
         return
 
     def times(self) -> np.ndarray | None:
-        """int64 [placements], mapped, if any is known."""
+        """Return the times, int64 [placements], memory-mapped, if any time is known."""
         return mapped(self._times, np.int64) if self._has_times else None
 
     def tracks(self) -> pa.Table:
-        """id, title, artist and album by number."""
+        """Return a table with id, title, artist and album by track number."""
         table = named_tracks(self._tracks.texts(), self._tracks.parts, self._later)
         if self._as_mentioned and self._count == len(self._tracks):
             return table
@@ -107,13 +107,13 @@ class ColumnIndexer:
         return table.take(pa.array(there[np.argsort(final[there])]))
 
     def playlists(self) -> pa.Table:
-        """id, title, group and split, and the time if any playlist has one."""
+        """Return a table with id, title, group and split of playlists, and the time if any is known."""
         empty = pa.table({name: pa.array([], pa.string()) for name in ("id", *ABOUT)})
         times = np.concatenate([np.zeros(0, np.int64), *self._playlist_times])
         return with_times(pa.concat_tables([empty, *self._about]), times)
 
     def _describe(self, block: Tracks) -> None:
-        """Number tracks and store names: those of a track's first row in a table, and of the last table."""
+        """Assign track numbers and store names from the first row of a track in the last table."""
         numbers, fresh = self._tracks.numbers(block.id, {name: getattr(block, name) for name in NAMES})
         self._settle(numbers)
         known = self._described[block.table] = _grown(self._described.get(block.table), len(self._tracks) + 1, bool)
@@ -132,7 +132,7 @@ class ColumnIndexer:
         self._spool.add(lists - 1, tracks, block.position, block.time)
 
     def _write_playlists(self, block: Playlists) -> None:
-        """Write whole playlists, which need not wait."""
+        """Write complete playlists immediately."""
         lists, _ = self._lists.numbers(block.id)
         missing = pa.nulls(len(block.id), pa.string())
         texts = {name: missing if (column := getattr(block, name)) is None else column for name in ABOUT}
@@ -142,7 +142,7 @@ class ColumnIndexer:
         self._write(about, np.diff(block.offsets), tracks, block.times, bad, block.time)
 
     def _bad_playlists(self, lists: np.ndarray, about: pa.Table) -> np.ndarray:
-        """bool: which playlists repeat the id of a kept one, or have a wrong split. They are reported."""
+        """Return a mask of playlists with a repeated id or an invalid split, and report them."""
         self._kept = _grown(self._kept, len(self._lists) + 1, bool)
         split = about["split"]
         odd = np.asarray(
@@ -153,7 +153,11 @@ class ColumnIndexer:
         for row in np.flatnonzero(suspects).tolist():
             if (repeated := bool(self._kept[lists[row]])) or odd[row]:
                 bad[row] = True
-                why = "its id came before" if repeated else f"split {split[row].as_py()!r} must be train, valid or test"
+                why = (
+                    "the id must be unique"
+                    if repeated
+                    else f"split {split[row].as_py()!r} must be train, valid or test"
+                )
                 self._reader.bad(f"{self._reader.path}, playlist {about['id'][row].as_py()!r}", why)
             else:
                 self._kept[lists[row]] = True
@@ -169,9 +173,9 @@ class ColumnIndexer:
         bad: np.ndarray,
         playlist_times: np.ndarray | None = None,
     ) -> None:
-        """Write whole playlists that are not bad, with the final numbers of their tracks.
+        """Write valid complete playlists with final track numbers.
 
-        A track that occurs again in its playlist is left out, or written as −number.
+        A repeated track in a playlist is dropped or written as −number.
         """
         if bad.any():
             rows = np.repeat(~bad, lengths)
@@ -190,7 +194,7 @@ class ColumnIndexer:
         self._playlist_times.append(np.full(len(lengths), NO_TIME) if playlist_times is None else playlist_times)
 
     def _settle(self, tracks: np.ndarray) -> None:
-        """Give final numbers to tracks without one, in the order of mention."""
+        """Assign final numbers to tracks without a number, in order of first occurrence."""
         self._final = _grown(self._final, len(self._tracks) + 1, np.int32)
         if self._count == len(self._tracks):
             return
@@ -204,7 +208,7 @@ class ColumnIndexer:
 
 
 class _Numbered:
-    """Numbers of ids, and columns of texts by number."""
+    """Numbering of ids with text columns by number."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self._numbering = Numbering()
@@ -215,15 +219,15 @@ class _Numbered:
         return len(self._numbering) if self._texts is None else len(self._texts)
 
     def close(self) -> None:
-        """Keep the texts, and free the table that finds their numbers."""
+        """Keep the texts and free the lookup table."""
         self._texts, self._numbering = self._numbering.texts(), Numbering()
 
     def texts(self) -> pa.ChunkedArray:
-        """The ids by number."""
+        """Return the ids by number."""
         return self._numbering.texts() if self._texts is None else self._texts
 
     def numbers(self, ids: pa.Array, about: dict[str, pa.Array | None] | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Number of each id, int32 [n], and the first rows of new ids, int64. about: columns to store."""
+        """Return the number of each id, int32 [n], and the first rows of new ids, int64; store the columns `about`."""
         codes, values, first = _coded(ids)
         of_values, fresh = self._numbering.numbers(values)
         rows = first[fresh]
@@ -235,7 +239,7 @@ class _Numbered:
 
 
 def _coded(ids: pa.Array) -> tuple[np.ndarray, pa.Array, np.ndarray]:
-    """An id column as codes int32 [n], their values in the order of their first row, and those rows."""
+    """Return codes int32 [n] of an id column, distinct values in row order, and their first rows."""
     if not isinstance(ids, pa.DictionaryArray):
         ids = ids.dictionary_encode()
     codes, n = ids.indices.to_numpy(zero_copy_only=False), len(ids)
@@ -251,7 +255,7 @@ def _coded(ids: pa.Array) -> tuple[np.ndarray, pa.Array, np.ndarray]:
 
 
 def _repeats_of(items: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Places of tracks that occurred earlier in their playlist, int64; computed for whole playlists at a time."""
+    """Return the indices of tracks that are repeated in a playlist, int64."""
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     found = [np.zeros(0, np.int64)]
     for start, stop in blocks_of(lengths, AT_ONCE):
@@ -261,7 +265,7 @@ def _repeats_of(items: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
 
 def _grown(array: np.ndarray | None, size: int, kind: type) -> np.ndarray:
-    """The array with room for `size` numbers, zeros at its end."""
+    """Return the array extended with zeros to at least `size` numbers."""
     if array is not None and len(array) >= size:
         return array
     grown: np.ndarray = np.zeros(2 * size, kind)

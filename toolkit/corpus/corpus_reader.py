@@ -1,4 +1,4 @@
-"""Reads a stored corpus as playlists, to inspect it, convert it and run recipes on it.
+"""Reader for a stored corpus.
 
 Titles, artists and albums are all that a corpus has of its tracks.
 """
@@ -19,9 +19,9 @@ BLOCK = 10_000  # rows that are converted to records at once
 
 
 class CorpusReader(FileReader):
-    """Reads a corpus that segue stored: a folder with `corpus.json`.
+    """Reader for a corpus that segue stored, which is a folder with `corpus.json`.
 
-    Tracks come first, in the order of their ids, then playlists.
+    Tracks are read first, in id order, and then playlists.
     """
 
     name = "corpus"
@@ -66,6 +66,6 @@ class CorpusReader(FileReader):
 
 
 def _blocks(table: pa.Table) -> Iterator[list[list[str | None]]]:
-    """Columns of a table as lists, some rows at a time."""
+    """Yield columns of a table as lists in batches of rows."""
     for start in range(0, table.num_rows, BLOCK):
         yield [column.to_pylist() for column in table.slice(start, BLOCK).columns]

@@ -1,4 +1,4 @@
-"""Numbers for texts by first mention, thousands of texts at a time.
+"""Numbering of texts by first occurrence, in batches.
 
 The hash table is in arrays. A dictionary of texts waits for memory three times per look-up, one look-up after another;
 here the look-ups of a whole batch run together. A text of at most 47 bytes takes 48 bytes, and 8 to 16 for slots.
@@ -30,7 +30,7 @@ ODD = np.array(
 
 
 class Numbering:
-    """1, 2, 3, … for texts in the order in which they are first mentioned."""
+    """Numbering 1, 2, 3, … of texts in order of first occurrence."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -42,7 +42,7 @@ class Numbering:
         return self._count
 
     def numbers(self, texts: Sequence[str] | pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
-        """Number of each text, int32 [n], and the first places of new ones, int64, ascending."""
+        """Return the number of each text, int32 [n], and the first indices of new texts, int64, ascending."""
         rows = self._as_rows(texts if isinstance(texts, pa.StringArray) else pa.array(texts, pa.string()))
         self._make_room(len(rows))
         hashes = _hashed(rows)
@@ -52,13 +52,13 @@ class Numbering:
         return numbers, absent[first]
 
     def texts(self) -> pa.ChunkedArray:
-        """All texts in the order of their numbers."""
+        """Return all texts in number order."""
         long = list(self._long)
         parts = (self._rows[1 : self._count + 1][start : start + BLOCK] for start in range(0, self._count, BLOCK))
         return pa.chunked_array([_as_texts(part.view(np.uint8), long) for part in parts], pa.string())
 
     def _as_rows(self, texts: pa.StringArray) -> np.ndarray:
-        """uint64 [n, WORDS]: a text's bytes, zeros, its length."""
+        """Return texts as uint64 [n, WORDS], with bytes, zero padding and length."""
         _, offsets, data = texts.buffers()
         ends = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
         content = np.frombuffer(data or b"", np.uint8)[ends[0] : ends[-1]]
@@ -79,7 +79,7 @@ class Numbering:
         return rows.view(np.uint64)
 
     def _make_room(self, more: int) -> None:
-        """Make room for `more` rows, and for at least twice as many slots as texts."""
+        """Reserve memory for `more` rows, and for at least twice as many slots as texts."""
         most = self._count + more + 1
         if most > len(self._rows):
             grown = np.zeros((max(most, 2 * len(self._rows)), WORDS), np.uint64)
@@ -92,12 +92,12 @@ class Numbering:
                 self._claim(_hashed(self._rows[numbers]), numbers)
 
     def _probes(self, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """First slot of each hash, and its step. Odd steps visit every slot, since their number is a power of two."""
+        """Return first slot and step of each hash. Odd steps visit all slots, whose number is a power of two."""
         last = np.uint64(len(self._slots) - 1)
         return (hashes & last).astype(np.int64), ((hashes >> np.uint64(40)) | np.uint64(1)).astype(np.int64)
 
     def _found(self, rows: np.ndarray, hashes: np.ndarray) -> np.ndarray:
-        """Number of each row, int32 [n]; 0 for a row without one."""
+        """Return the number of each row, int32 [n], or 0 for an unknown row."""
         (slots, steps), last = self._probes(hashes), len(self._slots) - 1
         numbers = self._slots.take(slots)
         wrong = np.flatnonzero((numbers > 0) & self._differ(numbers, rows))
@@ -108,7 +108,7 @@ class Numbering:
         return numbers
 
     def _differ(self, numbers: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Whether the text of each number differs from its row, bool [n]."""
+        """Return whether the text of each number differs from the row, bool [n]."""
         # `take`, and one word after another: a third of the time of an index, and of `any` over rows of six
         unlike = self._rows.take(numbers, axis=0)
         unlike ^= rows
@@ -118,7 +118,7 @@ class Numbering:
         return found
 
     def _added(self, rows: np.ndarray, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Number rows without a number: int32 [n], and the first place of each new number, ascending."""
+        """Assign numbers to new rows, and return them, int32 [n], with the first index of each, ascending."""
         tentative = np.arange(self._count + 1, self._count + 1 + len(rows), dtype=np.int32)
         self._rows[tentative] = rows
         slots = self._claim(hashes, tentative)
@@ -133,7 +133,7 @@ class Numbering:
         return numbers, first
 
     def _claim(self, hashes: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-        """Put numbers with stored rows into free slots, unless an equal row has one: the slots, int64 [n]."""
+        """Put numbers into free slots, unless an equal row has a slot, and return the slots, int64 [n]."""
         (slots, steps), last = self._probes(hashes), len(self._slots) - 1
         left = np.arange(len(numbers))
         while len(left):
@@ -147,7 +147,7 @@ class Numbering:
 
 
 def _as_texts(rows: np.ndarray, long: list[str]) -> pa.Array:
-    """Texts of rows uint8 [n, WIDTH]."""
+    """Return the texts of rows uint8 [n, WIDTH]."""
     lengths = rows[:, LONGEST].astype(np.int32)
     if LONG in lengths:
         places = rows[:, :8].copy().view(np.uint64)[:, 0].tolist()
@@ -162,7 +162,7 @@ def _as_texts(rows: np.ndarray, long: list[str]) -> pa.Array:
 
 
 def _hashed(rows: np.ndarray) -> np.ndarray:
-    """Well-mixed uint64 [n] of rows uint64 [n, WORDS]."""
+    """Return hashes uint64 [n] of rows uint64 [n, WORDS]."""
     mixed = np.zeros(len(rows), np.uint64)
     for column, odd in zip(rows.T, ODD, strict=True):
         mixed = (mixed ^ column) * odd

@@ -1,4 +1,4 @@
-"""Which tracks share playlists: cosine similarity of items, sparse and in blocks of rows.
+"""Sparse cosine similarity of items by common playlists, in blocks of rows.
 
 Sarwar et al. 2001, "Item-based collaborative filtering", section 3.1.1; Deshpande
 and Karypis 2004, "Item-based top-N recommendation algorithms", section 4.
@@ -18,9 +18,9 @@ BLOCK_ENTRIES = 8_000_000
 
 
 def similarities(plays: sp.csr_matrix, shrink: float = 0.0) -> Iterator[sp.csr_matrix]:
-    """Rows of |P_i ∩ P_j| / (sqrt(|P_i| |P_j|) + shrink), in blocks: CSR float32 [b, V + 1], without the diagonal.
+    """Yield blocks of |P_i ∩ P_j| / (sqrt(|P_i| |P_j|) + shrink), CSR float32 [b, V + 1], without the diagonal.
 
-    - plays: zeros and ones [n, V + 1]; P_i are the playlists that hold item i.
+    - plays: binary matrix [n, V + 1]; P_i are the playlists that contain item i.
     """
     rows_of = by_item(plays)
     playlists = np.diff(rows_of.indptr).astype(np.float64)
@@ -34,7 +34,7 @@ def similarities(plays: sp.csr_matrix, shrink: float = 0.0) -> Iterator[sp.csr_m
 
 
 def top_per_row(matrix: sp.csr_matrix, n: int) -> sp.csr_matrix:
-    """The n largest stored entries of each row; ties go to the smaller column."""
+    """Return the n largest stored entries of each row, with ties broken by the smaller column."""
     sizes = np.diff(matrix.indptr)
     if not len(sizes) or sizes.max() <= n:
         return matrix
@@ -47,5 +47,5 @@ def top_per_row(matrix: sp.csr_matrix, n: int) -> sp.csr_matrix:
 
 
 def by_item(plays: sp.csr_matrix) -> sp.csr_matrix:
-    """A matrix of playlists × items as items × playlists: a block of items is then a slice of rows."""
+    """Return a matrix of playlists × items as items × playlists, for fast slices of items."""
     return plays.T.tocsr()

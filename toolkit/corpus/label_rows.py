@@ -1,4 +1,4 @@
-"""Artists, albums and genres of tracks as sparse rows, scaled to length one."""
+"""Artists, albums and genres of tracks as sparse rows of unit norm."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from toolkit.errors import InputError
 
 
 def unit_labels(labels: Mapping[str, sp.csr_matrix], kind: str, ranker: str, *, idf: bool = False) -> sp.csr_matrix:
-    """Return one kind of labels as rows of length one, float32 [V + 1, L].
+    """Return one kind of labels as rows of unit norm, float32 [V + 1, L].
 
-    - labels: zeros and ones [V + 1, L] by kind: `artist`, `album` or `genre`.
-    - ranker: the name to blame in the message of an error.
+    - labels: binary matrices [V + 1, L] by kind (`artist`, `album` or `genre`).
+    - ranker: ranker name for the error message.
     - idf: weigh a label that n of N labelled tracks have by log(1 + N / n).
 
     Raises `InputError` if there are no labels of this kind.
@@ -32,12 +32,12 @@ def unit_labels(labels: Mapping[str, sp.csr_matrix], kind: str, ranker: str, *, 
 
 
 def label_profile(seeds: sp.csr_matrix, labels: sp.csr_matrix) -> sp.csr_matrix:
-    """Return the summed labels of each query's seeds as rows of length one: float32 [B, L]."""
+    """Return the summed seed labels by query as rows of unit norm, float32 [B, L]."""
     return unit_rows((seeds @ labels).tocsr())
 
 
 def unit_rows(matrix: sp.csr_matrix) -> sp.csr_matrix:
-    """Return the rows scaled to length one, float32. Empty rows stay empty."""
+    """Return the rows scaled to unit norm, float32. Empty rows stay empty."""
     squares = np.asarray(matrix.multiply(matrix).sum(axis=1, dtype=np.float64)).ravel()
     lengths = np.sqrt(np.where(squares > 0, squares, 1.0))
     scaled = matrix.data / np.repeat(lengths, np.diff(matrix.indptr))

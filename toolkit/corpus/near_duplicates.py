@@ -1,4 +1,4 @@
-"""Playlists that share most of their tracks with another one, by MinHash and banding, in near-linear time.
+"""Near-duplicate playlists by MinHash and banding, in near-linear time.
 
 Broder 1997, "On the resemblance and containment of documents"; Leskovec, Rajaraman and Ullman, "Mining of massive
 datasets", section 3.4. With b bands of r hashes a pair of Jaccard similarity s is a candidate with probability
@@ -22,9 +22,9 @@ Lists = tuple[np.ndarray, np.ndarray]  # flat item ids and offsets int64 [n + 1]
 def near_duplicates(
     queries: Lists, others: Lists, n_items: int, *, threshold: float = 0.5, seed: int = 0
 ) -> np.ndarray:
-    """Which lists of `queries`, as sets, have a Jaccard similarity above `threshold` with a list of `others`: bool [n].
+    """Return which of `queries` have a Jaccard similarity above `threshold` with any of `others`, bool [n].
 
-    Memory in addition to the lists: 16 bytes a list, 8 a track and a block of `BLOCK` placements.
+    Additional memory is 16 bytes per playlist, 8 bytes per track and a block of `BLOCK` entries.
     """
     found = np.zeros(len(queries[1]) - 1, bool)
     held = np.flatnonzero(np.diff(queries[1]))
@@ -42,7 +42,7 @@ def near_duplicates(
 
 
 def _keys(lists: Lists, rows: np.ndarray, tables: list[np.ndarray]) -> np.ndarray:
-    """One number for the minima of a band's hashes over each list: uint64 [rows]. No list may be empty."""
+    """Return one key per non-empty playlist from the minimum hashes in a band, uint64 [rows]."""
     items, offsets = lists
     keys = np.zeros(len(rows), np.uint64)
     for start, stop in blocks_of(np.diff(offsets)[rows], BLOCK):
@@ -53,7 +53,7 @@ def _keys(lists: Lists, rows: np.ndarray, tables: list[np.ndarray]) -> np.ndarra
 
 
 def _gathered(items: np.ndarray, offsets: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Items of the lists `rows`, concatenated, and the start of each list."""
+    """Return concatenated items of the playlists `rows`, and the start of each playlist."""
     lengths = (offsets[1:] - offsets[:-1])[rows]
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
     places = np.arange(int(lengths.sum())) + np.repeat(offsets[rows] - starts, lengths)
@@ -71,7 +71,7 @@ def _compare(
     n_items: int,
     threshold: float,
 ) -> None:
-    """Mark in `found` the lists above the threshold with a list of their bucket, ordered[low:low + counts]; exact."""
+    """Mark in `found` the playlists above the exact threshold with a playlist in their bucket."""
     lengths = np.diff(others[1])[ordered]
     before = np.concatenate([[0], np.cumsum(lengths)])
     costs = before[low + counts] - before[low] + np.diff(queries[1])[open_]
@@ -85,7 +85,7 @@ def _compare(
 def _pairs(
     candidates: np.ndarray, low: np.ndarray, counts: np.ndarray, lengths: np.ndarray
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Pairs of a list and a place of its bucket, in blocks of about `BLOCK` placements."""
+    """Yield pairs of a playlist and an index in its bucket, in blocks of about `BLOCK` entries."""
     mine = np.repeat(candidates, counts[candidates])
     first = np.repeat(np.cumsum(counts[candidates]) - counts[candidates], counts[candidates])
     theirs = low[mine] + np.arange(len(mine)) - first
@@ -93,7 +93,7 @@ def _pairs(
 
 
 def _jaccard(queries: Lists, others: Lists, mine: np.ndarray, theirs: np.ndarray, n_items: int) -> np.ndarray:
-    """Jaccard similarity of list mine[p] and list theirs[p], as sets: float64 [pairs]."""
+    """Return the Jaccard similarity of playlists mine[p] and theirs[p], float64 [pairs]."""
     a, b = (_sets(lists, rows, n_items) for lists, rows in ((queries, mine), (others, theirs)))
     sizes = [
         np.bincount(keys // (n_items + 1), minlength=len(mine))
@@ -103,6 +103,6 @@ def _jaccard(queries: Lists, others: Lists, mine: np.ndarray, theirs: np.ndarray
 
 
 def _sets(lists: Lists, rows: np.ndarray, n_items: int) -> np.ndarray:
-    """place · (V + 1) + item of each list's distinct items."""
+    """Return index · (V + 1) + item for the distinct items of each playlist."""
     flat, _ = _gathered(*lists, rows)
     return np.unique(np.repeat(np.arange(len(rows)), np.diff(lists[1])[rows]) * np.int64(n_items + 1) + flat)

@@ -1,4 +1,4 @@
-"""Pseudo-random numbers and permutations by place: any part can be computed alone and in any order."""
+"""Pseudo-random numbers and permutations by index, which can be computed in any order."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ ROUNDS = 6
 
 
 def hashed(places: np.ndarray, key: int) -> np.ndarray:
-    """Well-mixed uint64 of integers; each key gives a different function.
+    """Return uint64 hashes of integers, with a different function for each key.
 
-    The finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
+    The function is the finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
     """
     mixed = places.astype(np.uint64) + np.uint64(key & 0xFFFF_FFFF_FFFF_FFFF)
     mixed *= np.uint64(0x9E3779B97F4A7C15)
@@ -29,7 +29,7 @@ def hashed(places: np.ndarray, key: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Permutation:
-    """A pseudo-random permutation of 0…n − 1 without a table.
+    """Pseudo-random permutation of 0…n − 1 without a table.
 
     The generalised Feistel network of Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002: it
     permutes a × b ≥ n places, and is applied again to the few results outside the range.
@@ -39,7 +39,7 @@ class Permutation:
     seed: int
 
     def __call__(self, places: np.ndarray) -> np.ndarray:
-        """Images of `places`, integers in 0…n − 1: int64 of the same shape."""
+        """Return the images of `places`, integers in 0…n − 1, as int64 of the same shape."""
         images = self._network(places)
         while len(out := np.flatnonzero(images >= self.n)):
             images[out] = self._network(images[out])

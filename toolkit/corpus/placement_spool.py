@@ -1,4 +1,4 @@
-"""Sorts placements by playlist on disk. Memory holds one block, and a count for each playlist.
+"""Sorting of playlist entries by playlist on disk, with memory for one block and a count per playlist.
 
 Columns of rows are written to files in their order. If the rows of each playlist are adjacent, as in most data, they
 are read back unchanged. Otherwise they are first distributed to stretches of playlists, and each stretch is sorted in
@@ -25,7 +25,7 @@ Columns = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Stretch:
-    """Whole playlists from number `first` on. lengths: int64. tracks: int32, in order. times: int64, or None."""
+    """Complete playlists from number `first`, with int64 lengths, int32 tracks in order, and int64 times or None."""
 
     first: int
     lengths: np.ndarray
@@ -34,10 +34,10 @@ class Stretch:
 
 
 class PlacementSpool:
-    """Collects rows of playlist and track numbers; `stretches` returns them playlist by playlist.
+    """Spool for rows of playlist and track numbers, which `stretches` returns sorted by playlist.
 
-    Either all rows have a position, or none; the same holds for times. Rows are sorted by position within a playlist;
-    rows of one position keep their order. The files are in `folder`.
+    Either all rows or no rows have a position, and likewise a time. Rows are sorted by position within a playlist.
+    Rows with equal positions keep their order. The files are in `folder`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,7 +50,7 @@ class PlacementSpool:
     def add(
         self, lists: np.ndarray, tracks: np.ndarray, positions: np.ndarray | None, times: np.ndarray | None
     ) -> None:
-        """Add rows. Playlists are numbered from 0 in the order of their first row."""
+        """Add rows. Playlists are numbered from 0 in order of their first row."""
         if not len(lists):
             return
         self._check_order(lists, positions)
@@ -62,7 +62,7 @@ class PlacementSpool:
         self._rows.write({name: np.ascontiguousarray(values) for name, values in columns.items() if values is not None})
 
     def stretches(self) -> Iterator[Stretch]:
-        """The playlists in the order of their numbers, in blocks. The files are removed at the end."""
+        """Yield the playlists in number order in blocks, and remove the files at the end."""
         parts = list(blocks_of(self._counts.astype(np.float64), BLOCK))
         ends = np.concatenate([[0], np.cumsum(self._counts)])
         files = self._rows
@@ -76,7 +76,7 @@ class PlacementSpool:
         self._distributed.remove()
 
     def _check_order(self, lists: np.ndarray, positions: np.ndarray | None) -> None:
-        """Note whether the rows are still in order. If not, write the playlists of the rows so far."""
+        """Check whether the rows are still in order. If not, write the playlist numbers of all rows so far."""
         if not self.adjacent:
             return
         steps = np.diff(lists, prepend=np.int32(self._last[0]))
@@ -103,7 +103,7 @@ class PlacementSpool:
         return Stretch(first, lengths, rows[TRACK], rows.get(TIME))
 
     def _distribute(self, parts: list[tuple[int, int]], ends: np.ndarray) -> None:
-        """Write the rows to other files, part by part, without changing their order within a part."""
+        """Write the rows to other files by part, keeping their order within a part."""
         starts = np.array([first for first, _ in parts])
         free = ends[starts]
         for start in range(0, int(ends[-1]), BLOCK):
@@ -116,7 +116,7 @@ class PlacementSpool:
 
 
 class _Files:
-    """Columns of rows, one file each."""
+    """Columns of rows with one file per column."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
@@ -124,7 +124,7 @@ class _Files:
         self._kinds: dict[str, np.dtype] = {}
 
     def write(self, columns: Columns) -> None:
-        """Append rows to some columns. Positions are stored as int32 as long as they are whole numbers."""
+        """Append rows to columns. Positions are stored as int32 as long as they are integers."""
         for name, values in columns.items():
             if name == POSITION:
                 values = self._narrowed(values)
@@ -133,7 +133,7 @@ class _Files:
                 file.write(values.data)
 
     def spread(self, columns: Columns, counts: np.ndarray, places: np.ndarray) -> None:
-        """Write rows, sorted by part, each part at its place."""
+        """Write rows that are sorted by part, each part at its offset."""
         bounds = np.concatenate([[0], np.cumsum(counts)])
         for name, values in columns.items():
             self._kinds[name] = values.dtype
@@ -170,7 +170,7 @@ class _Files:
 
 
 def counting_order(keys: np.ndarray, n: int) -> np.ndarray:
-    """Places of keys 0…n − 1 in ascending order, stable: int32 [len(keys)].
+    """Return the stable sort order of keys 0…n − 1, int32 [len(keys)].
 
     The keys are a sparse matrix with one entry a column, which SciPy converts from columns to rows by counting, in time
     linear in keys and n.
@@ -180,7 +180,7 @@ def counting_order(keys: np.ndarray, n: int) -> np.ndarray:
 
 
 def _by_position(rows: Columns, n: int) -> Columns:
-    """Rows of n adjacent playlists by position. Only playlists that are not in order are sorted."""
+    """Return rows of n adjacent playlists sorted by position. Only unsorted playlists are sorted."""
     lists, positions = rows[LIST], rows[POSITION]
     back = (positions[1:] < positions[:-1]) & (lists[1:] == lists[:-1])
     if not back.any():

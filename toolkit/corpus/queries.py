@@ -1,4 +1,4 @@
-"""A block of playlists to continue."""
+"""Block of playlists to continue."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from toolkit.constants import PAD
 
 @dataclass(frozen=True)
 class Queries:
-    """B playlists so far: their seeds and, if known, titles and users.
+    """Seeds of B playlists and, if known, titles and users.
 
     - seeds: int32 [sum of lengths], item ids in playlist order.
     - offsets: int64 [B + 1]; playlist b is seeds[offsets[b]:offsets[b + 1]].
-    - rows: int64 [B], rows of the corpus; None for playlists that are not from it.
-    - plays: float32, how often each seed was played; None: once each.
+    - rows: int64 [B], rows of the corpus, or None for playlists that are not in a corpus.
+    - plays: float32, play counts of the seeds, or None if every seed counts once.
     """
 
     seeds: np.ndarray
@@ -33,7 +33,7 @@ class Queries:
 
     @classmethod
     def of(cls, lists: Sequence[Sequence[int]], titles: Sequence[str | None] | None = None) -> Queries:
-        """Queries from plain lists of item ids."""
+        """Return queries from lists of item ids."""
         lengths = [len(seeds) for seeds in lists]
         flat = [item for seeds in lists for item in seeds]
         return cls(np.array(flat, dtype=np.int32), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), titles)
@@ -43,7 +43,7 @@ class Queries:
         return np.diff(self.offsets)
 
     def part(self, start: int, stop: int) -> Queries:
-        """Queries start…stop − 1, as a view."""
+        """Return a view of the queries start…stop − 1."""
         low, high = self.offsets[start], self.offsets[stop]
         return Queries(
             self.seeds[low:high],
@@ -55,13 +55,13 @@ class Queries:
         )
 
     def matrix(self, n_items: int) -> sp.csr_matrix:
-        """Tracks of each query: float32 [B, V + 1] of zeros and ones."""
+        """Return the tracks of each query as a binary matrix, float32 [B, V + 1]."""
         matrix = replace(self, plays=None).plays_matrix(n_items)
         matrix.data[:] = 1.0
         return matrix
 
     def plays_matrix(self, n_items: int) -> sp.csr_matrix:
-        """How often each query contains or played each track: float32 [B, V + 1]."""
+        """Return the plays or occurrences of each track by query, float32 [B, V + 1]."""
         counts = np.ones(len(self.seeds), np.float32) if self.plays is None else np.asarray(self.plays, np.float32)
         # a copy: summing duplicates sorts the indices in place, which would reorder the seeds themselves
         matrix = sp.csr_matrix((counts, self.seeds, self.offsets), (len(self), n_items + 1), copy=True)
@@ -69,7 +69,7 @@ class Queries:
         return matrix
 
     def last_of(self, known: np.ndarray) -> np.ndarray:
-        """The last seed of each query among the `known` tracks, bool [V + 1]: int64 [B], 0 without one."""
+        """Return the last seed of each query that is in the mask `known`, bool [V + 1], as int64 [B], or 0."""
         last = np.zeros(len(self), np.int64)
         places = np.flatnonzero(known[self.seeds])
         # of several values for one row the last one stays
@@ -77,7 +77,7 @@ class Queries:
         return last
 
     def last(self, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """The last `length` seeds, left-aligned: ids int64 [B, T] padded with 0, and lengths int64 [B]."""
+        """Return the last `length` seeds as left-aligned ids int64 [B, T], padded with 0, and lengths int64 [B]."""
         lengths = np.minimum(self.lengths, length)
         width = max(1, int(lengths.max(initial=0)))
         columns = np.arange(width)[None, :]

@@ -1,4 +1,4 @@
-"""Numbers the tracks of records: playlists become numbers in a flat file, tracks become numbers with names.
+"""Indexing of records, which assigns numbers to tracks and writes playlists to a flat file.
 
 Records wait until they mention some thousand tracks, which are then looked up at once.
 """
@@ -29,11 +29,11 @@ NameReader = Callable[[Sequence[int]], Names]
 
 
 class RecordIndexer:
-    """Numbers the tracks of a stream of records. After `through`, its methods return the arrays and tables of a corpus.
+    """Indexer of records. After `through`, the methods return the arrays and tables of a corpus.
 
-    - spool: an open file for the placements. A track that occurs again in its playlist is written as −id, since a
+    - spool: open file for playlist entries. A repeated track in a playlist is written as −id, because a
       playlist counts as one play.
-    - drop_repeats: leave such repetitions out.
+    - drop_repeats: whether to drop repeated tracks.
     """
 
     def __init__(self, spool: IO[bytes], reader: Reader, *, drop_repeats: bool) -> None:
@@ -51,7 +51,7 @@ class RecordIndexer:
         self._waiting_times: list[list[int] | None] = []
 
     def through(self, records: Iterable[R]) -> Iterator[R]:
-        """Yield the records again. A bad playlist is reported to the reader and left out."""
+        """Yield the records while indexing them. A bad playlist is reported to the reader and dropped."""
         for record in records:
             if isinstance(record, TrackRecord):
                 self._wait((record.id,), record)
@@ -73,48 +73,48 @@ class RecordIndexer:
         self._index_waiting()
 
     def __len__(self) -> int:
-        """Number of tracks."""
+        """Return the number of tracks."""
         return len(self._numbering)
 
     def placements(self) -> np.ndarray:
-        """int32 [placements], mapped from the spool."""
+        """Return the track numbers, int32 [placements], memory-mapped from the spool."""
         return mapped(self._spool, np.int32)
 
     def lengths(self) -> np.ndarray:
-        """int64 [playlists]."""
+        """Return the playlist lengths, int64 [playlists]."""
         return np.array(self._lengths, dtype=np.int64)
 
     def plays(self) -> np.ndarray | None:
-        """float32 [placements], if the reader has counts."""
+        """Return the play counts, float32 [placements], if the reader has counts."""
         return np.array(self._plays, np.float32) if self._reader.counts else None
 
     def times(self) -> np.ndarray | None:
-        """int64 [placements], if a playlist has any."""
+        """Return the times, int64 [placements], if any playlist has times."""
         return None if self._times is None else np.frombuffer(self._times, np.int64)
 
     def tracks(self) -> pa.Table:
-        """id, title, artist and album by number."""
+        """Return a table with id, title, artist and album by track number."""
         return named_tracks(self._numbering.texts(), self._names, self._later)
 
     def playlists(self) -> pa.Table:
-        """id, title, group and split in the order of the file, and the time if any playlist has one."""
+        """Return a table with id, title, group and split of playlists, and the time if any is known."""
         columns = {"id": list(self._ids), **self._about}
         table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
         return with_times(table, np.frombuffer(self._playlist_times, np.int64))
 
     def _is_valid(self, record: PlaylistRecord) -> bool:
         if record.id in self._ids:
-            why = "its id came before"
+            why = "the id must be unique"
         elif record.split not in SPLITS:
             why = f"split {record.split!r} must be train, valid or test"
         elif not all(record.tracks):
-            why = "a track has an empty id"
+            why = "track ids must not be empty"
         elif record.plays is not None and (
             len(record.plays) != len(record.tracks) or len(set(record.tracks)) != len(record.tracks)
         ):
-            why = "plays need tracks that are listed once each"
+            why = "tracks must be unique in a playlist with plays"
         elif record.times is not None and len(record.times) != len(record.tracks):
-            why = f"it has {len(record.times)} times of {len(record.tracks)} tracks"
+            why = f"has {len(record.times)} times and must have {len(record.tracks)} like the tracks"
         else:
             return True
         self._reader.bad(f"{self._reader.path}, playlist {record.id!r}", why)
@@ -128,7 +128,7 @@ class RecordIndexer:
             self._index_waiting()
 
     def _index_waiting(self) -> None:
-        """Number the waiting records, and store their names and placements."""
+        """Index the waiting records and store names and entries."""
         numbers, fresh = self._numbering.numbers(self._waiting)
         ends = np.array(self._ends, np.int64)
         lengths = np.diff(ends, prepend=0)
@@ -140,7 +140,7 @@ class RecordIndexer:
         self._waiting, self._ends, self._sources, self._waiting_times = [], [], [], []
 
     def _name(self, fresh: np.ndarray, owners: np.ndarray, starts: np.ndarray) -> None:
-        """Store names of tracks first mentioned at the places `fresh`, from the records `owners` that mention them."""
+        """Store names of tracks that are new at the indices `fresh`, from the records `owners`."""
         names: tuple[list[str | None], ...] = ([], [], [])
         bounds = [*np.flatnonzero(np.diff(owners, prepend=-1)).tolist(), len(fresh)]
         places, mentioned = (fresh - starts[owners]).tolist(), owners.tolist()
@@ -156,7 +156,7 @@ class RecordIndexer:
             parts.append(pa.array(new, pa.string()))
 
     def _rename(self, numbers: np.ndarray, ends: np.ndarray, owners: np.ndarray) -> None:
-        """Note names from records of tracks that were mentioned earlier. A missing name replaces nothing."""
+        """Store names from later records of known tracks. A missing name does not replace a name."""
         first = set(owners.tolist())
         for owner, source in enumerate(self._sources):
             if isinstance(source, TrackRecord) and owner not in first:
@@ -165,7 +165,7 @@ class RecordIndexer:
                         later[int(numbers[ends[owner] - 1])] = name
 
     def _times_of_waiting(self, lengths: np.ndarray) -> np.ndarray | None:
-        """Times of the waiting placements, int64; None as long as no playlist has any."""
+        """Return the times of the waiting entries, int64, or None if no playlist has times so far."""
         if self._times is None:
             if not any(self._waiting_times):
                 return None
@@ -189,7 +189,7 @@ def _names(record: TrackRecord) -> tuple[str | None, str | None, str | None]:
 
 
 def named_tracks(ids: pa.ChunkedArray, parts: dict[str, list[pa.Array]], later: dict[str, dict[int, str]]) -> pa.Table:
-    """Ids and names of tracks by number. later: replacements of some names, by number from 1."""
+    """Return ids and names of tracks by number; `later` has replacements by number from 1."""
     table = pa.table({"id": ids} | {name: pa.chunked_array(arrays, pa.string()) for name, arrays in parts.items()})
     for place, (name, replaced) in enumerate(later.items(), start=1):
         if replaced:
@@ -202,7 +202,7 @@ def named_tracks(ids: pa.ChunkedArray, parts: dict[str, list[pa.Array]], later: 
 
 
 def with_times(playlists: pa.Table, times: np.ndarray) -> pa.Table:
-    """The table with a column of times, int64 [P], if any is known."""
+    """Return the table with a column of times, int64 [P], if any time is known."""
     known = times != NO_TIME
     return playlists.append_column("time", pa.array(times, mask=~known)) if known.any() else playlists
 
@@ -210,7 +210,7 @@ def with_times(playlists: pa.Table, times: np.ndarray) -> pa.Table:
 def marked(
     places: np.ndarray, items: np.ndarray, lengths: np.ndarray, times: np.ndarray | None, *, drop: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Items, lengths and times of playlists with −id at the places of repetitions, or with `drop` without those."""
+    """Return items, lengths and times of playlists, with −id for repetitions or, with `drop`, without them."""
     if not (drop and len(places)):
         items[places] *= -1
         return items, lengths, times
@@ -221,13 +221,13 @@ def marked(
 
 
 def mapped(file: IO[bytes], kind: type[np.generic]) -> np.ndarray:
-    """The numbers in an open file, mapped."""
+    """Return the numbers in an open file, memory-mapped."""
     file.flush()
     return np.memmap(file, dtype=kind, mode="r") if file.seek(0, 2) else np.zeros(0, kind)
 
 
 def repeats(rows: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """Places of numbers that occurred earlier in their row: int64; empty for most batches of short lists."""
+    """Return the indices of numbers that are repeated in a row, int64."""
     pairs, places = rows << 32 | numbers, np.arange(len(rows))
     # equal pairs share a slot; nine of ten pairs share none and need no sorting
     slots = (pairs.view(np.uint64) * MIXER >> np.uint64(64 - SLOT_BITS)).view(np.int64)

@@ -1,4 +1,4 @@
-"""Training and held-out playlists as spans of the flat arrays, without copies or loops over placements.
+"""Training and held-out playlists as spans of flat arrays.
 
 `leave_last_out`: the last track is the test, the last but one the validation (the published setting).
 `playlist_disjoint`: whole playlists are held out; their first part is shown and the rest hidden.
@@ -25,7 +25,7 @@ LONGEST_NUMBER = 4300  # most digits of a number; an id with more is text
 
 
 def gather(items: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Spans of a flat array, concatenated: flat [sum], offsets int64 [n + 1]."""
+    """Return the concatenated spans of a flat array, flat [sum], and their offsets, int64 [n + 1]."""
     lengths = ends - starts
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     flat = np.empty(offsets[-1], items.dtype)
@@ -39,7 +39,7 @@ def gather(items: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.
 
 @dataclass(frozen=True)
 class PlaylistSet:
-    """Playlists to learn from: `rows` of the corpus, each the span starts…ends of its flat array."""
+    """Training playlists, each with the span starts…ends of the flat array of the corpus."""
 
     corpus: Corpus
     rows: np.ndarray
@@ -54,11 +54,11 @@ class PlaylistSet:
         return self.ends - self.starts
 
     def flat(self) -> tuple[np.ndarray, np.ndarray]:
-        """Placements int32 and offsets int64 [n + 1] of these playlists alone."""
+        """Return the entries, int32, and the offsets, int64 [n + 1], of these playlists."""
         return gather(self.corpus.items, self.starts, self.ends)
 
     def counts(self) -> np.ndarray:
-        """Placements of each item: int64 [V + 1]; zero for a track without any in these playlists."""
+        """Return the number of entries of each item in these playlists, int64 [V + 1]."""
         counts = np.zeros(self.corpus.n_items + 1, np.int64)
         for first, last in blocks_of(self.lengths, BLOCK):
             part = np.bincount(gather(self.corpus.items, self.starts[first:last], self.ends[first:last])[0])
@@ -66,12 +66,12 @@ class PlaylistSet:
         return counts
 
     def matrix(self) -> sp.csr_matrix:
-        """Tracks of each playlist: float32 [n, V + 1] of zeros and ones."""
+        """Return the tracks of each playlist as a binary matrix, float32 [n, V + 1]."""
         items, offsets = self.flat()
         return Queries(items, offsets).matrix(self.corpus.n_items)
 
     def plays(self) -> sp.csr_matrix:
-        """How often each playlist contains, or its user played, each track: float32 [n, V + 1]."""
+        """Return the plays or occurrences of each track by playlist, float32 [n, V + 1]."""
         items, offsets = self.flat()
         plays = None if self.corpus.plays is None else gather(self.corpus.plays, self.starts, self.ends)[0]
         return Queries(items, offsets, plays=plays).plays_matrix(self.corpus.n_items)
@@ -82,12 +82,12 @@ class PlaylistSet:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Playlists to continue. Seeds are the span starts…cuts; the span cuts…ends, or hides…ends, is hidden.
+    """Playlists to continue, with seeds in the span starts…cuts and hidden tracks in cuts…ends or hides…ends.
 
-    - placements: the flat array of the spans; default: the corpus's.
-    - titled: bool [n], playlists with a visible title; default: all.
-    - labels: by kind (`situation`, …), the text under which each playlist is reported: [n].
-    - candidates: int32, ascending, the tracks that are ranked; default: the whole catalogue.
+    - placements: flat array of the spans, by default the array of the corpus.
+    - titled: bool [n], playlists with a visible title, by default all.
+    - labels: texts [n] by kind (`situation`, …), under which metrics are reported.
+    - candidates: int32, ascending, tracks to rank, by default the whole catalogue.
     """
 
     corpus: Corpus
@@ -106,27 +106,27 @@ class HeldOut:
 
     @property
     def items(self) -> np.ndarray:
-        """The flat array of the spans."""
+        """Return the flat array of the spans."""
         return self.corpus.items if self.placements is None else self.placements
 
     @property
     def begins(self) -> np.ndarray:
-        """Starts of the hidden spans."""
+        """Return the starts of the hidden spans."""
         return self.cuts if self.hides is None else self.hides
 
     def part(self, start: int, stop: int) -> HeldOut:
-        """Playlists start…stop − 1."""
+        """Return the playlists start…stop − 1."""
         return self.take(np.arange(*slice(start, stop).indices(len(self))))
 
     def take(self, chosen: np.ndarray) -> HeldOut:
-        """The playlists at the places int [m] `chosen`."""
+        """Return the playlists at the indices `chosen`, int [m]."""
         spans = (self.rows[chosen], self.starts[chosen], self.cuts[chosen], self.ends[chosen])
         titled, hides = (None if values is None else values[chosen] for values in (self.titled, self.hides))
         labels = {name: label[chosen] for name, label in self.labels.items()}
         return HeldOut(self.corpus, *spans, self.placements, titled, labels, hides, self.candidates)
 
     def queries(self) -> Queries:
-        """The part that a ranker sees."""
+        """Return the visible part of the playlists as queries for a ranker."""
         seeds, offsets = gather(self.items, self.starts, self.cuts)
         titles = self.corpus.titles(self.rows)
         if self.titled is not None:
@@ -136,7 +136,7 @@ class HeldOut:
         return Queries(seeds, offsets, titles=titles, rows=self.rows, plays=plays)
 
     def hidden(self) -> tuple[np.ndarray, np.ndarray]:
-        """Distinct hidden tracks that are not seeds: flat int32, offsets int64 [n + 1]."""
+        """Return the distinct hidden tracks that are not seeds, flat int32, and offsets int64 [n + 1]."""
         tracks, offsets = gather(self.items, self.begins, self.ends)
         rows = np.repeat(np.arange(len(self)), np.diff(offsets))
         seeds, seed_offsets = gather(self.items, self.starts, self.cuts)
@@ -150,20 +150,20 @@ class HeldOut:
         return tracks[keep].astype(np.int32), np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
     def groups(self) -> np.ndarray:
-        """int64 [n]: the playlist of which each list is a version."""
+        """Return the group of each playlist, int64 [n], which is equal for versions of a playlist."""
         return self.corpus.groups[self.rows]
 
     def whole(self) -> PlaylistSet:
-        """The same playlists with nothing hidden, to learn from."""
+        """Return the complete playlists for training."""
         return PlaylistSet(self.corpus, self.rows, self.starts, self.ends)
 
 
 @dataclass(frozen=True)
 class Split:
-    """Who is learned from, chosen on and tested on.
+    """Split with training, validation and test playlists.
 
-    For summaries, by name, facts: how much of the data the split leaves out; examples: the first ids of that.
-    cuts: where the calendar is cut, when validation begins and when the test, seconds since 1970.
+    - facts, examples: counts and first ids of data that the split excludes, by name, for summaries.
+    - cuts: start times of validation and testing in seconds since 1970, for a split by time.
     """
 
     train: PlaylistSet
@@ -175,7 +175,7 @@ class Split:
 
 
 def leave_last_out(corpus: Corpus) -> Split:
-    """Last track = test, last but one = validation, the rest = training; needs 3 tracks."""
+    """Return a split with the last track for testing, the second last for validation and the rest for training."""
     starts, ends = np.asarray(corpus.offsets[:-1]), np.asarray(corpus.offsets[1:])
     rows = np.flatnonzero(ends - starts >= 3)
     if not len(rows):
@@ -201,12 +201,12 @@ def playlist_disjoint(
     test_fold: int = 0,
     valid_fraction: float = 0.1,
 ) -> Split:
-    """Hold out whole playlists, all versions of one together.
+    """Return a split that holds out whole playlists, with all versions of a playlist in the same part.
 
-    - shown: seeds are the first ⌊shown · n⌋ tracks; `seeds` fixes their number instead.
+    - shown, seeds: the first ⌊shown · n⌋ tracks are seeds, unless `seeds` sets their number.
     - min_tracks: shorter held-out playlists are not evaluated.
-    - by: `column` uses the file's own split; `hash` draws one fold of `folds` by a hash of the playlist's group, which
-      does not depend on the rest of the corpus; `auto` uses the column if there is one.
+    - by: `column` uses the split in the data; `hash` assigns one of `folds` folds by a hash of the group, which
+      does not depend on other playlists; `auto` uses the column if it exists.
     - valid_fraction: share of the remaining groups used for validation under `hash`.
 
     Raises `InputError` for an empty part.
@@ -237,13 +237,13 @@ def _held_out(corpus: Corpus, rows: np.ndarray, shown: float, seeds: int | None,
 
 
 def by_column(corpus: Corpus) -> bool:
-    """Whether the data has a split for any playlist, which `by: auto` then uses."""
+    """Return whether the data has a split for any playlist, which `by: auto` then uses."""
     column = corpus.playlists["split"]
     return bool(column.null_count < len(column))
 
 
 def beginnings(lengths: np.ndarray, shown: float, seeds: int | None) -> np.ndarray:
-    """Number of first tracks that are shown: the share `shown`, or `seeds`: int64 [n]."""
+    """Return the number of shown tracks, from the share `shown` or from `seeds`, int64 [n]."""
     # integer arithmetic: 0.7 * 10 is 7.000000000000001 or 6.999…, depending on the platform
     per_mille = round(shown * 1000)
     return np.asarray(lengths * per_mille // 1000 if seeds is None else np.minimum(seeds, lengths))
@@ -272,7 +272,7 @@ def _labels(corpus: Corpus, *, by: str, folds: int, test_fold: int, valid_fracti
 
 
 def group_hash(group: str) -> int:
-    """32-bit hash of a playlist's group: Knuth's multiplicative one for numbers, BLAKE2 otherwise."""
+    """Return a 32-bit hash of a group, multiplicative (Knuth) for numbers and BLAKE2 otherwise."""
     digits = group.rsplit(":", 1)[-1]
     if digits.isdecimal() and len(digits) <= LONGEST_NUMBER:
         return int(digits) * 2654435761 % 2**32

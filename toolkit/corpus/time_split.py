@@ -1,18 +1,17 @@
-"""Splits by two points in time: placements before the first are training, those up to the second are validation, and
-the rest is the test.
+"""Global time split with earlier playlist entries for training and later entries for validation and testing.
 
-The temporal global split of Meng et al. 2020, "Exploring data splitting strategies for the evaluation of recommendation
-models" (RecSys). The reason: a split of each playlist alone, such as its last track, has placements in training that
-are later than the tested tracks, and models recommend from them (Ji et al. 2023, "A critical study on data leakage in
+This is the temporal global split of Meng et al. 2020, "Exploring data splitting strategies for the evaluation of
+recommendation models" (RecSys). With a split by playlist, such as leave-last-out, training contains entries that are
+later than the tested tracks, and models recommend from them (Ji et al. 2023, "A critical study on data leakage in
 recommender system offline evaluation", ACM TOIS 41, 3).
 
-A playlist with tracks when its part begins is continued: these tracks are shown, in the playlist's own order, and later
-ones are hidden. A playlist that starts later is new. Studies of users drop it, since a model that knows playlists by
-their users cannot rank for it (Meng et al.). Here any playlist can be continued from its first tracks, as sessions are
-(Ludewig and Jannach 2018, "Evaluation of session-based recommendation algorithms"): the share `shown` of it is shown,
-unless `new_playlists` drops it.
+A playlist with tracks before the start of a part is continued. The earlier tracks are shown in playlist order, and the
+later tracks are hidden. A playlist that starts later is new. Studies of users drop new playlists, because a model that
+identifies playlists by users cannot rank for them (Meng et al.). Here the share `shown` of a new playlist is shown, as
+for sessions (Ludewig and Jannach 2018, "Evaluation of session-based recommendation algorithms"), unless
+`new_playlists` is `drop`.
 
-Lists of one group are one playlist at several times: tracks of an earlier list are not new in a later one.
+Playlists with the same group are versions of one playlist. Tracks of an earlier version are not new in a later version.
 """
 
 from __future__ import annotations
@@ -48,15 +47,15 @@ def global_time(
     min_tracks: int = 10,
     new_playlists: str = "shown",
 ) -> Split:
-    """Train on placements before `valid_from`, validate on those up to `test_from`, and test on the rest.
+    """Return a split with training before `valid_from`, validation before `test_from` and testing after it.
 
-    - valid_from, test_from: ISO 8601, or the share of all placements that is earlier.
-    - shown, seeds: of new playlists, as in `playlist_disjoint`.
+    - valid_from, test_from: ISO 8601 times, or shares of all playlist entries.
+    - shown, seeds: seeds of new playlists, as in `playlist_disjoint`.
     - min_tracks: shorter playlists, with hidden tracks included, are not evaluated.
-    - new_playlists: `shown` or `drop`.
+    - new_playlists: `shown` to continue new playlists, or `drop`.
 
-    `Split.facts` counts playlists without times, which are in no part. Raises `InputError` for a corpus without times,
-    cuts in the wrong order and an empty part.
+    `Split.facts` counts playlists without times, which are excluded. Raises `InputError` for a corpus without times,
+    for cuts in the wrong order and for an empty part.
     """
     if not corpus.has_times:
         raise InputError(NO_TIMES)
@@ -87,7 +86,7 @@ def global_time(
 
 
 def cut_times(corpus: Corpus, valid_from: float | str, test_from: float | str) -> tuple[int, int]:
-    """Start of validation and of the test. A share f of n placements is the time of the ⌊f·n⌋-th, from 0."""
+    """Return the start times of validation and test. A share f of n entries means the time of entry ⌊f·n⌋, from 0."""
     shares = [cut for cut in (valid_from, test_from) if not isinstance(cut, str)]
     of_share = dict(zip(shares, _at_shares(corpus, shares), strict=True))
     first, second = (of_share[cut] if not isinstance(cut, str) else _moment(cut) for cut in (valid_from, test_from))
@@ -100,7 +99,7 @@ def cut_times(corpus: Corpus, valid_from: float | str, test_from: float | str) -
 
 
 def span(corpus: Corpus) -> tuple[int, int]:
-    """The first and the last known time. Raises `InputError` if there is none."""
+    """Return the first and the last known time. Raises `InputError` without times."""
     times = corpus.times if corpus.times is not None else corpus.playlist_times
     known = np.zeros(0, np.int64) if times is None else times[times != NO_TIME]
     if not len(known):
@@ -115,7 +114,7 @@ def _moment(text: str) -> int:
 
 
 def _at_shares(corpus: Corpus, shares: list[float]) -> list[int]:
-    """The times before which these shares of the placements are."""
+    """Return the times at which these shares of the entries are reached."""
     if not shares:
         return []
     if corpus.times is not None:
@@ -131,7 +130,7 @@ def _at_shares(corpus: Corpus, shares: list[float]) -> list[int]:
 
 
 def _periods(corpus: Corpus, cuts: tuple[int, int]) -> np.ndarray:
-    """int8 [placements]: the period of each; `PERIODS` for all placements of a playlist with an unknown time."""
+    """Return the period of each entry, int8 [placements], or `PERIODS` in playlists with unknown times."""
     found = np.empty(len(corpus.items), np.int8)
     for first, last, low, high in corpus.blocks(BLOCK):
         times = corpus.placement_times(first, last)
@@ -143,7 +142,7 @@ def _periods(corpus: Corpus, cuts: tuple[int, int]) -> np.ndarray:
 
 
 def _first_held(corpus: Corpus, periods: np.ndarray) -> np.ndarray:
-    """int8 [placements]: the earliest period in which a list of the same group has the track."""
+    """Return the earliest period in which a version of the playlist has the track, int8 [placements]."""
     found, groups = periods.copy(), corpus.groups
     rows = np.flatnonzero(np.bincount(groups)[groups] > 1)
     rows = rows[np.argsort(groups[rows], kind="stable")]
@@ -173,7 +172,7 @@ def _answerable(
     shown: float,
     seeds: int | None,
 ) -> HeldOut:
-    """Playlists that show the tracks before `hides`, or without any, their first ones. Hidden tracks are required."""
+    """Return playlists with hidden tracks, which show the tracks before `hides` or, if none, their first tracks."""
     new = hides == starts
     cuts = np.where(new, starts + beginnings(stops - starts, shown, seeds), hides)
     part = HeldOut(corpus, rows, starts, cuts, stops, labels={KIND: np.where(new, NEW, CONTINUED)})

@@ -52,13 +52,13 @@ def test_option_audio_stores_m3u_audio_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("x.m3u", b"#EXTINF:soon,Ann - Go\na.ogg\n", r"x\.m3u, line 1: #EXTINF:soon,Ann - Go must begin with a number"),
+        ("x.m3u", b"#EXTINF:soon,Ann - Go\na.ogg\n", r"x\.m3u, line 1: #EXTINF:soon,Ann - Go must start with a number"),
         (
             "x.m3u",
             b"#EXTINF:" + b"9" * 400 + b",Ann - Go\na.ogg\n",
             r"x\.m3u, line 1: #EXTINF:9{80} must start with a number",
         ),
-        ("x.m3u8", b"caf\xe9.ogg\n", r"x\.m3u8: is not UTF-8 \(byte 3\)"),
+        ("x.m3u8", b"caf\xe9.ogg\n", r"x\.m3u8: must be UTF-8 because of the suffix \.m3u8 \(byte 3\)"),
         ("x.m3u8", b"#EXTM3U\n#EXT-X-VERSION:3\nseg0.ts\n", r"x\.m3u8: must be a playlist and not an HLS stream"),
         ("x.m3u", b"#EXTM3U\n", r"x\.m3u: must contain a track"),
     ],

@@ -51,7 +51,7 @@ def test_truncated_slice_raises_with_file_and_byte(cut: int, files: Path, tmp_pa
     whole = (files / "mpd" / "mpd.slice.0-1.json").read_bytes()
     (tmp_path / "mpd.slice.0-1.json").write_bytes(whole[:cut])
 
-    with pytest.raises(DataError, match=rf"mpd\.slice\.0-1\.json: is not a slice \(.*truncated at byte {cut} "):
+    with pytest.raises(DataError, match=rf"mpd\.slice\.0-1\.json: is not a slice \(.*truncated at byte {cut}\)"):
         list(MpdReader(tmp_path).read())
 
 

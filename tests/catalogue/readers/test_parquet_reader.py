@@ -263,7 +263,7 @@ def test_bad_track_cell_raises_with_row_and_column(tmp_path: Path) -> None:
         (
             {"v": [[[1.0]], [[2.0]]]},
             {"features": ["v"]},
-            r"column 'v' \(option features\.features\) holds list<element: list.*it must hold numbers or lists",
+            r"column 'v' \(option features\.features\) holds list<element: list.*and must hold numbers or lists",
         ),
         (
             {"when": [True, False]},

@@ -227,5 +227,5 @@ def test_playlist_with_a_wrong_number_of_times_is_a_bad_record(tmp_path: Path) -
         def read(self):  # type: ignore[no-untyped-def]
             yield PlaylistRecord("p", ["t:1", "t:2"], times=[1])
 
-    with pytest.raises(DataError, match="playlist 'p': it has 1 times of 2 tracks"):
+    with pytest.raises(DataError, match="playlist 'p': has 1 times and must have 2"):
         build(Wrong(Path("wrong")), None, tmp_path / "corpus")

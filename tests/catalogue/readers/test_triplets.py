@@ -74,8 +74,8 @@ def test_repeated_items_are_summed_and_reported(tmp_path: Path) -> None:
         ("ann\tS1\t-2", "plays '-2' must be a number above 0"),
         ("ann\tS1\t" + 400 * "9", "plays '9{78}… must be a number above 0"),
         ("ann\tS1\tinf", "plays 'inf' must be a number above 0"),
-        ("\tS1\t2", "has no user"),
-        ("ann\t\t2", "has no item"),
+        ("\tS1\t2", "must have a value for user"),
+        ("ann\t\t2", "must have a value for item"),
         (b"ann\tS\xe91\t2", "is not UTF-8.*set `options.encoding: latin-1`"),
     ],
 )

@@ -1,1 +1,1 @@
-"""One file per playlist format; each streams records and names file and record of a bad one."""
+"""Streaming readers for playlist formats, with one file per format."""

@@ -1,4 +1,4 @@
-"""Versions of public playlists from the playlist archive: `playlists*.jsonl.gz` next to `tracks.csv.gz`.
+"""Reader for the playlist archive (`playlists*.jsonl.gz` and `tracks.csv.gz`).
 
 A list is one day's version of a playlist; its group is the playlist. Names and audio features come from Spotify's Web
 API, whose policy forbids training, also on copies: every field has `train_allowed=False`. The lists of the archive are
@@ -50,9 +50,9 @@ class ArchiveParams(ReaderParams):
 
 
 class ArchiveReader(FileReader):
-    """Reads versions of public playlists from the playlist archive.
+    """Reader for versions of public playlists in the playlist archive.
 
-    Tracks come first, then their audio features if they have a file of their own, then the lists.
+    Tracks are read first, then audio features if they are in a separate file, then playlists.
     """
 
     name = "archive"
@@ -91,7 +91,7 @@ class ArchiveReader(FileReader):
         return lists[0]
 
     def _columns(self, path: Path) -> tuple[DelimitedFile, TrackColumns]:
-        """The file of tracks, and its columns."""
+        """Return the track file and its columns."""
         table = DelimitedFile(path, self.bad)
         columns = TrackColumns(
             artist="artists", duration="duration_s", artist_id="artist_ids" if "artist_ids" in table.header else None
@@ -123,7 +123,7 @@ class ArchiveReader(FileReader):
                 yield TrackRecord(f"spotify:track:{row[track]}", fields=fields)
 
     def _audio(self, cells: Mapping[str, str], where: str) -> dict[str, Field]:
-        """The 11 audio features. Their source is `spotify/` and the name of the copy; all copies have one scale."""
+        """Return the 11 audio features with the source `spotify/<copy>`. All copies have the same scale."""
         vector = feature_vector(cells, AUDIO_FEATURES, where, self.bad)
         if vector is None:
             return {}
@@ -148,7 +148,7 @@ class ArchiveReader(FileReader):
             )
 
     def _splits(self) -> dict[str, str] | None:
-        """Split of each playlist, by the option `splits`. Raises `InputError` for a file without splits."""
+        """Return the split by playlist from the option `splits`. Raises `InputError` if no playlist has a split."""
         if self.params.splits is None:
             return None
         path = existing(self.path / self.params.splits)

@@ -1,4 +1,4 @@
-"""Finds the reader for a path among all installed ones."""
+"""Detection of the reader for a path."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from toolkit.errors import InputError
 
 
 def detect(path: Path) -> str:
-    """Name of the one reader that recognises `path`.
+    """Return the name of the only reader that recognises `path`.
 
-    Raises `InputError` if the path does not exist, or if no reader or several recognise it. A plug-in that cannot be
-    imported is a warning.
+    Raises `InputError` if the path does not exist, or if not exactly one reader recognises it. A plug-in that cannot be
+    imported gives a warning.
     """
     existing(Path(path))
     found = []

@@ -1,4 +1,4 @@
-"""CSV and TSV, one placement a row; gzipped or not.
+"""Reader for CSV and TSV files with one playlist entry per row, optionally gzipped.
 
     reader: csv
     path: playlists.csv.gz
@@ -35,7 +35,7 @@ ABOUT = ("playlist_title", "description", "group", "split")
 
 
 class CsvParams(PlacementColumns):
-    """Columns of the playlist file, and how the file is written."""
+    """Columns and format of the playlist file."""
 
     delimiter: str | None = Option(None, min_length=1, max_length=1)
     encoding: Encoding = "auto"
@@ -45,9 +45,9 @@ class CsvParams(PlacementColumns):
 
 
 class CsvReader(FileReader):
-    """Reads CSV and TSV files with one row for each track of a playlist.
+    """Reader for CSV and TSV files with one row for each track of a playlist.
 
-    Tracks are described in the same table or in a second one.
+    Track metadata is in the same table or in a second table.
     """
 
     name = "csv"
@@ -83,7 +83,7 @@ class CsvReader(FileReader):
         return DelimitedFile(path, bad or self.bad, delimiter=params.delimiter, encoding=params.encoding)
 
     def _side(self, columns: TrackTable) -> DelimitedFile:
-        """The file of tracks. Raises `InputError` for a column that it does not have."""
+        """Return the track file. Raises `InputError` for a missing column."""
         table = self._table(self.path.parent / columns.file)
         table.needed("tracks.track", columns.track)
         columns.check(table.header, table.path)
@@ -97,7 +97,7 @@ class CsvReader(FileReader):
             yield from first(parser.record(table.mapping(row), where), where)
 
     def _described(self, table: DelimitedFile) -> Iterator[TrackRecord]:
-        """Tracks of the playlist file, each at its first row."""
+        """Yield tracks of the playlist file, each from its first row."""
         identifier = table.needed("track", self.params.track)
         parser, seen = TrackParser(self.params, table.path.parent, self.params, self.bad), {""}
         # the pass over placements reports broken rows, this one need not
@@ -108,7 +108,7 @@ class CsvReader(FileReader):
                     yield record
 
     def _columns(self, table: DelimitedFile) -> tuple[int, int, int | None, int | None, list[int | None]]:
-        """Columns of playlist, track, position, time and `ABOUT`. Raises `InputError` for a missing one."""
+        """Return columns of playlist, track, position, time and `ABOUT`. Raises `InputError` for a missing column."""
         params = self.params
         playlist, track = table.needed("playlist", params.playlist), table.needed("track", params.track)
         position = table.column("position", params.position, "position" if "position" in table.header else "pos")

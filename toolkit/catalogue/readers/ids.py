@@ -1,4 +1,4 @@
-"""Ids of tracks outside a corpus: each has a scheme, such as `spotify:track:…` or `local:…`."""
+"""External track ids, which have a scheme such as `spotify:track:…` or `local:…`."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _SCHEME = re.compile(r"[A-Za-z][\w+.-]+:")
 
 
 def qualified(raw: str, scheme: str, kind: str = "") -> str:
-    """An id with a scheme: its own, or `scheme:` before it (`scheme:kind:` for artists and albums).
+    """Return an id with its own scheme or prefixed by `scheme:` (`scheme:kind:` for artists and albums).
 
-    One letter is a drive, not a scheme.
+    A single letter is a drive and not a scheme.
     """
     return raw if _SCHEME.match(raw) else f"{scheme}:{kind}:{raw}" if kind else f"{scheme}:{raw}"
 
 
 def recognised(identifier: str) -> str | None:
-    """Spotify, MusicBrainz and ISRC identifiers in the toolkit's form; None for anything else."""
+    """Return a Spotify, MusicBrainz or ISRC identifier in canonical form, or None."""
     if re.fullmatch(r"spotify:track:\w+|mbid:[0-9a-f-]{36}", identifier):
         return identifier
     for pattern, form in _KNOWN:
@@ -34,10 +34,10 @@ def recognised(identifier: str) -> str | None:
 
 
 def by_location(location: str, file: Path, root: Path) -> str:
-    """Id of a track that is known by its location.
+    """Return the id of a track with a known location.
 
-    A web address is its own id. The id of a file is `local:` and its path relative to `root`, the folder that was read:
-    a library keeps its ids when it is moved. Outside of `root` it is the path as written.
+    A URL is used as id. The id of a file is `local:` and the path relative to `root`, the folder that was read,
+    so that ids do not change when a library is moved. Outside `root` the path is used as written.
     """
     written = local_path(location)
     if written is None:
@@ -47,7 +47,7 @@ def by_location(location: str, file: Path, root: Path) -> str:
 
 
 def local_path(location: str) -> Path | None:
-    """A file's path as written, from a `file:` address or with backslashes too; None for a web address."""
+    """Return a path, also from a `file:` URL or with backslashes, or None for other URLs."""
     plain = Path(location.replace("\\", "/"))
     try:
         parts = urlsplit(location)
@@ -60,13 +60,13 @@ def local_path(location: str) -> Path | None:
 
 
 def by_name(title: str, artist: str | None) -> str:
-    """Id of a track known by title and artist alone; case and spaces make no difference."""
+    """Return the id of a track from title and artist, ignoring case and spaces."""
     name = f"{artist} - {title}" if artist else title
     return "local:" + " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def _normal(path: Path) -> Path:
-    """An absolute path without `..`. Links are not followed, and the file need not exist."""
+    """Return an absolute path without `..`. Links are not followed, and the file may not exist."""
     parts: list[str] = []
     for part in path.absolute().parts:
         if part == ".." and len(parts) > 1:

@@ -1,4 +1,4 @@
-"""JSON Lines, one playlist a line; gzipped or not.
+"""Reader for JSON Lines files with one playlist per line, optionally gzipped.
 
 A playlist's tracks are ids, or objects that describe them:
 
@@ -39,13 +39,13 @@ _OBJECT = msgspec.json.Decoder(Line)
 
 
 class JsonTrackTable(TrackTable):
-    """A second JSON Lines file with one track a line."""
+    """Second JSON Lines file with one track per line."""
 
     track: str = "id"
 
 
 class JsonlParams(TrackColumns, TrackOrigin):
-    """Keys of a playlist's object; `track`, `title` and the like are keys of the objects in its list."""
+    """Keys of playlist objects; `track`, `title` and similar options are keys of track objects."""
 
     playlist: str = Option("id", description="the playlist's id: text or a number")
     items: str = Option("tracks", description="the list of tracks")
@@ -62,9 +62,9 @@ class JsonlParams(TrackColumns, TrackOrigin):
 
 
 class JsonlReader(FileReader):
-    """Reads JSON Lines files with one playlist per line.
+    """Reader for JSON Lines files with one playlist per line.
 
-    Tracks are described in the playlists or in a second file.
+    Track metadata is in the playlists or in a second file.
     """
 
     name = "jsonl"
@@ -116,7 +116,7 @@ class JsonlReader(FileReader):
 
     @staticmethod
     def _offered(columns: TrackColumns, objects: Sequence[Line], whole: bool) -> set[str]:
-        """Fields of tracks, by the first objects that describe some. Fields that a later one may have count too."""
+        """Return possible fields of tracks, from the options and the first track objects."""
         seen = {key for item in objects for key in item}
         if not whole:
             return columns.offered({*seen, *(getattr(columns, name) or name for name in NAMES)})
@@ -124,17 +124,17 @@ class JsonlReader(FileReader):
         return columns.offered(seen) - lost
 
     def _first(self, path: Path) -> tuple[list[Line], bool]:
-        """The first objects of a file, and whether it has no more. Their faults are reported by `read`."""
+        """Return the first objects of a file and whether these are all. Faults are reported by `read`."""
         found = [line for _, line in islice(self._objects(path, lambda *_: None), FIRST + 1)]
         return found[:FIRST], len(found) <= FIRST
 
     def _named(self) -> set[str]:
-        """Optional keys that the user named. One that never occurs is misspelt."""
+        """Return optional keys that are set in the options, which must occur in the data."""
         options = {"playlist_title", "description", "group", "split", "time"} & self.params.model_fields_set
         return {getattr(self.params, option) for option in options} - {None}
 
     def _playlist(self, line: Line, where: str, parser: TrackParser) -> tuple[PlaylistRecord, list[TrackRecord]] | None:
-        """A playlist, and those of its tracks that the line describes; None for a line that is not a playlist."""
+        """Return a playlist and the tracks with metadata, or None if the line is not a playlist."""
         params = self.params
         keys = params.playlist, params.playlist_title, params.description, params.group, params.split
         for key in keys:
@@ -179,7 +179,7 @@ class JsonlReader(FileReader):
             raise _missing_key(path, missing, "the options of `tracks`")
 
     def _objects(self, path: Path, bad: Bad | None = None) -> Iterator[tuple[str, Line]]:
-        """(file and line, object). Any other line is a bad record, reported to `bad`, by default the reader's."""
+        """Yield (file and line, object). Other lines are reported to `bad`, by default the method of the reader."""
         with opened(path) as file:
             for number, line in enumerate(file, start=1):
                 if not line.strip():

@@ -1,4 +1,4 @@
-"""JSPF, the JSON form of XSPF, as ListenBrainz and others export it (https://www.xspf.org/jspf)."""
+"""Reader for JSPF, the JSON form of XSPF (https://www.xspf.org/jspf)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _FILE = msgspec.json.Decoder(_File)
 
 
 class JspfReader(SharedPlaylistReader):
-    """Reads JSPF files with one playlist per file."""
+    """Reader for JSPF files with one playlist per file."""
 
     name = "jspf"
     endings = (".jspf",)

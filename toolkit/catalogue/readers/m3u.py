@@ -1,4 +1,4 @@
-"""M3U and M3U8: one playlist a file, or a folder of them.
+"""Reader for M3U and M3U8 files with one playlist per file.
 
 The directives `#PLAYLIST`, `#EXTINF` (seconds, "artist - title"), `#EXTART` and `#EXTALB` are read; others are
 comments. An `.m3u` file that is not valid UTF-8 is Latin-1, as players write it; `.m3u8` is UTF-8 by definition.
@@ -19,16 +19,16 @@ _EXTINF = re.compile(r"\s*(-?\d+(?:\.\d+)?)[^,]*(?:,(.*))?")
 
 
 class M3uParams(SharedPlaylistParams):
-    """audio: copy the audio files into the catalogue's blobs, as field `audio`."""
+    """Options; `audio` copies audio files into the catalogue as field `audio`."""
 
     audio: bool = False
     source: str = "m3u"
 
 
 class M3uReader(SharedPlaylistReader):
-    """Reads M3U and M3U8 files with one playlist per file.
+    """Reader for M3U and M3U8 files with one playlist per file.
 
-    A playlist's id is the path of its file, relative to the path that is read.
+    The id of a playlist is the file path relative to the path that is read.
     """
 
     name = "m3u"
@@ -94,7 +94,7 @@ class M3uReader(SharedPlaylistReader):
 
 
 def _entry(line: str, about: Entry) -> Entry:
-    """A track at the location `line`, with its artist split from its title."""
+    """Return a track at the location `line`, with artist and title separated."""
     artist, title = about.creator, about.title
     before, dash, after = (title or "").partition(" - ")
     if dash and (artist is None or before.casefold() == artist.casefold()):

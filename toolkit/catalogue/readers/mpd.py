@@ -1,7 +1,7 @@
-"""The Million Playlist Dataset: a folder of `mpd.slice.*.json`, one slice, or `challenge_set.json`.
+"""Reader for the Million Playlist Dataset.
 
-Format and terms: the dataset's README (AIcrowd, Spotify Million Playlist Dataset Challenge); research use, no
-redistribution. Playlists of the challenge set have only their seeds.
+Format and terms are described in the README of the data set (AIcrowd, Spotify Million Playlist Dataset Challenge).
+The terms allow research use but no redistribution. Playlists in the challenge set have only seeds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from toolkit.timestamps import LAST, NO_TIME
 
 
 class _Named(msgspec.Struct, gc=False):
-    """The values of a placement that a corpus needs. Structs without cycles need no garbage collector."""
+    """Values of a playlist entry that a corpus requires, without garbage collection for speed."""
 
     pos: int
     track_uri: str
@@ -58,7 +58,7 @@ class _Slice(msgspec.Struct, Generic[P]):
 
 
 class _Decoders(Generic[T]):
-    """Decoders of a slice: `whole` in one pass, or `parts` and then `one` playlist, for a slice with bad playlists."""
+    """Decoders for a whole slice, or for `parts` and then `one` playlist if a slice has bad playlists."""
 
     parts = msgspec.json.Decoder(_Slice[msgspec.Raw])
 
@@ -73,15 +73,15 @@ _NUMBER = re.compile(r"mpd\.slice\.(\d+)-\d+\.json")
 
 
 class MpdParams(ReaderParams):
-    """Options of `reader: mpd`. The user judges the terms: training needs `permission` unless train_allowed is true."""
+    """Options of `reader: mpd`; training requires `permission` unless `train_allowed` is true."""
 
     train_allowed: bool | None = None
 
 
 class MpdReader(FileReader):
-    """Reads the Million Playlist Dataset: a folder of slices, one slice, or `challenge_set.json`.
+    """Reader for the Million Playlist Dataset, from a folder of slices, one slice or `challenge_set.json`.
 
-    Slices are read in the order of their playlists, one at a time.
+    Slices are read one at a time in playlist order.
     """
 
     name = "mpd"
@@ -118,7 +118,7 @@ class MpdReader(FileReader):
             yield record
 
     def _playlists(self, decoders: _Decoders[T]) -> Iterator[tuple[_Playlist[T], PlaylistRecord]]:
-        """Playlists with their tracks by `pos`."""
+        """Yield playlists with tracks sorted by `pos`."""
         for file in self._files():
             for index, playlist in self._decoded(file, decoders):
                 # the dataset's own files are sorted; a check is cheaper than sorting
@@ -142,7 +142,7 @@ class MpdReader(FileReader):
         return files
 
     def _decoded(self, file: Path, decoders: _Decoders[T]) -> Iterator[tuple[int, _Playlist[T]]]:
-        """A slice's playlists with their numbers. Each is freed before the next: its memory is still in the cache."""
+        """Yield numbered playlists of a slice, and free each before the next to reuse cached memory."""
         with mapped(file) as data:
             try:
                 waiting = decoders.whole.decode(data).playlists[::-1]
@@ -154,7 +154,7 @@ class MpdReader(FileReader):
             yield count - len(waiting), waiting.pop()
 
     def _apart(self, file: Path, data: bytes | mmap.mmap, decoders: _Decoders[T]) -> Iterator[tuple[int, _Playlist[T]]]:
-        """The good playlists of a slice with bad ones, which are reported."""
+        """Yield valid playlists of a slice and report bad playlists."""
         try:
             parts = decoders.parts.decode(data).playlists
         except BROKEN_JSON as error:
@@ -196,6 +196,6 @@ def _names(tracks: list[_Named]) -> Callable[[Sequence[int]], Names]:
 
 
 def _first_pid(file: Path) -> int:
-    """Number by which slices are sorted: 0, 1000, 2000, …, not 0, 1000, 10000, …"""
+    """Return the number by which slices are sorted numerically."""
     match = _NUMBER.fullmatch(file.name)
     return int(match[1]) if match else 0

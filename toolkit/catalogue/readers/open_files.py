@@ -1,4 +1,4 @@
-"""Opens the files of users, plain or gzipped, with one clear line for a broken one."""
+"""Functions that open plain or gzipped user files and raise one-line errors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ R = TypeVar("R", bound=Record | NamedPlaylist)
 
 
 def existing(path: Path) -> Path:
-    """The path itself. Raises `InputError` if nothing is there, or for a pipe, which cannot be read twice."""
+    """Return the path. Raises `InputError` for a missing path or a pipe, which cannot be read twice."""
     if not path.exists():
         raise InputError(f"{path} does not exist: correct the path")
     if not (path.is_file() or path.is_dir()):
@@ -43,9 +43,9 @@ def existing(path: Path) -> Path:
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """The bytes of a file, unzipped if its first bytes are those of gzip.
+    """Yield an open file, decompressed if the first bytes are a gzip header.
 
-    Raises `InputError` for a missing or unreadable file, `DataError` for a gzip that ends early or is damaged.
+    Raises `InputError` for a missing or unreadable file, `DataError` for a damaged or truncated gzip file.
     """
     try:
         with existing(path).open("rb") as raw:
@@ -65,14 +65,14 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """A whole file, unzipped; for formats with small files."""
+    """Return the decompressed content of a small file."""
     with opened(path) as file:
         return file.read()
 
 
 @contextmanager
 def mapped(path: Path) -> Iterator[bytes | mmap.mmap]:
-    """A whole file like `read_bytes`, but mapped if it is not zipped. Only valid inside the `with` block."""
+    """Yield the content of a file, memory-mapped if it is not compressed, inside the `with` block."""
     with opened(path) as file:
         plain = isinstance(file, io.BufferedReader) and not isinstance(file.raw, gzip.GzipFile)
         mappable = plain and path.stat().st_size
@@ -80,9 +80,9 @@ def mapped(path: Path) -> Iterator[bytes | mmap.mmap]:
 
 
 def lines(path: Path, bad: Bad, encoding: Encoding | None = None) -> Iterator[str]:
-    """Lines of a text with their ends. A line that is not UTF-8 is a bad record, and yields an empty line.
+    """Yield lines of a text file with line ends. A line that is not UTF-8 is a bad record and yields an empty line.
 
-    - encoding: the reader's option of that name; None, for a reader without the option, is `auto`.
+    - encoding: reader option `encoding`, or None for a reader without the option, which means `auto`.
     """
     cure = "set `options.encoding: latin-1` or save the file as UTF-8" if encoding else "save the file as UTF-8"
     with opened(path) as file:
@@ -100,7 +100,7 @@ def lines(path: Path, bad: Bad, encoding: Encoding | None = None) -> Iterator[st
 
 
 def _decoded(path: Path, file: IO[bytes], encoding: str) -> Iterator[str]:
-    """Lines of a text in an encoding of which nothing can be read after a broken character."""
+    """Yield lines in an encoding that cannot be read after an invalid character."""
     try:
         with io.TextIOWrapper(file, encoding=encoding, newline="\n") as text:
             yield from text
@@ -111,7 +111,7 @@ def _decoded(path: Path, file: IO[bytes], encoding: str) -> Iterator[str]:
 
 
 def head(path: Path, size: int = 2048) -> str:
-    """The first characters, to recognise a format; empty for a file that cannot be read."""
+    """Return the first characters of a file, or an empty text if the file cannot be read."""
     try:
         with existing(path).open("rb") as raw:
             start = raw.read(size)
@@ -124,12 +124,12 @@ def head(path: Path, size: int = 2048) -> str:
 
 
 def has_ending(path: Path, *endings: str) -> bool:
-    """Whether a file's name has one of the endings, in any case, gzipped or not."""
+    """Return whether a file name has one of the suffixes, ignoring case and `.gz`."""
     return path.is_file() and path.name.lower().removesuffix(".gz").endswith(endings)
 
 
 def files_of(path: Path, *endings: str) -> list[Path]:
-    """The file itself, or a folder's files with one of the endings at any depth, sorted.
+    """Return the file, or the sorted files with one of the suffixes in a folder at any depth.
 
     Raises `InputError` if there are none.
     """
@@ -140,13 +140,13 @@ def files_of(path: Path, *endings: str) -> list[Path]:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Every file of a folder at any depth, sorted. Raises `InputError` for a subfolder that may not be read."""
+    """Return all files in a folder at any depth, sorted. Raises `InputError` for an unreadable subfolder."""
     files = (Path(place, name) for place, _, names in os.walk(folder, onerror=_raise_unreadable) for name in names)
     return sorted(file for file in files if file.is_file())
 
 
 def is_file(path: Path) -> bool:
-    """As `Path.is_file`, but False for a text that is too long for a name."""
+    """Return whether a path is a file, and False for a text that is too long for a file name."""
     return os.path.isfile(path)
 
 
@@ -158,7 +158,7 @@ def _raise_unreadable(error: OSError) -> None:
 
 
 def with_playlists(records: Iterator[R], path: Path) -> Iterator[R]:
-    """The records. Raises `DataError` at the end if none of them was a playlist."""
+    """Yield the records. Raises `DataError` at the end if there was no playlist."""
     playlists = 0
     for record in records:
         playlists += isinstance(record, PlaylistRecord | NamedPlaylist)

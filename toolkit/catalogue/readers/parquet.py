@@ -1,4 +1,4 @@
-"""Parquet, a file or a folder of parts: one placement a row, or one playlist a row with a list of its tracks.
+"""Reader for Parquet files with one playlist entry or one playlist per row.
 
     reader: parquet
     path: plays/
@@ -33,16 +33,16 @@ BUFFER = 1 << 20  # bytes of a column that are read at once
 
 
 class ParquetParams(PlacementColumns):
-    """Columns of the placements, and those of a second file with one track a row."""
+    """Columns of the playlist file and of a second file with one track per row."""
 
     tracks: TrackTable | None = None
     source: str = "parquet"
 
 
 class ParquetReader(TableReader):
-    """Reads Parquet files with one row for each track of a playlist, or one row per playlist.
+    """Reader for Parquet files with one row for each track of a playlist, or one row per playlist.
 
-    Tracks are described in the same file or in a second one.
+    Track metadata is in the same file or in a second file.
     """
 
     name = "parquet"
@@ -67,14 +67,14 @@ class ParquetReader(TableReader):
         return None if beside is None or self.params.tracks is None else (ParquetPart(beside), self.params.tracks)
 
     def _beside(self) -> Path | None:
-        """The file of tracks: in the folder of parts, or next to the file of placements."""
+        """Return the track file, in the folder of parts or next to the playlist file."""
         if self.params.tracks is None:
             return None
         return (self.path if existing(self.path).is_dir() else self.path.parent) / self.params.tracks.file
 
 
 class ParquetPart:
-    """One Parquet file. Raises `InputError` for a missing file, `DataError` for another format or a damaged file."""
+    """Parquet file. Raises `InputError` for a missing file, `DataError` for an invalid file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -91,7 +91,7 @@ class ParquetPart:
                 yield batch.select(list(names))
 
     def _repeated(self, names: Sequence[str]) -> list[str]:
-        """Columns of texts that the file stores as a dictionary: each text is then processed once."""
+        """Return dictionary-encoded text columns, in which each text is processed only once."""
         with self._open(()) as file:
             first = file.metadata.row_group(0) if file.metadata.num_row_groups else None
             chunks = [] if first is None else [first.column(place) for place in range(first.num_columns)]

@@ -1,4 +1,4 @@
-"""The contract of readers, and the handling of bad records."""
+"""Reader contract and handling of bad records."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ OnError = Literal["stop", "skip"]
 
 
 class ReaderParams(Parameters):
-    """Options of a reader in a recipe (`data.options`); each reader extends it."""
+    """Options of a reader in a recipe (`data.options`), extended by each reader."""
 
 
 def shortened(value: object) -> str:
-    """The repr of a value for a message, at most 80 characters."""
+    """Return the repr of a value for a message, with at most 80 characters."""
     shown = repr(value)
     return shown if len(shown) <= 80 else shown[:79] + "…"
 
 
 @dataclass
 class Tally:
-    """Number of records with a fault, and messages about the first ones."""
+    """Number of faulty records and messages about the first records."""
 
     count: int = 0
     examples: list[str] = field(default_factory=list)
@@ -45,15 +45,15 @@ class Tally:
 
 
 class Reader(ABC):
-    """Base class of every reader: streams the records of one format, in memory that does not grow with the file.
+    """Base class of readers, which stream the records of a format with bounded memory.
 
-    A track's record comes before, or any time after, the playlists that hold it. A track without a record is known by
-    its id alone.
+    The record of a track can be before or after the playlists that contain it. A track without a record has only an
+    id.
 
-    - name: the name in recipes.
-    - needs_path: whether it reads a file or folder; False for a reader that generates its data.
-    - upper_bound: name of the ranker that knows how the data was generated. It takes the reader's options as
-      parameters, and tables show it as the best possible result. Empty for real data.
+    - name: name in recipes.
+    - needs_path: whether the reader reads a file or folder; False if it generates data.
+    - upper_bound: name of the ranker that knows how the data was generated. It has the options of the
+      reader as parameters, and tables show it as the best possible result. Empty for real data.
     - requires: additional packages; `segue validate` reports missing ones.
 
     `segue.plugin.check_reader` tests a reader against this contract.
@@ -80,46 +80,46 @@ class Reader(ABC):
 
     @abstractmethod
     def read(self) -> Iterator[Record]:
-        """Yield tracks and playlists. Raises `DataError` under `on_error="stop"`."""
+        """Yield tracks and playlists. Raises `DataError` for a bad record if `on_error="stop"`."""
 
     def brief(self) -> Iterator[Record | NamedPlaylist]:
-        """The same playlists, for callers that need only names of tracks. Readers that can skip the rest override it.
+        """Yield the same playlists with only track names, which some readers can do faster.
 
-        Values that it skips are not checked: a bad record there is only found by `read`.
+        Skipped values are not checked, so some bad records are only found by `read`.
         """
         return self.read()
 
     def blocks(self) -> Iterator[Block] | None:
-        """The same playlists and names of tracks as columns, for readers of tables; None from other readers.
+        """Return the same playlists and track names as column blocks, or None if the reader does not support columns.
 
-        A corpus without a catalogue is built from them, in a fraction of the time. They hold the playlists of `read`
-        in the same order and without `plays`, and the same bad rows are reported. Other values are skipped.
+        A corpus without a catalogue is built faster from blocks. They contain the playlists of `read`
+        in the same order without `plays`, and the same bad rows are reported. Other values are skipped.
         """
         return None
 
     def check_source(self) -> None:
-        """Raise `InputError` or `DataError` for a fault that shows at once, such as a missing file or column.
+        """Raise `InputError` or `DataError` for faults that are found quickly, such as a missing file or column.
 
-        For `segue validate`: the time must not depend on the size of the file. The default checks nothing.
+        The time must not depend on the file size, because `segue validate` calls this method. The default does nothing.
         """
         return
 
     def fields_offered(self) -> set[str] | None:
-        """Names of the fields that its tracks may have, by its options and the header of the source.
+        """Return the names of fields that tracks may have, from the options and the header of the source.
 
-        For `segue validate`, after `check_source`. None, the default, means that only records show them: then the first
-        records of `read` are inspected. A reader whose `read` goes through a whole file before its first record
-        overrides this.
+        `segue validate` calls this method after `check_source`. None, the default, means that the fields are unknown,
+        and the first records of `read` are inspected. Readers that read the whole file before the first record should
+        override this method.
         """
         return None
 
     @classmethod
     @abstractmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether `path` looks like this format (by name and first bytes), for `reader: auto`."""
+        """Return whether `path` has this format, by name and first bytes, for `reader: auto`."""
 
     def bad(self, where: str, why: str) -> None:
-        """Report a bad record: raise `DataError`, or count it. `where` is file and record."""
+        """Raise `DataError` for a bad record or count the record; `where` is file and record."""
         message = f"{where}: {why}"
         if self.on_error == "stop":
             raise DataError(f"{message} ({self.skip_by} skips such records)")
@@ -127,7 +127,7 @@ class Reader(ABC):
 
 
 class FileReader(Reader):
-    """Base class of readers whose `read` raises `DataError` for a source without any playlist."""
+    """Base class of readers for files, which raise `DataError` if there is no playlist."""
 
     def read(self) -> Iterator[Record]:
         return with_playlists(self._read(), self.path)

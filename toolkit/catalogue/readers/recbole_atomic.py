@@ -1,4 +1,4 @@
-"""Reads and writes RecBole's atomic files: `.inter` (placements) with an optional `.item` next to it.
+"""Reader and writer for RecBole atomic files, `.inter` with an optional `.item`.
 
 Format: https://recbole.io/docs/user_guide/data/atomic_files.html. Columns are `name:type`, tab-separated and never
 quoted.
@@ -31,7 +31,7 @@ _ORDERS = ("position", "timestamp")
 
 
 class RecboleParams(TrackOrigin):
-    """Names without their types; by default the first two tokens of `.inter`, and `position` or `timestamp`."""
+    """Column names without types, by default the first two tokens in `.inter`, and `position` or `timestamp`."""
 
     playlist: str | None = None
     track: str | None = None
@@ -43,9 +43,9 @@ class RecboleParams(TrackOrigin):
 
 
 class RecboleReader(FileReader):
-    """Reads a data set in RecBole's format: an `.inter` file, or the folder that contains it.
+    """Reader for RecBole data sets, from an `.inter` file or the folder that contains it.
 
-    The texts and numbers of the `.item` file become fields.
+    Text and numeric columns in the `.item` file become fields.
     """
 
     name = "recbole"
@@ -76,7 +76,7 @@ class RecboleReader(FileReader):
         yield from collected(self._placements(table, *columns))
 
     def _placed(self) -> tuple[DelimitedFile, tuple[int, int, int | None, int | None]]:
-        """The file of placements, and its columns of playlist, track, position and time. Raises if one is missing."""
+        """Return the `.inter` file and its columns of playlist, track, position and time, or raise `InputError`."""
         table, types = self._table(self._inter())
         tokens = [name for name in table.header if types[name] == "token"]
         if len(tokens) < 2:
@@ -96,7 +96,7 @@ class RecboleReader(FileReader):
         )
 
     def _described(self, path: Path, track: str) -> tuple[DelimitedFile, dict[str, str], TrackColumns]:
-        """The file of tracks, the types of its columns, and their meaning."""
+        """Return the track file, its column types and their meaning."""
         table, types = self._table(path)
         table.needed("track", track)
         own = {*NAMES, track}
@@ -115,7 +115,7 @@ class RecboleReader(FileReader):
         return files[0]
 
     def _table(self, path: Path) -> tuple[DelimitedFile, dict[str, str]]:
-        """The file with plain column names, and their types."""
+        """Return the file with plain column names, and the column types."""
         table = DelimitedFile(path, self.bad, delimiter="\t", quoted=False)
         types: dict[str, str] = {}
         for column in table.header:
@@ -156,7 +156,7 @@ class RecboleReader(FileReader):
 
 
 def write_atomic(corpus: Corpus, directory: Path, name: str) -> Path:
-    """Write a corpus as the RecBole data set `name`: `directory/name/name.inter` and `.item`; returns that folder.
+    """Write a corpus as RecBole data set `name` and return the folder `directory/name`.
 
     RecBole loads it with `data_path: directory` and `dataset: name`. Columns of `.inter` are playlist_id:token,
     track_id:token, position:float and, if the time of every placement (or of its playlist) is known, timestamp:float.

@@ -1,4 +1,4 @@
-"""The common part of readers with one playlist per file: XSPF and JSPF, which have the same elements, and M3U.
+"""Base class of the XSPF, JSPF and M3U readers, which read one playlist per file.
 
 Elements: https://www.xspf.org/spec.
 """
@@ -19,7 +19,7 @@ from toolkit.timestamps import NO_TIME, TIME_RULE, to_seconds
 
 @dataclass
 class Entry:
-    """One track element. duration: in seconds. time: when it was added."""
+    """Track element with a duration in seconds and the time at which it was added."""
 
     identifiers: list[str] = field(default_factory=list)
     locations: list[str] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Entry:
 
 @dataclass
 class Sheet:
-    """One playlist file. date: when it was made, as written."""
+    """Content of a playlist file, with the creation date as written."""
 
     tracks: list[Entry]
     title: str | None = None
@@ -46,9 +46,9 @@ class SharedPlaylistParams(ReaderParams):
 
 
 class SharedPlaylistReader(FileReader):
-    """Reads a file, or a folder of files. A playlist's id is the path of its file relative to the folder.
+    """Reader for a file or a folder of files. The id of a playlist is the file path relative to the folder.
 
-    A track's id is its first Spotify, MusicBrainz or ISRC identifier, otherwise its first location, its first
+    The id of a track is the first Spotify, MusicBrainz or ISRC identifier, or the first location, the first
     identifier, or artist and title.
     """
 
@@ -68,10 +68,10 @@ class SharedPlaylistReader(FileReader):
 
     @abstractmethod
     def parse(self, file: Path) -> Sheet | None:
-        """The playlist of a file; None if it was reported as bad."""
+        """Return the playlist in a file, or None if it was reported as bad."""
 
     def fields_of(self, entry: Entry, file: Path) -> dict[str, Field]:
-        """Fields of a track beyond its names and duration. The default is none."""
+        """Return fields of a track beyond names and duration, by default none."""
         return {}
 
     def _read(self) -> Iterator[Record]:

@@ -1,4 +1,4 @@
-"""Play counts of users: `user<TAB>song<TAB>plays`, gzipped or not, without a header.
+"""Reader for play counts in rows of `user<TAB>song<TAB>plays` without a header, optionally gzipped.
 
     reader: triplets
     path: train_triplets.txt
@@ -34,7 +34,7 @@ LEAST = 3  # the least number of columns in the file
 
 
 class ArtistTable(ReaderParams):
-    """A second file with one artist a row. id: its column; fields: texts, {field: column}."""
+    """Second file with one artist per row; `id` is a column and `fields` maps text fields to columns."""
 
     file: Path
     id: str = "artist_id"
@@ -50,10 +50,10 @@ class TripletsParams(TrackOrigin):
 
 
 class TripletsReader(FileReader):
-    """Reads play counts of users, one user, song and count per line; each user becomes a playlist.
+    """Reader for play counts with one user, song and count per line. Each user becomes a playlist.
 
-    Counts of rows that repeat a user and a song are summed. The summary reports the number of such rows, and of artists
-    and songs that are described twice in different ways.
+    Counts of repeated (user, song) rows are summed. The summary reports the number of such rows, and of artists
+    and songs with contradictory descriptions.
     """
 
     name = "triplets"
@@ -96,7 +96,7 @@ class TripletsReader(FileReader):
                 yield self._once(record)
 
     def _rows(self) -> Iterator[tuple[str, str, str | None, float]]:
-        """User, item, the item's name if the file has it, plays."""
+        """Yield user, item, item name if present, and plays."""
         for number, line in enumerate(lines(self.path, self.bad, self.params.encoding), start=1):
             if not line.strip():
                 continue
@@ -118,7 +118,7 @@ class TripletsReader(FileReader):
                 yield user, item, name, plays
 
     def _once(self, record: PlaylistRecord) -> PlaylistRecord:
-        """Each item once, with its plays summed."""
+        """Return each item once with summed plays."""
         assert record.plays is not None
         total: dict[str, float] = {}
         for item, plays in zip(record.tracks, record.plays, strict=True):
@@ -130,7 +130,7 @@ class TripletsReader(FileReader):
         return PlaylistRecord(record.id, list(total), plays=list(total.values()))
 
     def _item(self, item: str, name: str | None, fields: dict[str, Field]) -> TrackRecord:
-        """An item without a table of tracks. It may be an artist: then it has the artist's fields."""
+        """Return an item without a track table, with artist fields if the item is an artist."""
         params = self.params
         artists, ids = ((name,), (qualified(item, params.scheme, "artist"),)) if name else ((), ())
         return TrackRecord(
@@ -144,7 +144,7 @@ class TripletsReader(FileReader):
         )
 
     def _track_table(self, table: TrackTable) -> DelimitedFile:
-        """The file of tracks. Raises `InputError` for a column that it does not have."""
+        """Return the track file. Raises `InputError` for a missing column."""
         file = DelimitedFile(self.path.parent / table.file, self.bad)
         file.needed("tracks.track", table.track)
         table.check(file.header, file.path)
@@ -163,7 +163,7 @@ class TripletsReader(FileReader):
                 yield record
 
     def _artist_table(self, table: ArtistTable) -> tuple[DelimitedFile, int, dict[str, int]]:
-        """The file of artists, and the places of their ids and fields. Raises `InputError` for a missing column."""
+        """Return the artist file and the columns of ids and fields. Raises `InputError` for a missing column."""
         file = DelimitedFile(self.path.parent / table.file, self.bad, quoted=False)
         if file.delimiter != "\t":  # between tabs, quotation marks are part of a biography
             file = DelimitedFile(self.path.parent / table.file, self.bad)
@@ -171,7 +171,7 @@ class TripletsReader(FileReader):
         return file, file.needed("artists.id", table.id), {n: file.needed(f"artists.fields.{n}", c) for n, c in fields}
 
     def _artists(self, table: ArtistTable) -> dict[str, dict[str, Field]]:
-        """Fields of each artist. Of several rows the first is used; a different one is reported."""
+        """Return fields by artist from the first row, and report later rows with different values."""
         params, (file, place, columns) = self.params, self._artist_table(table)
         found: dict[str, dict[str, Field]] = {}
         for line, row in file.rows():

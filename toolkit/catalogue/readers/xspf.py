@@ -1,7 +1,7 @@
-"""XSPF, the XML Shareable Playlist Format (https://www.xspf.org/spec).
+"""Reader for XSPF, the XML Shareable Playlist Format (https://www.xspf.org/spec).
 
-A document type declaration is refused before its content is read: XSPF has none, and its entities can read other files
-and fill the memory.
+A document type declaration is rejected before its content is read, because XSPF does not use declarations, and
+entities could read other files or fill the memory.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NS = "{http://xspf.org/ns/0/}"
 
 
 class _Doctype(ValueError):
-    """The file declares a document type."""
+    """Error that a file declares a document type."""
 
 
 class _Builder(ET.TreeBuilder):
@@ -27,7 +27,7 @@ class _Builder(ET.TreeBuilder):
 
 
 class XspfReader(SharedPlaylistReader):
-    """Reads XSPF files with one playlist per file."""
+    """Reader for XSPF files with one playlist per file."""
 
     name = "xspf"
     endings = (".xspf",)

@@ -58,7 +58,7 @@ def test_filtered_and_shuffled_dataset_rows_are_read() -> None:
         (datasets.DatasetDict({"train": datasets.Dataset.from_dict(ROWS)}), r"give one of its splits"),
         ([1, 2], r"plays is a list, which is not a table: give a pandas or Polars frame"),
         (pd.DataFrame({"a": [1, "x"]}), r"plays, column 'a' must have values of one type "),
-        (pd.DataFrame([[1, 2]], columns=["a", "a"]), r"plays: column name 'a' must be unique"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), r"plays: the column name 'a' must be unique"),
         (pd.DataFrame([[1, 2]]), r"plays: column name 0 must be text: rename the column"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Playlists from Arrow tables: in memory, or wherever a reader finds them (`parquet`).
+"""Readers of playlists in Arrow tables, in memory or in files.
 
 A row is one placement, and rows of a playlist may be anywhere; or a row is a whole playlist, whose tracks are a list:
 
@@ -44,7 +44,7 @@ C = TypeVar("C", bound=TrackColumns)
 
 
 class Part(Protocol):
-    """One table: a file, or a frame in memory. path: its name in messages. folder: base of the paths in its cells."""
+    """Table in a file or in memory; `path` is its name in messages and `folder` the base of paths in cells."""
 
     path: Path
     folder: Path
@@ -53,24 +53,24 @@ class Part(Protocol):
     def schema(self) -> pa.Schema: ...
 
     def batches(self, names: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
-        """The named columns, about `rows` rows at a time."""
+        """Yield batches of the columns with about `rows` rows."""
 
 
 class TableReader(FileReader):
-    """Base class of readers of Arrow tables. A subclass opens the tables."""
+    """Base class of Arrow table readers, whose subclasses open the tables."""
 
     params: PlacementColumns
 
     @abstractmethod
     def parts(self) -> Sequence[Part]:
-        """Tables of placements, in order, all with the columns of the first."""
+        """Return the playlist tables in order, all with the same columns."""
 
     @abstractmethod
     def side(self) -> tuple[Part, TrackColumns] | None:
-        """A table with one track a row, and its columns."""
+        """Return a table with one track per row, and its columns."""
 
     def columns(self) -> PlacementColumns:
-        """The options that apply to a table of placements."""
+        """Return the options for a playlist table."""
         return self.params
 
     def blocks(self) -> Iterator[Block]:
@@ -123,7 +123,7 @@ class TableReader(FileReader):
                 yield rows.flat(batch, where) if opened is None else opened.block
 
     def _laid(self) -> list[tuple[Part, Layout]]:
-        """The parts with their columns. Raises `InputError` for a part with other columns than the first."""
+        """Yield parts with columns. Raises `InputError` for a part with different columns."""
         parts = self.parts()
         found = [layout(self.columns(), part.schema, part.path) for part in parts]
         for part, other in zip(parts, found, strict=True):
@@ -151,7 +151,7 @@ class TableReader(FileReader):
             yield table_rows.track_names(found, batch, columns, np.flatnonzero(there), table=0)
 
     def _described(self, laid: Sequence[tuple[Part, Layout]]) -> Iterator[TrackRecord]:
-        """Tracks of the placements' table, each at its first row."""
+        """Yield tracks of the playlist table, each from its first row."""
         seen: set[str] = set()
         for part, found in laid if laid[0][1].described else ():
             parser = TrackParser(self._tracks_of(found), part.folder, self.params, self.bad)
@@ -162,7 +162,7 @@ class TableReader(FileReader):
                         yield record
 
     def _list_records(self, laid: Sequence[tuple[Part, Layout]]) -> Iterator[Record]:
-        """For each playlist its new tracks, then the playlist."""
+        """Yield, for each playlist, the new tracks and then the playlist."""
         seen: set[str] = set()
         for part, found in laid:
             rows = TableRows(found, self.params.scheme, self.bad)
@@ -181,7 +181,7 @@ class TableReader(FileReader):
 
 
 class TablePart:
-    """A table in memory."""
+    """Table in memory."""
 
     def __init__(self, table: pa.Table, name: str) -> None:
         self.table = table
@@ -197,18 +197,18 @@ class TablePart:
 
 
 class ArrowParams(PlacementColumns):
-    """Columns of placements. tracks: columns of the table of tracks; default: the same options."""
+    """Columns of the playlist table; `tracks` are columns of the track table, by default the same."""
 
     tracks: TrackColumns | None = None
 
 
 class ArrowReader(TableReader):
-    """Reads playlists from a table in memory, and tracks from the same or a second table.
+    """Reader for playlists in an in-memory table, and tracks in the same or a second table.
 
-    - placements: one placement or one playlist a row. A stream is read into memory: a reader must be readable twice.
-    - tracks: one track a row.
+    - placements: one playlist entry or one playlist per row. A stream is read into memory to be readable twice.
+    - tracks: one track per row.
 
-    Raises `InputError` for a column that neither table has.
+    Raises `InputError` for a column that is missing in both tables.
     """
 
     name = "table"
@@ -232,7 +232,7 @@ class ArrowReader(TableReader):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Never: a table in memory has no path."""
+        """Return False, because a table in memory has no path."""
         return False
 
     def parts(self) -> list[TablePart]:
@@ -254,7 +254,7 @@ class ArrowReader(TableReader):
         return self.tracks, own.model_copy(update={"track": "id"}) if plain else own
 
     def _check(self) -> None:
-        """Raise `InputError` for named columns of tracks that no table has."""
+        """Raise `InputError` for track columns that are missing in all tables."""
         if self.tracks is None:
             if self.params.tracks is not None:
                 raise InputError("options.tracks requires a track table: pass `tracks` or remove options.tracks")
@@ -272,7 +272,7 @@ class ArrowReader(TableReader):
 
 
 def prefetched(blocks: Iterator[Block]) -> Iterator[Block]:
-    """The same blocks; the next one is read in another thread while one is processed."""
+    """Yield the same blocks, reading the next block in a thread."""
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(next, blocks, None)
         while (block := waiting.result()) is not None:
@@ -281,7 +281,7 @@ def prefetched(blocks: Iterator[Block]) -> Iterator[Block]:
 
 
 def _only(columns: C, header: set[str]) -> C:
-    """The options without columns that the table does not have."""
+    """Return the options without columns that are missing in the table."""
     simple = {name: None for name in NAMES if getattr(columns, name) not in header}
     files = ("fields", "images", "audio")
     texts = {
@@ -293,7 +293,7 @@ def _only(columns: C, header: set[str]) -> C:
 
 
 def _side_columns(part: Part, columns: TrackColumns) -> list[str]:
-    """Columns to read of a table of tracks. Raises `InputError` for a missing one, or one of a wrong type."""
+    """Return the columns to read of a track table. Raises `InputError` for a missing column or wrong type."""
     check_unique_names(part.schema.names, part.path)
     check_column(part.path, part.schema.names, "tracks.track", columns.track)
     rule = (column_types.is_plain, "texts or whole numbers")
@@ -302,7 +302,7 @@ def _side_columns(part: Part, columns: TrackColumns) -> list[str]:
 
 
 def _batches(part: Part, names: Sequence[str], rows: int) -> Iterator[tuple[pa.RecordBatch, Where]]:
-    """Batches of a part, each with a function that returns the location of a row."""
+    """Yield batches of a part, each with a function that returns the location of a row."""
     start = 0
     for batch in part.batches(list(dict.fromkeys(names)), rows):
         yield column_types.without_views(batch), partial(_where, part.path, start)
@@ -314,7 +314,7 @@ def _where(path: Path, start: int, row: int) -> str:
 
 
 def _unseen(array: pa.Array, where: Where, name: str, seen: set[str]) -> np.ndarray:
-    """int64, ascending: the first row of each track that is not in `seen`. The tracks are added to `seen`."""
+    """Return the first row of each track not in `seen`, int64 ascending, and add the tracks to `seen`."""
     coded = column_types.ids(array, None, where, name)
     rows = []
     for row in table_rows.first_rows(coded).tolist():
@@ -331,7 +331,7 @@ def _location(where: Where, rows: np.ndarray, place: int) -> str:
 def _parsed(
     parser: TrackParser, batch: pa.RecordBatch, rows: np.ndarray, where: Where
 ) -> Iterator[tuple[int, TrackRecord | None]]:
-    """Some rows with their records."""
+    """Yield some rows with their records."""
     track = parser.columns.track
     for start in range(0, len(rows), PARSED):
         chunk = rows[start : start + PARSED]

@@ -1,4 +1,4 @@
-"""The meaning of the columns of an Arrow table, by the reader's options, with a check of their types."""
+"""Meaning of Arrow table columns by reader options, with type checks."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ LISTS = ("tracks", "track_ids")
 
 @dataclass(frozen=True)
 class Layout:
-    """Columns by their meaning, None for one that the table does not have.
+    """Columns by meaning, or None for missing columns.
 
-    - lists: whether a row is a whole playlist, with a list of tracks.
+    - lists: whether a row is a playlist with a list of tracks.
     - about: columns that describe the playlist, in the order of `record_blocks.ABOUT`.
-    - described: columns that describe tracks, other than their ids; in a table of lists they are lists too.
+    - described: columns that describe tracks, without ids. If rows are playlists, these columns contain lists.
     """
 
     playlist: str
@@ -37,13 +37,13 @@ class Layout:
 
     @property
     def of_rows(self) -> list[str]:
-        """Columns needed to read placements."""
+        """Return the columns required to read playlist entries."""
         chosen = (self.playlist, self.track, self.position, self.time, *self.about)
         return list(dict.fromkeys(name for name in chosen if name is not None))
 
 
 def layout(params: PlacementColumns, schema: pa.Schema, path: Path) -> Layout:
-    """The columns of a table of placements. Raises `InputError` for a missing column, or one of a wrong type."""
+    """Return the columns of a playlist table. Raises `InputError` for a missing column or wrong type."""
     header = list(schema.names)
     check_unique_names(header, path)
     track = params.track
@@ -85,7 +85,7 @@ def layout(params: PlacementColumns, schema: pa.Schema, path: Path) -> Layout:
 
 
 def described(params: TrackColumns, schema: pa.Schema, path: Path, *, only_lists: bool = False) -> tuple[str, ...]:
-    """Columns that describe tracks. only_lists: of a table with a list of tracks in each row."""
+    """Return columns that describe tracks; `only_lists` means that each row has a list of tracks."""
     header = list(schema.names)
     params.check(header, path)
     rules: list[tuple[str, str, Callable[[pa.DataType], bool], str]] = []
@@ -114,7 +114,7 @@ def described(params: TrackColumns, schema: pa.Schema, path: Path, *, only_lists
 
 
 def _check(found: Layout, params: PlacementColumns, schema: pa.Schema, path: Path) -> None:
-    """Types of the columns that make up playlists."""
+    """Check the types of the columns that define playlists."""
     fits = column_types.is_plain
     check_type(path, schema, "track", found.track, fits, "texts or whole numbers", inside=found.lists)
     if found.position is not None:
@@ -139,7 +139,7 @@ def check_type(
     *,
     inside: bool = False,
 ) -> None:
-    """Raise `InputError` for a column of a wrong type. inside: whether it holds lists, whose entries must fit."""
+    """Raise `InputError` for a wrong column type; `inside` checks the type of list entries."""
     shown = f"{path}, column {column!r} (option {option}) holds"
     kind = schema.field(column).type
     if inside:

@@ -1,4 +1,4 @@
-"""Arrow columns of any type as ids, texts, numbers and times, by the rules of text files.
+"""Conversion of Arrow columns to ids, texts, numbers and times, by the rules of text files.
 
 A column of a wrong type raises `InputError`. Rows with bad values are returned.
 """
@@ -41,14 +41,14 @@ def is_bytes(kind: pa.DataType) -> bool:
 
 
 def inner(kind: pa.DataType) -> pa.DataType:
-    """The type of the values in a dictionary, or in the storage of an extension."""
+    """Return the value type of a dictionary, or the storage type of an extension."""
     if isinstance(kind, pa.BaseExtensionType):
         return inner(kind.storage_type)
     return inner(kind.value_type) if pa.types.is_dictionary(kind) else kind
 
 
 def is_plain(kind: pa.DataType) -> bool:
-    """Whether values are texts, numbers or all null, as ids and names must be."""
+    """Return whether values are texts, numbers or all null, as ids and names must be."""
     kind = inner(kind)
     return is_text(kind) or is_number(kind) or pa.types.is_null(kind)
 
@@ -59,7 +59,7 @@ def is_moment(kind: pa.DataType) -> bool:
 
 
 def is_vector(kind: pa.DataType) -> bool:
-    """Whether values are numbers, or lists of them. Texts are parsed as numbers, as in a text file."""
+    """Return whether values are numbers, number lists, or texts that can be parsed as numbers."""
     kind = inner(kind)
     return is_plain(kind) or pa.types.is_boolean(kind) or (is_list(kind) and is_plain(kind.value_type))
 
@@ -70,20 +70,20 @@ def is_names(kind: pa.DataType) -> bool:
 
 
 def is_file(kind: pa.DataType) -> bool:
-    """Whether values are paths, a file's bytes, or both, as Hugging Face keeps images and sounds."""
+    """Return whether values are paths, file bytes, or both, as in Hugging Face datasets."""
     kind = inner(kind)
     both = pa.types.is_struct(kind) and {field.name for field in kind} == {"bytes", "path"}
     return is_plain(kind) or is_bytes(kind) or both
 
 
 def kind_of(kind: pa.DataType) -> str:
-    """A type for messages."""
+    """Return the name of a type for messages."""
     shown = str(kind)
     return shown if len(shown) <= 60 else shown[:59] + "…"
 
 
 def without_views(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """A batch with texts and lists of the older types, which every function of Arrow accepts."""
+    """Return a batch without view types, because not all Arrow functions accept views."""
     schema = pa.schema([(field.name, _older(field.type)) for field in batch.schema])
     return batch if schema.equals(batch.schema) else batch.cast(schema)
 
@@ -105,7 +105,7 @@ def _older(kind: pa.DataType) -> pa.DataType:
 
 
 def plain(array: pa.Array) -> pa.Array:
-    """The array without extension types and views, which few functions accept."""
+    """Return the array without extension and view types, which few functions accept."""
     if isinstance(array, pa.ExtensionArray):
         return plain(array.storage)
     kind = _older(array.type)
@@ -113,12 +113,12 @@ def plain(array: pa.Array) -> pa.Array:
 
 
 def decoded(array: pa.DictionaryArray) -> pa.Array:
-    """The values of a dictionary, row by row."""
+    """Return dictionary values by row."""
     return plain(array.dictionary).take(array.indices)
 
 
 def texts(array: pa.Array) -> pa.Array:
-    """string [n], stripped. Empty texts are null, and so is NaN, which pandas uses for a missing text."""
+    """Return stripped texts, string [n], with null for empty texts and NaN (the missing text in pandas)."""
     array = plain(array)
     if pa.types.is_dictionary(array.type):
         return texts(array.dictionary).take(array.indices)
@@ -132,9 +132,9 @@ def texts(array: pa.Array) -> pa.Array:
 
 
 def ids(array: pa.Array, scheme: str | None, where: Callable[[int], str], column: str) -> pa.DictionaryArray:
-    """Ids as string dictionaries [n], null where one is missing.
+    """Return ids as string dictionaries [n], with null for missing ids.
 
-    - scheme: put before ids without one; None leaves ids as they are.
+    - scheme: prefix for ids without a scheme, or None to keep ids unchanged.
     - where: location of a row, for messages.
 
     Raises `InputError` for a number with a fraction.
@@ -159,14 +159,14 @@ def ids(array: pa.Array, scheme: str | None, where: Callable[[int], str], column
 
 
 def first_places(codes: np.ndarray, n: int) -> np.ndarray:
-    """int64 [n]: the first place of each code 0…n − 1; the number of codes where it does not occur."""
+    """Return the first index of each code 0…n − 1, int64 [n], or the number of codes if absent."""
     first = np.full(n, len(codes))
     first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
     return first
 
 
 def _coded(array: pa.Array) -> pa.DictionaryArray:
-    """A column as a dictionary in the order of its rows. Whole numbers in a small range need a table, no hashing."""
+    """Return a column as a dictionary in row order. Integers in a small range use a table instead of hashing."""
     if pa.types.is_dictionary(array.type):
         return array
     if not pa.types.is_integer(array.type) or array.null_count or not len(array) or pa.types.is_uint64(array.type):
@@ -186,7 +186,7 @@ def _coded(array: pa.Array) -> pa.DictionaryArray:
 
 
 def with_scheme(values: pa.Array, scheme: str) -> pa.Array:
-    """`ids.qualified` of each text."""
+    """Return `ids.qualified` for each text."""
     has = pc.match_substring_regex(values, _HAS_SCHEME)
     qualified_values = pc.if_else(has, values, pc.binary_join_element_wise(pa.scalar(f"{scheme}:"), values, ""))
     unclear = pc.and_(pc.invert(has), pc.invert(pc.string_is_ascii(values)))
@@ -197,7 +197,7 @@ def with_scheme(values: pa.Array, scheme: str) -> pa.Array:
 
 
 def numbers(array: pa.Array) -> np.ndarray:
-    """float64 [n]; NaN for anything but a number."""
+    """Return numbers as float64 [n], with NaN for other values."""
     array = plain(array)
     if pa.types.is_dictionary(array.type):
         array = decoded(array)
@@ -207,9 +207,9 @@ def numbers(array: pa.Array) -> np.ndarray:
 
 
 def times(array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Whole seconds since 1970, int64 [n], and which values could not be read, bool [n].
+    """Return whole seconds since 1970, int64 [n], and a mask of unreadable values, bool [n].
 
-    Without a time zone they are UTC. A missing time is `NO_TIME`.
+    Times without a time zone are UTC. A missing time is `NO_TIME`.
     """
     array = plain(array)
     if pa.types.is_dictionary(array.type):
@@ -238,12 +238,12 @@ def times(array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 
 def chosen(array: pa.Array | None, mask: np.ndarray) -> pa.Array | None:
-    """The rows of a column where `mask` is true."""
+    """Return the rows of a column for which `mask` is true."""
     return None if array is None else array.filter(pa.array(mask))
 
 
 def cells(array: pa.Array) -> list[object]:
-    """Values for `TrackParser`: NaN is None, and of a file's bytes and path the bytes are used."""
+    """Return values for `TrackParser`, with None for NaN, and bytes preferred to paths."""
     return [_cell(value) for value in plain(array).to_pylist()]
 
 
@@ -268,7 +268,7 @@ def _ints(array: pa.Array) -> np.ndarray:
 
 
 def _whole(array: pa.Array, where: Callable[[int], str], column: str) -> pa.Array:
-    """Whole numbers; pandas stores them as floats if one is missing."""
+    """Return integers, which pandas stores as floats if a value is missing."""
     values = array.cast(pa.float64())
     array = pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
     broken = pc.not_equal(pc.floor(array), array).fill_null(False)

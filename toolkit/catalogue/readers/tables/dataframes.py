@@ -1,4 +1,4 @@
-"""Frames as Arrow tables: pandas, Polars, Arrow, Hugging Face datasets, and objects with Arrow's C stream."""
+"""Conversion of dataframes to Arrow tables (pandas, Polars, Hugging Face, Arrow C stream)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ CURE = "give a pandas or Polars frame, an Arrow table, a Hugging Face dataset, o
 
 
 def table_of(frame: object, name: str = "frame") -> pa.Table:
-    """The content of `frame` as an Arrow table, without copies where possible.
+    """Return the content of `frame` as an Arrow table, without copies if possible.
 
-    In a pandas frame NaN is null, and a named index is a column. The rows of a Hugging Face dataset are those after
-    filters and shuffles. name: for messages. Raises `InputError` for any other object, and for a column that Arrow
-    cannot hold.
+    NaN in a pandas dataframe becomes null, and a named index becomes a column. Filters and shuffles of a Hugging Face
+    dataset are applied. `name` is used in messages. Raises `InputError` for any other object, and for a column that
+    Arrow cannot store.
     """
     try:
         return _table(frame, name)
@@ -54,7 +54,7 @@ def _table(frame: object, name: str) -> pa.Table:
 
 
 def _loaded(library: str, kind: str) -> type[Any] | tuple[()]:
-    """A class of a library; no class if that was not imported: no object of the class exists then."""
+    """Return a class in a library, or a placeholder if the library is not imported."""
     return getattr(sys.modules.get(library), kind, ())
 
 

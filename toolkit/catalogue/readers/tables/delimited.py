@@ -1,4 +1,4 @@
-"""Delimited text with a header: CSV, TSV and RecBole's atomic files."""
+"""Delimited text files with a header, such as CSV, TSV and RecBole atomic files."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _LONGEST = 10_000_000
 
 
 class DelimitedFile:
-    """A table file, read row by row. header: column names.
+    """Table file that is read row by row; `header` has the column names.
 
-    - delimiter: default a tab or semicolon, if the header contains it and no comma; otherwise a comma.
+    - delimiter: by default a tab or semicolon if the header contains it and no comma, otherwise a comma.
     - quoted: whether cells may be in double quotes.
-    - encoding: the reader's option of that name.
+    - encoding: reader option `encoding`.
 
     Raises `DataError` for an empty file or a repeated column name.
     """
@@ -52,7 +52,7 @@ class DelimitedFile:
             raise DataError(f"{path}, line 1: column names must be unique ({', '.join(self.header)}): rename a column")
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """(line number, cells); a row of another length than the header is a bad record."""
+        """Yield (line number, cells). A row with a different length than the header is a bad record."""
         csv.field_size_limit(_LONGEST)
         ended = False
 
@@ -85,11 +85,11 @@ class DelimitedFile:
                 )
 
     def where(self, line: int) -> str:
-        """File and line, for messages."""
+        """Return file and line for messages."""
         return f"{self.path}, line {line}"
 
     def column(self, option: str, name: str | None, default: str | None = None) -> int | None:
-        """Index of a column. Without a name it is that of `default`, or None if the header does not have that.
+        """Return the index of a column or of `default`, or None if the default is missing.
 
         Raises `InputError` with the nearest column for an unknown name.
         """
@@ -97,23 +97,23 @@ class DelimitedFile:
         return None if chosen is None else self.header.index(chosen)
 
     def needed(self, option: str, name: str) -> int:
-        """Index of a required column."""
+        """Return the index of a required column."""
         index = self.column(option, name)
         assert index is not None  # an unknown name raises
         return index
 
     def mapping(self, row: list[str]) -> Mapping[str, str]:
-        """Cells by column name."""
+        """Return cells by column name."""
         return dict(zip(self.header, row, strict=True))
 
 
 def _no_header(where: str, why: str) -> None:
-    """Raise for a broken header: without it the table cannot be read, even if bad records are skipped."""
+    """Raise `DataError` for an invalid header, even if bad records are skipped."""
     raise DataError(f"{where}: {why}")
 
 
 def check_column(path: Path, header: Collection[str], option: str, name: str) -> None:
-    """Raise `InputError`, with the nearest column, for an unknown name."""
+    """Raise `InputError` with the nearest name for an unknown column."""
     if name not in header:
         raise InputError(f"{path} has no column {name!r} (option {option}): {nearest(name, list(header))}")
 
@@ -121,7 +121,7 @@ def check_column(path: Path, header: Collection[str], option: str, name: str) ->
 def optional_column(
     path: Path, header: Collection[str], option: str, name: str | None, default: str | None = None
 ) -> str | None:
-    """A named column, which must exist, or without a name `default`, if that exists."""
+    """Return a column, which must exist, or `default` if it exists."""
     if name is None:
         return default if default in header else None
     check_column(path, header, option, name)
@@ -129,7 +129,7 @@ def optional_column(
 
 
 def number_or_nan(value: str | int | float | None) -> float:
-    """The number, or NaN for None and any other text."""
+    """Return the number, or NaN for None and other texts."""
     try:
         return math.nan if value is None else float(value)
     except (ValueError, OverflowError):  # the latter for a JSON integer of hundreds of digits
@@ -137,13 +137,13 @@ def number_or_nan(value: str | int | float | None) -> float:
 
 
 def nearest(name: str, known: list[str]) -> str:
-    """`did you mean 'x'?`, or the known columns."""
+    """Return `did you mean 'x'?` or the known columns."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]!r}?" if near else f"columns: {', '.join(known)}"
 
 
 def _fault(error: csv.Error) -> str:
-    """The parser's message, without its advice to programmers."""
+    """Return the message of the parser without advice to programmers."""
     carriage_return = "has a carriage return (CR) inside a cell without quotes: end lines with LF or CRLF"
     return carriage_return if "new-line" in str(error) else str(error)
 

@@ -1,4 +1,4 @@
-"""Columns of a table that holds one placement a row, whatever the file's format."""
+"""Column options for tables with one playlist entry per row."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from toolkit.catalogue.readers.tables.track_columns import TrackColumns, TrackOr
 
 
 class PlacementColumns(TrackColumns, TrackOrigin):
-    """Columns of the playlists' table; `title` and the like are the track's, `playlist_title` the playlist's."""
+    """Columns of a playlist table, with `title` of the track and `playlist_title` of the playlist."""
 
     playlist: str = "playlist_id"
     position: str | None = Option(

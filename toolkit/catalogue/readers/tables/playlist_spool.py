@@ -1,4 +1,4 @@
-"""Collects rows of playlists in any order into playlists, with bounded memory.
+"""Grouping of playlist rows in any order into playlists, with bounded memory.
 
 Placements are written to a temporary SQLite file, which sorts them on disk. Memory holds a few texts per playlist.
 """
@@ -21,7 +21,7 @@ _BATCH = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """One row: a track of a playlist, and the row's values for the playlist. No format has both plays and a time."""
+    """Row with a track and values of the playlist. No format has both plays and a time."""
 
     playlist: str
     track: str
@@ -35,9 +35,9 @@ class Placement:
 
 
 class PlaylistSpool:
-    """Collects placements, then yields playlists in order of first appearance.
+    """Spool that collects rows and then yields playlists in order of first appearance.
 
-    Rows of equal positions keep their order. Title, group and split are those of a playlist's first row. Raises
+    Rows with equal positions keep their order. Title, group and split are taken from the first row. Raises
     `SegueError` for a full disk.
     """
 
@@ -59,7 +59,7 @@ class PlaylistSpool:
         self._folder.cleanup()
 
     def add(self, placement: Placement) -> None:
-        """Add one row."""
+        """Add a row."""
         number = self._numbers.setdefault(placement.playlist, len(self._numbers))
         if number == len(self._first):
             self._first[placement.playlist] = placement
@@ -69,7 +69,7 @@ class PlaylistSpool:
             self._flush()
 
     def playlists(self) -> Iterator[PlaylistRecord]:
-        """The playlists, each with its tracks by position."""
+        """Yield playlists with tracks sorted by position."""
         self._flush()
         try:
             rows = self._db.execute("SELECT list, track, plays_or_time FROM placements ORDER BY list, position, rowid")
@@ -96,7 +96,7 @@ class PlaylistSpool:
 
 
 def collected(placements: Iterable[Placement]) -> Iterator[PlaylistRecord]:
-    """Playlists whose rows are anywhere, by a temporary file."""
+    """Yield playlists from rows in any order, with a temporary file."""
     with PlaylistSpool() as spool:
         for placement in placements:
             spool.add(placement)
@@ -104,7 +104,7 @@ def collected(placements: Iterable[Placement]) -> Iterator[PlaylistRecord]:
 
 
 def adjacent(placements: Iterator[Placement]) -> Iterator[PlaylistRecord]:
-    """Playlists whose rows are adjacent, without a temporary file."""
+    """Yield playlists from adjacent rows, without a temporary file."""
     for _, group in groupby(placements, key=lambda placement: placement.playlist):
         rows = sorted(group, key=lambda placement: placement.position)
         times = [row.time for row in rows if row.time is not None]
@@ -114,7 +114,7 @@ def adjacent(placements: Iterator[Placement]) -> Iterator[PlaylistRecord]:
 def playlist(
     first: Placement, tracks: list[str], plays: list[float] | None = None, times: list[int] | None = None
 ) -> PlaylistRecord:
-    """A record of these tracks, with one row's values for the playlist."""
+    """Return a playlist record of tracks with the playlist values of a row."""
     return PlaylistRecord(
         first.playlist, tracks, first.title, first.description, first.group, first.split, plays=plays, times=times
     )

@@ -1,4 +1,4 @@
-"""Columns of a reader, many rows at a time, instead of records.
+"""Column blocks with many rows, used instead of records.
 
 `toolkit.corpus.build` uses them if no catalogue is filled: a corpus needs only ids, names and the order of playlists,
 and a column of a million ids is numbered in the time of a few thousand records. `records` converts them to records,
@@ -21,12 +21,12 @@ from toolkit.timestamps import NO_TIME
 
 @dataclass(frozen=True)
 class Tracks:
-    """n tracks and their names.
+    """Block of n tracks with names.
 
-    - id: string [n], each with its scheme.
-    - title, artist, album: string [n], null where one is missing; several artists are joined by ", ".
-    - table: number of the reader's table. Of a track's rows in one table the first is used; of several tables, the
-      values of the later one that are not null.
+    - id: string [n], with scheme.
+    - title, artist, album: string [n], null if missing. Several artists are joined by ", ".
+    - table: number of the table. The first row of a track in a table is used. With several tables, the
+      non-null values of the later table are used.
     """
 
     id: pa.Array
@@ -41,14 +41,14 @@ class Tracks:
 
 @dataclass(frozen=True)
 class Placements:
-    """n placements; those of a playlist may be anywhere, in other blocks too.
+    """Block of n playlist entries. A playlist may be spread over several blocks.
 
-    - playlist, track: string [n], or string dictionaries of any order; none is null, and tracks have their scheme.
-    - position: float64 [n], ascending within a playlist. Rows of equal positions, or without any, keep their order.
+    - playlist, track: string [n] or string dictionaries, without nulls. Tracks have a scheme.
+    - position: float64 [n], ascending within a playlist. Rows with equal or missing positions keep their order.
     - time: int64 [n], seconds since 1970.
-    - title, description, group, split: string [n]; those of a playlist's first row are used.
+    - title, description, group, split: string [n], taken from the first row of a playlist.
 
-    Playlists are in the order of their first row. Every block of a reader has the same columns.
+    Playlists are ordered by their first row. All blocks of a reader have the same columns.
     """
 
     playlist: pa.Array
@@ -66,11 +66,11 @@ class Placements:
 
 @dataclass(frozen=True)
 class Playlists:
-    """P whole playlists, with n placements.
+    """Block of P complete playlists with n entries.
 
     - id: string [P]. offsets: int64 [P + 1]; playlist p is track[offsets[p]:offsets[p + 1]].
-    - track: as in `Placements`, [n].
-    - times: int64 [n], of each placement. time: int64 [P], of each playlist, if only that is known. `NO_TIME`: unknown.
+    - track: [n], as in `Placements`.
+    - times, time: int64 [n] by entry, or int64 [P] by playlist if only that is known, with `NO_TIME` if unknown.
     - title, description, group, split: string [P].
     """
 
@@ -95,7 +95,7 @@ ABOUT = ("title", "description", "group", "split")  # columns of a block that de
 
 
 def records(blocks: Iterable[Block]) -> Iterator[Record]:
-    """Blocks as records, with all placements in memory: tracks with their names, then the playlists of `Placements`."""
+    """Yield the records of blocks, first tracks with names, then playlists, with all entries in memory."""
     described: dict[tuple[int, str], None] = {}
     waiting: dict[str, list[Placement]] = {}
     for block in blocks:
@@ -118,7 +118,7 @@ def records(blocks: Iterable[Block]) -> Iterator[Record]:
 
 
 def playlist_columns(block: Placements | Playlists, n: int) -> list[list[str | None]]:
-    """The columns `ABOUT` of a block, each with n rows."""
+    """Return the columns `ABOUT` of a block, each with n rows."""
     return [[None] * n if (column := getattr(block, name)) is None else column.to_pylist() for name in ABOUT]
 
 
@@ -135,7 +135,7 @@ def _whole(block: Playlists) -> Iterator[PlaylistRecord]:
 
 
 def placement_rows(block: Placements) -> Iterator[Placement]:
-    """The rows of a block, one by one."""
+    """Yield the rows of a block."""
     n = len(block)
     positions = [0.0] * n if block.position is None else block.position.tolist()
     times = [None] * n if block.time is None else block.time.tolist()

@@ -1,4 +1,4 @@
-"""Tracks that a table describes more than once."""
+"""Handling of repeated track rows in a table."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from toolkit.catalogue.records import TrackRecord
 
 
 class FirstRows:
-    """Keeps the first row of each track. A later row with other values is reported."""
+    """Filter that keeps the first row of each track and reports later rows with different values."""
 
     def __init__(self, doubles: Tally) -> None:
         self._doubles = doubles
         self._hashes: dict[str, int] = {}
 
     def __call__(self, record: TrackRecord | None, where: str) -> Iterator[TrackRecord]:
-        """The record where its track is new."""
+        """Yield the record if the track is new."""
         if record is None:
             return
         content = _content_hash(record)
@@ -28,7 +28,7 @@ class FirstRows:
 
 
 def _content_hash(record: TrackRecord) -> int:
-    """The same number for records with the same values."""
+    """Return a hash of the values of a record."""
     fields = {
         name: tuple(field.value) if isinstance(field.value, list) else field.value
         for name, field in record.fields.items()

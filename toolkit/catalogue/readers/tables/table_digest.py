@@ -1,4 +1,4 @@
-"""A hash of a table's values that does not depend on chunks, padding or encoding."""
+"""Hash of table values that does not depend on chunks, padding or encoding."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ ROWS = 1 << 16  # rows that are hashed at once
 
 
 def table_digest(table: pa.Table) -> str:
-    """BLAKE2b over column names and values in their order, as 32 hex digits.
+    """Return the BLAKE2b hash of column names and values in order, as 32 hex digits.
 
-    Texts are the same in every type: string, large_string, view or dictionary. Numbers differ by type. A missing value
-    differs from an empty text and from NaN.
+    Text gives the same hash for every type (string, large_string, view or dictionary), but numbers do not. A missing
+    value differs from an empty text and from NaN.
     """
     whole = hashlib.blake2b(digest_size=SIZE)
     for name in table.schema.names:
@@ -30,7 +30,7 @@ def table_digest(table: pa.Table) -> str:
 
 
 def column_digest(column: pa.ChunkedArray) -> bytes:
-    """BLAKE2b of one column."""
+    """Return the BLAKE2b hash of one column."""
     streams: dict[str, hashlib.blake2b] = {}
     for start in range(0, max(len(column), 1), ROWS):
         for chunk in column.slice(start, ROWS).chunks:
@@ -44,7 +44,7 @@ def column_digest(column: pa.ChunkedArray) -> bytes:
 
 
 def _streams(array: pa.Array, path: str) -> Iterator[tuple[str, memoryview | bytes]]:
-    """The buffers of an array under names that include its type: validity, lengths, values."""
+    """Yield validity, lengths and values of an array under names that include the type."""
     array = column_types.plain(array)
     kind = array.type
     if pa.types.is_dictionary(kind):
@@ -71,7 +71,7 @@ def _streams(array: pa.Array, path: str) -> Iterator[tuple[str, memoryview | byt
 
 
 def _values(array: pa.Array) -> memoryview | bytes:
-    """Numbers, booleans and times as bytes; other types, such as decimals, as text."""
+    """Return numbers, booleans and times as bytes, and other types, such as decimals, as text."""
     kind = array.type
     if pa.types.is_floating(kind):
         values = array.fill_null(0).to_numpy(zero_copy_only=False)

@@ -1,4 +1,4 @@
-"""Batches of an Arrow table as blocks: rows with one placement each, or rows with a list of tracks.
+"""Conversion of Arrow batches to blocks, with one playlist entry or one playlist per row.
 
 A bad row is reported like one of a text file, and left out if records are skipped.
 """
@@ -25,10 +25,10 @@ Where = Callable[[int], str]  # returns file and row, for messages, of a row of 
 
 @dataclass(frozen=True)
 class Opened:
-    """A batch whose rows are playlists.
+    """Batch with one playlist per row.
 
-    - tracks: the entries of all lists, as a table. where: location of an entry.
-    - owners: int64, index of each entry's playlist in `block`.
+    - tracks, where: table of all list entries, and function that returns the location of an entry.
+    - owners: int64, index in `block` of the playlist of each entry.
     """
 
     block: Playlists
@@ -39,19 +39,19 @@ class Opened:
 
 @dataclass(frozen=True)
 class TableRows:
-    """Reads batches of tables with one layout. scheme: put before ids of tracks without one."""
+    """Converter of batches with one layout; `scheme` is the prefix for track ids without a scheme."""
 
     layout: Layout
     scheme: str
     bad: Bad
 
     def flat(self, batch: pa.RecordBatch, where: Where) -> Placements:
-        """A block from rows with one placement each."""
+        """Return a block from rows with one playlist entry each."""
         layout = self.layout
         track = column_types.ids(batch.column(layout.track), self.scheme, where, layout.track)
         playlist = column_types.ids(batch.column(layout.playlist), None, where, layout.playlist)
-        faults = {row: f"has no {layout.track}" for row in _nulls(track)} | {
-            row: f"has no {layout.playlist}" for row in _nulls(playlist)
+        faults = {row: f"must have a value for {layout.track}" for row in _nulls(track)} | {
+            row: f"must have a value for {layout.playlist}" for row in _nulls(playlist)
         }
         time = _times(batch, layout.time, faults)
         position = _positions(batch, layout.position, faults)
@@ -66,7 +66,7 @@ class TableRows:
         return Placements(playlist, track, position, time, *about)
 
     def lists(self, batch: pa.RecordBatch, where: Where) -> Opened:
-        """A block from rows with one playlist each. A bad track is left out of its playlist, as in JSON Lines."""
+        """Return a block from rows with one playlist each. A bad track is dropped from its playlist."""
         layout = self.layout
         listed = [
             name
@@ -74,7 +74,7 @@ class TableRows:
             if column_types.is_list(column_types.inner(batch.schema.field(name).type))
         ]
         faults = {
-            row: f"has no {layout.playlist}"
+            row: f"must have a value for {layout.playlist}"
             for row in _nulls(column_types.ids(batch.column(layout.playlist), None, where, layout.playlist))
         }
         faults |= _uneven(batch, listed, layout.track)
@@ -106,7 +106,7 @@ class TableRows:
     ) -> Playlists:
         layout = self.layout
         track = column_types.ids(tracks.column(layout.track), self.scheme, inside, layout.track)
-        faults = {entry: f"has no {layout.track}" for entry in _nulls(track)}
+        faults = {entry: f"must have a value for {layout.track}" for entry in _nulls(track)}
         times = _times(tracks, layout.time, faults) if layout.time in tracks.schema.names else None
         position = _positions(tracks, layout.position, faults)
         order = np.flatnonzero(self._good(faults, len(owners), inside))
@@ -124,7 +124,7 @@ class TableRows:
         return Playlists(ids, offsets, track, times, moments, *about)
 
     def _good(self, faults: dict[int, str], n: int, where: Where) -> np.ndarray:
-        """Report faults by row; bool [n], the rows without one."""
+        """Report faults by row, and return a mask of rows without faults, bool [n]."""
         good = np.ones(n, bool)
         for row in sorted(faults):
             self.bad(where(row), faults[row])
@@ -135,7 +135,7 @@ class TableRows:
 def track_names(
     track: pa.DictionaryArray, batch: pa.RecordBatch, columns: TrackColumns, rows: np.ndarray, *, table: int
 ) -> Tracks:
-    """Ids and names of tracks at some rows of a batch."""
+    """Return ids and names of tracks at some rows of a batch."""
     place, header = pa.array(rows), batch.schema.names
     title, artist, album = (
         None if name is None else batch.column(name).take(place) for name in name_columns(columns, header)
@@ -151,14 +151,14 @@ def track_names(
 
 
 def name_columns(columns: TrackColumns, header: Sequence[str]) -> tuple[str | None, str | None, str | None]:
-    """Columns of titles, artists and albums, None for one that the table does not have."""
+    """Return the columns of titles, artists and albums, or None for missing columns."""
     chosen = (columns.title or "title", columns.artist or "artist", columns.album or "album")
     title, artist, album = (name if name in header else None for name in chosen)
     return title, artist, album
 
 
 def first_rows(track: pa.DictionaryArray) -> np.ndarray:
-    """int64, ascending: the first row of each id."""
+    """Return the first row of each id, int64 ascending."""
     codes = track.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     # missing ids have one more code, which is dropped
     found = column_types.first_places(np.where(codes < 0, len(track.dictionary), codes), len(track.dictionary) + 1)[:-1]
@@ -166,7 +166,7 @@ def first_rows(track: pa.DictionaryArray) -> np.ndarray:
 
 
 def artist_texts(array: pa.Array, separator: str) -> pa.Array:
-    """Artists as one text, string [n]. Several, from a list or between separators, are joined by commas, each once."""
+    """Return artists as one text, string [n]. Several artists are joined by commas without repetition."""
     array = column_types.plain(array)
     if pa.types.is_dictionary(array.type):
         return artist_texts(array.dictionary, separator).take(array.indices)
@@ -186,19 +186,19 @@ def _once(parts: Sequence[object]) -> str | None:
 
 
 def _nulls(array: pa.DictionaryArray) -> list[int]:
-    """Rows without a value."""
+    """Return a mask of rows without a value."""
     indices = array.indices
     return np.flatnonzero(indices.is_null().to_numpy(zero_copy_only=False)).tolist() if indices.null_count else []
 
 
 def _lengths(array: pa.Array) -> np.ndarray:
-    """int64 [n], number of entries of each list; -1 for null."""
+    """Return the number of entries of each list, int64 [n], or -1 for null."""
     lengths = pc.list_value_length(column_types.plain(array)).fill_null(-1)
     return np.asarray(lengths.to_numpy(zero_copy_only=False), np.int64)
 
 
 def _uneven(batch: pa.RecordBatch, listed: Sequence[str], track: str) -> dict[int, str]:
-    """Messages by row, for rows without a list of tracks, or with another list of a different length."""
+    """Return messages by row for missing track lists and lists with different lengths."""
     lengths = {name: _lengths(batch.column(name)) for name in listed}
     found: dict[int, str] = {}
     for name in listed:
@@ -212,7 +212,7 @@ def _uneven(batch: pa.RecordBatch, listed: Sequence[str], track: str) -> dict[in
 def _times(
     batch: pa.RecordBatch, name: str | None, faults: dict[int, str], *, required: bool = True
 ) -> np.ndarray | None:
-    """Times of a column, int64 [n]. required: whether none may be missing."""
+    """Return the times in a column, int64 [n]; `required` reports missing times."""
     if name is None:
         return None
     found, bad = column_types.times(batch.column(name))

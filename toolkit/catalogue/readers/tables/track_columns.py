@@ -1,4 +1,4 @@
-"""Tracks from table rows and JSON objects, by column or key names that the user gives."""
+"""Conversion of table rows and JSON objects to tracks, by column or key names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NAMES = ("title", "artist", "artist_id", "album", "album_id", "duration")
 
 
 class TrackOrigin(ReaderParams):
-    """Options of readers whose tracks come from tables: the scheme of ids without one, and the source of values."""
+    """Options of readers with track tables, for the id scheme and the source of values."""
 
     scheme: str = Option("local", pattern=r"^[A-Za-z][\w+.-]+$", description="put before ids that have none")
     source: str = "table"
@@ -32,7 +32,7 @@ class TrackOrigin(ReaderParams):
 
 
 class TrackColumns(ReaderParams):
-    """Names of columns or keys. An option that is left out means the column of its own name, if the file has it."""
+    """Names of columns or keys. An unset option means the column with the name of the option, if it exists."""
 
     track: str = Option("track_id", description="the track's id")
     title: str | None = None
@@ -51,44 +51,45 @@ class TrackColumns(ReaderParams):
     audio: dict[str, str] = Option({}, description="audio files, {field: column}, relative to the table")
 
     def vectors(self) -> dict[str, list[str]]:
-        """Columns of each feature field."""
+        """Return the columns of each feature field."""
         if isinstance(self.features, dict):
             return self.features
         return {"features": self.features} if self.features else {}
 
     def named_columns(self) -> dict[str, str]:
-        """Option of each column that the user named."""
+        """Return the option of each column that is set by the user."""
         named = {getattr(self, option): option for option in NAMES if getattr(self, option)}
         for option in ("fields", "images", "audio"):
             named |= {column: f"{option}.{name}" for name, column in getattr(self, option).items()}
         return named | {column: f"features.{name}" for name, columns in self.vectors().items() for column in columns}
 
     def check(self, header: Collection[str], where: Path) -> None:
-        """Raise `InputError` for a named column that the table does not have."""
+        """Raise `InputError` for a column that is set but missing in the table."""
         for column, option in self.named_columns().items():
             check_column(where, header, option, column)
 
     def offered(self, header: Collection[str]) -> set[str]:
-        """Names of the fields that a table with this header gives its tracks."""
+        """Return the names of fields of tracks in a table with this header."""
         names = {option for option in NAMES if (getattr(self, option) or option) in header}
         return names | self.fields.keys() | self.vectors().keys() | self.images.keys() | self.audio.keys()
 
     def describes(self, header: Collection[str]) -> bool:
-        """Whether a table describes its tracks beyond their ids."""
+        """Return whether a table describes tracks beyond ids."""
         return bool(self.named_columns()) or any(name in header for name in NAMES)
 
 
 class TrackTable(TrackColumns):
-    """A second file with one track a row or line."""
+    """Second file with one track per row or line."""
 
     file: Path
 
 
 @dataclass(frozen=True)
 class TrackParser:
-    """Parses rows into track records. A bad cell is reported to `bad` and left out if records are skipped.
+    """Parser from rows to track records. A bad cell is reported to `bad`, and dropped if records are skipped.
 
-    - folder: base of the paths in cells. kind: of ids, `scheme:kind:…`; empty for `scheme:…`.
+    - folder: base of paths in cells.
+    - kind: kind in ids (`scheme:kind:…`), or empty for `scheme:…`.
     """
 
     columns: TrackColumns
@@ -98,7 +99,7 @@ class TrackParser:
     kind: str = ""
 
     def record(self, row: Row, where: str) -> TrackRecord | None:
-        """The track of one row; None if it has no id."""
+        """Return the track of a row, or None without an id."""
         cell = row.get(self.columns.track)
         if (fault := text_fault(cell)) is not None:
             self.bad(where, f"{self.columns.track!r}{fault}")
@@ -151,19 +152,17 @@ class TrackParser:
         return number / 1000 if number is not None and self.columns.duration_unit == "ms" else number
 
     def _fields(self, row: Row, where: str) -> dict[str, Field]:
-        columns = self.columns
-        values: dict[str, FieldValue | None] = {
-            **{name: self._cell(row, column, where) for name, column in columns.fields.items()},
-            **{name: feature_vector(row, several, where, self.bad) for name, several in columns.vectors().items()},
-            **{name: self._image(row, column, where) for name, column in columns.images.items()},
-            **{name: self._content(row, column, where) for name, column in columns.audio.items()},
-        }
-        origin = self.origin
-        return {
-            name: Field(value, origin.source, train_allowed=origin.train_allowed)
-            for name, value in values.items()
-            if value is not None
-        }
+        columns, origin = self.columns, self.origin
+        if not (columns.fields or columns.features or columns.images or columns.audio):
+            return {}
+        values: list[tuple[str, FieldValue | None]] = [
+            *((name, self._cell(row, column, where)) for name, column in columns.fields.items()),
+            *((name, feature_vector(row, several, where, self.bad)) for name, several in columns.vectors().items()),
+            *((name, self._image(row, column, where)) for name, column in columns.images.items()),
+            *((name, self._content(row, column, where)) for name, column in columns.audio.items()),
+        ]
+        source, allowed = origin.source, origin.train_allowed
+        return {name: Field(value, source, train_allowed=allowed) for name, value in values if value is not None}
 
     def _file(self, name: str | None, where: str) -> Path | None:
         if name is None:
@@ -175,7 +174,7 @@ class TrackParser:
         return file
 
     def _content(self, row: Row, column: str, where: str) -> bytes | Path | None:
-        """A file by its name, or its bytes if the cell holds them; tables other than text files may do so."""
+        """Return a file path, or the bytes if the cell contains them."""
         value = row.get(column)
         return value if isinstance(value, bytes) else self._file(self._cell(row, column, where), where)
 
@@ -196,9 +195,9 @@ class TrackParser:
 
 
 def feature_vector(row: Row, columns: Sequence[str], where: str, bad: Bad) -> list[float] | None:
-    """The numbers of several cells; a cell may hold a JSON list. None if all are empty.
+    """Return the numbers in several cells, which may contain JSON lists, or None if all are empty.
 
-    It is a bad record if some are empty, or not finite numbers within the range of float32.
+    The record is bad if some cells are empty or are not finite float32 numbers.
     """
     values = [row.get(column) for column in columns]
     cells = [cell for value in values for cell in (value if isinstance(value, list) else [value])]
@@ -216,18 +215,18 @@ def feature_vector(row: Row, columns: Sequence[str], where: str, bad: Bad) -> li
 
 
 def text_fault(value: object) -> str | None:
-    """The fault of a JSON value that must be text; None for text, a number or null."""
+    """Return the fault of a JSON value that must be text, or None for text, numbers and null."""
     if not isinstance(value, list | dict | bool):
         return None
     return f"={shortened(value)} must be text or a number: set the option to another key"
 
 
 def cell_text(value: object) -> str | None:
-    """A cell as text, stripped; None if it is empty."""
+    """Return a cell as stripped text, or None if empty."""
     return None if value is None else str(value).strip() or None
 
 
 def _number(value: object) -> float | None:
-    """A finite number, or None."""
+    """Return a finite number, or None."""
     number = number_or_nan(value if isinstance(value, str | int | float) else str(value))
     return number if math.isfinite(number) else None
