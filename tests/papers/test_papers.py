@@ -139,7 +139,7 @@ def test_missing_weights_stop_a_run_without_skipping(tiny_cache: Path, tmp_path:
     with pytest.raises(MissingWeights, match="word-vectors requires path"):
         pipeline.run(stops, tmp_path / "stop", cache=tiny_cache)
     alone = rows("modalities_frozen.yaml", *SMALL, "baselines=[]", only=("lyrics-glove",))
-    with pytest.raises(InputError, match=r"evaluation\.reference='lyrics-glove' is not run"):
+    with pytest.raises(InputError, match=r"evaluation\.reference='lyrics-glove' requires pretrained weights"):
         refers = alone.model_copy(
             update={"evaluation": alone.evaluation.model_copy(update={"reference": "lyrics-glove"})}
         )
