@@ -25,7 +25,6 @@ from toolkit.report.summary_text import summary
 from toolkit.report.tag_section import tags
 from toolkit.report.track_map_section import track_map
 from toolkit.report.trend_plots import trends
-from toolkit.result_types import Manifest
 
 SECTIONS = (
     ("results", "Results"),
@@ -127,7 +126,7 @@ def _context(run: RunFiles) -> dict[str, object]:
         "skipped": page_sections.skipped(run.data),
         "recipe_text": run.recipe_text,
         "commands": page_sections.commands(run),
-        "version": _version(run.manifest),
+        "version": run.manifest.get("versions", {}).get("segue"),
     }
     if any(drawn.get("figure") for drawn in maps.values()):
         script = files("toolkit.report").joinpath("map.js").read_text(encoding="utf-8")
@@ -203,8 +202,3 @@ def _picture(modality: str, data: bytes) -> dict[str, str]:
         "alt": f"Pairs of pictures: an input of the {modality} encoder and its reconstruction",
         "caption": f"{modality}: pairs of an original, left, and what the encoder keeps of it, right",
     }
-
-
-def _version(manifest: Manifest) -> str:
-    version = manifest.get("versions", {}).get("segue")
-    return f" {version}" if version else ""

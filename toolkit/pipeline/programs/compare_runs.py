@@ -150,8 +150,9 @@ def _pairs(
         pairs.append(Pair(mine, theirs, float(before.mean()), float(after.mean()), difference))
     oracles = {entry["system"] for order in orders for entry in order["systems"] if entry["oracle"]}
     if not names:
-        why = "the runs have no system in common, and one of them has oracles alone"
-        return [], f"{why}: give both a system of the same name"
+        return [], (
+            "the runs have no system in common, and one of them has oracles alone: give both a system of the same name"
+        )
     if not pairs:
         return [], "the runs have no test playlist in common: run both on the same data"
     note = f"{left_out:,} test playlists are in one run alone and are left out" if left_out else ""
