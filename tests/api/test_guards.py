@@ -57,9 +57,9 @@ def test_split_parts_of_different_data_raise(split: segue.Split, model: segue.Mo
     other = segue.read_playlists(None, reader="demo", tracks=310, artists=40, playlists=300, cache=tmp_path)
     with pytest.raises(InputError, match="from splits of the same data"):
         segue.Popularity().fit(split.train, other.split().valid)
-    with pytest.raises(InputError, match="fitted to a different catalogue"):
+    with pytest.raises(InputError, match="must be fitted to the catalogue of the playlists"):
         segue.evaluate(model, other.split().test)
-    with pytest.raises(InputError, match="fit_on is of other playlists than data"):
+    with pytest.raises(InputError, match="fit_on must be from a split of the same data"):
         segue.encode(other, "lyrics", encoder="tfidf", fit_on=split.train)
 
 

@@ -113,7 +113,7 @@ def test_bench_tunes_a_ranker_by_path_over_its_grid(ideas: Path, tiny_cache: Pat
         ("my_ideas:Nothing", "'my_ideas:Nothing' is not defined in module my_ideas"),
         ("no_ideas:Nothing", "move no_ideas.py to this folder, or install the package"),
         ("my_ideas:LastSeedsParams", "is not a subclass of segue.plugin.Ranker"),
-        ("my_ideas:../LastSeeds", "must be module:Class"),
+        ("my_ideas:../LastSeeds", "must have the form module:Class"),
     ],
 )
 def test_path_that_is_not_a_ranker_raises(name: str, message: str, ideas: Path) -> None:
@@ -133,7 +133,7 @@ def test_invalid_parameter_of_ranker_by_path_raises_with_line_number(ideas: Path
 
 def test_two_systems_with_the_same_name_raise_recipe_error(ideas: Path) -> None:
     (ideas / "own.yaml").write_text(RECIPE.replace(", name: cold", ""))
-    with pytest.raises(RecipeError, match="a second system called last-seeds"):
+    with pytest.raises(RecipeError, match="repeats the system name last-seeds"):
         load(ideas / "own.yaml")
 
 

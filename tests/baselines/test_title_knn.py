@@ -84,7 +84,7 @@ def test_vote_of_similar_title_is_scaled_by_its_cosine(data: TrainingData) -> No
 def test_title_ngrams_stay_within_words() -> None:
     encoder = CharNgramsEncoder(CharNgramsParams(shortest=3, longest=3, dim=0)).fit(["ab  cd"])
     assert encoder.vocabulary == [" ab", " cd", "ab ", "cd "]
-    with pytest.raises(ValueError, match="separator is for the words of tfidf"):
+    with pytest.raises(ValueError, match="can be set only for tfidf"):
         CharNgramsParams(separator=",")
     with pytest.raises(ValueError, match="shortest=5 must be <= longest=4"):
         CharNgramsParams(shortest=5)

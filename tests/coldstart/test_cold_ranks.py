@@ -101,7 +101,7 @@ def test_two_tower_loss_is_a_softmax_with_log_popularity_correction() -> None:
 
 def test_cold_rankers_without_content_raise_input_error(planted: Planted, parts: list[Modality]) -> None:
     nobody = Modality("sound", parts[0].matrix, parts[0].present & np.concatenate([[False], ~planted.warm]))
-    with pytest.raises(InputError, match="modality 'sound': none of the tracks to learn from has it"):
+    with pytest.raises(InputError, match="modality 'sound' must be present for at least one training track"):
         planted.fitted("two-tower", nobody)
     with pytest.raises(InputError, match="two-tower requires a modality"):
         planted.fitted("two-tower")

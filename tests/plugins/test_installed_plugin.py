@@ -242,7 +242,7 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-parts\nVersion: 1.0\n")
     groups = {kind: f"segue.{'collectors' if kind == 'sources' else kind}" for kind in PARTS}
     points = [
-        f"[{group}]\nlacking = broken_parts:{kind.title()}\nabsent = broken_import:Nothing\n"
+        f"[{group}]\nincomplete = broken_parts:{kind.title()}\nabsent = broken_import:Nothing\n"
         for kind, group in groups.items()
     ]
     (about / "entry_points.txt").write_text("".join(points) + "[segue.commands]\nabsent = broken_import:nothing\n")
@@ -273,10 +273,10 @@ def test_broken_plugin_does_not_affect_other_parts(tiny_recipe: Path) -> None:
         "baselines=[popularty]": "'popularty' is not a ranker: did you mean popularity?",
         "evaluation.split=incomplete": "segue.protocols plug-in 'incomplete' of broken-parts must implement split:"
         " see segue.plugin.Protocol",
-        "models.0.loss=absent": "segue.losses plug-in 'absent' of broken-parts does not import",
+        "models.0.loss=absent": "segue.losses plug-in 'absent' of broken-parts cannot be imported",
         "models.0.negatives=7": "negatives",
     }.items():
         done = segue("validate", tiny_recipe, "--set", change)
         assert done.exit_code == 2 and message in done.output, done.output
     done = segue("absent")
-    assert done.exit_code == 2 and "segue.commands plug-in 'absent' of broken-parts does not import" in done.output
+    assert done.exit_code == 2 and "segue.commands plug-in 'absent' of broken-parts cannot be imported" in done.output

@@ -176,7 +176,7 @@ def test_wrong_part_in_python_raises_with_key_and_cure() -> None:
     follows = api.ranker("my_ideas:Follows").fit(split.train)
     with pytest.raises(api.InputError, match="requires a cutoff: write my_ideas:ReciprocalRank@20"):
         api.evaluate(follows, split.test, ["my_ideas:ReciprocalRank"])
-    with pytest.raises(api.InputError, match="a class of your own is written as 'module:Class@20'"):
+    with pytest.raises(api.InputError, match="a class as 'module:Class@20'"):
         api.evaluate(follows, split.test, [part("metrics", "my_ideas")])
     with pytest.raises(
         api.InputError, match=r"share cannot be set next to a protocol object: pass them to FileOrder\(…\)"

@@ -137,7 +137,7 @@ def test_trained_model_recall_is_above_popularity_on_the_ring(kind: str) -> None
 
 @pytest.mark.parametrize("option", [{"strict_recbole": True}, {"last_item_epochs": 1}, {"mask_ratio": 0.4}])
 def test_bert4rec_settings_for_sasrec_raise_validation_error(option: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="for `type: bert4rec`, not `sasrec`: "):
+    with pytest.raises(ValueError, match="can be set only with `type: bert4rec`, not `sasrec`: "):
         spec("sasrec", **option)
 
 
