@@ -243,7 +243,7 @@ def test_invalid_parameter_value_raises_a_one_line_error() -> None:
 
 
 def test_parameter_of_a_ranker_without_parameters_raises() -> None:
-    with pytest.raises(InputError, match="popularity: k is not a key: known here: none"):
+    with pytest.raises(InputError, match="popularity: k is not a key: no names are allowed here"):
         Popularity(k=3)
 
 

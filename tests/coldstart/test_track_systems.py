@@ -137,7 +137,7 @@ def test_resuming_a_killed_network_fit_gives_identical_state(
 def test_joint_network_without_spectrogram_raises_input_error(
     planted: Planted, sound: Modality, spectrogram: Modality
 ) -> None:
-    with pytest.raises(InputError, match="spectrogram='audio' is not a modality: known: sound"):
+    with pytest.raises(InputError, match="spectrogram='audio' is not a modality: use one of sound"):
         planted.fitted("joint-network", sound)
     with pytest.raises(InputError, match="'sound' with 12 dimensions is not a spectrogram with bins=8"):
         planted.fitted("joint-network", sound, **JOINT, spectrogram="sound")
