@@ -90,7 +90,13 @@ def alternatives(annotation: object) -> tuple[object, ...]:
 def nearest(name: str, known: Sequence[str]) -> str:
     """Return `did you mean x?`, or the known names if no name is similar."""
     near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known)) or 'none'}"
+    return (
+        f"did you mean {near[0]}?"
+        if near
+        else f"use one of {', '.join(sorted(known))}"
+        if known
+        else "no names are allowed here"
+    )
 
 
 def rule_error(kind: str, rule: str) -> PydanticCustomError:

@@ -200,4 +200,4 @@ def suggest(name: str, known: list[str]) -> str:
     """Return `did you mean 'x'?`, or the known names if no name is similar."""
     folded = {each.casefold(): each for each in reversed(known)}
     near = [folded[each] for each in difflib.get_close_matches(name.casefold(), folded, n=1)]
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
+    return f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(sorted(known))}"

@@ -157,7 +157,7 @@ def test_json_schema_contains_plugin_parameters() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("encoders.words.params.size=8", "encoders.words.params.size is not a key: known here: dim"),
+        ("encoders.words.params.size=8", "encoders.words.params.size is not a key: use one of dim"),
         ("evaluation.split.shar=0.2", "evaluation.split.shar is not a key: did you mean share?"),
         ("models.0.loss.gamma=-1", "models.0.loss.gamma=-1 must be greater than or equal to 0"),
         ("fusion.join=pairwize", "fusion.join='pairwize' is not a join: did you mean 'pairwise'?"),

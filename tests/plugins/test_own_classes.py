@@ -160,7 +160,7 @@ def test_wrong_part_in_python_raises_with_key_and_cure() -> None:
         ({"join": focal()}, "join must be a join, an instance of segue.plugin.Join, not Focal"),
         ({"loss": pairwise()}, "loss must be a loss, an instance of segue.plugin.Loss, not Pairwise"),
         ({"loss": focal}, r"loss must be an object, not a class: write Focal\(\)"),
-        ({"loss": "focl"}, "loss='focl' is not a loss: known: chunked"),
+        ({"loss": "focl"}, "loss='focl' is not a loss: use one of chunked"),
         ({"loss": {"type": "my_ideas:Focal", "gama": 3}}, "loss.gama is not a key: did you mean gamma"),
         ({"loss": "my_ideas:Focals"}, "'my_ideas:Focals' is not defined in module my_ideas"),
         ({"loss": "my_ideas:Median"}, "'my_ideas:Median' is not a subclass of segue.plugin.Loss"),

@@ -79,7 +79,7 @@ def test_saved_entry_drops_unknown_keys() -> None:
         ),
         ({"negatives": 3}, "can be set only with `loss: gbce or sampled`, not `chunked`"),
         ({"mask_ratio": 0.3}, "can be set only with `type: bert4rec`, not `sasrec`: remove `mask_ratio`"),
-        ({"loss": {"type": "full", "negatives": 3}}, "loss.negatives\n  is not a key: known here: type"),
+        ({"loss": {"type": "full", "negatives": 3}}, "loss.negatives\n  is not a key: use one of type"),
     ],
 )
 def test_keys_for_another_loss_or_model_raise(entry: dict[str, Any], fault: str) -> None:

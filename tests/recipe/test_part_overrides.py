@@ -123,7 +123,7 @@ def test_set_replaces_a_part_by_changing_its_type(
 def test_setting_a_key_that_the_new_type_does_not_have_raises(tmp_path: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         load(write(tmp_path, BASE), ["fusion.missing.rank=3", "fusion.missing.type=mean"])
-    assert str(caught.value) == "--set fusion.missing.rank=3: fusion.missing.rank is not a key: known here: type"
+    assert str(caught.value) == "--set fusion.missing.rank=3: fusion.missing.rank is not a key: use one of type"
 
 
 def test_errors_in_a_replaced_part_do_not_name_the_extended_file(tmp_path: Path) -> None:

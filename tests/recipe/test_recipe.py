@@ -114,7 +114,7 @@ FAULTS = [
     (
         "    hidden_size: 32",
         "    loss: {type: gbce, log_q: false}",
-        "8: models.0.loss.log_q is not a key: known here: negatives, t, type",
+        "8: models.0.loss.log_q is not a key: use one of negatives, t, type",
     ),
     ("    hidden_size: 32", "    loss: chunkd", "8: models.0.loss='chunkd' is not a loss: did you mean 'chunked'?"),
     (
@@ -180,7 +180,7 @@ FAULTS = [
     (
         "baselines:",
         "fusion: {reduce: {sound: pca:2}}\nbaselines:",
-        "10: fusion.reduce.sound is not an encoder of this recipe: known here: audio",
+        "10: fusion.reduce.sound is not an encoder of this recipe: use one of audio",
     ),
     (
         "baselines:",
@@ -409,7 +409,7 @@ def test_resolved_recipe_round_trips(tmp_path: Path) -> None:
         ({"seed": True}, "seed=true must be a number"),
         (
             {"models": [{"type": "sasrec", "modalities": ["nope"]}]},
-            "models.0.modalities.0='nope' is not an encoder of this recipe: known here: none",
+            "models.0.modalities.0='nope' is not an encoder of this recipe: no names are allowed here",
         ),
         ({"baselines": ["popularty"]}, "baselines.0='popularty' is not a ranker: did you mean popularity?"),
         ({"models": [{"type": "sasrec", "match": 1}]}, "models.0.match=1 must be true or false"),

@@ -45,7 +45,7 @@ def test_create_sets_parameters_seed_and_device():
         ("code", {}, "'code' is not an encoder: did you mean 'codes'?"),
         ("features-vae", {"latant": 3}, "encoder 'features-vae': latant is not a key: did you mean latent?"),
         ("features-vae", {"latent": 0}, "encoder 'features-vae': latent=0 must be greater than or equal to 1"),
-        ("features", {"anything": 1}, "encoder 'features': anything is not a key: known here: none"),
+        ("features", {"anything": 1}, "encoder 'features': anything is not a key: no names are allowed here"),
         ("image-vae", {"output": "mean"}, "output='mean' must be 'mu', 'mu+sigma' or 'sample'"),
         ("image-ae", {"size": 100}, "encoder 'image-ae': size=100 must be a multiple of 32"),
         ("tfidf", {"token_pattern": "("}, "token_pattern='(' must be a regular expression"),

@@ -123,19 +123,19 @@ TABLES = "{reader: csv, path: lists.csv, options: {tracks: {file: tracks.csv, fe
         (TABLES, "title", None),
         (TABLES, "id", None),
         (TABLES, "sund", "did you mean sound?"),
-        (TABLES, "artist", "known here: id, sound, title"),
+        (TABLES, "artist", "use one of id, sound, title"),
         ("{reader: csv, path: lists.csv, options: {fields: {mood: mood}}}", "moods", "did you mean mood?"),
         ("{reader: jsonl, path: lists.jsonl, options: {title: name}}", "title", None),
-        ("{reader: jsonl, path: lists.jsonl, options: {title: name}}", "artist", "known here: id, title"),
-        ("{reader: jsonl, path: lists.jsonl, options: {fields: {lyrics: text}}}", "lyrics", "known here: id"),
-        ("{reader: parquet, path: lists.parquet}", "title", "known here: id"),
+        ("{reader: jsonl, path: lists.jsonl, options: {title: name}}", "artist", "use one of id, title"),
+        ("{reader: jsonl, path: lists.jsonl, options: {fields: {lyrics: text}}}", "lyrics", "use one of id"),
+        ("{reader: parquet, path: lists.parquet}", "title", "use one of id"),
         ("{reader: recbole, path: mine.inter}", "genre", None),
         ("{reader: recbole, path: mine.inter}", "genres", "did you mean genre?"),
         ("{reader: demo}", "lyrics", None),
         (
             "{reader: demo, options: {fields: [lyrics]}}",
             "biography",
-            "known here: album, album_id, artist, ",
+            "use one of album, album_id, artist, ",
         ),
     ],
 )
@@ -183,9 +183,9 @@ def test_validate_reports_unknown_fields_of_splits_and_rankers(here: Path) -> No
         "item_cold, field: part}}\n"
     )
     assert lines(Path("r.yaml")) == [
-        "r.yaml:3: evaluation.split.field='part' is a field that no track has: known here: id",
+        "r.yaml:3: evaluation.split.field='part' is a field that no track has: use one of id",
         "r.yaml:2: baselines.0='genre-popularity' reads genres or genre or tags, a field that no track "
-        "has: known here: id",
+        "has: use one of id",
     ]
 
 
