@@ -218,7 +218,4 @@ def test_bench_skips_stock_models_too_large_for_memory(
     found = tune_baselines.bench(load(recipe), tmp_path / "out", **asked)
     assert [row["system"] for row in found["rows"]] == ["popularity", "upper-bound"]
     told = capsys.readouterr().err
-    assert (
-        "recbole-bert4rec: left out, the scores of train_batch_size=2048 rows over 200 tracks take"
-        in told
-    )
+    assert "recbole-bert4rec: left out, the scores of train_batch_size=2048 rows over 200 tracks take" in told
