@@ -154,5 +154,5 @@ def test_all_forms_of_ease_give_equal_scores(regularisation: float, small: Small
 
 
 @pytest.mark.parametrize(("max_size", "form"), [(60, "dual"), (59, "low-rank")])
-def test_ease_auto_form_is_low_rank_only_above_max_size(max_size: int, form: str, small: Small) -> None:
+def test_ease_with_form_auto_uses_low_rank_only_above_max_size(max_size: int, form: str, small: Small) -> None:
     assert EASE(max_size=max_size).fit(small[0]).form == form

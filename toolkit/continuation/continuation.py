@@ -224,9 +224,9 @@ def _entry(run_dir: Path, system: str | None) -> tuple[SystemEntry, list[SystemE
 
 
 def _for_new_releases(entry: SystemEntry, others: Sequence[SystemEntry]) -> str:
-    """Return the other system with the best validation value on hidden tracks without training interactions.
+    """Return the name of the other system that is best, on validation, at tracks without training interactions.
 
-    The result is empty if that value is at most `HARDLY` times the value of this system.
+    Returns an empty text unless that system is more than `HARDLY` times as good at them as `entry` is.
     """
     cold = entry.get("cold")
     best = max(others, key=lambda other: other.get("cold") or 0.0, default=None)

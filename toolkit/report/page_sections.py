@@ -114,7 +114,7 @@ LEVEL = 0.05
 
 
 def reading(row: ComparisonRow, reference: str) -> str:
-    """Return what a paired difference shows, by its interval and by its p corrected for multiple tests."""
+    """Return a sentence that interprets a paired difference by its interval and its corrected p-value."""
     column, low, high = Column.of(row), row["ci_low"], row["ci_high"]
     if low is None or high is None:
         return ""

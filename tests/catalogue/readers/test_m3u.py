@@ -83,7 +83,7 @@ def test_unreadable_folder_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(os, "scandir", refused)
     with pytest.raises(
         InputError,
-        match=r"locked cannot be read \(Permission denied\): change permissions, move the folder or set `path`",
+        match=r"locked cannot be read \(Permission denied\): allow reading it, or set `path`",
     ):
         list(M3uReader(tmp_path).read())
 

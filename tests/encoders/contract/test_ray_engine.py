@@ -97,7 +97,7 @@ def test_killed_ray_worker_is_replaced(tmp_path, monkeypatch):
     ray.shutdown()
 
 
-def test_invalid_input_in_a_ray_worker_raises_with_the_track(tmp_path, monkeypatch):
+def test_error_for_invalid_input_in_a_ray_worker_names_the_track(tmp_path, monkeypatch):
     monkeypatch.setitem(module.PART, "image", 16)
     values = [picture(number) for number in range(40)]
     encoder = ImageAeEncoder(ImageParams(size=32, patch=4, channels=[4, 4], epochs=1)).fit(values)

@@ -195,7 +195,7 @@ def test_invalid_torchvision_settings_raise_one_line_error(saved: Path, tmp_path
         match=r"'gone.pth' must be a file or published weights of resnet50: set weights to one of DEFAULT, IMAGE",
     ):
         encoder("resnet50", "gone.pth").check_files()
-    with pytest.raises(InputError, match="transforms='V9' must be published weights of resnet18"):
+    with pytest.raises(InputError, match="transforms='V9' must be the name of published weights of resnet18"):
         encoder("resnet18", saved / "resnet18.safetensors", transforms="V9").transform(COVERS)
     with pytest.raises(InputError, match="does not match the model "):
         encoder("resnet18", saved / "swin_t.safetensors").transform(COVERS)

@@ -152,8 +152,7 @@ def is_file(path: Path) -> bool:
 
 def _raise_unreadable(error: OSError) -> None:
     raise InputError(
-        f"{error.filename} cannot be read ({error.strerror}): change permissions, move the folder or set `path`"
-        " to another folder"
+        f"{error.filename} cannot be read ({error.strerror}): allow reading it, or set `path` to a folder without it"
     )
 
 

@@ -152,7 +152,7 @@ class TorchvisionModel:
         named = self.transforms or (self.weights if self.weights in published.__members__ else "DEFAULT")
         if named not in published.__members__:
             raise InputError(
-                f"transforms={named!r} must be published weights of {self.name}: "
+                f"transforms={named!r} must be the name of published weights of {self.name}: "
                 f"{suggest(named, list(published.__members__))}"
             )
         found: Weights = published[named]

@@ -1,4 +1,4 @@
-"""Number of artists of hidden tracks in a ranking, for R-precision with artists.
+"""Count of artists that a ranking shares with the hidden tracks, for R-precision with artists.
 
 Source: Chen et al. 2018, "RecSys Challenge 2018: automatic music playlist continuation"; Zamani et al. 2019, "An
 analysis of approaches taken in the ACM RecSys Challenge 2018", section 2.3. Public implementations count artists in
