@@ -208,7 +208,7 @@ def test_plugin_rankers_and_models_are_classes_of_segue() -> None:
         EXAMPLE / "playlists.mixtape", train_allowed=True
     )  # recognised by the package's own reader
     split = data.split("file_order", share=0.15)
-    model = api.GatedConv(width=2, loss="focal", epochs=1, hidden_size=16).fit(split.train, split.valid)  # type: ignore[attr-defined]
+    model = api.GatedConv(width=2, loss="focal", epochs=1, hidden_size=16).fit(split.train, split.valid)
     follows = api.Follows(reach=1).fit(split.train)  # type: ignore[attr-defined]
     results = [api.evaluate(each, split.test, ["recall@5", "reciprocal_rank@5"]) for each in (model, follows)]
     assert set(api.compare(*results)["metric"]) == {"recall", "reciprocal_rank"}

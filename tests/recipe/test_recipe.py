@@ -64,7 +64,7 @@ def test_default_baselines_without_encoders_need_no_content(tmp_path: Path) -> N
         ("name=a=b", lambda r: r.name, "a=b"),
     ],
 )
-def test_override_sets_a_value_by_dotted_key(tmp_path: Path, override: str, get, value) -> None:  # type: ignore[no-untyped-def]
+def test_override_sets_a_value_by_dotted_key(tmp_path: Path, override: str, get, value) -> None:
     assert get(load(write(tmp_path, BASE), [override])) == value
 
 
