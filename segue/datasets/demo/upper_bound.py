@@ -93,7 +93,8 @@ def _matched(story: Story, corpus: Corpus) -> State:
         held = track_of_item[corpus.items[corpus.offsets[row] : corpus.offsets[row + 1]]]
         if not np.array_equal(_kept(story, playlist, track_of_item), held):
             raise InputError(
-                f"{story.playlist_id(playlist)} must have the tracks of the demo catalogue with {_options(story)}"
+                f"{story.playlist_id(playlist)} must have the tracks of the demo catalogue with {_options(story)}:"
+                " read that catalogue to use upper-bound"
             )
     digest = np.frombuffer(bytes.fromhex(story.digest), dtype=np.uint8)
     return {"track_of_item": track_of_item, "playlist_of_row": playlist_of_row, "digest": digest}
