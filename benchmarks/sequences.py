@@ -100,7 +100,7 @@ class OurSteps(Steps):
     def __init__(self, base: str, train: PlaylistSet, spec: Mapping[str, Any], *, device: str, dropout: float) -> None:
         super().__init__()
         self.spec = ModelSpec.of({"type": base.lower(), "modalities": [], "initialisation": "recbole", **spec})
-        config, size = bridge.model_config(base, n_items=train.corpus.n_items, dropout=dropout, device=device)  # type: ignore[arg-type]
+        config, size = bridge.model_config(base, n_items=train.corpus.n_items, dropout=dropout, device=device)
         with bridge.seeded(0):
             self.model: Any = MODELS[base](config, size, Parts()).to(device)
         self.steps = Trainer(self.model, train, self.spec, seed=0, device=device).steps

@@ -29,7 +29,8 @@ _EDITION = (
 _BRACKETED = re.compile(rf"[(\[]\s*(?:{_EDITION})\s*[)\]]")
 _DASHED = re.compile(rf"\s[-–—]\s(?:{_EDITION})\s*$")
 _VERSION = re.compile(
-    "live|remix|mix|acoustic|karaoke|instrumental|cover|tribute|demo|unplugged|reprise|edit|sped|slowed|nightcore|orchestral|[0-9]+"
+    "live|remix|mix|acoustic|karaoke|instrumental|cover|tribute|demo|unplugged|reprise|edit|sped|slowed|nightcore"
+    "|orchestral|[0-9]+"
 )
 
 

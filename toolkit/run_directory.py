@@ -298,7 +298,8 @@ def to_yaml(value: object) -> bytes:
     from ruamel.yaml import YAML
 
     yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style, yaml.allow_unicode, yaml.sort_base_mapping_type_on_output = False, True, False  # type: ignore[assignment]
+    yaml.default_flow_style, yaml.allow_unicode = False, True
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     stream = io.BytesIO()
     yaml.dump(value, stream)
     return stream.getvalue()

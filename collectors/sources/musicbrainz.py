@@ -1,7 +1,8 @@
 """MusicBrainz ids of recordings, artists and releases, and MusicBrainz genres and tags.
 
 Page: https://musicbrainz.org/doc/MusicBrainz_API (`/ws/2/recording`, JSON). Rate: one request per second and IP
-address, with a user agent that contains program and contact (https://musicbrainz.org/doc/MusicBrainz_API/Rate_Limiting).
+address, with a user agent that contains program and contact
+(https://musicbrainz.org/doc/MusicBrainz_API/Rate_Limiting).
 Licence of ids and names: CC0. A recording is requested by id, ISRC, or title and artist, in this order. An ISRC is
 searched instead of looked up, because only a search returns the releases, which halves the number of requests.
 

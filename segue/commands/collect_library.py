@@ -28,6 +28,9 @@ Blobs = Annotated[
     Path | None, typer.Option(help="Folder of covers and audio, with a database's URL.", show_default=False)
 ]
 
+Fields = Annotated[list[str], typer.Option(help="A field to collect; default: all fields of the source.")]
+SourceParams = Annotated[list[str], typer.Option(metavar="KEY=VALUE", help="A parameter of the source.")]
+
 
 class Form(StrEnum):
     """Formats of a table."""
@@ -49,8 +52,8 @@ def collect(
     ] = None,
     blobs: Blobs = None,
     source: Annotated[list[str], typer.Option(help="A source. May be given several times.")] = [],  # noqa: B006
-    field: Annotated[list[str], typer.Option(help="A field to collect; default: all fields of the source.")] = [],  # noqa: B006
-    param: Annotated[list[str], typer.Option(metavar="KEY=VALUE", help="A parameter of the source.")] = [],  # noqa: B006
+    field: Fields = [],  # noqa: B006
+    param: SourceParams = [],  # noqa: B006
     contact: Annotated[
         str | None,
         typer.Option(help="E-mail address or page that hosts can contact; default: SEGUE_CONTACT.", show_default=False),

@@ -22,6 +22,9 @@ class Format(StrEnum):
     jspf = "jspf"
 
 
+Excluded = Annotated[list[str], typer.Option("--exclude", help="Track ids that are never returned.")]
+
+
 def continue_(
     run_dir: Annotated[Path, typer.Argument(help="A finished run's directory.", show_default=False)],
     tracks: Annotated[
@@ -35,7 +38,7 @@ def continue_(
     system: Annotated[
         str | None, typer.Option(help="The system to use; default: the best on validation.", show_default=False)
     ] = None,
-    exclude: Annotated[list[str], typer.Option("--exclude", help="Track ids that are never returned.")] = [],  # noqa: B006
+    exclude: Excluded = [],  # noqa: B006
     allow_repeats: Annotated[
         bool, typer.Option("--allow-repeats", help="Allow tracks of the playlist in the result.")
     ] = False,

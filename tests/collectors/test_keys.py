@@ -17,7 +17,7 @@ def test_keys_are_read_from_environment_then_file_then_keyring(tmp_path: Path, m
     (tmp_path / "keys").write_text("A_KEY=of-the-file\nB_KEY=${HOME}-as-it-is\n")
     ring = ModuleType("keyring")
     ring.errors = SimpleNamespace(KeyringError=RuntimeError)  # type: ignore[attr-defined]
-    ring.get_password = lambda service, name: f"{service}-{name}" if name == "C_KEY" else None  # type: ignore[attr-defined]
+    ring.get_password = lambda service, name: f"{service}-{name}" if name == "C_KEY" else None
     monkeypatch.setitem(sys.modules, "keyring", ring)
     keys = Keys({"A_KEY": "of-the-environment", "SEGUE_ENV_FILE": str(tmp_path / "keys")})
     assert keys.of("x", ["A_KEY", "B_KEY", "C_KEY"], ["D_KEY"]) == {

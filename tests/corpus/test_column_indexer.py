@@ -132,7 +132,8 @@ def same(blocks: list[Block], folder: Path, filters: Filters) -> None:
         reader = Blocks(blocks, columns=columns, on_error="skip")
         try:
             corpus = build(reader, None, folder / str(columns), filters=filters)
-            files = {path.name: path.read_bytes() for path in corpus.path.iterdir() if path.suffix == ".npy"}  # type: ignore[union-attr]
+            assert corpus.path is not None
+            files = {path.name: path.read_bytes() for path in corpus.path.iterdir() if path.suffix == ".npy"}
             found.append(
                 (
                     files,

@@ -110,11 +110,11 @@ def test_recipe_accepts_fusion_page_parts_as_module_class(
     pipeline.run(recipe, tmp_path / "run", cache=tiny_cache)
     assert load(tmp_path / "run" / run_directory.RECIPE) == recipe
     ranker = SequentialRanker.load(tmp_path / "run" / "model" / "sasrec-multimodal")
-    assert (ranker.fusion.join.type, ranker.fusion.join.heads) == ("my_fusion:Attention", 4)  # type: ignore[attr-defined]
+    assert (ranker.fusion.join.type, ranker.fusion.join.heads) == ("my_fusion:Attention", 4)
     weights = ranker.modality_weights()
     assert {(row["of"], row["label"]) for row in weights} == {("attention", "mean attention")}
     nearest = SequentialRanker.load(tmp_path / "run" / "model" / "nearest")
-    assert (nearest.fusion.missing.type, nearest.fusion.missing.among) == ("my_fusion:Nearest", 500)  # type: ignore[attr-defined]
+    assert (nearest.fusion.missing.type, nearest.fusion.missing.among) == ("my_fusion:Nearest", 500)
 
 
 def test_fusion_page_entry_points_are_correct(my_fusion: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

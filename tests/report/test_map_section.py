@@ -135,7 +135,7 @@ def test_map_colours_are_genres_or_quartiles_of_plays(
 ) -> None:
     tracks, plays = np.array([4, 2, 9, 7]), np.array([9, 5, 5, 1])
     bare = SimpleNamespace(catalogue=None)
-    assert made._groups(bare, tracks, plays) == ("plays in training", ["9 plays", "5 plays", "1 play"], [0, 1, 1, 2])  # type: ignore[arg-type]
+    assert made._groups(bare, tracks, plays) == ("plays in training", ["9 plays", "5 plays", "1 play"], [0, 1, 1, 2])
     monkeypatch.setattr(made, "_genres", lambda *_: ("genre", {4: "rock", 9: "rock", 7: "folk"}))
     assert made._groups(bare, tracks, plays) == ("genre", ["rock", "folk"], [0, -1, 0, 1])  # type: ignore[arg-type]
 

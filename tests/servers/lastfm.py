@@ -87,4 +87,5 @@ def _info(artist: Artist) -> str:
     mbid = f"<mbid>{artist.mbid}</mbid>" if artist.mbid else ""
     summary = f"<published>01 Jan 2020, 00:00</published><summary>{escape(content[:300])}</summary>"
     bio = f"{summary}<content>{escape(content)}</content>"
-    return f"<artist><name>{escape(artist.name)}</name>{mbid}<url>https://x</url><stats><listeners>9</listeners></stats><bio>{bio}</bio></artist>"
+    facts = f"<url>https://x</url><stats><listeners>9</listeners></stats><bio>{bio}</bio>"
+    return f"<artist><name>{escape(artist.name)}</name>{mbid}{facts}</artist>"

@@ -35,7 +35,8 @@ def busy() -> Reply:
 def exceeded() -> Reply:
     """Return the reply to a client over the rate limit."""
     body = {
-        "error": "Your requests are exceeding the allowable rate limit. Please see http://wiki.musicbrainz.org/XMLWebService."
+        "error": "Your requests are exceeding the allowable rate limit. "
+        "Please see http://wiki.musicbrainz.org/XMLWebService."
     }
     return as_json(body, 503, **{"Retry-After": "1", "X-RateLimit-Remaining": "0", "X-RateLimit-Limit": "22"})
 

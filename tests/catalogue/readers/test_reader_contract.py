@@ -244,7 +244,7 @@ def test_parquet_list_columns_and_two_tables_pass_the_contract(tmp_path: Path) -
     side = pa.table({"id": ["t1", "t2", "t1", "t99"], "name": ["One", None, "Uno", "Last"], "album": ["First"] * 4})
     params = ArrowParams(tracks={"track": "id", "title": "name"})
     for table in (placements(6), placements(6).drop_columns(["title", "artist"])):
-        check_reader(lambda on_error, table=table: ArrowReader(table, side, params, on_error=on_error))  # type: ignore[misc]
+        check_reader(lambda on_error, table=table: ArrowReader(table, side, params, on_error=on_error))
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])

@@ -167,6 +167,6 @@ def test_global_time_split_of_playlist_versions_does_not_leak(shared_data: Path,
     assert (
         corpus.playlist_times[parts.train.rows].max() < parts.cuts[0] <= corpus.playlist_times[parts.valid.rows].min()
     )  # type: ignore[index]
-    assert corpus.playlist_times[parts.valid.rows].max() < parts.cuts[1] <= corpus.playlist_times[parts.test.rows].min()  # type: ignore[index]
+    assert corpus.playlist_times[parts.valid.rows].max() < parts.cuts[1] <= corpus.playlist_times[parts.test.rows].min()
     assert len(parts.test) > 500 and set(parts.test.labels["playlist"].tolist()) == {"continued", "new"}
     leaks.check_in_time(parts)

@@ -105,7 +105,7 @@ def test_run_killed_in_three_stages_gives_identical_metrics(tmp_path: Path, unbr
     first = next(
         line["what"] for line in run.log()[before:] if line.get("what", "").startswith("sasrec-multimodal, epoch")
     )
-    assert int(re.search(r"epoch (\d+)/25", first)[1]) > 1, "training went on from its checkpoint"  # type: ignore[index]
+    assert int(re.search(r"epoch (\d+)/25", first)[1]) > 1, "training resumed from its checkpoint"
 
     assert run.to_the_end() == unbroken
     assert (run.out / run_directory.REPORT).exists() and not list((run.out / run_directory.STAGES).glob("*.work"))

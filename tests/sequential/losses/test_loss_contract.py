@@ -113,7 +113,7 @@ class HalfFails(Plain):
 
 class CountsTheHit(Beside):
     def mean(self, scores: Scores, targets: torch.Tensor, training: Training) -> torch.Tensor:
-        factors = scores.query @ scores.table.T + scores.match_query @ scores.match_table.T + scores.bias  # type: ignore[operator, union-attr]
+        factors = scores.query @ scores.table.T + scores.match_query @ scores.match_table.T + scores.bias
         return F.cross_entropy(torch.cat([factors, scores.gold[:, None]], 1), targets)  # type: ignore[index]
 
 

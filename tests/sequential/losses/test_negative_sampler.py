@@ -27,7 +27,7 @@ TRACKS = torch.from_numpy(np.flatnonzero(PLAYED))
 
 def sample(draw: str, negatives: int, n: int = 16, *, plays: torch.Tensor | None = None, **more: object) -> Sample:
     expected = torch.zeros(V + 1, dtype=torch.float64)
-    return Sample(negatives, n, **{"expected": expected, "plays": FROM[draw] if plays is None else plays, **more})  # type: ignore[arg-type]
+    return Sample(negatives, n, **{"expected": expected, "plays": FROM[draw] if plays is None else plays, **more})
 
 
 def test_log_q_equals_observed_sampling_frequency() -> None:

@@ -81,7 +81,8 @@ class RecboleReader(FileReader):
         tokens = [name for name in table.header if types[name] == "token"]
         if len(tokens) < 2:
             raise DataError(
-                f"{table.path} has {len(tokens)} token columns and must have at least 2, for playlist and track: add `:token` columns"
+                f"{table.path} has {len(tokens)} token columns and must have at least 2, for playlist and track:"
+                " add `:token` columns"
             )
         playlist = table.needed("playlist", self.params.playlist or tokens[0])
         track = table.needed(

@@ -45,7 +45,9 @@ class _Chunked(torch.autograd.Function):
     """Autograd function that computes gradients in the forward pass, while the scores of a chunk are in memory."""
 
     @staticmethod
-    def forward(ctx, query, table, match_query, match_table, bias, gold, hit, targets, rows, tile, low):  # type: ignore[no-untyped-def]
+    def forward(  # type: ignore[no-untyped-def]
+        ctx, query, table, match_query, match_table, bias, gold, hit, targets, rows, tile, low
+    ):
         # match weights that are held need no gradient, which would be a third of the products
         matched = match_query if ctx.needs_input_grad[2] else None
         with torch.autocast(query.device.type, enabled=False):
