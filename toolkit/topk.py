@@ -143,7 +143,7 @@ def _cut(part: np.ndarray, better: np.ndarray, seeds: tuple[np.ndarray, np.ndarr
 
     Lower values may remain in `better`, because they sort last and a selection among many ties is ten times slower.
     """
-    masked = np.fmax(part, np.float32(-np.inf))  # a score that is no number is none
+    masked = np.fmax(part, np.float32(-np.inf))  # NaN counts as unscored
     masked[seeds] = -np.inf
     kth = np.partition(masked, masked.shape[1] - k, axis=1)[:, masked.shape[1] - k, None]
     above, level = masked > kth, masked == kth
