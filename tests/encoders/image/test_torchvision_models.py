@@ -154,7 +154,7 @@ def test_published_weights_are_read_from_the_torch_folder(
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
     made = encoder("resnet18", weights)
     with pytest.raises(
-        MissingWeights, match=f"weights='{weights}' of resnet18 are not in .*checkpoints: download https:"
+        MissingWeights, match=f"weights='{weights}' of resnet18 must be in .*checkpoints: download https:"
     ):
         made.check_files()
     with pytest.raises(
