@@ -21,22 +21,21 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-
-from servers.facts import SOURCES, Facts, FactsParams, fill  # noqa: E402
+sys.path.insert(0, str(ROOT))
 
 from collectors import library_reports  # noqa: E402
 from collectors.engine.engine import Engine, Settings  # noqa: E402
 from collectors.engine.ledger import Ledger  # noqa: E402
 from collectors.library import open_library  # noqa: E402
+from tests.servers.facts import SOURCES, Facts, FactsParams, fill  # noqa: E402
 
-SERVE = "import sys; from servers.facts import serve; serve()"
+SERVE = "import sys; from tests.servers.facts import serve; serve()"
 
 
 @contextmanager
 def server() -> Iterator[tuple[str, Any]]:
     """Its URL, and what gives the times of its requests once it has ended."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
         [sys.executable, "-c", SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     )

@@ -4,7 +4,7 @@ all.
     python benchmarks/faults.py recipes/papers/published_faults.yaml --set
     data.path=../shared/data/playlists-mpd5k/playlists.csv.gz
 
-Every setting is a run directory of its own; a killed script goes on where it stopped. What is hidden is the same in
+Every setting is a run directory of its own; a killed script resumes. What is hidden is the same in
 all, so differences are paired by playlist and resampled over playlists (groups). The last line is JSON; --save also
 rewrites the table of docs/evaluation.md.
 """

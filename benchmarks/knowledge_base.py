@@ -117,7 +117,7 @@ def measure(dump: Path, entities: int) -> dict[str, float]:
 def main() -> None:
     options = common.parser(__doc__)
     options.add_argument(
-        "--triples", type=int, default=10_000_000, metavar="N", help="about so many (default: 10,000,000)"
+        "--triples", type=int, default=10_000_000, metavar="N", help="approximate number (default: 10,000,000)"
     )
     options.add_argument("--measure", type=Path, help=common.argparse.SUPPRESS)
     given = options.parse_args()

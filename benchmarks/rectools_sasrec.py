@@ -66,7 +66,7 @@ def main() -> None:
     options.add_argument("--epochs", type=int, default=3)
     options.add_argument("--seeds", type=int, nargs="+", default=[0])
     options.add_argument(
-        "--work", metavar="DIR", type=Path, help="keep what each side made, so that a killed run goes on"
+        "--work", metavar="DIR", type=Path, help="keep the results of both sides, to resume a killed run"
     )
     options.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     given = options.parse_args()
@@ -96,11 +96,11 @@ def run(given: argparse.Namespace, folder: Path) -> None:
     about: dict[str, Any] = {}
     for seed in given.seeds:
         for name in seconds:
-            top, told = kept(name, seed, race)
+            top, figures = kept(name, seed, race)
             tops[name].append(top)
-            seconds[name].append(told.pop("seconds"))
-            about[name] = told
-            print(f"  {name:>8}, seed {seed}: {seconds[name][-1]:.1f} s, {told}", flush=True)
+            seconds[name].append(figures.pop("seconds"))
+            about[name] = figures
+            print(f"  {name:>8}, seed {seed}: {seconds[name][-1]:.1f} s, {figures}", flush=True)
     ratios = {
         name: round(statistics.median(seconds[name]) / statistics.median(seconds[mine[name]]), 2)
         for name in given.peers
@@ -133,17 +133,17 @@ def run(given: argparse.Namespace, folder: Path) -> None:
 
 
 def kept(name: str, seed: int, race: Race) -> tuple[np.ndarray, dict[str, Any]]:
-    """A side's lists int64 [n, 10] and what it told: of an earlier run with the same options, or made now."""
+    """A side's lists int64 [n, 10] and its figures: of an earlier run with the same options, or made now."""
     done = race.folder / f"{name}-{race.given.epochs}-{len(race.train)}-{seed}-{race.given.clock}"
     if not done.exists():
-        top, told = (
+        top, figures = (
             ours(int(name.removeprefix("ours-")), seed, race) if name.startswith("ours-") else peer(name, seed, race)
         )
         made = Path(tempfile.mkdtemp(dir=race.folder))
         np.save(made / "lists.npy", top)
-        write_json(made / "told.json", told)
+        write_json(made / "figures.json", figures)
         made.rename(done)
-    return np.load(done / "lists.npy"), json.loads((done / "told.json").read_text())
+    return np.load(done / "lists.npy"), json.loads((done / "figures.json").read_text())
 
 
 def last_tracks(train: PlaylistSet, *, few: int | None) -> PlaylistSet:
@@ -160,9 +160,9 @@ def ours(sessions: int, seed: int, race: Race) -> tuple[np.ndarray, dict[str, An
     data = TrainingData(race.train, seed=seed, device=given.device)
     with metered(given.device) as meter:
         seconds = common.timed(lambda: ranker.fit(data), device=given.device, clock=given.clock)
-    told = {"seconds": seconds, "peak_mb": round(meter.peak_mb), "batch_tokens": batch}
+    figures = {"seconds": seconds, "peak_mb": round(meter.peak_mb), "batch_tokens": batch}
     parts = [race.split.test.part(start, start + BLOCK).queries() for start in range(0, len(race.split.test), BLOCK)]
-    return np.concatenate([ranker.rank(queries, 10)[0] for queries in parts]), told
+    return np.concatenate([ranker.rank(queries, 10)[0] for queries in parts]), figures
 
 
 def peer(name: str, seed: int, race: Race) -> tuple[np.ndarray, dict[str, Any]]:
@@ -176,10 +176,10 @@ def peer(name: str, seed: int, race: Race) -> tuple[np.ndarray, dict[str, Any]]:
     alone = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {
         "OMP_NUM_THREADS": str(given.threads)
     }
-    told = subprocess.run(
+    figures = subprocess.run(
         [str(each) for each in command], env=alone, stdout=subprocess.PIPE, text=True, check=True
     ).stdout
-    return np.load(lists), json.loads(told.strip().splitlines()[-1])
+    return np.load(lists), json.loads(figures.strip().splitlines()[-1])
 
 
 def judged(split: Split, ours: list[np.ndarray], theirs: list[np.ndarray]) -> dict[str, Any]:

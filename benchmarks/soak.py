@@ -27,17 +27,16 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-
-from servers import faults  # noqa: E402
-from servers.base import Fault, Logged, ReceivedRequest  # noqa: E402
-from servers.facts import SOURCES, FactsParams, FactsServer, fill, state  # noqa: E402
+sys.path.insert(0, str(ROOT))
 
 from collectors.engine.engine import Engine, Settings  # noqa: E402
 from collectors.engine.hosts import Timeouts  # noqa: E402
 from collectors.engine.outcomes import Retries  # noqa: E402
 from collectors.library import open_library  # noqa: E402
 from collectors.library_reports import COVERAGE, coverage, markdown  # noqa: E402
+from tests.servers import faults  # noqa: E402
+from tests.servers.base import Fault, Logged, ReceivedRequest  # noqa: E402
+from tests.servers.facts import SOURCES, FactsParams, FactsServer, fill, state  # noqa: E402
 
 KINDS: tuple[Fault, ...] = (
     *(faults.too_many(after) for after in ("0", "0.3", None, "soon", "-5")),

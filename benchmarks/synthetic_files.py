@@ -97,8 +97,7 @@ def _check_free(directory: Path) -> None:
 
 
 def _check_room(directory: Path, needed: int, what: str) -> None:
-    """Raise `InputError` where the disk cannot take so many bytes, before it is filled. what: there should be fewer
-    of."""
+    """Raise `InputError` if the disk has no room for `needed` bytes. what: the rows to reduce, for the message."""
     place = next(each for each in directory.absolute().parents if each.exists())
     if (free := shutil.disk_usage(place).free) < needed:
         raise InputError(

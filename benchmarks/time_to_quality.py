@@ -9,7 +9,7 @@ RecBole runs with
 its defaults: its own validation (MRR@10) stops it and chooses its epoch; or `--budget` ends it, which marks it
 underfit. One evaluator judges both, on the validation and the test track of every playlist, on playlists by their
 number of seeds, and with the last seed alone shown; differences are paired by playlist, seeds averaged. Everything lies
-under `--work`: a killed run goes on from the last finished epoch of either side, and a finished side is not trained
+under `--work`: a killed run resumes from the last finished epoch of either side, and a finished side is not trained
 again. Bar: an eighth of RecBole's time to its best epoch.
 """
 
@@ -71,7 +71,7 @@ def main() -> None:
     options = common.parser(__doc__)
     options.add_argument("data", help="ml-100k, which comes with RecBole, or a folder with playlists.csv.gz")
     options.add_argument(
-        "--work", metavar="DIR", type=Path, required=True, help="both sides' checkpoints, so that a killed run goes on"
+        "--work", metavar="DIR", type=Path, required=True, help="both sides' checkpoints, to resume a killed run"
     )
     options.add_argument("--base", default="sasrec", choices=PEERS)
     options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
