@@ -35,7 +35,7 @@ class Planted:
     data: TrainingData
     test: HeldOut
     taste: np.ndarray
-    heard: np.ndarray
+    kinds: np.ndarray
 
     @cached_property
     def factors(self) -> np.ndarray:
@@ -122,7 +122,7 @@ def biographies(planted: Planted, seed: int = 0) -> list[str]:
     rng = np.random.default_rng(seed)
     return [
         " ".join(rng.permutation([*rng.choice(FILLER, 8), *(f"word{kind}{rng.integers(4)}" for _ in range(2))]))
-        for kind in planted.heard
+        for kind in planted.kinds
     ]
 
 
@@ -131,7 +131,7 @@ def tags(planted: Planted, seed: int = 1) -> list[str]:
     rng = np.random.default_rng(seed)
     return [
         ", ".join([*(f"tag {kind} {n}" for n in rng.permutation(5)[:3]), f"seen live {rng.integers(3)}"])
-        for kind in planted.heard
+        for kind in planted.kinds
     ]
 
 
@@ -144,7 +144,7 @@ def of_entities(planted: Planted, seed: int = 2) -> tuple[list[str], str]:
         "http://www.w3.org/1999/02/22-rdf-syntax-ns#type",
     )
     texts, triples = [], []
-    for track, taste in enumerate(planted.heard):
+    for track, taste in enumerate(planted.kinds):
         names = [f"Ann_{letter}{track}" for letter in ("Rowe", "Lund")]
         texts.append(
             " ".join([*rng.choice(FILLER, 8), "with", names[0].replace("_", " "), "and", names[1].replace("_", " ")])

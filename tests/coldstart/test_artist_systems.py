@@ -88,11 +88,11 @@ def test_attribute_knn_equals_hand_computed_scores(planted: Planted) -> None:
 
 
 def test_forest_of_one_deep_tree_reproduces_training_factors(planted: Planted) -> None:
-    columns = np.eye(6)[planted.heard] + 0.0
+    columns = np.eye(6)[planted.kinds] + 0.0
     ranker = planted.fitted("random-forest", modality(columns), trees=200, columns=1.0, leaf=1)
-    means = np.stack([planted.factors[planted.warm & (planted.heard == kind)].mean(axis=0) for kind in range(6)])
+    means = np.stack([planted.factors[planted.warm & (planted.kinds == kind)].mean(axis=0) for kind in range(6)])
     cold = ~planted.warm
-    made, wanted = ranker.state["items"][1:][cold], means[planted.heard[cold]]
+    made, wanted = ranker.state["items"][1:][cold], means[planted.kinds[cold]]
     assert np.corrcoef(made.ravel(), wanted.ravel())[0, 1] > 0.99
 
 

@@ -29,8 +29,8 @@ def planted() -> Planted:
 def parts(planted: Planted) -> list[Modality]:
     """Return two modalities that distinguish the tastes only together."""
     rng = np.random.default_rng(0)
-    sound = np.eye(3)[planted.heard % 3] @ rng.normal(size=(3, 12)) + rng.normal(0, 0.4, (TRACKS, 12))
-    text = np.eye(2)[planted.heard // 3] @ rng.normal(size=(2, 20)) * 5 + rng.normal(0, 2, (TRACKS, 20))
+    sound = np.eye(3)[planted.kinds % 3] @ rng.normal(size=(3, 12)) + rng.normal(0, 0.4, (TRACKS, 12))
+    text = np.eye(2)[planted.kinds // 3] @ rng.normal(size=(2, 20)) * 5 + rng.normal(0, 2, (TRACKS, 20))
     return [modality(sound, "sound"), modality(text, "text")]
 
 

@@ -120,10 +120,10 @@ def test_triplets_recipe_with_artist_table_and_split_file_runs(tmp_path: Path) -
     (tmp_path / "songs.tsv").write_text("song_id\ttitle\tartist\tartist_id\n" + "\n".join(songs) + "\n")
     words = (["loud guitars", "loud drums"], ["quiet piano", "quiet strings"])
     parts = ["train", "train", "valid", "test"]
-    told = [
+    rows = [
         f"A{song}\t{words[taste[song]][song % 2]} play here\t{parts[song % 4]}" for song in range(39)
     ]  # the last has no text
-    (tmp_path / "artists.tsv").write_text("artist_id\tbiography\tpart\n" + "\n".join(told) + "\n")
+    (tmp_path / "artists.tsv").write_text("artist_id\tbiography\tpart\n" + "\n".join(rows) + "\n")
     (tmp_path / "plays.yaml").write_text(PLAYS)
     pipeline.run(
         load(tmp_path / "plays.yaml", [f"data.path={tmp_path / 'train_triplets.txt'}"]),

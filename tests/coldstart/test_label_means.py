@@ -31,8 +31,8 @@ def labels(planted: Planted) -> dict[str, sp.csr_matrix]:
     rng = np.random.default_rng(0)
     artist, genre = np.zeros((TRACKS + 1, 19), np.float32), np.zeros((TRACKS + 1, 9), np.float32)
     rows = np.arange(1, TRACKS + 1)
-    artist[rows, planted.heard * 3 + rng.integers(0, 3, TRACKS)] = 1
-    genre[rows, planted.heard] = genre[rows, 6 + rng.integers(0, 2, TRACKS)] = 1
+    artist[rows, planted.kinds * 3 + rng.integers(0, 3, TRACKS)] = 1
+    genre[rows, planted.kinds] = genre[rows, 6 + rng.integers(0, 2, TRACKS)] = 1
     artist[-1], genre[-1] = 0, 0
     artist[-1, 18] = genre[-1, 8] = 1
     genre[-2, 8] = 1

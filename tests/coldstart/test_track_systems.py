@@ -37,7 +37,7 @@ def planted() -> Planted:
 def sound(planted: Planted) -> Modality:
     """Return an embedding that distinguishes three groups of tastes."""
     rng = np.random.default_rng(0)
-    return modality(np.eye(3)[planted.heard % 3] @ rng.normal(size=(3, 12)) + rng.normal(0, 0.4, (TRACKS, 12)), "sound")
+    return modality(np.eye(3)[planted.kinds % 3] @ rng.normal(size=(3, 12)) + rng.normal(0, 0.4, (TRACKS, 12)), "sound")
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def text(planted: Planted) -> Modality:
     """Return an embedding of another dimension that distinguishes two halves of each group."""
     rng = np.random.default_rng(1)
     return modality(
-        np.eye(2)[planted.heard // 3] @ rng.normal(size=(2, 20)) * 5 + rng.normal(0, 2, (TRACKS, 20)), "text"
+        np.eye(2)[planted.kinds // 3] @ rng.normal(size=(2, 20)) * 5 + rng.normal(0, 2, (TRACKS, 20)), "text"
     )
 
 
@@ -54,7 +54,7 @@ def spectrogram(planted: Planted) -> Modality:
     """Return a spectrogram with a tone whose frequency depends on the group of `sound`, at any time."""
     rng = np.random.default_rng(2)
     made = rng.normal(0, 0.3, (TRACKS, BINS, FRAMES))
-    for track, kind in enumerate(planted.heard % 3):
+    for track, kind in enumerate(planted.kinds % 3):
         start = rng.integers(FRAMES - 6)
         made[track, 2 * kind + 1, start : start + 6] += 2
     return modality(made.reshape(TRACKS, -1), "sound")
@@ -74,9 +74,9 @@ def test_fusion_auc_is_higher_with_two_modalities_than_with_one(
 
 def test_joint_network_auc_is_higher_with_two_inputs(planted: Planted, spectrogram: Modality, text: Modality) -> None:
     both = planted.aucs(planted.fitted("joint-network", spectrogram, text, **JOINT, spectrogram="sound"))
-    heard = planted.aucs(planted.fitted("joint-network", spectrogram, **JOINT, spectrogram="sound"))
-    assert difference(heard, planted.chance).low > 0
-    assert difference(both, heard).low > 0
+    audio_only = planted.aucs(planted.fitted("joint-network", spectrogram, **JOINT, spectrogram="sound"))
+    assert difference(audio_only, planted.chance).low > 0
+    assert difference(both, audio_only).low > 0
     assert difference(planted.bound, both).low > 0
 
 

@@ -22,7 +22,7 @@ from toolkit.ingest.read_data import content_of, ingest, open_reader, stamp
 from toolkit.pipeline.figures.example_playlists import draw
 from toolkit.pipeline.run.fit_systems import packed, unpacked
 from toolkit.pipeline.run.meter import metered
-from toolkit.pipeline.run.run_recipe import STAGES
+from toolkit.pipeline.run.run_stages import STAGES
 from toolkit.pipeline.write.manifest import git_commit
 from toolkit.progress import Reporter
 from toolkit.recipe import Data, load

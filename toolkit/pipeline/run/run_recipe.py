@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from toolkit import run_directory
@@ -17,19 +17,6 @@ from toolkit.pipeline.write.write_results import Results
 from toolkit.progress import Reporter
 from toolkit.recipe import Recipe
 from toolkit.source_code import package_source, sources
-
-STAGES: tuple[tuple[str, Callable[[run_stages.RunState], None]], ...] = (
-    ("ingest and collect", run_stages.ingest),
-    ("split and encode", run_stages.encode),
-    ("fit and evaluate", run_stages.fit),
-    ("attribution", run_stages.attribute),
-    ("tags", run_stages.predict_tags),
-    ("factor map", run_stages.map_factors),
-    ("tables", run_stages.tables),
-    ("map of tracks", run_stages.map_tracks),
-    ("examples", run_stages.examples),
-    ("report", run_stages.report),
-)
 
 FINISHED = "finished"
 
@@ -114,7 +101,7 @@ def finished(directory: run_directory.RunDirectory, recipe: Recipe, reporter: Re
 
 def _run_stages(context: Context) -> Results:
     directory, state = context.run, run_stages.RunState(context)
-    for name, stage in STAGES:
+    for name, stage in run_stages.STAGES:
         directory.log("run", state=name)
         stage(state)
     if not state.material.missing:  # a later run looks again for missing weights

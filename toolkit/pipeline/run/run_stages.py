@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from toolkit import run_directory
@@ -153,3 +153,18 @@ def _outcome(context: Context, system: System, material: Material) -> write_resu
     return write_results.Outcome(
         system, fitted, {part: mean(by_seed) for part, by_seed in scores.items()}, costs, scores
     )
+
+
+STAGES: tuple[tuple[str, Callable[[RunState], None]], ...] = (
+    ("ingest and collect", ingest),
+    ("split and encode", encode),
+    ("fit and evaluate", fit),
+    ("attribution", attribute),
+    ("tags", predict_tags),
+    ("factor map", map_factors),
+    ("tables", tables),
+    ("map of tracks", map_tracks),
+    ("examples", examples),
+    ("report", report),
+)
+"""Name and function of every stage of a run, in order."""
