@@ -99,7 +99,7 @@ class Attribution(TypedDict, total=False):
 class Timing(TypedDict, total=False):
     """Cost of a system in `timings.json`. training_of: system whose training is reused, or "".
 
-    peak_mb: peak memory in MB (10^6 bytes).
+    peak_mb: peak memory in MB (10^6 bytes). warnings: reasons by word in tables, such as `below popularity`.
     """
 
     fit_seconds: float
@@ -108,6 +108,7 @@ class Timing(TypedDict, total=False):
     peak_mb: float
     underfit: bool
     oracle: bool
+    warnings: dict[str, str]
 
 
 class TableRow(TypedDict):
@@ -300,10 +301,18 @@ class SystemEntry(TypedDict):
     cold: NotRequired[float | None]
 
 
+class Floor(TypedDict):
+    """Baseline that every system should beat, with its value on validation."""
+
+    system: str
+    value: float
+
+
 class SystemOrder(TypedDict):
     """Content of `model/systems.json`: the systems of a run, best on validation first, oracles last."""
 
     chosen_by: NotRequired[dict[str, str | int]]
+    floor: NotRequired[Floor]
     systems: list[SystemEntry]
 
 

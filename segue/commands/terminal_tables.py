@@ -109,9 +109,8 @@ def _name(row: Row) -> Text:
     from rich.text import Text
 
     under = row.marks or ("not run: give its path" if row.not_run else "")
-    return Text(
-        row.system + (f"\n  {under}" if under else ""), style="dim" if row.oracle else "yellow" if row.underfit else ""
-    )
+    style = "dim" if row.oracle else "yellow" if row.underfit or row.warnings else ""
+    return Text(row.system + (f"\n  {under}" if under else ""), style=style)
 
 
 def _cell(cell: Cell | None) -> Text:

@@ -154,7 +154,7 @@ def test_report_page_examples_render_page_and_tables(
     printed = capsys.readouterr().out
     assert "| sasrec-multimodal | **0.1675** (0.1595–0.1765)" in printed
     assert "\\begin{tabular}{lrrrr}" in printed
-    assert "system,modalities,oracle,underfit,group,not_run,recall@20" in printed
+    assert "system,modalities,oracle,underfit,warnings,group,not_run,recall@20" in printed
 
 
 ROOTS = ("segue", "segue_papers", "toolkit", "collectors", "tests", "benchmarks", "recipes", "docs", "notebooks")

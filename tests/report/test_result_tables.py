@@ -115,6 +115,14 @@ def test_markdown_escapes_special_characters() -> None:
     assert line == r"| a\|b \*c\*\<i> | **0.2000** |"
 
 
+def test_warnings_of_a_system_are_in_its_label_and_in_csv() -> None:
+    reason = "ndcg@50 0.0100 on validation, and popularity 0.0200"
+    marked = pivot(ROWS, timings={"sasrec & co": {"underfit": True, "warnings": {"below popularity": reason}}})
+    assert {row.system: row.label for row in marked.rows}["sasrec & co"] == "sasrec & co (underfit, below popularity)"
+    lines = {line["system"]: line for line in csv.DictReader(io.StringIO(to_csv(marked)))}
+    assert lines["sasrec & co"]["warnings"] == f"below popularity: {reason}"
+
+
 def test_csv_round_trips_with_full_precision(table: Table) -> None:
     rows = list(csv.DictReader(io.StringIO(to_csv(table))))
     assert rows[1] == {
@@ -122,6 +130,7 @@ def test_csv_round_trips_with_full_precision(table: Table) -> None:
         "modalities": "audio, lyrics",
         "oracle": "0",
         "underfit": "1",
+        "warnings": "",
         "group": "",
         "not_run": "",
         "ndcg@20": "",
@@ -231,8 +240,8 @@ def test_side_by_side_table_has_columns_and_best_cells_per_run() -> None:
         "| transrec | – | 0.4000 |",
     ]
     head, *lines = csv.reader(io.StringIO(to_csv(found)))
-    assert head[6:] == [f"{run} ndcg@50{part}" for run in ("small", "large") for part in ("", "_low", "_high")]
-    assert lines[2][6:] == ["", "", "", "0.4", "", ""]
+    assert head[7:] == [f"{run} ndcg@50{part}" for run in ("small", "large") for part in ("", "_low", "_high")]
+    assert lines[2][7:] == ["", "", "", "0.4", "", ""]
     assert side_by_side({"small": small}).n == small.n
 
 

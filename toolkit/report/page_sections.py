@@ -55,6 +55,7 @@ def table_note(table: Table) -> str:
         )
     if any(row.underfit for row in table.rows):
         notes.append("Underfit: validation was still improving when training stopped, so more epochs may raise it.")
+    notes += [f"{row.system}, {word}: {reason}." for row in table.rows for word, reason in row.warnings.items()]
     if lower := list(dict.fromkeys(column.info.label for column in table.columns if column.lower_is_better)):
         notes.append(f"Lower is better: {' and '.join(lower)}.")
     return " ".join(notes)

@@ -89,7 +89,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """System in a table. cells: in column order, None if not measured. not_run: why the system was not run."""
+    """System in a table.
+
+    - cells: in column order, None if not measured.
+    - not_run: why the system was not run.
+    - warnings: reasons by word, such as `below popularity`.
+    """
 
     system: str
     modalities: str
@@ -98,11 +103,13 @@ class Row:
     underfit: bool = False
     group: str = ""
     not_run: str = ""
+    warnings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def marks(self) -> str:
         """The words in brackets after the name."""
-        return ", ".join(mark for mark, on in (("oracle", self.oracle), ("underfit", self.underfit)) if on)
+        words = [mark for mark, on in (("oracle", self.oracle), ("underfit", self.underfit)) if on]
+        return ", ".join([*words, *self.warnings])
 
     @property
     def label(self) -> str:
@@ -148,7 +155,7 @@ def pivot(
 ) -> Table:
     """Return the table of one split and slice. The table is empty if no rows match.
 
-    - timings: as in `timings.json`; `oracle` and `underfit` mark the rows.
+    - timings: as in `timings.json`; `oracle`, `underfit` and `warnings` mark the rows.
     - layout: as in `table.json`: headings and, for the table of all tracks, systems that were not run.
     """
     chosen = [row for row in rows if row["split"] == split and row["slice"] == slice and row["value"] is not None]
@@ -168,6 +175,7 @@ def pivot(
             oracle=system in oracles,
             underfit=bool(flags.get(system, {}).get("underfit")),
             group=headings.get(system, ""),
+            warnings=flags.get(system, {}).get("warnings") or {},
         )
         for system, cells in values.items()
     ]
@@ -184,7 +192,7 @@ def side_by_side(tables: Mapping[str, Table]) -> Table:
 
     - tables: tables by name of the run.
 
-    A system is an oracle, or underfit, if it is so in at least one run. Cells are empty for runs without the system.
+    A system has the marks of all runs. Cells are empty for runs without the system.
     The heading is the first heading of the system.
     """
     columns = tuple(replace(column, run=run) for run, table in tables.items() for column in table.columns)
@@ -203,9 +211,9 @@ def side_by_side(tables: Mapping[str, Table]) -> Table:
         oracle, underfit = (any(getattr(row, mark) for row in there) for mark in ("oracle", "underfit"))
         measured = any(cell is not None for cell in cells)
         group, first = next((row.group for row in there if row.group), ""), there[0]
-        merged.append(
-            Row(system, first.modalities, tuple(cells), oracle, underfit, group, "" if measured else first.not_run)
-        )
+        not_run = "" if measured else first.not_run
+        warnings = {word: reason for row in there for word, reason in row.warnings.items()}
+        merged.append(Row(system, first.modalities, tuple(cells), oracle, underfit, group, not_run, warnings))
     headings = list(dict.fromkeys(row.group for row in merged))
     head = next(iter(tables.values()))
     return Table(
@@ -287,20 +295,20 @@ def _cell_markdown(cell: Cell | None, intervals: bool) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """Return a table as CSV (RFC 4180) in full precision: six columns on the system, and three for each metric."""
+    """Return a table as CSV (RFC 4180) in full precision: seven columns on the system, and three for each metric."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     names = [name for column in table.columns for name in (column.key, f"{column.key}_low", f"{column.key}_high")]
-    writer.writerow(["system", "modalities", "oracle", "underfit", "group", "not_run", *names])
+    writer.writerow(["system", "modalities", "oracle", "underfit", "warnings", "group", "not_run", *names])
     for row in table.rows:
         numbers = [
             number
             for cell in row.cells
             for number in ((cell.value, cell.low, cell.high) if cell else (None, None, None))
         ]
-        writer.writerow(
-            [row.system, row.modalities, int(row.oracle), int(row.underfit), row.group, row.not_run, *numbers]
-        )
+        warnings = "; ".join(f"{word}: {reason}" for word, reason in row.warnings.items())
+        about = [row.system, row.modalities, int(row.oracle), int(row.underfit), warnings, row.group, row.not_run]
+        writer.writerow([*about, *numbers])
     return out.getvalue()
 
 

@@ -25,9 +25,18 @@ from toolkit.files import write_bytes
 from toolkit.pipeline.figures import attribution
 from toolkit.pipeline.run import fit_systems, systems
 from toolkit.pipeline.write import rankings_file
-from toolkit.pipeline.write.write_results import PARTS, Results, best_first, over_seeds, write_metric_info
+from toolkit.pipeline.write.write_results import PARTS, Results, best_first, marked, over_seeds, write_metric_info
 from toolkit.recipe import Recipe
-from toolkit.result_types import Attribution, AttributionRow, DataFacts, MetricRow, SystemEntry, SystemOrder, Timing
+from toolkit.result_types import (
+    Attribution,
+    AttributionRow,
+    DataFacts,
+    Floor,
+    MetricRow,
+    SystemEntry,
+    SystemOrder,
+    Timing,
+)
 from toolkit.seeds import derived_seed
 
 COLUMNS = frozenset({"system", "split", "row", "playlist", "group", "slice", "metric", "k", "value"})
@@ -92,7 +101,8 @@ def pool(recipe: Recipe, folds: Mapping[str, run_directory.RunDirectory], run: r
         seed=seed,
         oracles=[system for system in names if entries[system]["oracle"]],
     )
-    timings = _timings(fold_timings, names)
+    ranked = _order(orders, metrics, names)
+    timings = marked(_timings(fold_timings, names), ranked)
     run.write(run_directory.FOLDS, [os.path.relpath(fold.root, run.root) for fold in runs])
     for name in (run_directory.MANIFEST, run_directory.COVERAGE, run_directory.TABLE):
         write_bytes(run.path(name), runs[0].path(name).read_bytes())
@@ -108,7 +118,7 @@ def pool(recipe: Recipe, folds: Mapping[str, run_directory.RunDirectory], run: r
     else:
         rankings_file.forget(run)
     run.write_table(run_directory.PER_PLAYLIST, table.drop(["fold"]))
-    run.write(run_directory.SYSTEMS, _order(orders[0], metrics, names))
+    run.write(run_directory.SYSTEMS, ranked)
     write_metric_info(run, recipe)
     run.write(run_directory.METRICS, metrics)
     render(run.root)
@@ -273,13 +283,21 @@ def _timings(folds: Sequence[Mapping[str, Timing]], names: Sequence[str]) -> dic
             "training_of": folds[0][system].get("training_of", ""),
             "underfit": any(timings[system]["underfit"] for timings in folds),
             "oracle": folds[0][system]["oracle"],
+            "warnings": _warnings([timings[system] for timings in folds]),
         }
         for system in names
     }
 
 
-def _order(order: SystemOrder, rows: Sequence[MetricRow], names: Sequence[str]) -> SystemOrder:
+def _warnings(folds: Sequence[Timing]) -> dict[str, str]:
+    """Return the warnings of a system in any fold, except comparisons of single folds, which are pooled."""
+    every = [timing.get("warnings", {}) for timing in folds]
+    return {word: reason for fold in every for word, reason in fold.items() if not word.startswith("below ")}
+
+
+def _order(orders: Sequence[SystemOrder], rows: Sequence[MetricRow], names: Sequence[str]) -> SystemOrder:
     """Return `model/systems.json` by the pooled validation values."""
+    order = orders[0]
     by = order["chosen_by"]
     reached = {
         row["system"]: row["value"]
@@ -297,4 +315,10 @@ def _order(order: SystemOrder, rows: Sequence[MetricRow], names: Sequence[str]) 
         for entry in order["systems"]
         if entry["system"] in names
     ]
-    return {"chosen_by": by, "systems": best_first(entries)}
+    least = order["floor"]["system"]
+    value = reached.get(least) if least in names else None
+    floor: Floor = {
+        "system": least,
+        "value": fmean(each["floor"]["value"] for each in orders) if value is None else value,
+    }
+    return {"chosen_by": by, "floor": floor, "systems": best_first(entries)}

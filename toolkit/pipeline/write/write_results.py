@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
@@ -21,7 +21,7 @@ from toolkit.ingest.read_data import Ingested
 from toolkit.pipeline.run.fit_systems import Evaluation, Fit
 from toolkit.pipeline.run.run_context import Context
 from toolkit.pipeline.run.systems import Material, System, held_out
-from toolkit.pipeline.write import rankings_file
+from toolkit.pipeline.write import baseline_floor, rankings_file
 from toolkit.recipe import Recipe
 from toolkit.result_types import (
     ComparisonRow,
@@ -87,7 +87,12 @@ def write_results(context: Context, material: Material, outcomes: Sequence[Outco
     """
     run, seed = context.run, derived_seed(context.recipe.seed, "evaluation")
     metrics = [row for part in PARTS for outcome in outcomes for row in _rows(context, material, outcome, part, seed)]
-    timings = {outcome.system.name: _timing(outcome) for outcome in outcomes}
+    ranked = order(metrics, [outcome.system for outcome in outcomes], decisive(context))
+    ranked["floor"] = baseline_floor.floor(context, material, ranked["systems"], *decisive(context))
+    timings = marked({outcome.system.name: _timing(outcome) for outcome in outcomes}, ranked)
+    for system, timing in timings.items():
+        for word, reason in timing["warnings"].items():
+            context.reporter.note(f"{system}: {word} ({reason})")
     comparisons = result_rows.comparisons(
         {outcome.system.name: outcome.scores["test"] for outcome in outcomes},
         context.recipe.evaluation.reference or outcomes[0].system.name,
@@ -105,7 +110,7 @@ def write_results(context: Context, material: Material, outcomes: Sequence[Outco
     run.write_table(run_directory.PER_PLAYLIST, _per_playlist(context, material, outcomes))
     with replacing(run.path(run_directory.TRACKS)) as unfinished:
         feather.write_feather(material.split.train.corpus.tracks, unfinished, compression="zstd")
-    run.write(run_directory.SYSTEMS, order(metrics, [outcome.system for outcome in outcomes], decisive(context)))
+    run.write(run_directory.SYSTEMS, ranked)
     write_metric_info(run, context.recipe)
     if context.recipe.evaluation.rankings:
         split = material.split
@@ -196,6 +201,17 @@ def best_first(entries: Sequence[SystemEntry]) -> list[SystemEntry]:
     return sorted(entries, key=lambda entry: (entry["oracle"], -(entry["value"] or 0.0)))
 
 
+def marked(timings: Mapping[str, Timing], ranked: SystemOrder) -> dict[str, Timing]:
+    """Return timings with a warning for each system below the floor of the run."""
+    below: dict[str, dict[str, str]] = {}
+    for system, word, reason in baseline_floor.below_floor(ranked):
+        below.setdefault(system, {})[word] = reason
+    return {
+        system: {**timing, "warnings": {**timing.get("warnings", {}), **below.get(system, {})}}
+        for system, timing in timings.items()
+    }
+
+
 def _rows(context: Context, material: Material, outcome: Outcome, part: str, seed: int) -> list[MetricRow]:
     evaluation, held = context.recipe.evaluation, held_out(material.split, part)
     labels, groups = slices.by_playlist(held, evaluation.slices), held.groups()
@@ -234,6 +250,7 @@ def _timing(outcome: Outcome) -> Timing:
         "peak_mb": max(outcome.fit["peak_mb"], *(cost["peak_mb"] for cost in evaluated)),
         "underfit": outcome.fit["underfit"],
         "oracle": outcome.system.oracle,
+        "warnings": {},
     }
 
 

@@ -1,0 +1,59 @@
+"""Lowest useful result of a run: popularity on the validation playlists, or random order without popularity.
+
+A system below it has learned less than the number of playlists of each track, and is marked in every table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from segue.results import evaluate
+from toolkit.pipeline.run import fit_systems
+from toolkit.pipeline.run.run_context import Context
+from toolkit.pipeline.run.systems import Material, baseline_system
+from toolkit.recipe import BaselineSpec
+from toolkit.result_types import Floor, SystemEntry, SystemOrder
+
+RANKERS = ("popularity", "random")
+"""Rankers that set the floor; the first that is a system of the run."""
+
+
+def floor(context: Context, material: Material, entries: Sequence[SystemEntry], metric: str, k: int) -> Floor:
+    """Return the system that sets the floor and its validation value. Random order is measured if neither is a system.
+
+    - entries: the systems of the run with their validation values of `metric` at `k`.
+    """
+    for ranker in RANKERS:
+        for entry in entries:
+            if entry["ranker"] == ranker and (value := entry.get("value")) is not None:
+                return {"system": entry["system"], "value": value}
+    system = baseline_system(context, BaselineSpec(name=RANKERS[-1]))
+
+    def make(workdir: Path) -> tuple[Sequence[Path], float]:
+        evaluation = context.recipe.evaluation
+        scores = evaluate(
+            fit_systems.fit_model(context, system, material, workdir),
+            material.held_out("valid"),
+            [f"{metric}@{k}"],
+            rankings=0,
+            allow_repeats=evaluation.allow_repeats,
+            memory_mb=evaluation.memory_mb,
+        ).scores
+        return [], float(np.nanmean(scores.values["all", metric, k]))
+
+    inputs = {**fit_systems.inputs(context, system, material), "metric": metric, "k": k}
+    return {"system": system.name, "value": round(context.run.stage("floor", inputs, make), 8)}
+
+
+def below_floor(order: SystemOrder) -> Iterator[tuple[str, str, str]]:
+    """Yield system, mark and reason of each system that is below the floor on validation. Oracles are not judged."""
+    least, by = order["floor"], order["chosen_by"]
+    for entry in order["systems"]:
+        value = entry.get("value")
+        judged = not entry["oracle"] and entry["ranker"] not in RANKERS and value is not None
+        if judged and value is not None and value < least["value"]:
+            reason = f"{by['metric']}@{by['k']} {value:.4f} on validation, and {least['system']} {least['value']:.4f}"
+            yield entry["system"], f"below {least['system']}", reason
