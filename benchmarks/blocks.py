@@ -23,7 +23,7 @@ import torch
 
 from toolkit import plugins, recipe
 from toolkit.evaluation.evaluator import evaluate
-from toolkit.evaluation.statistics import paired_differences
+from toolkit.evaluation.significance import paired_differences
 from toolkit.pipeline.run import systems
 from toolkit.pipeline.run.prepare_data import prepare
 from toolkit.pipeline.run.run_context import opened

@@ -31,7 +31,7 @@ import time_to_quality
 
 from toolkit.corpus.splits import PlaylistSet, Split
 from toolkit.evaluation.metrics import hits, ndcg_at
-from toolkit.evaluation.statistics import paired_differences
+from toolkit.evaluation.significance import paired_differences
 from toolkit.files import write_json
 from toolkit.pipeline.run.meter import metered
 from toolkit.ranker import TrainingData

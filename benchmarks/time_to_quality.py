@@ -28,7 +28,7 @@ from toolkit.baselines.stock.stock_models import StockBERT4Rec, StockRanker, Sto
 from toolkit.corpus.splits import HeldOut, Split, leave_last_out
 from toolkit.errors import RecipeError
 from toolkit.evaluation.evaluator import evaluate
-from toolkit.evaluation.statistics import paired_differences
+from toolkit.evaluation.significance import paired_differences
 from toolkit.ingest.read_data import ingest
 from toolkit.ranker import Ranker, TrainingData
 from toolkit.recipe import Data, Fusion, ModelSpec

@@ -6,7 +6,7 @@ file are kept.
 
 from __future__ import annotations
 
-from typing import NotRequired, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 from toolkit.contracts.metric import MetricInfo
 
@@ -15,6 +15,10 @@ Curve = list[dict[str, float | None]]
 
 Settings = dict[str, object]
 """Values by dotted recipe key or by parameter name."""
+
+
+Test = Literal["bootstrap", "sign flips"]
+"""Test behind the p of a paired difference. With few playlists, p is the larger one of sign flips and t-test."""
 
 
 class MetricRow(TypedDict):
@@ -43,9 +47,11 @@ class MetricRow(TypedDict):
 class PairedRow(TypedDict):
     """Paired difference of a system from another system, with its 95 % interval.
 
-    - p, p_t: two-sided p-values of this comparison alone, by the bootstrap and the paired t-test.
+    - p, p_t: two-sided p-values of this comparison alone, by `test` and by the paired t-test.
+    - p_floor: smallest p that `test` can give on these playlists.
     - p_holm, p_t_holm: p-values corrected for all compared systems.
-    - detectable: smallest true difference that this number of playlists shows with power 80 %.
+    - detectable: smallest true difference that these playlists show with power 80 %; None if they cannot show any.
+    - n, independent: number of playlists, and effective number of independent playlists.
     - resampled: `playlists`, or `groups` of playlist versions.
     """
 
@@ -58,8 +64,11 @@ class PairedRow(TypedDict):
     ci_high: float | None
     p: NotRequired[float | None]
     p_t: NotRequired[float | None]
+    p_floor: NotRequired[float | None]
+    test: NotRequired[Test]
     detectable: NotRequired[float | None]
     n: NotRequired[int]
+    independent: NotRequired[float]
     resampled: NotRequired[str]
     p_holm: NotRequired[float | None]
     p_t_holm: NotRequired[float | None]

@@ -22,7 +22,6 @@ Metric = Annotated[
     typer.Option(help="A metric such as recall@50; default: the selection metric of run A.", show_default=False),
 ]
 LONGEST = 60
-LEVEL = 0.05
 
 
 def compare(a: RunA, b: RunB, metric: Metric = None, debug: Debug = False) -> None:
@@ -46,9 +45,8 @@ def compare(a: RunA, b: RunB, metric: Metric = None, debug: Debug = False) -> No
     if comparison.pairs:
         print_whole(console, _measured(comparison))
     if comparison.tested > 1:
-        console.print(
-            f"p (Holm) is corrected for the {comparison.tested} pairs tested together", highlight=False, soft_wrap=True
-        )
+        corrected = f"p (Holm) is corrected for the {comparison.tested} pairs tested together"
+        console.print(f"p is the larger one of two tests; {corrected}", highlight=False, soft_wrap=True)
     if comparison.not_compared and comparison.pairs:
         console.print(f"note: {comparison.not_compared}", highlight=False, markup=False, soft_wrap=True)
 
@@ -86,17 +84,22 @@ def _measured(comparison: Comparison) -> Table:
             column.format(pair.value_b),
             column.format(pair.difference.value, sign=True),
         )
-        p_values = map(_p, (pair.difference.p, pair.p_holm))
+        difference = pair.difference
+        p_values = map(_p, (max(difference.p, difference.p_t), max(pair.p_holm, pair.p_t_holm)))
         table.add_row(*map(Text, (name, *values, " to ".join(bounds), *p_values, _reading(pair, column))))
     return table
 
 
 def _reading(pair: Pair, column: Column) -> str:
-    """Return the conclusion from the interval and the corrected p. An oracle has only an interval."""
-    low, high = pair.difference.low, pair.difference.high
-    if not (low > 0 or high < 0):
+    """Return the conclusion from the interval and the corrected tests. The tests of an oracle are not corrected."""
+    from toolkit.report.claims import is_shown
+
+    low, high, alone = pair.difference.low, pair.difference.high, max(pair.difference.p, pair.difference.p_t)
+    if pair.identical:
+        return "identical on every playlist"
+    if not is_shown(low, high, alone):
         return "no difference shown"
-    if pair.p_holm >= LEVEL:
+    if not is_shown(low, high, max(pair.p_holm, pair.p_t_holm)):
         return "no difference shown once corrected"
     better = "" if not column.lower_is_better else ", worse" if low > 0 else ", better"
     return f"B is {'higher' if low > 0 else 'lower'}{better}"

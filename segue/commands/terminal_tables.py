@@ -56,20 +56,37 @@ def result_table(
 
 def detectable(comparisons: Sequence[ComparisonRow]) -> str:
     """Return the smallest differences from the reference that this number of playlists can show, or ""."""
+    import math
     import statistics
+
+    from toolkit.report.claims import cannot_show
 
     by_column: dict[Column, list[float]] = {}
     rows = [row for row in comparisons if row["slice"] == "all"]
     for row in rows:
-        if (difference := row.get("detectable")) is not None:
-            by_column.setdefault(Column(row["metric"], row["k"] or None), []).append(difference)
-    differences = ", ".join(
-        f"{column.label} {column.format(statistics.median(values))}" for column, values in by_column.items()
-    )
-    if not differences:
+        if row.get("detectable") is not None or cannot_show(row):
+            by_column.setdefault(Column.of(row), []).append(row.get("detectable") or math.inf)
+    if not by_column:
         return ""
-    size, reference = f"{rows[0]['n']:,}", rows[0]["reference"]
-    return f"{size} playlists show (p < .05, power 80 %) differences from {reference} of {differences}"
+    least = {column: statistics.median_low(values) for column, values in by_column.items()}
+    differences = ", ".join(
+        f"{column.label} {column.format(value)}" for column, value in least.items() if math.isfinite(value)
+    )
+    none = ", ".join(column.label for column, value in least.items() if not math.isfinite(value))
+    playlists = f"{rows[0]['n']:,} playlists" + _independent(rows[0])
+    sentences = []
+    if differences:
+        compared = f"differences from {rows[0]['reference']} of {differences}"
+        sentences.append(f"{playlists} show (p < .05, power 80 %) {compared}")
+    if none:
+        sentences.append(f"{playlists} cannot show any difference of {none}: use more test playlists")
+    return "\n".join(sentences)
+
+
+def _independent(row: ComparisonRow) -> str:
+    """Return the effective number of independent playlists if it is smaller than their number."""
+    independent = row.get("independent", row["n"])
+    return f" (as many as {independent:,.1f} independent ones)" if independent < row["n"] - 0.05 else ""
 
 
 def situation_tables(rows: Sequence[MetricRow], timings: Mapping[str, Timing]) -> list[Table]:

@@ -16,7 +16,7 @@ from toolkit import plugins
 from toolkit.coldstart.factorisation import FactorStore
 from toolkit.corpus.splits import HeldOut, PlaylistSet
 from toolkit.encoders.contract import registry
-from toolkit.evaluation.statistics import Difference, paired_differences
+from toolkit.evaluation.significance import Difference, paired_differences
 from toolkit.modality import Modality
 from toolkit.ranker import Ranker, TrainingData
 from toolkit.recipe import FactorSpec

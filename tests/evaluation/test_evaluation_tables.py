@@ -13,7 +13,8 @@ from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError
 from toolkit.evaluation.evaluator import Scores
 from toolkit.evaluation.result_rows import comparisons, frame, rows
-from toolkit.evaluation.statistics import mean_intervals, paired_difference
+from toolkit.evaluation.significance import paired_difference
+from toolkit.evaluation.statistics import mean_intervals
 from toolkit.seeds import derived_seed
 
 NAN = float("nan")
@@ -54,7 +55,8 @@ def test_rows_match_metrics_json_format() -> None:
         ("cold", "recall", 10, 0.75, 2),
     ]
     seed = derived_seed(4, "bootstrap", "test")
-    interval = mean_intervals(np.array([[0.5], [1.0], [0.0], [0.25]]), APART, seed=seed, samples=200)[0]
+    values = np.array([[0.5], [1.0], [0.0], [0.25]])
+    interval = mean_intervals(values, APART, seed=seed, samples=200, ranges=[(0.0, 1.0)])[0]
     assert (found[0]["ci_low"], found[0]["ci_high"]) == pytest.approx((interval.low, interval.high), abs=1e-8)
 
 
@@ -68,9 +70,10 @@ def test_playlist_versions_add_macro_rows() -> None:
 
 
 def test_same_seed_gives_identical_bytes() -> None:
-    first, again = (json.dumps(rows(MINE, groups=APART, **ABOUT), allow_nan=False) for _ in range(2))
+    many = scores(np.linspace(0, 1, 30).tolist(), [NAN] * 30)
+    first, again = (json.dumps(rows(many, groups=np.arange(30), **ABOUT), allow_nan=False) for _ in range(2))
     assert first == again
-    assert first != json.dumps(rows(MINE, groups=APART, **(ABOUT | {"seed": 5})))
+    assert first != json.dumps(rows(many, groups=np.arange(30), **(ABOUT | {"seed": 5})))
 
 
 def test_frame_has_one_row_per_value(corpus_of: Callable[..., Corpus]) -> None:
@@ -124,7 +127,8 @@ def test_comparisons_use_same_playlists_for_all_systems(groups: np.ndarray, resa
     assert {row["resampled"] for row in found} == {resampled}
     seed = derived_seed(4, "bootstrap", "test")
     expected = paired_difference(
-        MINE.values["all", "recall", 10], OTHER.values["all", "recall", 10], groups, seed=seed, samples=200
+        MINE.values["all", "recall", 10], OTHER.values["all", "recall", 10], groups, seed=seed, samples=200,
+        value_range=(0.0, 1.0),
     )
     assert (found[0]["ci_low"], found[0]["ci_high"], found[0]["p"]) == pytest.approx(
         (expected.low, expected.high, expected.p), abs=1e-8

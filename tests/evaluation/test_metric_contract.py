@@ -128,7 +128,7 @@ def test_recipe_accepts_installed_metrics_and_module_class() -> None:
 def test_metric_info_has_direction_and_decimals_of_metric() -> None:
     assert selecting(["clicks", "recall", "novelty", "coverage", "rmse", "auc"]) == ["recall", "auc"]
     assert list(chosen([Recall, "ndcg"])) == ["recall", "ndcg"] and isinstance(named("coverage"), SystemMetric)
-    assert described("clicks") == MetricInfo("Clicks", False, 2)
+    assert described("clicks") == MetricInfo("Clicks", False, 2, (0.0, None))
 
 
 def test_uninstalled_metric_uses_stored_info() -> None:

@@ -117,8 +117,8 @@ def test_page_has_cold_warm_and_macro_metrics(run_dir: Path) -> None:
 
 def test_differences_have_readings(run_dir: Path) -> None:
     text = page(run_dir).text("comparisons")
-    assert "sasrec-ids NDCG@50 −0.0223 −0.0301 to −0.0145 < 0.001 worse than sasrec-multimodal" in text
-    assert "bert4rec-multimodal NDCG@50 −0.0007 −0.0060 to +0.0049 0.810 no difference shown" in text
+    assert "sasrec-ids NDCG@50 −0.0223 −0.0301 to −0.0145 < 0.001 – worse than sasrec-multimodal" in text
+    assert "bert4rec-multimodal NDCG@50 −0.0007 −0.0060 to +0.0049 0.810 – no difference shown" in text
     assert "upper-bound (oracle) NDCG@50 +0.6512" in text
     assert "Resampled by bootstrap: playlists, 1,000 times." in text
     shown, folded = text.split("Other metrics and slices")
@@ -136,7 +136,7 @@ def test_fewer_clicks_are_reported_as_better(tmp_path: Path) -> None:
         "ci_low": -2,
         "ci_high": -1,
     }
-    assert "Clicks −1.50 −2.00 to −1.00 – better than a" in rendered(tmp_path, comparisons__json=[row]).text(
+    assert "Clicks −1.50 −2.00 to −1.00 – – better than a" in rendered(tmp_path, comparisons__json=[row]).text(
         "comparisons"
     )
 
@@ -152,7 +152,7 @@ def test_difference_without_interval_has_no_reading(tmp_path: Path) -> None:
         "ci_low": None,
         "ci_high": None,
     }
-    assert "b NDCG@50 – – – An interval" in rendered(tmp_path, comparisons__json=[row]).text("comparisons")
+    assert "b NDCG@50 – – – – An interval" in rendered(tmp_path, comparisons__json=[row]).text("comparisons")
 
 
 def test_examples_show_seeds_hidden_and_hits(run_dir: Path) -> None:

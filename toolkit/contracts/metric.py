@@ -18,6 +18,7 @@ A metric is a class without parameters. It has a name in the entry-point group `
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -123,12 +124,14 @@ class Block:
 class MetricInfo:
     """Properties of a metric for tables.
 
-    higher_is_better: None for a metric that does not measure quality.
+    - higher_is_better: None for a metric that does not measure quality.
+    - value_range: lowest and highest possible value; None without a bound.
     """
 
     label: str
     higher_is_better: bool | None = True
     decimals: int = 4
+    value_range: tuple[float | None, float | None] = (None, None)
 
 
 class Metric(ABC):
@@ -161,7 +164,8 @@ class Metric(ABC):
 
     @property
     def info(self) -> MetricInfo:
-        return MetricInfo(self.label, self.higher_is_better, self.decimals)
+        low, high = (end if math.isfinite(end) else None for end in map(float, self.value_range))
+        return MetricInfo(self.label, self.higher_is_better, self.decimals, (low, high))
 
 
 class SystemMetric(Metric):
@@ -206,6 +210,12 @@ def selecting(metrics: Iterable[str]) -> list[str]:
         for name, metric in chosen(metrics).items()
         if metric.higher_is_better and not isinstance(metric, SystemMetric)
     ]
+
+
+def value_range(name: str) -> tuple[float, float]:
+    """Return the possible values of the metric `name`, infinite where they have no bound or are not known."""
+    low, high = described(name).value_range
+    return -math.inf if low is None else low, math.inf if high is None else high
 
 
 @lru_cache

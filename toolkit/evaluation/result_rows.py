@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from toolkit.contracts.metric import value_range
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError
 from toolkit.evaluation.evaluator import Key, Scores
-from toolkit.evaluation.significance import PairedT, holm, paired_t
-from toolkit.evaluation.statistics import Difference, Interval, are_versions, mean_intervals, paired_differences
+from toolkit.evaluation.significance import Difference, holm, paired_differences
+from toolkit.evaluation.statistics import Interval, Range, are_versions, mean_intervals
 from toolkit.plugins import suggest
-from toolkit.result_types import ComparisonRow, MetricRow
+from toolkit.result_types import AttributionRow, ComparisonRow, MetricRow
 from toolkit.seeds import derived_seed
+
+Paired = TypeVar("Paired", ComparisonRow, AttributionRow)
 
 DIGITS = 8
 """Decimals of every number in a file, so that equal runs write identical bytes."""
@@ -104,9 +108,7 @@ def comparisons(
 
     The difference is computed for every slice, metric and k.
 
-    - p, p_t: two-sided p-values of this comparison alone, by the bootstrap and the paired t-test.
-    - p_holm, p_t_holm: p-values corrected for all systems except `oracles` in the same slice, metric and k.
-    - detectable: smallest true difference that this number of playlists shows with power 80 %.
+    The corrected p-values are over all systems except `oracles` in the same slice, metric and k.
 
     Raises `InputError` if `reference` is not a system of the run.
     """
@@ -125,31 +127,33 @@ def comparisons(
             "ci_low": _number(difference.low),
             "ci_high": _number(difference.high),
             "p": _number(difference.p),
-            "p_t": _number(t.p),
-            "detectable": _number(t.detectable),
+            "p_t": _number(difference.p_t),
+            "p_floor": _number(difference.p_floor),
+            "test": difference.test,
+            "detectable": _number(difference.detectable),
             "n": difference.n,
+            "independent": round(difference.independent, 2),
             "resampled": resampled,
         }
         for system, scores in all_scores.items()
         if system != reference
-        for (name, metric, k), difference, t in _differences(
+        for (name, metric, k), difference in _differences(
             scores, all_scores[reference], groups, bootstrap=bootstrap, seed=seed
         )
     ]
-    _correct(table, oracles)
+    correct((row for row in table if row["system"] not in oracles), lambda _: None)
     return table
 
 
-def _correct(table: list[ComparisonRow], oracles: Collection[str]) -> None:
-    """Add Holm's corrected p-values to the rows of a slice, metric and k, without oracles."""
-    families: dict[Key, list[ComparisonRow]] = {}
-    for row in table:
-        if row["system"] not in oracles:
-            families.setdefault((row["slice"], row["metric"], row["k"] or 0), []).append(row)
-    for family in families.values():
-        p, p_t = _holm([row["p"] for row in family]), _holm([row["p_t"] for row in family])
-        for place, row in enumerate(family):
-            row["p_holm"], row["p_t_holm"] = p[place], p_t[place]
+def correct(rows: Iterable[Paired], family: Callable[[Paired], Hashable]) -> None:
+    """Add Holm's corrected p-values to rows, over all rows with the same family, slice, metric and k."""
+    families: dict[Hashable, list[Paired]] = {}
+    for row in rows:
+        families.setdefault((family(row), row["slice"], row["metric"], row["k"]), []).append(row)
+    for tested in families.values():
+        p, p_t = _holm([row["p"] for row in tested]), _holm([row["p_t"] for row in tested])
+        for row, corrected, corrected_t in zip(tested, p, p_t, strict=True):
+            row["p_holm"], row["p_t_holm"] = corrected, corrected_t
 
 
 def _holm(values: Sequence[float | None]) -> list[float | None]:
@@ -159,10 +163,12 @@ def _holm(values: Sequence[float | None]) -> list[float | None]:
 
 def _slices_measured(scores: Scores, groups: np.ndarray, *, bootstrap: int, seed: int) -> Iterator[Measured]:
     for name, keys, held, matrix in _slices(scores):
-        intervals = mean_intervals(matrix, groups[held], seed=seed, samples=bootstrap)
+        intervals = mean_intervals(matrix, groups[held], seed=seed, samples=bootstrap, ranges=_ranges(keys))
         yield from ((name, key, interval) for key, interval in zip(keys, intervals, strict=True))
         if name == "all" and are_versions(groups):
-            intervals = mean_intervals(matrix, groups[held], seed=seed, samples=bootstrap, macro=True)
+            intervals = mean_intervals(
+                matrix, groups[held], seed=seed, samples=bootstrap, macro=True, ranges=_ranges(keys)
+            )
             yield from (("macro", key, interval) for key, interval in zip(keys, intervals, strict=True))
 
 
@@ -175,7 +181,9 @@ def _labels_measured(
         names = sorted(set(label[held].tolist()), key=_numbered)
         for name in names if len(names) > 1 else ():
             chosen = label[held] == name
-            intervals = mean_intervals(matrix[chosen], groups[held][chosen], seed=seed, samples=bootstrap)
+            intervals = mean_intervals(
+                matrix[chosen], groups[held][chosen], seed=seed, samples=bootstrap, ranges=_ranges(keys)
+            )
             yield from ((f"{kind}:{name}", key, interval) for key, interval in zip(keys, intervals, strict=True))
 
 
@@ -196,11 +204,17 @@ def _slices(scores: Scores) -> Iterator[tuple[str, list[Key], np.ndarray, np.nda
 
 def _differences(
     scores: Scores, other: Scores, groups: np.ndarray, *, bootstrap: int, seed: int
-) -> Iterator[tuple[Key, Difference, PairedT]]:
+) -> Iterator[tuple[Key, Difference]]:
     for (name, keys, held, mine), (_, _, _, theirs) in zip(_slices(scores), _slices(other), strict=True):
         if name in COMPARED:
-            differences = paired_differences(mine, theirs, groups[held], seed=seed, samples=bootstrap)
-            yield from zip(keys, differences, paired_t(mine, theirs, groups[held]), strict=True)
+            differences = paired_differences(
+                mine, theirs, groups[held], seed=seed, samples=bootstrap, ranges=_ranges(keys)
+            )
+            yield from zip(keys, differences, strict=True)
+
+
+def _ranges(keys: Sequence[Key]) -> list[Range]:
+    return [value_range(metric) for _, metric, _ in keys]
 
 
 def _frame_part(

@@ -1,22 +1,36 @@
-"""Means over playlists with 95 % intervals, and paired differences, by the bootstrap.
+"""Means over playlists with 95 % intervals.
 
-A draw resamples playlists. Versions of the same playlist form a group and are drawn together, because they are not
-independent and intervals over single versions would be too narrow. Source: Efron and Tibshirani 1993, "An introduction
-to the bootstrap", chapters 8 (clusters), 13 (percentile intervals) and 16 (tests).
+Versions of the same playlist form a group. Groups are independent, versions are not: intervals over single versions
+would be too narrow. Few independent playlists have t intervals, more have bootstrap intervals (BCa). The bound between
+both, `FEW`, is where the two cover equally well in simulation (`benchmarks/interval_coverage.py`).
+
+Sources: Efron and Tibshirani 1993, "An introduction to the bootstrap", chapters 8 (clusters), 11 (jackknife) and 14
+(BCa); Kish 1965, "Survey sampling", section 8.2 (effective number); Clopper and Pearson 1934 (no spread).
 
 Values must not be NaN. The caller removes playlists without a value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
 
 import numpy as np
+from scipy.special import ndtr, ndtri, stdtrit
 
 LEVEL = 0.95
+FEW = 20.0
+"""Independent playlists below which intervals and tests do not rely on the bootstrap."""
+
 CHUNK_ENTRIES = 4_000_000
 """Number of draws in memory at once: 32 MB of int64 and 32 MB of float64."""
+
+Range = tuple[float, float]
+"""Lowest and highest possible value of a metric, perhaps infinite."""
+
+ANY: Range = (-np.inf, np.inf)
 
 
 @dataclass(frozen=True)
@@ -30,14 +44,79 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """Mean of a − b over the same playlists, its 95 % interval, and the two-sided p of no difference."""
+class Sample:
+    """Independent groups of playlists: sums of the values, float64 [G, m], and sizes, float64 [G].
 
-    value: float
-    low: float
-    high: float
-    p: float
+    A mean is the quotient of both sums. n: number of playlists.
+    """
+
+    sums: np.ndarray
+    sizes: np.ndarray
     n: int
+
+    @classmethod
+    def of(cls, values: np.ndarray, groups: np.ndarray, *, macro: bool = False) -> Self:
+        """Return the groups of playlists, in ascending order, with values [n, m].
+
+        - groups: int [n].
+        - macro: whether each group counts once, with the mean of its playlists.
+        """
+        _check(values, groups)
+        names, index = np.unique(groups, return_inverse=True)
+        columns = np.asarray(values, np.float64).T
+        sums = np.stack([np.bincount(index, weights=column, minlength=len(names)) for column in columns], axis=1)
+        sizes = np.bincount(index).astype(np.float64)
+        if macro:
+            return cls(sums / sizes[:, None], np.ones_like(sizes), len(sizes))
+        return cls(sums, sizes, len(values))
+
+    def __len__(self) -> int:
+        """Return the number of groups."""
+        return len(self.sizes)
+
+    @cached_property
+    def means(self) -> np.ndarray:
+        """Mean of each column over all playlists, float64 [m]."""
+        return np.asarray(self.sums.sum(axis=0) / self.sizes.sum())
+
+    @property
+    def independent(self) -> float:
+        """Effective number of groups: as many groups of one size have the same variance of the mean."""
+        return float(self.sizes.sum() ** 2 / (self.sizes**2).sum())
+
+    @property
+    def few(self) -> bool:
+        return self.independent < FEW
+
+    @property
+    def degrees(self) -> float:
+        """Degrees of freedom of a t-test."""
+        return max(self.independent - 1, 1.0)
+
+    @cached_property
+    def left_out(self) -> np.ndarray:
+        """Means without each of the groups in turn, float64 [G, m]."""
+        return np.asarray((self.sums.sum(axis=0) - self.sums) / (self.sizes.sum() - self.sizes)[:, None])
+
+    @cached_property
+    def errors(self) -> np.ndarray:
+        """Standard errors of the means by the jackknife, float64 [m]; for groups of one size, s / sqrt(G)."""
+        spread = ((self.left_out - self.left_out.mean(axis=0)) ** 2).sum(axis=0)
+        errors = np.sqrt((len(self) - 1) / len(self) * spread)
+        return np.asarray(np.where(self.constant, 0.0, errors))
+
+    @cached_property
+    def constant(self) -> np.ndarray:
+        """Whether all groups have the same mean, up to rounding: bool [m]."""
+        of_groups = self.sums / self.sizes[:, None]
+        scale = np.maximum(np.abs(of_groups).max(axis=0), 1.0)
+        return np.asarray(np.ptp(of_groups, axis=0) <= 1e-12 * scale)
+
+    def draws(self, *, seed: int, samples: int) -> np.ndarray:
+        """Return the means of `samples` bootstrap draws of the groups, float64 [samples, m]."""
+        both = np.concatenate([self.sums, self.sizes[:, None]], axis=1)
+        drawn = np.concatenate([times @ both for times in _draws(len(self), seed=seed, samples=samples)])
+        return np.asarray(drawn[:, :-1] / drawn[:, -1:])
 
 
 def are_versions(groups: np.ndarray) -> bool:
@@ -46,74 +125,61 @@ def are_versions(groups: np.ndarray) -> bool:
 
 
 def mean_intervals(
-    values: np.ndarray, groups: np.ndarray, *, seed: int, samples: int = 1000, macro: bool = False
+    values: np.ndarray,
+    groups: np.ndarray,
+    *,
+    seed: int,
+    samples: int = 1000,
+    macro: bool = False,
+    ranges: Sequence[Range] = (),
 ) -> list[Interval]:
-    """Return mean and percentile interval of each column of `values` [n, m], over playlists or groups (`macro`).
+    """Return mean and interval of each column of `values` [n, m], over playlists or groups (`macro`).
 
-    groups: int [n]. A draw samples all groups with replacement. The mean is over all playlists of the drawn groups, or
-    over the means of groups with `macro`. All columns use the same draws. The result's n is the number of playlists, or
-    of groups with `macro`.
+    - groups: int [n].
+    - ranges: possible values of each column, if they are known.
+
+    All columns use the same draws. The result's n is the number of playlists, or of groups with `macro`.
     """
-    _check(values, groups)
-    sums, sizes = _units(values, groups, macro=macro)
-    means = sums.sum(axis=0) / sizes.sum()
-    low, high = (
-        _bounds(_resampled_means(sums, sizes, seed=seed, samples=samples))
-        if len(sizes) > 1
-        else np.full((2, len(means)), np.nan)
-    )
-    return [Interval(float(m), float(a), float(b), int(sizes.sum())) for m, a, b in zip(means, low, high, strict=True)]
+    sample = Sample.of(values, groups, macro=macro)
+    drawn = np.zeros((0, 0)) if sample.few else sample.draws(seed=seed, samples=samples)
+    low, high = bounds(sample, drawn, ranges)
+    return [Interval(float(m), float(a), float(b), sample.n) for m, a, b in zip(sample.means, low, high, strict=True)]
 
 
-def paired_differences(
-    a: np.ndarray, b: np.ndarray, groups: np.ndarray, *, seed: int, samples: int = 1000
-) -> list[Difference]:
-    """Return the difference of each column of `a` and `b` [n, m], resampled as in `mean_intervals`.
+def bounds(sample: Sample, drawn: np.ndarray, ranges: Sequence[Range] = ()) -> np.ndarray:
+    """Return lower and upper bounds of 95 % intervals, float64 [2, m], within `ranges`.
 
-    p = 2 min(P(d* <= 0), P(d* >= 0)), each with (count + 1) / (samples + 1), at most 1.
+    - drawn: bootstrap draws, which are not read if the sample is `few`.
+
+    Values without any spread have the widest interval in which a binomial share is still likely: 5 values of 0 in
+    the range 0…1 have the interval 0…0.52, not 0…0. The bounds are NaN with fewer than two groups.
     """
-    _check(a, groups)
-    if a.shape != b.shape:
-        raise ValueError(f"paired values of shapes {a.shape} and {b.shape} must have the same shape")
-    values = a - b
-    sums, sizes = _units(values, groups, macro=False)
-    means = sums.sum(axis=0) / sizes.sum()
-    if len(sizes) < 2:
-        return [Difference(float(mean), np.nan, np.nan, np.nan, len(values)) for mean in means]
-    drawn = _resampled_means(sums, sizes, seed=seed, samples=samples)
-    tails = np.minimum((drawn <= 0).sum(axis=0), (drawn >= 0).sum(axis=0))
-    p = np.minimum(1.0, 2.0 * (tails + 1) / (samples + 1))
-    low, high = _bounds(drawn)
-    return [
-        Difference(float(mean), float(a), float(b), float(c), len(values))
-        for mean, a, b, c in zip(means, low, high, p, strict=True)
-    ]
+    means = sample.means
+    if len(sample) < 2:
+        return np.full((2, len(means)), np.nan)
+    if sample.few:
+        half = stdtrit(sample.degrees, (1 + LEVEL) / 2) * sample.errors
+        found = np.stack([means - half, means + half])
+    else:
+        found = _bca(sample, drawn)
+    least, most = np.array(list(ranges) or [ANY] * len(means), np.float64).T
+    unseen = 1 - ((1 - LEVEL) / 2) ** (1 / sample.independent)  # largest share of other values that may be unseen
+    with np.errstate(invalid="ignore"):
+        widest = np.stack([means - unseen * (means - least), means + unseen * (most - means)])
+    found = np.where(sample.constant, np.where(np.isfinite(widest).all(axis=0), widest, np.nan), found)
+    return np.clip(found, least, most)
 
 
-def paired_difference(
-    a: np.ndarray, b: np.ndarray, groups: np.ndarray, *, seed: int, samples: int = 1000
-) -> Difference:
-    """Return the `paired_differences` of a single column. a, b: float [n]."""
-    return paired_differences(a[:, None], b[:, None], groups, seed=seed, samples=samples)[0]
-
-
-def _units(values: np.ndarray, groups: np.ndarray, *, macro: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return the resampled units, one per group in ascending order: sums float64 [G, m] and weights [G].
-
-    The mean is the quotient of sums and weights.
-    """
-    names, index = np.unique(groups, return_inverse=True)
-    columns = np.asarray(values, np.float64).T
-    sums = np.stack([np.bincount(index, weights=column, minlength=len(names)) for column in columns], axis=1)
-    sizes = np.bincount(index).astype(np.float64)
-    return (sums / sizes[:, None], np.ones_like(sizes)) if macro else (sums, sizes)
-
-
-def _resampled_means(sums: np.ndarray, sizes: np.ndarray, *, seed: int, samples: int) -> np.ndarray:
-    """Return the means of `samples` draws of the groups, float64 [samples, m]."""
-    both = np.concatenate([sums, sizes[:, None]], axis=1)
-    drawn = np.concatenate([times @ both for times in _draws(len(sizes), seed=seed, samples=samples)])
-    return np.asarray(drawn[:, :-1] / drawn[:, -1:])
+def _bca(sample: Sample, drawn: np.ndarray) -> np.ndarray:
+    """Return bias-corrected and accelerated bounds from bootstrap draws, float64 [2, m]."""
+    share = ((drawn < sample.means).mean(axis=0) + (drawn <= sample.means).mean(axis=0)) / 2
+    bias = ndtri(np.clip(share, 1 / (2 * len(drawn)), 1 - 1 / (2 * len(drawn))))
+    pulls = sample.left_out.mean(axis=0) - sample.left_out
+    squares = (pulls**2).sum(axis=0)
+    skew = np.divide((pulls**3).sum(axis=0), 6 * squares**1.5, out=np.zeros_like(squares), where=squares > 0)
+    ends = bias + ndtri([[(1 - LEVEL) / 2], [(1 + LEVEL) / 2]])
+    levels = ndtr(bias + ends / (1 - skew * ends))
+    return np.stack([np.quantile(column, level) for column, level in zip(drawn.T, levels.T, strict=True)], axis=1)
 
 
 def _draws(n: int, *, seed: int, samples: int) -> Iterator[np.ndarray]:
@@ -124,11 +190,6 @@ def _draws(n: int, *, seed: int, samples: int) -> Iterator[np.ndarray]:
         count = min(step, samples - start)
         drawn = generator.integers(0, n, size=(count, n)) + n * np.arange(count)[:, None]
         yield np.bincount(drawn.ravel(), minlength=count * n).reshape(count, n).astype(np.float64)
-
-
-def _bounds(drawn: np.ndarray) -> np.ndarray:
-    """Return the lower and upper bounds of each column's interval, float64 [2, m]."""
-    return np.asarray(np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0))
 
 
 def _check(values: np.ndarray, groups: np.ndarray) -> None:

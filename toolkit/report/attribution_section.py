@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from toolkit.report import claims
 from toolkit.report.page_sections import by_table, signed
 from toolkit.report.result_tables import Column
 from toolkit.result_types import Attribution, AttributionRow, PairedRow, Weight
@@ -36,11 +37,11 @@ def attribution(content: Attribution, main: Column | None) -> dict[str, object]:
 
 
 def reading(row: PairedRow) -> str:
-    """Return what the interval of a model minus its variant shows, or an empty text without an interval."""
-    low, high = row["ci_low"], row["ci_high"]
-    if low is None or high is None:
+    """Return what interval and tests of a model minus its variant show, or an empty text without an interval."""
+    low = row["ci_low"]
+    if low is None:
         return ""
-    if low <= 0 <= high:
+    if not claims.shown(row):
         return "no credit shown"
     return "adds" if (low > 0) != Column.of(row).lower_is_better else "costs"
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import TypeVar
 
 from toolkit.progress import duration
+from toolkit.report import claims
 from toolkit.report.result_tables import Column, Table
 from toolkit.report.run_files import RunFiles
 from toolkit.result_types import (
@@ -16,6 +17,7 @@ from toolkit.result_types import (
     CoverageRow,
     DataFacts,
     Manifest,
+    PairedRow,
     Source,
     StoredEvaluation,
     StoredRecipe,
@@ -100,7 +102,8 @@ def _difference(row: ComparisonRow, reference: str, oracles: Set[str]) -> dict[s
         "metric": column.label,
         "difference": signed(column, row["difference"]),
         "interval": signed(column, row["ci_low"], row["ci_high"]),
-        "p": _p(row.get("p_holm", row.get("p"))),
+        "p": _p(claims.largest_p(row)),
+        "detectable": _detectable(column, row),
         "reading": reading(row, reference),
     }
 
@@ -111,19 +114,26 @@ def signed(column: Column, *values: float | None) -> str:
     return " to ".join(column.format(value, sign=True) for value in known) if len(known) == len(values) else "–"
 
 
-LEVEL = 0.05
-
-
 def reading(row: ComparisonRow, reference: str) -> str:
-    """Return a sentence that interprets a paired difference by its interval and its corrected p-value."""
-    column, low, high = Column.of(row), row["ci_low"], row["ci_high"]
+    """Return a sentence that interprets a paired difference by its interval and by every test."""
+    low, high = row["ci_low"], row["ci_high"]
     if low is None or high is None:
         return ""
-    if low <= 0 <= high:
-        return "no difference shown"
-    if (row.get("p_holm") or 0.0) >= LEVEL:
-        return "no difference shown once corrected"
-    return f"{'better' if (low > 0) != column.lower_is_better else 'worse'} than {reference}"
+    if claims.shown(row):
+        better = (low > 0) != Column.of(row).lower_is_better
+        return f"{'better' if better else 'worse'} than {reference}"
+    if claims.cannot_show(row):
+        return "too few playlists to show any difference"
+    alone = claims.is_shown(low, high, claims.largest_p(row, corrected=False))
+    return "no difference shown once corrected" if alone else "no difference shown"
+
+
+def _detectable(column: Column, row: PairedRow) -> str:
+    """Return the smallest difference that the playlists of a row can show, in words."""
+    least = row.get("detectable")
+    if least is None:
+        return "cannot show any" if claims.cannot_show(row) else "–"
+    return column.format(least)
 
 
 def _p(value: float | None) -> str:
@@ -138,11 +148,45 @@ def comparison_note(rows: Sequence[ComparisonRow], recipe: StoredRecipe) -> str:
     kinds = dict.fromkeys(row["resampled"] for row in rows if row.get("resampled"))
     how = ", ".join(words.get(kind, kind) for kind in kinds)
     times = (recipe.get("evaluation") or {}).get("bootstrap")
-    bootstrap = f"Resampled by bootstrap: {how}{f', {times:,} times' if times else ''}. " if how else ""
+    sentences = []
+    if any(row.get("test", "bootstrap") == "bootstrap" for row in rows) and how:
+        sentences.append(f"Resampled by bootstrap: {how}{f', {times:,} times' if times else ''}.")
+    few = [row["independent"] for row in rows if row.get("test") == "sign flips"]
+    if few:
+        sentences.append(
+            f"With {_range(few)} independent playlists, intervals are t intervals, and p is the larger one of the"
+            " sign-flip test and the t-test."
+        )
     if any("p_holm" in row for row in rows):
-        none = "from .05 on, and where the interval holds zero, no difference is shown"
-        return f"{bootstrap}p is corrected for the systems compared (Holm): {none}."
-    return f"{bootstrap}An interval that holds zero shows no difference; p is not corrected for the number of rows."
+        sentences.append(
+            "p is the larger one of both tests, corrected for the systems compared (Holm): from .05 on, and where the"
+            " interval holds zero, no difference is shown."
+        )
+    else:
+        sentences.append("An interval that holds zero shows no difference; p is not corrected for the number of rows.")
+    return " ".join([*sentences, *_floors(rows)])
+
+
+def _floors(rows: Sequence[ComparisonRow]) -> list[str]:
+    """Return a sentence for each test whose p cannot get smaller in some rows."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        if claims.at_floor(row):
+            found.setdefault(row["test"], []).append(row["p_floor"] or 0.0)
+    sentences = []
+    for test, floors in found.items():
+        count = f"{len(floors)} row{'s' if len(floors) != 1 else ''}"
+        cure = "raise evaluation.bootstrap" if test == "bootstrap" else "more test playlists"
+        sentences.append(
+            f"In {count}, p before correction is the smallest that the test by {test} can give here"
+            f" ({_range(floors, digits=4)}); {cure} could lower it."
+        )
+    return sentences
+
+
+def _range(values: Sequence[float], *, digits: int = 1) -> str:
+    low, high = (f"{value:,.{digits}f}".rstrip("0").rstrip(".") for value in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
 
 
 def coverage(rows: Iterable[CoverageRow]) -> list[dict[str, object]]:

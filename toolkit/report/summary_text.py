@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from toolkit.report.claims import cannot_show
 from toolkit.report.page_sections import reading, signed
 from toolkit.report.result_tables import Cell, Column, Row, Table, pivot
 from toolkit.report.run_files import RunFiles
 from toolkit.result_types import DataFacts
 
 NAMED = 5
-"""Underfit systems that are named; the others are only counted."""
+"""Marked systems that are named; the others are only counted."""
 
 
 def summary(run: RunFiles, table: Table, column: Column | None) -> str:
@@ -26,11 +27,40 @@ def summary(run: RunFiles, table: Table, column: Column | None) -> str:
         return f"{subject} There are no validation numbers to choose by" + (
             f"; the highest test {column.label} is {_with_interval(cell)}, by {row.system}." if row and cell else "."
         )
-    tested = next((cell for row, cell in table.ranked(column) if row.system == choice.system), None)
+    contest = _contest(table, column)
+    tested = next((cell for row, cell in contest if row.system == choice.system), None)
     result = f"reaches {column.label} {_with_interval(tested)} on the test playlists" if tested else "was not tested"
     chosen = "Best on validation, whose playlists other folds test" if "folds" in run.data else "Chosen on validation"
-    lead, underfit = _against(run, table, column, choice.system), [row.system for row in table.rows if row.underfit]
-    return " ".join(filter(None, [f"{subject} {chosen}, {choice.system} {result}.", lead, _underfit(underfit)]))
+    ahead = [(row, cell) for row, cell in contest if tested and _beats(column, cell.value, tested.value)]
+    lead = _ahead(ahead) if ahead else _against(run, table, column, choice.system)
+    return " ".join([f"{subject} {chosen}, {choice.system} {result}.", *filter(None, [lead]), *_warned(table)])
+
+
+def _beats(column: Column, value: float, other: float) -> bool:
+    return value < other if column.lower_is_better else value > other
+
+
+def _ahead(ahead: Sequence[tuple[Row, Cell]]) -> str:
+    """Return a sentence on the systems with a better test value than the chosen one, best first."""
+    (best, cell), *others = ahead
+    more = f", and {len(others)} more {'is' if len(others) == 1 else 'are'} ahead of it" if others else ""
+    return f"It is not the best one there: {best.system} reaches {_with_interval(cell)}{more}."
+
+
+def _warned(table: Table) -> list[str]:
+    """Return a sentence for each mark, with the systems that have it."""
+    marked: dict[str, list[str]] = {}
+    for row in table.rows:
+        for word in row.warnings:
+            marked.setdefault(word, []).append(row.system)
+    if underfit := [row.system for row in table.rows if row.underfit]:
+        marked["underfit, and perhaps better after more epochs"] = underfit
+    return [f"{word[0].upper()}{word[1:]}: {_some(names)}." for word, names in marked.items()]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}"
 
 
 def _folds(data: DataFacts) -> str:
@@ -45,17 +75,19 @@ def _against(run: RunFiles, table: Table, column: Column, choice: str) -> str:
         for row in run.comparisons
         if Column.of(row) == column and (row.get("slice") or "all") == "all" and row["system"] not in oracles
     ]
+    if rows and all(cannot_show(row) for row in rows):
+        return "The test playlists are too few to show any difference between systems."
     if all(row["reference"] != choice for row in rows):
         row = next((row for row in rows if row["system"] == choice), None)
         if row is None or row["ci_low"] is None:
             return ""
-        shown = reading(row, row["reference"])
+        stated = reading(row, row["reference"])
         by = f" ({signed(column, row['difference'])})"
-        return f"It is {shown}{by}." if "than" in shown else f"Against {row['reference']}{by}, {shown}."
+        return f"It is {stated}{by}." if "than" in stated else f"Against {row['reference']}{by}, {stated}."
     # the intervals are of others less it
     readings = [(row["system"], reading(row, choice)) for row in rows]
     behind = [system for system, reading in readings if reading.startswith("worse")]
-    level = [system for system, reading in readings if reading.startswith("no")]
+    level = [system for system, reading in readings if reading.startswith(("no", "too few"))]
     ahead = [system for system, reading in readings if reading.startswith("better")]
     parts = [
         f"all {len(behind)} others are behind it"
@@ -67,14 +99,7 @@ def _against(run: RunFiles, table: Table, column: Column, choice: str) -> str:
         f"{_list(ahead)} ahead of it" if ahead else "",
     ]
     text = "; ".join(filter(None, parts))
-    return f"By paired 95 % intervals {text}." if text else ""
-
-
-def _underfit(names: Sequence[str]) -> str:
-    if not names:
-        return ""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"Underfit, and perhaps better after more epochs: {', '.join(names[:NAMED])}{more}."
+    return f"By paired tests {text}." if text else ""
 
 
 def _list(names: Sequence[str]) -> str:

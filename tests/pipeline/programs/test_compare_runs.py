@@ -16,7 +16,7 @@ from segue.commands.compare import _reading
 from tests.command import segue
 from toolkit import run_directory
 from toolkit.errors import InputError, RecipeError, RunDirectoryError
-from toolkit.evaluation.statistics import Difference, paired_difference
+from toolkit.evaluation.significance import Difference, paired_difference
 from toolkit.files import write_json
 from toolkit.pipeline.programs.compare_runs import Pair, changes, compare
 from toolkit.pipeline.programs.reproduce_run import reproduce
@@ -162,13 +162,14 @@ def test_holm_correction_counts_only_systems_that_could_differ(tiny_run: Path, o
         (-1.0, 1.0, 0.9, "ndcg@20", "no difference shown"),
         (0.1, 1.0, 0.06, "ndcg@20", "no difference shown once corrected"),
         (0.1, 1.0, 0.01, "ndcg@20", "B is higher"),
-        (0.1, 1.0, np.nan, "ndcg@20", "B is higher"),
         (-2.0, -1.0, 0.01, "clicks", "B is lower, better"),
         (1.0, 2.0, 0.01, "clicks", "B is higher, worse"),
     ],
 )
 def test_reading_of_a_difference_uses_the_corrected_p(low: float, high: float, p_holm: float, key: str, reading: str):
-    assert _reading(Pair("a", "a", 1.0, 2.0, Difference(0.5, low, high, 0.01, 30), p_holm), column_of(key)) == reading
+    difference = Difference(0.5, low, high, 0.01, 0.001, 0.002, 0.3, 30, 30.0, "bootstrap")
+    for corrected in ((p_holm, 0.01), (0.01, p_holm)):
+        assert _reading(Pair("a", "a", 1.0, 2.0, difference, *corrected), column_of(key)) == reading
 
 
 def test_runs_with_different_protocols_or_data_cannot_share_a_table(tiny_run: Path, other: Path):

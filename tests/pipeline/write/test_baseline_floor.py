@@ -13,7 +13,15 @@ from toolkit.report.result_tables import pivot
 from toolkit.result_types import SystemOrder
 
 DEMO = {"reader": "demo", "options": {"tracks": 300, "artists": 40, "playlists": 200}}
-UNTRAINED = {"type": "sasrec", "name": "untrained", "epochs": 1, "hidden_size": 8, "lr": 1e-9, "popularity": False, "neighbours": 0}
+UNTRAINED = {
+    "type": "sasrec",
+    "name": "untrained",
+    "epochs": 1,
+    "hidden_size": 8,
+    "lr": 1e-9,
+    "popularity": False,
+    "neighbours": 0,
+}
 
 
 def recipe(baselines: list[str]) -> dict[str, object]:

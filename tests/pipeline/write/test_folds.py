@@ -14,7 +14,7 @@ from tests.command import segue
 from toolkit import pipeline, run_directory
 from toolkit.continuation import Continuation
 from toolkit.errors import InputError, RecipeError, RunDirectoryError
-from toolkit.evaluation import statistics
+from toolkit.evaluation import significance
 from toolkit.evaluation.evaluator import Scores
 from toolkit.pipeline.programs import tune_baselines
 from toolkit.pipeline.programs.reproduce_run import reproduce
@@ -102,7 +102,7 @@ def test_pooled_differences_are_paired_over_all_playlists(run: Path) -> None:
     wide = frame.pivot(index="playlist", columns="system", values="value")
     told = json.loads((run / run_directory.COMPARISONS).read_text())
     row = next(r for r in told if (r["system"], r["slice"], r["metric"], r["k"]) == ("ease", "all", "recall", 50))
-    difference = statistics.paired_difference(
+    difference = significance.paired_difference(
         wide["ease"].to_numpy(), wide["item-knn"].to_numpy(), np.arange(len(wide)), seed=0
     )
     assert row["reference"] == "item-knn" and row["n"] == len(wide)

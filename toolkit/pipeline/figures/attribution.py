@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from toolkit.pipeline.run import fit_systems, systems
 from toolkit.pipeline.run.run_context import Context
 from toolkit.pipeline.write.write_results import Outcome
 from toolkit.recipe import Recipe
-from toolkit.result_types import Attribution, AttributionRow, Weight
+from toolkit.result_types import Attribution, AttributionRow, ComparisonRow, Weight
 from toolkit.seeds import derived_seed
 
 LEFT_OUT, SHUFFLED = "left out", "shuffled"
@@ -47,7 +48,13 @@ def measure(context: Context, material: systems.Material, outcomes: Sequence[Out
                 pair = (outcome.scores["test"], scores)
                 groups = material.split.test.groups()
                 differences += differences_of(context.recipe, system.name, modality, way, pair, groups)
+    correct(differences)
     return {"differences": differences, "weights": weights}
+
+
+def correct(differences: Sequence[AttributionRow]) -> None:
+    """Correct the p-values of each model for all of its modalities, separately for each kind of variant."""
+    result_rows.correct(differences, lambda row: (row["system"], row["way"]))
 
 
 def differences_of(
@@ -65,24 +72,9 @@ def differences_of(
         bootstrap=recipe.evaluation.bootstrap,
         seed=derived_seed(recipe.seed, "evaluation"),
     )
-    return [
-        {
-            "system": system,
-            "modality": modality,
-            "way": way,
-            "slice": row["slice"],
-            "metric": row["metric"],
-            "k": row["k"],
-            "difference": row["difference"],
-            "ci_low": row["ci_low"],
-            "ci_high": row["ci_high"],
-            "p": row["p"],
-            "p_t": row["p_t"],
-            "detectable": row["detectable"],
-            "n": row["n"],
-            "resampled": row["resampled"],
-            "p_holm": row["p_holm"],
-            "p_t_holm": row["p_t_holm"],
-        }
-        for row in rows
-    ]
+    about: dict[str, str] = {"system": system, "modality": modality, "way": way}
+    return [cast(AttributionRow, {**_without(row, "reference"), **about}) for row in rows]
+
+
+def _without(row: ComparisonRow, key: str) -> dict[str, object]:
+    return {name: value for name, value in row.items() if name != key}

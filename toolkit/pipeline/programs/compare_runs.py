@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit import run_directory
+from toolkit.contracts.metric import value_range
 from toolkit.errors import InputError, RunDirectoryError
-from toolkit.evaluation.significance import holm
-from toolkit.evaluation.statistics import Difference, paired_difference
+from toolkit.evaluation.significance import Difference, holm, paired_difference
 from toolkit.plugins import suggest
 from toolkit.report.comparable_runs import other_data, other_questions
 from toolkit.result_types import SystemOrder
@@ -27,7 +27,9 @@ class Pair:
     """System in run A and system in run B on the same playlists.
 
     - difference: B minus A, with a two-sided p for this pair alone.
-    - p_holm: p corrected for all tested pairs. NaN for an oracle, and for identical values on all playlists.
+    - p_holm, p_t_holm: p-values corrected for all tested pairs. NaN for an oracle, and for identical values on all
+      playlists.
+    - identical: whether both have the same value on every playlist.
     """
 
     system_a: str
@@ -36,6 +38,8 @@ class Pair:
     value_b: float
     difference: Difference
     p_holm: float = np.nan
+    p_t_holm: float = np.nan
+    identical: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,9 @@ def compare(a: Path, b: Path, *, key: str | None = None, bootstrap: int = 1000, 
     elif data := other_data(first.read(run_directory.DATA), second.read(run_directory.DATA)):
         why = f"the runs use different data ({'; '.join(data)}): run both on the same"
     else:
-        pairs, why = _pairs([_values(each, chosen) for each in (first, second)], orders, bootstrap=bootstrap, seed=seed)
+        pairs, why = _pairs(
+            [_values(each, chosen) for each in (first, second)], orders, chosen, bootstrap=bootstrap, seed=seed
+        )
     return Comparison(list(changes(*recipes)), list(changes(*manifests)), chosen, pairs, why)
 
 
@@ -126,7 +132,7 @@ def _values(run: run_directory.RunDirectory, key: str) -> dict[str, pa.Table]:
 
 
 def _pairs(
-    tables: Sequence[dict[str, pa.Table]], orders: Sequence[SystemOrder], *, bootstrap: int, seed: int
+    tables: Sequence[dict[str, pa.Table]], orders: Sequence[SystemOrder], key: str, *, bootstrap: int, seed: int
 ) -> tuple[list[Pair], str]:
     a, b = tables
     names = [(name, name) for name in a if name in b]
@@ -146,8 +152,11 @@ def _pairs(
             continue
         before, after = (shared[name].to_numpy().astype(np.float64) for name in ("value", "value_b"))
         groups = np.unique(np.asarray(shared["group"].to_pylist(), dtype=str), return_inverse=True)[1]
-        difference = paired_difference(after, before, groups, seed=seed, samples=bootstrap)
-        pairs.append(Pair(mine, theirs, float(before.mean()), float(after.mean()), difference))
+        difference = paired_difference(
+            after, before, groups, seed=seed, samples=bootstrap, value_range=value_range(key.partition("@")[0])
+        )
+        means, same = (float(before.mean()), float(after.mean())), bool((before == after).all())
+        pairs.append(Pair(mine, theirs, *means, difference, identical=same))
     oracles = {entry["system"] for order in orders for entry in order["systems"] if entry["oracle"]}
     if not names:
         return [], (
@@ -170,8 +179,8 @@ def _corrected(pairs: Sequence[Pair], oracles: Collection[str]) -> list[Pair]:
 
     A pair with identical rankings is not tested, and is not counted in the correction for the other pairs.
     """
-    p = [
-        np.nan if pair.system_a in oracles or (pair.difference.low == pair.difference.high == 0) else pair.difference.p
-        for pair in pairs
-    ]
-    return [replace(pair, p_holm=float(each)) for pair, each in zip(pairs, holm(np.array(p)), strict=True)]
+    tested = np.array([pair.system_a not in oracles and not pair.identical for pair in pairs], bool)
+    p, p_t = (
+        holm(np.where(tested, [getattr(pair.difference, name) for pair in pairs], np.nan)) for name in ("p", "p_t")
+    )
+    return [replace(pair, p_holm=float(p[at]), p_t_holm=float(p_t[at])) for at, pair in enumerate(pairs)]

@@ -240,6 +240,7 @@ def _attribution(
             name = attribution.VARIANTS[way](system, modality)
             pair = (tested[system], lists.scores(_stored(runs, frames, system, "test", name)[0]))
             differences += attribution.differences_of(recipe, system, modality, way, pair, lists.groups)
+    attribution.correct(differences)
     weights: dict[tuple[str, str, str], list[float]] = {}
     for row in (row for fold in of_folds for row in fold["weights"]):
         weights.setdefault((row["system"], row["modality"], row["of"]), []).append(row["value"])
