@@ -149,10 +149,13 @@ class Playlists:
     def split_by(self, evaluation: Evaluation) -> Split:
         """Split into training, validation and test playlists as in the section `evaluation` of a recipe."""
         from toolkit.evaluation.leaks import parts_of
+        from toolkit.evaluation.split_size import few_playlists
         from toolkit.ingest.read_data import texts
 
         field = evaluation.split.reads_field
         parts = parts_of(evaluation.split, self.corpus, texts(self.described, field) if field else None)
+        for line in few_playlists(parts, whole_lists=evaluation.split.whole_lists):
+            self.reporter.note(line)
         train = Training(self, parts.train)
         return Split(
             train,

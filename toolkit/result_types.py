@@ -269,7 +269,7 @@ class FactorMap(TypedDict, total=False):
 class DataFacts(TypedDict, total=False):
     """Content of `data.json`: sizes of the data and the split.
 
-    skipped: bad records; doubles: duplicate records.
+    skipped: bad records; doubles: duplicate records; independent: effective number of independent playlists by part.
     """
 
     tracks: int
@@ -280,6 +280,7 @@ class DataFacts(TypedDict, total=False):
     tracks_not_in_training: int
     folds: int
     near_duplicates: dict[str, int]
+    independent: dict[str, float]
     cuts: dict[str, str]
     left_out: dict[str, int]
     left_out_examples: dict[str, list[str]]

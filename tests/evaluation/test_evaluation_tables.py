@@ -127,7 +127,11 @@ def test_comparisons_use_same_playlists_for_all_systems(groups: np.ndarray, resa
     assert {row["resampled"] for row in found} == {resampled}
     seed = derived_seed(4, "bootstrap", "test")
     expected = paired_difference(
-        MINE.values["all", "recall", 10], OTHER.values["all", "recall", 10], groups, seed=seed, samples=200,
+        MINE.values["all", "recall", 10],
+        OTHER.values["all", "recall", 10],
+        groups,
+        seed=seed,
+        samples=200,
         value_range=(0.0, 1.0),
     )
     assert (found[0]["ci_low"], found[0]["ci_high"], found[0]["p"]) == pytest.approx(

@@ -135,11 +135,15 @@ def test_differences_beyond_the_range_of_the_metric_are_not_detectable(values: l
 def test_equal_values_have_p_1_and_one_group_has_none() -> None:
     ones, zeros = np.ones(4), np.zeros(4)
     same = paired_difference(ones, ones, np.arange(4), seed=0, value_range=SHARE)
-    assert (same.value, same.p, same.p_t) == (0, 1, 1) and same.low < 0 < same.high
-    constant = paired_difference(ones, zeros, np.arange(4), seed=0, value_range=SHARE)
-    assert (constant.p, constant.p_t, constant.high) == (2 / 2**4, 0, 1) and constant.low < 0
+    assert (same.value, same.p, same.p_t, same.low, same.high) == (0, 1, 1, -1, 1)
     alone = paired_difference(ones, zeros, np.zeros(4, int), seed=0)
     assert all(math.isnan(each) for each in (alone.p, alone.p_t, alone.low, alone.detectable, alone.p_floor))
+
+
+@pytest.mark.parametrize(("n", "low", "high"), [(4, -1, 1), (5, -1, 1), (6, 0.25, 0.25), (40, 0.25, 0.25)])
+def test_same_difference_everywhere_is_shown_by_six_playlists_and_not_by_five(n: int, low: float, high: float) -> None:
+    found = paired_difference(np.full(n, 0.75), np.full(n, 0.5), np.arange(n), seed=0, value_range=SHARE)
+    assert (found.low, found.high) == (low, high) and (found.p < 0.05) is (n >= 6) and math.isnan(found.detectable)
 
 
 def test_paired_values_of_different_lengths_raise() -> None:

@@ -65,10 +65,10 @@ def paired_differences(
         raise ValueError(f"paired values of shapes {a.shape} and {b.shape} must have the same shape")
     sample = Sample.of(np.asarray(a, np.float64) - np.asarray(b, np.float64), groups)
     m = len(sample.means)
-    widths = [most - least for least, most in ranges or [ANY] * m]
+    widths = np.array([most - least for least, most in ranges or [ANY] * m])
     nan = np.full(m, np.nan)
     drawn = np.zeros((0, 0)) if sample.few else sample.draws(seed=seed, samples=samples)
-    low, high = bounds(sample, drawn, [(-width, width) for width in widths])
+    low, high = np.clip(bounds(sample, drawn), -widths, widths)
     if len(sample) < 2:
         p, p_t, least, floor = nan, nan, nan, np.nan
     else:
@@ -76,6 +76,9 @@ def paired_differences(
         p, floor = _sign_flips(sample, seed=seed, samples=samples) if sample.few else _tails(drawn)
         p = np.maximum(p, p_t) if sample.few else p
         least = _detectable(sample, widths, floor)
+        if floor >= LEVEL:  # equal differences on so few playlists exclude no difference at all
+            most = np.where(np.isfinite(widths), widths, np.nan)
+            low, high = np.where(sample.constant, -most, low), np.where(sample.constant, most, high)
     test: Test = "sign flips" if sample.few else "bootstrap"
     return [
         Difference(
@@ -152,9 +155,9 @@ def _counted(sums: np.ndarray, observed: np.ndarray) -> np.ndarray:
     return (np.abs(flipped) >= observed).sum(axis=0)
 
 
-def _detectable(sample: Sample, widths: Sequence[float], floor: float) -> np.ndarray:
+def _detectable(sample: Sample, widths: np.ndarray, floor: float) -> np.ndarray:
     """Return the smallest detectable differences, NaN where no possible difference is detectable."""
     needed = stdtrit(sample.degrees, 1 - LEVEL / 2) + stdtrit(sample.degrees, POWER)
     least = needed * sample.errors
-    possible = (least <= np.asarray(widths)) & (floor < LEVEL) & ~sample.constant
+    possible = (least <= widths) & (floor < LEVEL) & ~sample.constant
     return np.asarray(np.where(possible, least, np.nan))

@@ -142,32 +142,37 @@ def mean_intervals(
     """
     sample = Sample.of(values, groups, macro=macro)
     drawn = np.zeros((0, 0)) if sample.few else sample.draws(seed=seed, samples=samples)
-    low, high = bounds(sample, drawn, ranges)
+    limits = np.array(list(ranges) or [ANY] * values.shape[1], np.float64).T
+    low, high = np.clip(np.where(sample.constant, _unseen(sample, limits), bounds(sample, drawn)), *limits)
     return [Interval(float(m), float(a), float(b), sample.n) for m, a, b in zip(sample.means, low, high, strict=True)]
 
 
-def bounds(sample: Sample, drawn: np.ndarray, ranges: Sequence[Range] = ()) -> np.ndarray:
-    """Return lower and upper bounds of 95 % intervals, float64 [2, m], within `ranges`.
+def bounds(sample: Sample, drawn: np.ndarray) -> np.ndarray:
+    """Return lower and upper bounds of 95 % intervals, float64 [2, m]; NaN with fewer than two groups.
 
     - drawn: bootstrap draws, which are not read if the sample is `few`.
-
-    Values without any spread have the widest interval in which a binomial share is still likely: 5 values of 0 in
-    the range 0…1 have the interval 0…0.52, not 0…0. The bounds are NaN with fewer than two groups.
     """
     means = sample.means
     if len(sample) < 2:
         return np.full((2, len(means)), np.nan)
-    if sample.few:
-        half = stdtrit(sample.degrees, (1 + LEVEL) / 2) * sample.errors
-        found = np.stack([means - half, means + half])
-    else:
-        found = _bca(sample, drawn)
-    least, most = np.array(list(ranges) or [ANY] * len(means), np.float64).T
-    unseen = 1 - ((1 - LEVEL) / 2) ** (1 / sample.independent)  # largest share of other values that may be unseen
-    with np.errstate(invalid="ignore"):
-        widest = np.stack([means - unseen * (means - least), means + unseen * (most - means)])
-    found = np.where(sample.constant, np.where(np.isfinite(widest).all(axis=0), widest, np.nan), found)
-    return np.clip(found, least, most)
+    if not sample.few:
+        return _bca(sample, drawn)
+    half = stdtrit(sample.degrees, (1 + LEVEL) / 2) * sample.errors
+    return np.stack([means - half, means + half])
+
+
+def _unseen(sample: Sample, limits: np.ndarray) -> np.ndarray:
+    """Return bounds for values without any spread, which may still hide a share of other values: float64 [2, m].
+
+    5 values of 0 in the range 0…1 have the interval 0…0.52, not 0…0. The bounds are NaN without a range.
+
+    - limits: lowest and highest possible values, float64 [2, m].
+    """
+    if len(sample) < 2:
+        return np.full((2, len(sample.means)), np.nan)
+    share = 1 - ((1 - LEVEL) / 2) ** (1 / sample.independent)
+    found = sample.means + share * (limits - sample.means)
+    return np.asarray(np.where(np.isfinite(found).all(axis=0), found, np.nan))
 
 
 def _bca(sample: Sample, drawn: np.ndarray) -> np.ndarray:

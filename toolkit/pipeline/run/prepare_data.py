@@ -10,6 +10,7 @@ from segue.playlist_data import Playlists
 from segue.split import Training
 from toolkit.coldstart.factorisation import FactorStore
 from toolkit.evaluation import leaks
+from toolkit.evaluation.split_size import few_playlists
 from toolkit.files import digest
 from toolkit.ingest import label_matrices, read_data
 from toolkit.pipeline.run import collect_stage, encode_modalities
@@ -39,6 +40,8 @@ class Prepared:
         split = leaks.parts_of(protocol, self.ingested.corpus, read_data.texts(self.ingested, protocol.reads_field))
         if split.cuts:
             context.reporter.note("validation begins {}, the test {}".format(*map(to_iso, split.cuts)))
+        for line in few_playlists(split, whole_lists=protocol.whole_lists):
+            context.reporter.note(line)
         if left_out := ", ".join(
             f"{count:,} {name.replace('_', ' ')} (such as {split.examples[name][0]})"
             for name, count in split.facts.items()

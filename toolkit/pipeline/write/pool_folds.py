@@ -21,6 +21,7 @@ from toolkit import run_directory
 from toolkit.contracts.metric import SystemMetric, chosen
 from toolkit.evaluation import result_rows
 from toolkit.evaluation.evaluator import Scores
+from toolkit.evaluation.split_size import independent
 from toolkit.files import write_bytes
 from toolkit.pipeline.figures import attribution
 from toolkit.pipeline.run import fit_systems, systems
@@ -106,7 +107,9 @@ def pool(recipe: Recipe, folds: Mapping[str, run_directory.RunDirectory], run: r
     run.write(run_directory.FOLDS, [os.path.relpath(fold.root, run.root) for fold in runs])
     for name in (run_directory.MANIFEST, run_directory.COVERAGE, run_directory.TABLE):
         write_bytes(run.path(name), runs[0].path(name).read_bytes())
-    run.write(run_directory.DATA, _data([fold.read(run_directory.DATA) for fold in runs]))
+    facts = _data([fold.read(run_directory.DATA) for fold in runs])
+    facts["independent"] = {part: round(independent(of_part.groups), 1) for part, of_part in lists.items()}
+    run.write(run_directory.DATA, facts)
     run.write(run_directory.TIMINGS, timings)
     run.write(run_directory.CURVES, {})
     run.write(run_directory.EXAMPLES, [])

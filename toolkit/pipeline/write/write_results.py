@@ -16,6 +16,7 @@ from toolkit.contracts.metric import chosen
 from toolkit.evaluation import result_rows, slices
 from toolkit.evaluation.evaluator import Scores
 from toolkit.evaluation.leaks import NEAR, OVERLAP
+from toolkit.evaluation.split_size import independent
 from toolkit.files import replacing
 from toolkit.ingest.read_data import Ingested
 from toolkit.pipeline.run.fit_systems import Evaluation, Fit
@@ -158,6 +159,7 @@ def data_facts(ingested: Ingested, material: Material) -> DataFacts:
             part: int((lists.labels[OVERLAP] == NEAR).sum()) for part, lists in held.items() if OVERLAP in lists.labels
         },
     }
+    facts["independent"] = {part: round(independent(lists.groups()), 1) for part, lists in held.items()}
     if split.cuts:
         facts["cuts"] = dict(zip(PARTS, map(to_iso, split.cuts), strict=True))
     if split.facts:
