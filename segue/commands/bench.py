@@ -92,12 +92,13 @@ def bench_table(result: BenchResult) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("setting")
     for row in result["rows"]:
-        marks = "\n  oracle" if row["oracle"] else "\n  underfit" if row["underfit"] else ""
+        words = [word for word in ("oracle", "underfit") if row[word]]
+        marks = ", ".join([*words, *row.get("warnings", {})])
         cells = [_cell(column_of(key.removeprefix("test all ")), row["values"][key]) for key in columns]
         fitted = f"as {row['training_of']}" if row.get("training_of") else f"{row['fit_seconds']:.1f}"
         costs = [fitted, f"{row['evaluate_seconds']:.1f}", f"{row['peak_mb']:,.0f}"]
         setting = ", ".join(f"{key}={value}" for key, value in row["params"].items())
-        table.add_row(Text(row["system"] + marks), *cells, *costs, Text(setting))
+        table.add_row(Text(row["system"] + (f"\n  {marks}" if marks else "")), *cells, *costs, Text(setting))
     return table
 
 
