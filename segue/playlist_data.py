@@ -154,7 +154,7 @@ class Playlists:
 
         field = evaluation.split.reads_field
         parts = parts_of(evaluation.split, self.corpus, texts(self.described, field) if field else None)
-        for line in few_playlists(parts, whole_lists=evaluation.split.whole_lists):
+        for line in few_playlists(parts, evaluation.split):
             self.reporter.note(line)
         train = Training(self, parts.train)
         return Split(

@@ -40,7 +40,7 @@ class Prepared:
         split = leaks.parts_of(protocol, self.ingested.corpus, read_data.texts(self.ingested, protocol.reads_field))
         if split.cuts:
             context.reporter.note("validation begins {}, the test {}".format(*map(to_iso, split.cuts)))
-        for line in few_playlists(split, whole_lists=protocol.whole_lists):
+        for line in few_playlists(split, protocol):
             context.reporter.note(line)
         if left_out := ", ".join(
             f"{count:,} {name.replace('_', ' ')} (such as {split.examples[name][0]})"
