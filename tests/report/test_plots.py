@@ -94,7 +94,7 @@ def test_equal_input_gives_identical_svg() -> None:
 
 def test_best_epoch_is_marked_by_a_ring() -> None:
     points = [{"epoch": e, "ndcg@50": v} for e, v in ((1, 0.1), (2, 0.4), (3, 0.2))]
-    plain, ringed = (plots.lines({"a": points}, "ndcg@50", label="x", best=best) for best in (False, True))
+    plain, ringed = (plots.lines({"a": points}, "ndcg@50", label="x", select=select) for select in ("", "ndcg@50"))
     assert (len(dots(plain)), len(dots(ringed))) == (0, 1)
 
 

@@ -26,6 +26,9 @@ def recalls(top: np.ndarray, hidden: sp.csr_matrix) -> np.ndarray:
     return np.asarray(hits / np.maximum(np.minimum(np.diff(hidden.indptr), top.shape[1]), 1), np.float64)
 
 
-def mean_recall(ranker: Ranker, part: HeldOut, k: int = 50) -> float:
-    """Return the mean Recall@k of a fitted ranker."""
-    return float(recalls(ranker.rank(part.queries(), k)[0], hidden_matrix(part)).mean())
+def recall_and_hits(ranker: Ranker, part: HeldOut, k: int = 50) -> tuple[float, int]:
+    """Return the mean Recall@k of a fitted ranker, and the number of hits that it counts."""
+    hidden = hidden_matrix(part)
+    values = recalls(ranker.rank(part.queries(), k)[0], hidden)
+    possible = np.minimum(np.diff(hidden.indptr), k)
+    return float(values.mean()), round(float((values * possible).sum()))

@@ -15,6 +15,7 @@ from toolkit.corpus.splits import HeldOut
 from toolkit.encoders.contract.encoder import Encoder
 from toolkit.errors import InputError
 from toolkit.evaluation.choose_weight import choose_weight
+from toolkit.evaluation.early_stopping import counted
 from toolkit.memory import free_memory
 from toolkit.modality import Modality
 from toolkit.progress import over_epochs
@@ -38,7 +39,9 @@ class SequentialRanker(PlaylistScorer):
     """Ranks tracks by a sequential model over ids, content or both, as an entry of a recipe's `models` describes it.
 
     - titles: encoder of playlist titles, if `spec.titles` is set.
-    - curve: a row for each epoch with epoch, loss, seconds and validation metrics.
+    - curve: a row for each epoch with epoch, loss, seconds, validation metrics, and the values of
+      `early_stopping.counted`.
+    - known: bool [V + 1], tracks that the last fit learned about, by their id or by content.
     """
 
     name: ClassVar[str] = "sequential"
@@ -62,6 +65,7 @@ class SequentialRanker(PlaylistScorer):
         self.system = name
         self.curve: list[dict[str, float]] = []
         self.underfit = False
+        self.known = np.zeros(0, bool)
         self.cold: ColdRows | None = None
         self.predicted = np.zeros(0, np.int64)
 
@@ -113,6 +117,9 @@ class SequentialRanker(PlaylistScorer):
         self.cold = ColdRows(modalities, self.played) if self.spec.cold_rows == "predicted" else None
         self.predicted = np.zeros(0, np.int64) if self.cold is None else self.cold.tracks
         self.model.space.open_gate(self.predicted)
+        # RecBole's models also rank unplayed tracks, by vectors that are random at first and pushed away in training
+        read = [] if self.spec.ranks_every_id or not self.ranks_unplayed else list(modalities.values())
+        self.known = np.any([self.played, *(modality.present for modality in read)], axis=0)
 
     def _predict_cold(self) -> None:
         """Predict the free ids of cold tracks from the current weights."""
@@ -146,11 +153,15 @@ class SequentialRanker(PlaylistScorer):
 
     def _validate(self, valid: HeldOut) -> dict[str, float]:
         from toolkit.evaluation.evaluator import evaluate
+        from toolkit.evaluation.log_rank import mean_log_rank
 
         k = int(self.spec.select.partition("@")[2])
         self._predict_cold()
-        values = evaluate(self, valid, ks=[k], metrics=SELECTING, train_counts=self.played).values
-        return {f"{name}@{k}": float(np.nanmean(values["all", name, k])) for name in SELECTING}
+        scores = evaluate(self, valid, ks=[k], metrics=SELECTING, train_counts=self.played)
+        recalls, possible = scores.values["all", "recall", k], np.minimum(scores.n_hidden["all"], k)
+        measured = {f"{name}@{k}": float(np.nanmean(scores.values["all", name, k])) for name in SELECTING}
+        hits = round(float(np.nansum(recalls * possible)))
+        return measured | counted(hits, lambda: mean_log_rank(self, valid, self.known))
 
     @property
     def reads_titles(self) -> bool:
