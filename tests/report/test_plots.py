@@ -98,6 +98,19 @@ def test_best_epoch_is_marked_by_a_ring() -> None:
     assert (len(dots(plain)), len(dots(ringed))) == (0, 1)
 
 
+def test_ring_marks_the_epoch_with_the_best_log_rank_if_hits_are_few() -> None:
+    rows = ((1, 0.4, 8.0), (2, 0.1, 7.0), (3, 0.2, 7.5))
+    few = [{"epoch": e, "ndcg@50": value, "hits": 3, "log_rank": rank} for e, value, rank in rows]
+    enough = [{**point, "hits": 50} for point in few]
+    third = [{**point, "log_rank": -point["epoch"]} for point in few]
+    (first,), (second,), (last,), (by_rank,) = (
+        dots(plots.lines({"a": points}, key, label="x", select="ndcg@50"))
+        for points, key in ((enough, "ndcg@50"), (few, "ndcg@50"), (third, "ndcg@50"), (few, "log_rank"))
+    )
+    assert first < second < last
+    assert by_rank == pytest.approx(second, rel=0.1)
+
+
 def test_lines_skip_missing_and_infinite_values() -> None:
     points = [{"epoch": 1, "loss": float("nan")}, {"epoch": 2, "loss": 3.0}, {"epoch": 3}]
     assert len(dots(plots.lines({"a": points, "empty": []}, "loss", label="Loss"))) == 1
