@@ -13,7 +13,7 @@ from toolkit.baselines.transrec import TransRec, TransRecGlobal
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut, Split, leave_last_out
 from toolkit.errors import InputError
-from toolkit.evaluation.log_rank import mean_log_rank
+from toolkit.evaluation.log_rank import HitCount
 from toolkit.ranker import TrainingData
 
 LINE = 20
@@ -104,7 +104,9 @@ def test_transrec_with_few_hits_keeps_the_epoch_with_the_best_log_rank(data: Tra
     assert {row["hits"] for row in curve} == {30}
     best = min(curve, key=lambda row: row["log_rank"])
     assert best["epoch"] > 4
-    assert mean_log_rank(ranker, valid, data.train.counts() > 0) == best["log_rank"]
+    count = HitCount(ranker, 50, data.train.counts() > 0)
+    count.add(valid, valid.queries(), ranker.rank(valid.queries(), 50)[0])
+    assert count.values() == {"hits": 30, "log_rank": best["log_rank"]}
     shorter = TransRec(**{**PARAMS, "epochs": best["epoch"]}).fit(replace(data, valid=None))
     assert all(np.array_equal(shorter.state[name], array) for name, array in ranker.state.items())
 

@@ -13,7 +13,8 @@ from tests.evaluation.fixed_rankers import Fixed, by_id, scattered
 from tests.sequential.small_models import corpus
 from toolkit.corpus.splits import HeldOut
 from toolkit.evaluation import log_rank
-from toolkit.evaluation.log_rank import hidden_ranks, mean_log_rank
+from toolkit.evaluation.evaluator import evaluate
+from toolkit.evaluation.log_rank import HitCount, hidden_ranks
 from toolkit.ranker import Ranker
 
 V = 300
@@ -50,7 +51,7 @@ def sorted_ranks(ranker: Ranker, part: HeldOut) -> list[list[int]]:
 
 def ranks_of(ranker: Ranker, part: HeldOut) -> list[list[int]]:
     tracks, offsets = part.hidden()
-    found = hidden_ranks(ranker, part, tracks, np.repeat(np.arange(len(part)), np.diff(offsets)))
+    found = hidden_ranks(ranker, part, part.queries(), tracks, np.repeat(np.arange(len(part)), np.diff(offsets)))
     return [found[a:b].tolist() for a, b in itertools.pairwise(offsets)]
 
 
@@ -98,29 +99,49 @@ def test_constant_scores_have_the_worst_rank() -> None:
     ]
 
 
-def test_mean_log_rank_averages_within_playlists_first() -> None:
-    made = corpus([[9, 2, 8], [9, 4]], 9)
-    part = HeldOut(made, np.arange(2), made.offsets[:-1], made.offsets[:-1] + 1, made.offsets[1:])
-    expected = ((np.log(2) + np.log(8)) / 2 + np.log(4)) / 2
-    assert mean_log_rank(by_id(9), part, np.ones(10, bool)) == pytest.approx(expected)
+def counts(ranker: Ranker, part: HeldOut, known: np.ndarray, k: int = 5, **options: int) -> dict[str, float]:
+    count = HitCount(ranker, k, known)
+    evaluate(ranker, part, ks=[k], metrics=["recall"], train_counts=known * 1, watch=count.add, **options)
+    return count.values()
 
 
-def test_mean_log_rank_leaves_out_unknown_tracks() -> None:
-    """Hidden tracks 8 and 4 are unknown: the first playlist has track 2 left, and the second none."""
+def two_playlists() -> HeldOut:
+    """Return playlists that hide the tracks 2 and 8, and 4, after the track 9."""
     made = corpus([[9, 2, 8], [9, 4]], 9)
-    part = HeldOut(made, np.arange(2), made.offsets[:-1], made.offsets[:-1] + 1, made.offsets[1:])
+    return HeldOut(made, np.arange(2), made.offsets[:-1], made.offsets[:-1] + 1, made.offsets[1:])
+
+
+def test_log_rank_is_a_mean_within_playlists_first() -> None:
+    found = counts(by_id(9), two_playlists(), np.ones(10, bool))
+    assert found["log_rank"] == pytest.approx(((np.log(2) + np.log(8)) / 2 + np.log(4)) / 2)
+    assert found["hits"] == 2  # ranks 2, 8 and 4, of which the first 5 count
+
+
+def test_log_rank_leaves_out_unknown_tracks_and_hits_do_not() -> None:
     known = np.ones(10, bool)
-    known[[8, 4]] = False
-    assert mean_log_rank(by_id(9), part, known) == pytest.approx(np.log(2))
+    known[[8, 4]] = False  # the first playlist has track 2 left, and the second none
+    assert counts(by_id(9), two_playlists(), known) == {"hits": 2, "log_rank": pytest.approx(np.log(2))}
     known[2] = False
-    assert mean_log_rank(by_id(9), part, known) is None
+    assert counts(by_id(9), two_playlists(), known) == {"hits": 2}
 
 
-def test_mean_log_rank_ranks_at_most_some_playlists(monkeypatch: pytest.MonkeyPatch) -> None:
-    part, known = held_out(), np.ones(V + 1, bool)
-    whole = mean_log_rank(scattered(V), part, known)
-    assert whole == pytest.approx(np.mean([np.log(each).mean() for each in sorted_ranks(scattered(V), part) if each]))
-    monkeypatch.setattr(log_rank, "ROWS", 7)
-    assert mean_log_rank(scattered(V), part, known) == pytest.approx(whole, abs=1e-12)
-    monkeypatch.setattr(log_rank, "MOST_PLAYLISTS", 2)
-    assert mean_log_rank(scattered(V), part, known) == mean_log_rank(scattered(V), part.take(np.array([0, 39])), known)
+@pytest.mark.parametrize("memory_mb", [1, 256])
+def test_hits_and_log_rank_of_blocks_equal_those_by_sorting(memory_mb: int) -> None:
+    part, known = held_out(40), np.ones(V + 1, bool)
+    ranks = sorted_ranks(scattered(V), part)
+    found = counts(scattered(V), part, known, k=5, memory_mb=memory_mb)
+    assert found["hits"] == sum(rank <= 5 for each in ranks for rank in each) < 50
+    assert found["log_rank"] == pytest.approx(np.mean([np.log(each).mean() for each in ranks if each]))
+
+
+def test_hidden_tracks_are_not_ranked_once_hits_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    ranked = []
+    monkeypatch.setattr(log_rank, "playlist_log_ranks", lambda ranker, part, *_: ranked.append(len(part)))
+    count, part = HitCount(by_id(V), V, np.ones(V + 1, bool)), held_out(40)
+    every = np.tile(np.arange(1, V + 1, dtype=np.int32), (40, 1))
+    count.add(part.part(0, 4), part.part(0, 4).queries(), every[:4])
+    few = count.hits
+    assert 0 < few < 50
+    count.add(part.part(4, 40), part.part(4, 40).queries(), every[4:])
+    assert count.hits == len(part.hidden()[0]) > 50
+    assert ranked == [4]

@@ -20,6 +20,7 @@ from toolkit.encoders.text.tfidf import TfidfEncoder, TfidfParams
 from toolkit.errors import InputError, RunDirectoryError
 from toolkit.fusion.prepare import prepare
 from toolkit.ranker import TrainingData
+from toolkit.sequential.scoring.playlist_scorer import PlaylistScorer
 from toolkit.sequential.sequential_ranker import SequentialRanker
 
 DATA, VALID = ring()
@@ -401,3 +402,22 @@ def held_out_with_cold_tracks() -> HeldOut:
     starts = ends - [len(each) for each in lists]
     placements = np.array([track for each in lists for track in each], np.int32)
     return replace(VALID, placements=placements, starts=starts, cuts=starts + 3, ends=ends)
+
+
+def test_validation_encodes_the_playlists_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, encode = [], PlaylistScorer._encode_blocks
+
+    def spy(self: PlaylistScorer, queries: Queries) -> Any:
+        calls.append(len(queries))
+        return encode(self, queries)
+
+    monkeypatch.setattr(PlaylistScorer, "_encode_blocks", spy)
+    ranker = SequentialRanker(spec(epochs=3), fusion()).fit(replace(DATA, device="cpu"))
+    assert all("log_rank" in row for row in ranker.curve)
+    assert calls == [len(VALID)] * 3
+    queries = VALID.queries()
+    first = ranker.rank(queries, 5)[1]
+    with torch.no_grad():
+        ranker.model.space.ids.weight.mul_(2.0)
+    ranker.forget()
+    assert not np.array_equal(ranker.rank(queries, 5)[1], first)  # after a fit nothing is kept

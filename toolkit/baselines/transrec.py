@@ -16,13 +16,13 @@ from pydantic import Field
 from toolkit import devices
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
 from toolkit.baselines.sparse_products import minus_inf_outside
-from toolkit.baselines.validation_recall import recall_and_hits
+from toolkit.baselines.validation_recall import hidden_matrix, recalls
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError
 from toolkit.evaluation.choose_weight import sample_evenly
-from toolkit.evaluation.early_stopping import counted, merits
-from toolkit.evaluation.log_rank import mean_log_rank
+from toolkit.evaluation.early_stopping import merits
+from toolkit.evaluation.log_rank import HitCount
 from toolkit.ranker import Capabilities, Scorer, TrainingData
 
 if TYPE_CHECKING:
@@ -165,8 +165,11 @@ class _TransRecTraining:
         return best if curve else self.state()
 
     def _validated(self, valid: HeldOut) -> dict[str, float]:
-        recall, hits = recall_and_hits(self.ranker, valid)
-        return {"recall@50": recall, **counted(hits, lambda: mean_log_rank(self.ranker, valid, self.counts > 0))}
+        queries = valid.queries()
+        ids, _ = self.ranker.rank(queries, 50)
+        count = HitCount(self.ranker, 50, self.counts > 0)
+        count.add(valid, queries, ids)
+        return {"recall@50": float(recalls(ids, hidden_matrix(valid)).mean()), **count.values()}
 
     def _epoch(self) -> None:
         import torch

@@ -6,7 +6,6 @@ import numpy as np
 import scipy.sparse as sp
 
 from toolkit.corpus.splits import HeldOut
-from toolkit.ranker import Ranker
 
 
 def hidden_matrix(part: HeldOut) -> sp.csr_matrix:
@@ -24,11 +23,3 @@ def recalls(top: np.ndarray, hidden: sp.csr_matrix) -> np.ndarray:
     rows = np.repeat(np.arange(len(top)), top.shape[1])
     hits = np.asarray(hidden[rows, top.ravel()]).reshape(top.shape).sum(axis=1)
     return np.asarray(hits / np.maximum(np.minimum(np.diff(hidden.indptr), top.shape[1]), 1), np.float64)
-
-
-def recall_and_hits(ranker: Ranker, part: HeldOut, k: int = 50) -> tuple[float, int]:
-    """Return the mean Recall@k of a fitted ranker, and the number of hits that it counts."""
-    hidden = hidden_matrix(part)
-    values = recalls(ranker.rank(part.queries(), k)[0], hidden)
-    possible = np.minimum(np.diff(hidden.indptr), k)
-    return float(values.mean()), round(float((values * possible).sum()))

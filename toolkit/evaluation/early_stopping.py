@@ -8,20 +8,19 @@ the ranking changes. See `toolkit.evaluation.log_rank`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 FEW_HITS = 50
 """An epoch with fewer hits is judged by `log_rank`: the relative standard error of h hits is about 1 / sqrt(h)."""
 
 
-def counted(hits: int, log_rank: Callable[[], float | None]) -> dict[str, float]:
+def counted(hits: int, log_rank: float | None) -> dict[str, float]:
     """Return what `merits` requires of an epoch besides its metric: `hits`, and `log_rank` if they are few.
 
     - hits: number of hidden tracks among the first k of the metric, over all validation playlists.
-    - log_rank: called only if hits are few. Returns None if no rank means anything.
+    - log_rank: mean log rank of the hidden tracks, or None if no rank means anything.
     """
-    value = log_rank() if hits < FEW_HITS else None
-    return {"hits": hits} if value is None else {"hits": hits, "log_rank": value}
+    return {"hits": hits} | ({"log_rank": log_rank} if hits < FEW_HITS and log_rank is not None else {})
 
 
 def merits(rows: Sequence[Mapping[str, float | None]], select: str) -> list[float]:

@@ -15,7 +15,6 @@ from toolkit.corpus.splits import HeldOut
 from toolkit.encoders.contract.encoder import Encoder
 from toolkit.errors import InputError
 from toolkit.evaluation.choose_weight import choose_weight
-from toolkit.evaluation.early_stopping import counted
 from toolkit.memory import free_memory
 from toolkit.modality import Modality
 from toolkit.progress import over_epochs
@@ -26,7 +25,7 @@ from toolkit.sequential import build_network
 from toolkit.sequential.cold_rows import ColdRows
 from toolkit.sequential.heads.neighbour_head import WEIGHTS, Neighbours
 from toolkit.sequential.saved_ranker import read_ranker, write_ranker
-from toolkit.sequential.scoring.playlist_scorer import PlaylistScorer
+from toolkit.sequential.scoring.playlist_scorer import PlaylistScorer, encoded_once
 from toolkit.sequential.training import cooccurrence_start, distributed, memory_estimate
 from toolkit.sequential.training.trainer import Trainer
 from toolkit.topk import blocked_top_k
@@ -153,15 +152,15 @@ class SequentialRanker(PlaylistScorer):
 
     def _validate(self, valid: HeldOut) -> dict[str, float]:
         from toolkit.evaluation.evaluator import evaluate
-        from toolkit.evaluation.log_rank import mean_log_rank
+        from toolkit.evaluation.log_rank import HitCount
 
         k = int(self.spec.select.partition("@")[2])
         self._predict_cold()
-        scores = evaluate(self, valid, ks=[k], metrics=SELECTING, train_counts=self.played)
-        recalls, possible = scores.values["all", "recall", k], np.minimum(scores.n_hidden["all"], k)
-        measured = {f"{name}@{k}": float(np.nanmean(scores.values["all", name, k])) for name in SELECTING}
-        hits = round(float(np.nansum(recalls * possible)))
-        return measured | counted(hits, lambda: mean_log_rank(self, valid, self.known))
+        count = HitCount(self, k, self.known)
+        with encoded_once(self):
+            scored = evaluate(self, valid, ks=[k], metrics=SELECTING, train_counts=self.played, watch=count.add)
+        measured = {f"{name}@{k}": float(np.nanmean(scored.values["all", name, k])) for name in SELECTING}
+        return measured | count.values()
 
     @property
     def reads_titles(self) -> bool:

@@ -141,7 +141,7 @@ class StockTrainer(bridge.Trainer):
         ranks, known = (torch.cat(each) for each in zip(*self._ranks, strict=True))
         hits, informed = int((ranks <= int(self.valid_metric.partition("@")[2])).sum()), ranks[known].double()
         log_rank = float(informed.log().mean()) if len(informed) else None
-        self.curve[-1] |= {"valid": float(score), **counted(hits, lambda: log_rank)}
+        self.curve[-1] |= {"valid": float(score), **counted(hits, log_rank)}
         return merits([row for row in self.curve if "valid" in row], "valid")[-1], result
 
     def _full_sort_batch_eval(self, batched_data: object) -> tuple[object, ...]:
