@@ -25,7 +25,7 @@ from toolkit.sequential import build_network
 from toolkit.sequential.cold_rows import ColdRows
 from toolkit.sequential.heads.neighbour_head import WEIGHTS, Neighbours
 from toolkit.sequential.saved_ranker import read_ranker, write_ranker
-from toolkit.sequential.scoring.playlist_scorer import PlaylistScorer
+from toolkit.sequential.scoring.playlist_scorer import PlaylistScorer, encoded_once
 from toolkit.sequential.training import cooccurrence_start, distributed, memory_estimate
 from toolkit.sequential.training.trainer import Trainer
 from toolkit.topk import blocked_top_k
@@ -38,7 +38,9 @@ class SequentialRanker(PlaylistScorer):
     """Ranks tracks by a sequential model over ids, content or both, as an entry of a recipe's `models` describes it.
 
     - titles: encoder of playlist titles, if `spec.titles` is set.
-    - curve: a row for each epoch with epoch, loss, seconds and validation metrics.
+    - curve: a row for each epoch with epoch, loss, seconds, validation metrics, and the values of
+      `early_stopping.counted`.
+    - known: bool [V + 1], tracks that the last fit learned about, by their id or by content.
     """
 
     name: ClassVar[str] = "sequential"
@@ -62,6 +64,7 @@ class SequentialRanker(PlaylistScorer):
         self.system = name
         self.curve: list[dict[str, float]] = []
         self.underfit = False
+        self.known = np.zeros(0, bool)
         self.cold: ColdRows | None = None
         self.predicted = np.zeros(0, np.int64)
 
@@ -113,6 +116,9 @@ class SequentialRanker(PlaylistScorer):
         self.cold = ColdRows(modalities, self.played) if self.spec.cold_rows == "predicted" else None
         self.predicted = np.zeros(0, np.int64) if self.cold is None else self.cold.tracks
         self.model.space.open_gate(self.predicted)
+        # RecBole's models also rank unplayed tracks, by vectors that are random at first and pushed away in training
+        read = [] if self.spec.ranks_every_id or not self.ranks_unplayed else list(modalities.values())
+        self.known = np.any([self.played, *(modality.present for modality in read)], axis=0)
 
     def _predict_cold(self) -> None:
         """Predict the free ids of cold tracks from the current weights."""
@@ -146,11 +152,15 @@ class SequentialRanker(PlaylistScorer):
 
     def _validate(self, valid: HeldOut) -> dict[str, float]:
         from toolkit.evaluation.evaluator import evaluate
+        from toolkit.evaluation.log_rank import HitCount
 
         k = int(self.spec.select.partition("@")[2])
         self._predict_cold()
-        values = evaluate(self, valid, ks=[k], metrics=SELECTING, train_counts=self.played).values
-        return {f"{name}@{k}": float(np.nanmean(values["all", name, k])) for name in SELECTING}
+        count = HitCount(self, k, self.known)
+        with encoded_once(self):
+            scored = evaluate(self, valid, ks=[k], metrics=SELECTING, train_counts=self.played, watch=count.add)
+        measured = {f"{name}@{k}": float(np.nanmean(scored.values["all", name, k])) for name in SELECTING}
+        return measured | count.values()
 
     @property
     def reads_titles(self) -> bool:

@@ -99,7 +99,7 @@ class StockParams(StockTraining):
 class StockRanker(Baseline):
     """Base class of RecBole's models under RecBole's own trainer, with the model's state_dict as fitted state.
 
-    `curve` has loss, validation (MRR@10 of the next track) and seconds for each epoch.
+    `curve` has loss, validation (MRR@10 of the next track), its hits and seconds for each epoch.
     """
 
     capabilities = Capabilities(kind="neural")
@@ -129,6 +129,8 @@ class StockRanker(Baseline):
         return super().fit(data)
 
     def learn(self, data: TrainingData) -> State:
+        import torch
+
         from toolkit.baselines.stock.stock_training import StockTrainer
         from toolkit.sequential.recbole import bridge
         from toolkit.sequential.recbole.prefix_rows import loaders
@@ -143,6 +145,7 @@ class StockRanker(Baseline):
             trainer = StockTrainer(
                 config,
                 model,
+                known=torch.from_numpy(data.train.counts() > 0),
                 identity=self._identity(data),
                 path=path,
                 max_seconds=self.params.max_seconds,
