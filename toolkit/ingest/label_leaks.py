@@ -44,7 +44,7 @@ def doubtful(labels: Sequence[LabelCounts], allowed: str | None) -> tuple[str, .
     lines = []
     for counts in labels:
         if is_leak(counts):
-            lines.append(f"{described(counts)}: a label of the playlist, allowed by `data.allow_label_leak`: {allowed}")
+            lines.append(f"{described(counts)}: a label of the playlist, allowed by `allow_label_leak`: {allowed}")
         elif is_constant(counts):
             lines.append(
                 f"{described(counts)}: if it labels the playlist, declare it under `playlist_fields`, because it would"

@@ -144,12 +144,13 @@ class CsvReader(FileReader):
             if math.isnan(place):
                 self.bad(table.where(line), f"position {shortened(row[position or 0])} must be a number")
                 continue
+            name, identifier = row[playlist].strip(), row[track].strip()
             if labels.columns:
-                labels.add_row(row[playlist], row[track], row)
+                labels.add_row(name, identifier, row)
             cells = [row[index].strip() or None if index is not None else None for index in about]
             yield Placement(
-                row[playlist].strip(),
-                qualified(row[track].strip(), params.scheme),
+                name,
+                qualified(identifier, params.scheme),
                 place,
                 *cells,
                 time=when,

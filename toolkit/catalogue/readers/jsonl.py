@@ -104,7 +104,7 @@ class JsonlReader(FileReader):
             if isinstance(item, dict) and item.get(self.params.track) is not None:
                 cells = (item.get(name) for name in labels.columns)
                 texts = [cell if isinstance(cell, str | None) else str(cell) for cell in cells]
-                labels.add_row(playlist, str(item[self.params.track]), texts)
+                labels.add_row(playlist, str(item[self.params.track]).strip(), texts)
 
     def check_source(self) -> None:
         params, (lines, whole) = self.params, self._first(self.path)

@@ -33,7 +33,7 @@ from toolkit.catalogue.readers.tables.record_blocks import Block, Tracks, placem
 from toolkit.catalogue.readers.tables.repeated_tracks import FirstRows
 from toolkit.catalogue.readers.tables.table_rows import TableRows, Where
 from toolkit.catalogue.readers.tables.track_columns import NAMES, TrackColumns, TrackParser
-from toolkit.catalogue.readers.tables.value_hashes import value_hashes
+from toolkit.catalogue.readers.tables.value_hashes import playlist_hashes
 from toolkit.catalogue.records import Record, TrackRecord
 from toolkit.errors import DataError, InputError
 
@@ -163,7 +163,8 @@ class TableReader(FileReader):
             counted = (found.playlist,) if labels.columns else ()
             for batch, where in _batches(part, [found.track, *counted, *found.described], DESCRIBED):
                 if labels.columns:
-                    _count(labels, value_hashes(batch.column(found.playlist)), batch, found.track)
+                    ids = column_types.ids(batch.column(found.playlist), None, where, found.playlist)
+                    _count(labels, playlist_hashes(ids), batch, found.track)
                 rows = _unseen(batch.column(found.track), where, found.track, seen)
                 for _, record in _parsed(parser, batch, rows, where):
                     if record is not None:
@@ -182,7 +183,7 @@ class TableReader(FileReader):
             for batch, where in _batches(part, [*found.of_rows, *found.described], DESCRIBED >> 4):
                 opened = rows.lists(batch, where)
                 if labels.columns:
-                    owners = value_hashes(opened.block.id)[opened.owners]
+                    owners = playlist_hashes(opened.block.id.to_pylist())[opened.owners]
                     _count(labels, owners, opened.tracks, found.track)
                 fresh: dict[int, list[TrackRecord]] = {}
                 if found.described:
@@ -318,7 +319,7 @@ def _side_columns(part: Part, columns: TrackColumns) -> list[str]:
 
 
 def _count(labels: LabelCounter, playlists: np.ndarray, batch: pa.RecordBatch, track: str) -> None:
-    labels.add(playlists, batch.column(track), {name: batch.column(name) for name in labels.columns})
+    labels.add_batch(playlists, batch.column(track), {name: batch.column(name) for name in labels.columns})
 
 
 def _batches(part: Part, names: Sequence[str], rows: int) -> Iterator[tuple[pa.RecordBatch, Where]]:

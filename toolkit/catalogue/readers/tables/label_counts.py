@@ -7,21 +7,20 @@ has another value in another playlist. As a field of the track it would reveal t
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from toolkit.catalogue.readers.tables.value_hashes import mixed, value_hashes
+from toolkit.catalogue.readers.tables.value_hashes import mixed, playlist_hashes, value_hashes
 
 KEPT = 1 << 20
 """Rows that are kept, with 16 bytes and 4 per column each. Of longer tables a sample of the playlists is counted."""
 
-BUFFERED = 512
+BUFFERED = 4096
 """Rows of a text file that are hashed at once."""
-
-Cells = Sequence[str | None]
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class LabelCounts:
 class LabelCounter:
     """Counter of the values of content columns by playlist and track, with bounded memory.
 
-    Equal rows are kept once. If more than `KEPT` rows remain, only playlists with small hashes are kept.
+    If there are more than `KEPT` rows, equal rows are kept once, and then only playlists with small hashes are kept.
 
     - columns: by column, the options that name it.
     - places: index of each column in the cells of a row of a text file; by default 0, 1, …
@@ -59,36 +58,29 @@ class LabelCounter:
     def __init__(self, columns: Mapping[str, Sequence[str]], places: Sequence[int] | None = None) -> None:
         self.columns = {column: tuple(options) for column, options in columns.items()}
         self._places = range(len(columns)) if places is None else places
-        self._waiting: list[tuple[str, str, Cells]] = []
+        self._names: list[str] = []
+        self._hashes = array("q")
         self._bits = 0  # playlists are kept if this number of leading bits of their hash are 0
         self._keys: list[np.ndarray] = []
         self._values: list[np.ndarray] = []
         self._rows = 0
 
-    def add(self, playlists: np.ndarray, tracks: pa.Array, columns: Mapping[str, pa.Array]) -> None:
+    def add_batch(self, playlists: np.ndarray, tracks: pa.Array, columns: Mapping[str, pa.Array]) -> None:
         """Add the rows of a batch.
 
-        - playlists: `value_hashes` of the playlist ids. Rows without a playlist or track are ignored.
+        - playlists: `playlist_hashes` of the rows. Rows without a playlist or track are ignored.
         - columns: values by column.
         """
-        keep = None
-        if self._bits:
-            keep = np.flatnonzero(self._chosen(playlists))
-            playlists, tracks = playlists[keep], tracks.take(pa.array(keep))
-        values = (columns[name] if keep is None else columns[name].take(pa.array(keep)) for name in self.columns)
-        hashes = np.stack([np.maximum(_low_bits(each := value_hashes(column)), each > 0) for column in values], axis=1)
-        keys = np.stack([playlists, value_hashes(tracks)], axis=1)
-        used = (keys > 0).all(axis=1) & (hashes > 0).any(axis=1)
-        self._keys.append(keys[used])
-        self._values.append(hashes[used])
-        self._rows += int(used.sum())
-        if self._rows > 2 * KEPT:
-            self._shrink()
+        self._add(playlists, value_hashes(tracks), *(value_hashes(columns[name]) for name in self.columns))
 
-    def add_row(self, playlist: str, track: str, cells: Cells) -> None:
-        """Add a row of a text file. Cells are texts or None."""
-        self._waiting.append((playlist, track, cells))
-        if len(self._waiting) == BUFFERED:
+    def add_row(self, playlist: str, track: str, cells: Sequence[str | None]) -> None:
+        """Add a row of a text file, with stripped ids."""
+        self._names.append(playlist)
+        # hashes, and not the texts, wait: the row can be forgotten
+        self._hashes.append(hash(track))
+        for place in self._places:
+            self._hashes.append(hash((cells[place] or "").strip()))
+        if len(self._names) == BUFFERED:
             self._add_waiting()
 
     def counts(self) -> tuple[LabelCounts, ...]:
@@ -96,10 +88,11 @@ class LabelCounter:
         self._add_waiting()
         if not self._rows:
             return ()
-        self._shrink()
-        lists, tracks = (np.unique(column, return_inverse=True)[1].astype(np.int32) for column in self._keys[0].T)
-        order = np.lexsort((tracks, lists))
-        lists, tracks, values = lists[order], tracks[order], self._values[0][order]
+        if self._rows > KEPT:
+            self._shrink()
+        keys = np.concatenate(self._keys)
+        order = np.lexsort((keys[:, 1], keys[:, 0]))
+        lists, tracks, values = keys[order, 0], keys[order, 1], np.concatenate(self._values)[order]
         by_track = np.argsort(tracks, kind="stable")
         return tuple(
             LabelCounts(name, options, *_counted(lists, tracks, values[:, place], by_track), sampled=self._bits > 0)
@@ -108,13 +101,23 @@ class LabelCounter:
         )
 
     def _add_waiting(self) -> None:
-        if not self._waiting:
-            return
-        playlists, tracks, rows = zip(*self._waiting, strict=True)
-        texts = ([row[place] for row in rows] for place in self._places)
-        columns = {name: pa.array(cells, pa.string()) for name, cells in zip(self.columns, texts, strict=True)}
-        self._waiting = []
-        self.add(value_hashes(pa.array(playlists, pa.string())), pa.array(tracks, pa.string()), columns)
+        hashes = np.array(self._hashes, np.int64).view(np.uint64).reshape(-1, 1 + len(self.columns))
+        self._add(playlist_hashes(self._names), *hashes.T)
+        self._names, self._hashes = [], array("q")
+
+    def _add(self, playlists: np.ndarray, tracks: np.ndarray, *columns: np.ndarray) -> None:
+        """Keep the lower half of the hashes of values, which are compared within a playlist or track."""
+        if self._bits:
+            keep = self._chosen(playlists)
+            playlists, tracks, columns = playlists[keep], tracks[keep], tuple(column[keep] for column in columns)
+        values = np.stack([np.maximum(column.astype(np.uint32), column > 0) for column in columns], axis=1)
+        keys = np.stack([playlists, tracks], axis=1)
+        used = (keys > 0).all(axis=1) & (values > 0).any(axis=1)
+        self._keys.append(keys[used])
+        self._values.append(values[used])
+        self._rows += int(used.sum())
+        if self._rows > 2 * KEPT:
+            self._shrink()
 
     def _chosen(self, playlists: np.ndarray) -> np.ndarray:
         return playlists >> np.uint64(64 - self._bits) == 0 if self._bits else np.ones(len(playlists), bool)
@@ -132,27 +135,23 @@ class LabelCounter:
         self._keys, self._values, self._rows = [keys], [values], len(keys)
 
 
-def _low_bits(hashes: np.ndarray) -> np.ndarray:
-    return (hashes & np.uint64(0xFFFFFFFF)).astype(np.uint32)
-
-
 def _counted(
     lists: np.ndarray, tracks: np.ndarray, values: np.ndarray, by_track: np.ndarray
 ) -> tuple[int, int, int, int, int, float]:
     """Return tracks, varying, following, playlists, constant and chance of one column.
 
-    - lists, tracks: numbers of playlist and track by row, sorted by playlist and then by track.
+    - lists, tracks: hashes of playlist and track by row, sorted by playlist and then by track.
     - values: uint32, 0 for a missing value.
     - by_track: order of the rows by track and then by playlist.
     """
     there = values > 0
     constant = np.zeros(len(values), bool)
-    starts = _starts(lists[there])
+    starts, distinct = _starts(lists[there]), _changes(lists[there], tracks[there])
     same = _same_value(values[there], starts)
-    lengths = np.add.reduceat(_changes(lists[there], tracks[there]), starts, dtype=np.int64)
+    lengths = np.add.reduceat(distinct, starts, dtype=np.int64)
     counted, sizes = lengths > 1, np.diff(np.append(starts, there.sum()))
     constant[there] = np.repeat(same & counted, sizes)
-    chance = _by_chance(values[there][np.repeat(counted, sizes)], lengths[counted])
+    chance = _by_chance(values[there][distinct & np.repeat(counted, sizes)], lengths[counted])
     rows = by_track[there[by_track]]
     starts = _starts(tracks[rows])
     several = np.add.reduceat(_changes(tracks[rows], lists[rows]), starts, dtype=np.int64) > 1
