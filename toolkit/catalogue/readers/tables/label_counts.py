@@ -101,6 +101,8 @@ class LabelCounter:
         )
 
     def _add_waiting(self) -> None:
+        if not self._names:
+            return
         hashes = np.array(self._hashes, np.int64).view(np.uint64).reshape(-1, 1 + len(self.columns))
         self._add(playlist_hashes(self._names), *hashes.T)
         self._names, self._hashes = [], array("q")
@@ -127,6 +129,7 @@ class LabelCounter:
         self._keys, self._values = [np.concatenate(self._keys)], [np.concatenate(self._values)]
         keys, values = self._keys.pop(), self._values.pop()
         _, first = np.unique(mixed(*keys.T, *values.T), return_index=True)
+        first.sort()  # the order of the rows, which decides between several values of a track in a playlist
         keys, values = keys[first], values[first]
         while len(keys) > KEPT:
             self._bits += 1
