@@ -13,7 +13,7 @@ from toolkit.errors import InputError, LeakError
 from toolkit.recipe import load
 
 RECIPE = """\
-data: {{path: lists.csv, options: {{{options}}}{more}}}
+data: {{path: {folder}/lists.csv, options: {{{options}}}{more}}}
 baselines: [random, popularity, content-mix]
 evaluation: {{bootstrap: 20, split: {{min_tracks: 5}}, k: [10], slices: [{slices}]}}
 threads: 1
@@ -26,9 +26,7 @@ def write(folder: Path, options: str, *, more: str = "", slices: str = "") -> Pa
     lines = [f"{p},t{t},{('calm', 'party', 'sad')[p % 3]},a{t % 9}\n" for p, t in rows]
     (folder / "lists.csv").write_text("playlist_id,track_id,mood,artist\n" + "".join(lines))
     path = folder / "recipe.yaml"
-    path.write_text(
-        RECIPE.format(options=options, more=more, slices=slices).replace("lists.csv", f"{folder}/lists.csv")
-    )
+    path.write_text(RECIPE.format(folder=folder, options=options, more=more, slices=slices))
     return path
 
 
@@ -64,9 +62,7 @@ def test_playlist_field_gives_slices_of_its_values(tmp_path: Path) -> None:
 def test_slice_of_an_unknown_playlist_field_stops_before_training(tmp_path: Path) -> None:
     recipe = load(write(tmp_path, "", slices='"field:mood"'))
 
-    with pytest.raises(
-        InputError, match=r"slices=field:mood is not a field of the playlists: declare it under `data.o"
-    ):
+    with pytest.raises(InputError, match=r"slices=field:mood is not a field of the playlists: declare it under"):
         pipeline.run(recipe, tmp_path / "run", cache=tmp_path / "cache")
     with pytest.raises(InputError, match="must be seeds, length, popularity or modalities, or `field:`"):
         load(write(tmp_path, "", slices="moods"))
