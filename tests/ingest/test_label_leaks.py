@@ -378,3 +378,13 @@ def test_columns_of_mpd_tracks_joined_to_placements_are_not_leaks(shared_data: P
     assert [(each.options, is_constant(each), each.varying) for each in reader.labels] == [
         (("fields.c", "features.d"), False, 0)
     ]
+
+
+@pytest.mark.parametrize("file", ["My Spotify Library.csv", "tidal.csv"])
+def test_columns_of_an_exported_library_are_not_leaks(file: str, shared_data: Path) -> None:
+    fields = {"isrc": "ISRC", "record": "Album", "band": "Artist name"}
+    params = CsvParams(playlist="Playlist name", track="Track name", fields=fields)
+    reader = CsvReader(shared_data / "exports" / "tunemymusic" / file, params, on_error="skip")
+    list(reader.read())
+
+    assert len(reader.labels) == 3 and not [each.column for each in reader.labels if is_constant(each)]
