@@ -388,3 +388,18 @@ def test_columns_of_an_exported_library_are_not_leaks(file: str, shared_data: Pa
     list(reader.read())
 
     assert len(reader.labels) == 3 and not [each.column for each in reader.labels if is_constant(each)]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_read_for_playlists_alone_does_not_count(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"lists.{kind}"
+    path.write_text(
+        "playlist_id,track_id,title\n1,a,A\n1,b,B\n"
+        if kind == "csv"
+        else '{"id": "1", "tracks": [{"id": "a", "title": "A"}, {"id": "b", "title": "B"}]}\n'
+    )
+    reader = open_reader(Data(path=path))
+
+    assert list(reader.brief()) == list(reader.read()) and len(reader.labels) == 1
+    list(reader.brief())
+    assert reader.labels == ()

@@ -20,7 +20,7 @@ from pathlib import Path
 from pydantic import Field as Option
 
 from toolkit.catalogue.readers.ids import qualified
-from toolkit.catalogue.readers.open_files import Bad, Encoding, has_ending
+from toolkit.catalogue.readers.open_files import Bad, Encoding, has_ending, with_playlists
 from toolkit.catalogue.readers.reader import FileReader, shortened
 from toolkit.catalogue.readers.tables.delimited import DelimitedFile, number_or_nan
 from toolkit.catalogue.readers.tables.label_counts import LabelCounter
@@ -59,14 +59,21 @@ class CsvReader(FileReader):
     def recognises(cls, path: Path) -> bool:
         return has_ending(path, ".csv", ".tsv")
 
+    def brief(self) -> Iterator[Record]:
+        """Yield the same records without counting labels, which matter only to a catalogue."""
+        return with_playlists(self._records(counted=False), self.path)
+
     def _read(self) -> Iterator[Record]:
+        return self._records(counted=True)
+
+    def _records(self, *, counted: bool) -> Iterator[Record]:
         table = self._table(self.path)
         self.params.check(table.header, self.path)
         if self.params.tracks is not None:
             yield from self._track_table(self.params.tracks)
         if self.params.describes(table.header):
             yield from self._described(table)
-        content = self.params.content_columns(table.header)
+        content = self.params.content_columns(table.header) if counted else {}
         labels = LabelCounter(content, [table.header.index(name) for name in content])
         yield from (adjacent if self.params.sorted else collected)(self._placements(table, labels), self.varied)
         self.labels = labels.counts()

@@ -15,7 +15,7 @@ import msgspec
 from pydantic import Field as Option
 
 from toolkit.catalogue.readers.ids import qualified
-from toolkit.catalogue.readers.open_files import BROKEN_JSON, Bad, has_ending, opened
+from toolkit.catalogue.readers.open_files import BROKEN_JSON, Bad, has_ending, opened, with_playlists
 from toolkit.catalogue.readers.reader import FileReader, shortened
 from toolkit.catalogue.readers.tables.delimited import nearest
 from toolkit.catalogue.readers.tables.label_counts import LabelCounter
@@ -78,11 +78,18 @@ class JsonlReader(FileReader):
     def recognises(cls, path: Path) -> bool:
         return has_ending(path, ".jsonl", ".ndjson")
 
+    def brief(self) -> Iterator[Record]:
+        """Yield the same records without counting labels, which matter only to a catalogue."""
+        return with_playlists(self._records(counted=False), self.path)
+
     def _read(self) -> Iterator[Record]:
+        return self._records(counted=True)
+
+    def _records(self, *, counted: bool) -> Iterator[Record]:
         if self.params.tracks is not None:
             yield from self._track_file(self.params.tracks)
         parser, seen = TrackParser(self.params, self.path.parent, self.params, self.bad), set[str]()
-        missing, labels = self._named(), LabelCounter(self.params.content_columns())
+        missing, labels = self._named(), LabelCounter(self.params.content_columns() if counted else {})
         for where, line in self._objects(self.path):
             missing -= line.keys()
             playlist, tracks = self._playlist(line, where, parser) or (None, [])
@@ -100,7 +107,7 @@ class JsonlReader(FileReader):
     def _count(self, labels: LabelCounter, playlist: str, line: Line) -> None:
         """Count the content of the track objects of a playlist."""
         listed = line[self.params.items]
-        for item in listed if isinstance(listed, list) else ():
+        for item in listed if labels.columns and isinstance(listed, list) else ():
             if isinstance(item, dict) and item.get(self.params.track) is not None:
                 cells = (item.get(name) for name in labels.columns)
                 texts = [cell if isinstance(cell, str | None) else str(cell) for cell in cells]
