@@ -289,12 +289,13 @@ class DataFacts(TypedDict, total=False):
 
 
 class Manifest(TypedDict, total=False):
-    """Part of `manifest.json` that is read: versions, commit, data (path and hash), and permission to train."""
+    """Part of `manifest.json` that is read: versions, commit, data (path and hash), and permissions with reasons."""
 
     versions: dict[str, str]
     git_commit: str | None
     data: dict[str, str | int | None]
     permission: dict[str, object] | None
+    allow_label_leak: str | None
 
 
 class SystemEntry(TypedDict):

@@ -83,6 +83,8 @@ def prepare(context: Context, *, collect: bool = True) -> Prepared:
     recipe, reporter = context.recipe, context.reporter
     before = read_data.stamp(recipe.data)
     ingested = read(recipe, context.cache, reporter)
+    for line in ingested.label_notes:
+        reporter.note(line)
     ingested = collect_stage.collect(recipe, ingested, reporter, fill=collect)
     return Prepared(context, ingested, before + collect_stage.stamp(recipe))
 

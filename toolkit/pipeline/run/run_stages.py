@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from toolkit import run_directory
 from toolkit.errors import InputError
+from toolkit.evaluation import slices
 from toolkit.evaluation.evaluator import mean
 from toolkit.pipeline.figures import attribution, example_playlists, factor_map, projection, tag_scores, track_map
 from toolkit.pipeline.run import fit_systems, prepare_data, systems
@@ -44,6 +45,7 @@ def ingest(state: RunState) -> None:
     context.run.log("stage", stage="ingest", state="started")
     state.prepared = prepare_data.prepare(context)
     ingested = state.prepared.ingested
+    slices.check_fields(recipe.evaluation.slices, ingested.corpus.playlists)
     context.run.write(run_directory.MANIFEST, manifest.manifest(context, ingested))
     if whole := [k for k in recipe.evaluation.k if k >= ingested.corpus.n_items]:
         context.reporter.note(
