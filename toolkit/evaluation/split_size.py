@@ -57,8 +57,8 @@ def _cure(part: str, protocol: Protocol) -> str:
 def _choices(part: HeldOut) -> str:
     hidden = int(np.diff(part.hidden()[1]).sum())
     return (
-        f"epochs, settings and the best system are chosen by {hidden:,} hidden track{'' if hidden == 1 else 's'},"
-        " which is close to chance"
+        f"{hidden:,} hidden track{'' if hidden == 1 else 's'} decide on epochs, settings and the best system,"
+        " and other playlists might decide otherwise"
     )
 
 
