@@ -89,7 +89,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """System in a table. cells: in column order, None if not measured. not_run: why the system was not run."""
+    """System in a table. cells: in column order, None if not measured.
+
+    not_run: why there are no values; failed: whether an error is the reason.
+    """
 
     system: str
     modalities: str
@@ -98,6 +101,7 @@ class Row:
     underfit: bool = False
     group: str = ""
     not_run: str = ""
+    failed: bool = False
 
     @property
     def marks(self) -> str:
@@ -149,7 +153,7 @@ def pivot(
     """Return the table of one split and slice. The table is empty if no rows match.
 
     - timings: as in `timings.json`; `oracle` and `underfit` mark the rows.
-    - layout: as in `table.json`: headings and, for the table of all tracks, systems that were not run.
+    - layout: as in `table.json`: headings and, for the table of all tracks, systems that were not run or failed.
     """
     chosen = [row for row in rows if row["split"] == split and row["slice"] == slice and row["value"] is not None]
     columns = _columns(chosen)
@@ -172,7 +176,7 @@ def pivot(
         for system, cells in values.items()
     ]
     if systems and slice == "all":
-        systems += [_not_run(row, len(columns)) for row in layout if row["not_run"]]
+        systems += [_not_run(row, len(columns)) for row in layout if row["not_run"] or "failed" in row]
     place = {system: at for at, system in enumerate(headings)}
     return Table(
         columns, tuple(sorted(systems, key=lambda row: (row.oracle, place.get(row.system, len(place))))), split, slice
@@ -214,6 +218,9 @@ def side_by_side(tables: Mapping[str, Table]) -> Table:
 
 
 def _not_run(row: TableRow, columns: int) -> Row:
+    if "failed" in row:
+        why = f"failed: {row['failed']}"
+        return Row(row["system"], "", (None,) * columns, group=row["group"], not_run=why, failed=True)
     keys = " ".join(f"--set {key}=…" for key in row["not_run"])
     return Row(row["system"], "", (None,) * columns, group=row["group"], not_run=f"not run: give its path ({keys})")
 
