@@ -167,11 +167,6 @@ class Dealt(Folds):
             refuse(self, dict.fromkeys(DEALING, "`by: auto` or `hash`, not `column`"))
         return self
 
-    def larger_validation(self) -> list[dict[str, object]]:
-        """Return changes of the dealing by hash, and last the dealing by hash instead of the column of the data."""
-        by_hash: list[dict[str, object]] = [{"by": "hash"}] if self.by != "hash" else []
-        return [*super().larger_validation(), *by_hash]
-
     @property
     def fold(self) -> int:
         """The tested fold. Raises `InputError` if all folds are tested."""

@@ -15,7 +15,7 @@ from typing import NotRequired, TypedDict
 import numpy as np
 
 from toolkit import run_directory
-from toolkit.errors import InputError
+from toolkit.errors import InputError, Where
 from toolkit.files import digest, write_bytes
 from toolkit.pipeline.programs.search_strategies import SEARCHES
 from toolkit.pipeline.run import fit_systems, prepare_data, systems
@@ -110,21 +110,10 @@ def _search(prepared: prepare_data.Prepared) -> SweepResult:
     search = SEARCHES[spec.search](spec, derived_seed(recipe.seed, "sweep"))
     settings: Settings | None = next(search, None)
     while settings is not None:
-        tried, key = trial(recipe, settings), digest(settings)[:16]
         context.reporter.stage(f"trial {len(rows) + 1}: {in_words(settings)}")
-        system = dict(system_names(tried))[where]
-        inputs = {
-            "recipe": tried.model_dump(mode="json"),
-            "system": system,
-            "select": spec.select,
-            "data": prepared.ingested.key,
-            "device": context.device,
-            "code": package_source(),
-        }
-        make = partial(_measured, prepared, tried, system, spec.select, key)
         row: Trial = {"number": len(rows) + 1, "settings": settings, **NOT_MEASURED}
         with failures.of(f"trial {row['number']}"):
-            row = {**row, **context.run.stage(f"trial-{key}", inputs, make)}
+            row = {**row, **_reached(prepared, settings, where)}
         if why := failures.reasons.get(f"trial {row['number']}"):
             row["failed"] = why
         rows.append(row)
@@ -137,6 +126,23 @@ def _search(prepared: prepare_data.Prepared) -> SweepResult:
     if failures.first is not None and len(failures.reasons) == len(rows):
         raise failures.first
     return result
+
+
+def _reached(prepared: prepare_data.Prepared, settings: Settings, where: Where) -> Reached:
+    """Return the result of a trial, which is measured unless it is finished. where: key path of the system."""
+    context, recipe, spec = prepared.context, prepared.context.recipe, prepared.context.recipe.sweep
+    assert spec is not None
+    tried, key = trial(recipe, settings), digest(settings)[:16]
+    system = dict(system_names(tried))[where]
+    inputs = {
+        "recipe": tried.model_dump(mode="json"),
+        "system": system,
+        "select": spec.select,
+        "data": prepared.ingested.key,
+        "device": context.device,
+        "code": package_source(),
+    }
+    return context.run.stage(f"trial-{key}", inputs, partial(_measured, prepared, tried, system, spec.select, key))
 
 
 def _measured(

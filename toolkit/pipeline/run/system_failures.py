@@ -79,18 +79,20 @@ def reason(error: BaseException) -> str:
 def _ends_run(context: Context, error: Exception) -> bool:
     from toolkit.sequential.training import distributed
 
-    if isinstance(error, RunDirectoryError):
-        # files that a plug-in cannot read again are its own fault
-        return plugins.at_fault(error) is None and (
-            error.__context__ is None or plugins.at_fault(error.__context__) is None
-        )
     return (
         isinstance(error, LeakError)
         or interrupts.was_interrupted()
         or disk_full(error)
+        or _damaged(error)
         or _unwritable(context, error)
         or distributed.current().world > 1
     )
+
+
+def _damaged(error: Exception) -> bool:
+    """Return whether a run directory is damaged. Files that a plug-in cannot read again are its own fault."""
+    causes = (error, error.__context__)
+    return isinstance(error, RunDirectoryError) and not any(plugins.at_fault(each) for each in causes if each)
 
 
 def _unwritable(context: Context, error: Exception) -> bool:
