@@ -324,10 +324,11 @@ def unmet(ranker: Ranker, inputs: FitInputs) -> Unmet | None:
     return Unmet(f": {problem}") if problem else None
 
 
-def check_inputs(ranker: Ranker, inputs: FitInputs) -> None:
-    """Raise `InputError` for the first requirement of a ranker that the inputs of a fit do not meet."""
-    if (found := unmet(ranker, inputs)) is not None:
+def checked(ranker: Ranker, data: TrainingData) -> TrainingData:
+    """Return `data`. Raises `InputError` for the first requirement of a ranker that `data` does not meet."""
+    if (found := unmet(ranker, FitInputs.of(data))) is not None:
         raise InputError(f"{ranker.name}{found.text}")
+    return data
 
 
 def _declared(able: Capabilities, inputs: FitInputs) -> Iterator[Unmet]:

@@ -18,7 +18,7 @@ from toolkit.evaluation.choose_weight import choose_weight
 from toolkit.memory import free_memory
 from toolkit.modality import Modality
 from toolkit.progress import over_epochs
-from toolkit.ranker import Capabilities, FitInputs, ModalityWeight, TrainingData, check_inputs
+from toolkit.ranker import Capabilities, FitInputs, ModalityWeight, TrainingData, checked
 from toolkit.recipe import Fusion, ModelSpec
 from toolkit.seeds import derived_seed
 from toolkit.sequential import build_network
@@ -72,8 +72,7 @@ class SequentialRanker(PlaylistScorer):
         A killed fit resumes from `data.workdir`.
         """
         self._index = None
-        check_inputs(self, inputs := FitInputs.of(data))
-        device, counts = devices.device(data.device), inputs.counts
+        device, counts = devices.device(data.device), checked(self, data).train.counts()
         folder = (data.workdir or Path(tempfile.gettempdir())) if self.fusion.table_in == "file" else None
         self._build(data.modalities, counts, device=device, seed=data.seed, folder=folder)
         if self.spec.id_start == "cooccurrence":
