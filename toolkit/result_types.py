@@ -121,11 +121,15 @@ class Timing(TypedDict, total=False):
 
 
 class TableRow(TypedDict):
-    """Row of `table.json`: a system's heading, and recipe keys for the paths of missing weights."""
+    """Row of `table.json`: a system's heading, and recipe keys for the paths of missing weights.
+
+    failed: why the system could not be fitted or evaluated, in one line.
+    """
 
     system: str
     group: str
     not_run: list[str]
+    failed: NotRequired[str]
 
 
 class Count(TypedDict):

@@ -134,13 +134,13 @@ def test_candidate_features_equal_hand_computed_values(small: tuple[TrainingData
 
 def test_two_stage_without_systems_or_validation_raises_input_error(planted: Planted) -> None:
     data, _ = planted
-    with pytest.raises(InputError, match="two-stage requires other systems, but there are 0"):
+    with pytest.raises(InputError, match="two-stage: other systems are required, but there are 0"):
         TwoStage().fit(replace(data, systems={}))
     with pytest.raises(
         InputError, match="two-stage: 'item-nn' is not a fitted system of this run: did you mean 'item-knn'?"
     ):
         TwoStage(systems=["item-nn"]).fit(data)
-    with pytest.raises(InputError, match="requires at least 2 different validation playlists"):
+    with pytest.raises(InputError, match="two-stage requires at least 2 different validation playlists .* there are 0"):
         TwoStage().fit(replace(data, valid=None))
 
 

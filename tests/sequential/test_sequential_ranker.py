@@ -302,7 +302,7 @@ def test_titles_without_encoder_raise_input_error() -> None:
 
 
 def test_fit_on_playlists_of_one_track_raises_input_error() -> None:
-    with pytest.raises(InputError, match="none of the 3 training playlists has at least 2 tracks"):
+    with pytest.raises(InputError, match="sequential requires training playlists of at least 2 tracks"):
         fitted(TrainingData(training([[1], [2], [3]], 5), seed=3))
 
 

@@ -19,7 +19,6 @@ from toolkit.baselines.sparse_products import minus_inf_outside
 from toolkit.baselines.validation_recall import hidden_matrix, recalls
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
-from toolkit.errors import InputError
 from toolkit.evaluation.choose_weight import sample_evenly
 from toolkit.evaluation.early_stopping import merits
 from toolkit.evaluation.log_rank import HitCount
@@ -55,17 +54,13 @@ class TransRecGlobal(Baseline):
 
     name = "transrec-global"
     Params = TransRecParams
+    capabilities = Capabilities(playlist_tracks=2)
     grid = {"regularisation": [0.001, 0.01, 0.1], "dim": [32, 128]}
     own: bool = False
     """Whether each training playlist has a vector."""
 
     def learn(self, data: TrainingData) -> State:
-        training = _TransRecTraining(self, data)
-        if not training.pairs.shape[1]:
-            raise InputError(
-                f"{self.name} requires training playlists of at least 2 tracks, but there are 0: add longer playlists"
-            )
-        return training.run(sample_evenly(data.valid, VALIDATED) if data.valid else None)
+        return _TransRecTraining(self, data).run(sample_evenly(data.valid, VALIDATED) if data.valid else None)
 
     def scorer(self, queries: Queries) -> Scorer:
         points, biases, played = self.state["points"], self.state["biases"], self.state["played"]
@@ -95,16 +90,7 @@ class TransRec(TransRecGlobal):
 
     name = "transrec"
     own = True
-    capabilities = Capabilities(training_playlists_only=True, counterpart=TransRecGlobal.name)
-
-    def learn(self, data: TrainingData) -> State:
-        if data.valid and not np.isin(data.valid.rows, data.train.rows).all():
-            raise InputError(
-                "transrec requires validation playlists that are also training playlists, but"
-                f" {(~np.isin(data.valid.rows, data.train.rows)).sum()} are not: use transrec-global, or set protocol"
-                " leave_last_out"
-            )
-        return super().learn(data)
+    capabilities = Capabilities(playlist_tracks=2, training_playlists_only=True, counterpart=TransRecGlobal.name)
 
     def _own(self, queries: Queries) -> np.ndarray | float:
         if queries.rows is None or not len(queries):

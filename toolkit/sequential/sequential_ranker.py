@@ -18,7 +18,7 @@ from toolkit.evaluation.choose_weight import choose_weight
 from toolkit.memory import free_memory
 from toolkit.modality import Modality
 from toolkit.progress import over_epochs
-from toolkit.ranker import Capabilities, ModalityWeight, TrainingData
+from toolkit.ranker import Capabilities, FitInputs, ModalityWeight, TrainingData, checked
 from toolkit.recipe import Fusion, ModelSpec
 from toolkit.seeds import derived_seed
 from toolkit.sequential import build_network
@@ -48,6 +48,7 @@ class SequentialRanker(PlaylistScorer):
     capabilities = Capabilities(
         content="optional",
         titles="optional",
+        playlist_tracks=2,
         cold_tracks=True,
         attributable=True,
         embeds=True,
@@ -74,9 +75,7 @@ class SequentialRanker(PlaylistScorer):
         A killed fit resumes from `data.workdir`.
         """
         self._index = None
-        device = devices.device(data.device)
-        counts = data.train.counts()
-        self._check_memory(data, counts, device)
+        device, counts = devices.device(data.device), checked(self, data).train.counts()
         folder = (data.workdir or Path(tempfile.gettempdir())) if self.fusion.table_in == "file" else None
         self._build(data.modalities, counts, device=device, seed=data.seed, folder=folder)
         if self.spec.id_start == "cooccurrence":
@@ -130,11 +129,14 @@ class SequentialRanker(PlaylistScorer):
     def _title_dim(self) -> int:
         return self.title_encoder.dim if self.title_encoder is not None else 0
 
-    def _check_memory(self, data: TrainingData, counts: np.ndarray, device: str) -> None:
-        late = self.fusion.architecture == "late" and data.modalities
-        streams = len(data.modalities) + self.fusion.id_embedding if late else 1
+    def input_problem(self, inputs: FitInputs) -> str:
+        if problem := build_network.problem(self.spec, self.fusion, inputs.modalities, inputs.counts > 0):
+            return problem
+        counts, late = inputs.counts, self.fusion.architecture == "late" and inputs.modalities
+        streams = len(inputs.modalities) + self.fusion.id_embedding if late else 1
         positions = min(self.spec.batch_tokens, int(counts.sum())) // distributed.current().world
-        memory_estimate.check(self.spec, len(counts) - 1, positions, free_memory(device), streams=streams)
+        free = free_memory(devices.device(inputs.device))
+        return memory_estimate.problem(self.spec, len(counts) - 1, positions, free, streams=streams)
 
     @torch.inference_mode()
     def _weight_neighbours(self, neighbours: Neighbours, valid: HeldOut) -> None:
