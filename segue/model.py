@@ -14,6 +14,7 @@ from segue.arguments import NAME, length_of, list_of, seed_of, seeds_of
 from segue.modalities import Modality, modalities_of
 from segue.model_files import write_model, write_vectors
 from segue.split import HeldOutPlaylists, Training, check_parts
+from toolkit.collapse import NotLearned, message
 from toolkit.continuation import Continuation
 from toolkit.errors import InputError, SegueError
 from toolkit.progress import interactive
@@ -82,6 +83,12 @@ class Model:
 
         return pd.DataFrame(self.ranker.curve)
 
+    @property
+    def collapsed(self) -> str:
+        """Why the network of the model, or an encoder of its modalities, did not learn, in one line, or ""."""
+        encoders = (f"{each.name}: {each.collapsed}" for each in self.modalities if each.collapsed)
+        return "; ".join(filter(None, [self.ranker.collapsed, *encoders]))
+
     def fit(
         self,
         train: Training,
@@ -100,7 +107,8 @@ class Model:
         - progress: called with the amount done, the total and a description; default: lines in a terminal or notebook.
         - draws_as: name of another model with the same random numbers.
 
-        Raises `InputError` if required playlists or content are missing.
+        Warns if the network of the model did not learn. Raises `InputError` if required playlists or content are
+        missing.
 
         Example:
             >>> import segue
@@ -129,6 +137,8 @@ class Model:
             progress=progress or (lambda done, total, what: reporter(done, total, f"{self.name}, {what}")),
         )
         self._ranker, self._tracks, self._train = ranker.fit(data), corpus.tracks, train
+        if self._ranker.collapsed:
+            warnings.warn(message(self.name, self._ranker.collapsed), NotLearned, stacklevel=2)
         return self
 
     def _parts(self) -> list[type]:

@@ -26,7 +26,7 @@ from toolkit.sequential.cold_rows import ColdRows
 from toolkit.sequential.heads.neighbour_head import WEIGHTS, Neighbours
 from toolkit.sequential.saved_ranker import read_ranker, write_ranker
 from toolkit.sequential.scoring.playlist_scorer import PlaylistScorer
-from toolkit.sequential.training import cooccurrence_start, distributed, memory_estimate
+from toolkit.sequential.training import check_learning, cooccurrence_start, distributed, memory_estimate
 from toolkit.sequential.training.trainer import Trainer
 from toolkit.topk import blocked_top_k
 
@@ -39,6 +39,7 @@ class SequentialRanker(PlaylistScorer):
 
     - titles: encoder of playlist titles, if `spec.titles` is set.
     - curve: a row for each epoch with epoch, loss, seconds and validation metrics.
+    - learning: record of the training, with the vectors of played tracks.
     """
 
     name: ClassVar[str] = "sequential"
@@ -97,6 +98,7 @@ class SequentialRanker(PlaylistScorer):
         )
         progress = trainer.run()
         self.curve, self.underfit = progress.curve, progress.underfit(self.spec)
+        self.learning = check_learning.of_items(trainer.learning, self, data.modalities)
         self._predict_cold()
         self.cold = None
         if self.neighbours is not None and valid is not None:
