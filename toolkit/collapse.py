@@ -123,6 +123,12 @@ def effective_rank(matrix: np.ndarray) -> float:
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
+def distance(start: np.ndarray, now: np.ndarray) -> float:
+    """Return the distance of weights from their start, divided by the larger of the two norms."""
+    norm = max(float(np.linalg.norm(start)), float(np.linalg.norm(now)))
+    return float(np.linalg.norm(np.subtract(now, start, dtype=np.float64))) / norm if norm else 0.0
+
+
 def sample_rows(n: int, d: int = 1) -> np.ndarray:
     """Return evenly spaced rows of a matrix [n, d] for the check, int64 [at most 2,000]."""
     most = min(n, MOST_ROWS, max(LEAST_ROWS, MOST_NUMBERS // max(d, 1)))

@@ -8,6 +8,7 @@ translation t.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ from toolkit import devices
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
 from toolkit.baselines.sparse_products import minus_inf_outside
 from toolkit.baselines.validation_recall import mean_recall
+from toolkit.collapse import Learning, sample_rows
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError
@@ -121,6 +123,8 @@ class _TransRecTraining:
     def __init__(self, ranker: TransRecGlobal, data: TrainingData) -> None:
         import torch
 
+        from toolkit.encoders.learning.weight_distance import WeightStart
+
         self.ranker, self.data, self.params = ranker, data, ranker.params
         self.device = devices.device(data.device)
         self.draw = torch.Generator().manual_seed(data.seed % 2**63)
@@ -135,8 +139,9 @@ class _TransRecTraining:
         self.points = self._parameter(start / start.norm(dim=1, keepdim=True).clamp(min=1.0))
         self.biases, self.translation = self._parameter(torch.zeros(size)), self._parameter(torch.zeros(dim))
         self.own = self._parameter(torch.zeros(len(data.train), dim)) if ranker.own else None
-        parameters = [self.points, self.biases, self.translation, *([self.own] if self.own is not None else [])]
-        self.optimiser = torch.optim.Adam(parameters, lr=self.params.learning_rate)
+        self.learned = [self.points, self.biases, self.translation, *([self.own] if self.own is not None else [])]
+        self.start = WeightStart(self.learned)
+        self.optimiser = torch.optim.Adam(self.learned, lr=self.params.learning_rate)
         order = np.argsort(data.train.rows, kind="stable")
         self.order, self.rows = order, np.asarray(data.train.rows, np.int64)[order]
 
@@ -157,15 +162,28 @@ class _TransRecTraining:
         return best if valid is not None and highest >= 0 else self.state()
 
     def _epoch(self) -> None:
+        """Train an epoch, and record it. A model that scores all tracks alike has the loss ln 2."""
         import torch
 
+        total = 0.0
         order = torch.randperm(self.pairs.shape[1], generator=self.draw)
         for start in range(0, len(order), self.params.batch):
             playlist, track, follows = self.pairs[:, order[start : start + self.params.batch]]
             negative = self.candidates[torch.randint(len(self.candidates), (len(track),), generator=self.draw)]
-            self._step(*(part.to(self.device) for part in (playlist, track, follows, negative)))
+            loss = self._step(*(part.to(self.device) for part in (playlist, track, follows, negative)))
+            total += loss * len(track)
+        moved = self.start.distance(self.learned)
+        self.ranker.learning = Learning(total / len(order), math.log(2), moved).of_vectors(self._played_points())
 
-    def _step(self, playlist: torch.Tensor, track: torch.Tensor, follows: torch.Tensor, negative: torch.Tensor) -> None:
+    def _played_points(self) -> np.ndarray:
+        rows = self.candidates[sample_rows(len(self.candidates))]
+        points: np.ndarray = self.points.detach()[rows.to(self.device)].cpu().numpy()
+        return points
+
+    def _step(
+        self, playlist: torch.Tensor, track: torch.Tensor, follows: torch.Tensor, negative: torch.Tensor
+    ) -> float:
+        """Take a step, and return its loss without the penalty."""
         import torch
 
         at = self.points[track] + self.translation
@@ -175,12 +193,13 @@ class _TransRecTraining:
             penalty = penalty + self.own[playlist].square().sum(dim=1).mean()
         better = self.biases[follows] - (at - self.points[follows]).square().sum(dim=1)
         worse = self.biases[negative] - (at - self.points[negative]).square().sum(dim=1)
-        loss = -torch.nn.functional.logsigmoid(better - worse).mean() + self.params.regularisation * penalty
+        loss = -torch.nn.functional.logsigmoid(better - worse).mean()
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        (loss + self.params.regularisation * penalty).backward()
         self.optimiser.step()
         with torch.no_grad():  # all points: Adam's momentum still moves those of earlier steps
             self.points.div_(self.points.norm(dim=1, keepdim=True).clamp(min=1.0))
+        return float(loss.detach())
 
     def state(self) -> State:
         """Return a copy of the ranker's state."""
