@@ -12,7 +12,7 @@ import numpy as np
 
 from segue.playlist_data import Playlists
 from segue.split import Training
-from toolkit.collapse import NotLearned, message
+from toolkit.contracts.learning import NotLearned, message
 from toolkit.errors import InputError
 from toolkit.modality import Modality as Aligned
 from toolkit.progress import interactive

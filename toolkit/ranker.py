@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NotRequired, Self, TypedDic
 import numpy as np
 import scipy.sparse as sp
 
-from toolkit.collapse import Learning
+from toolkit.contracts.learning import Learning
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut, PlaylistSet
 from toolkit.errors import SegueError

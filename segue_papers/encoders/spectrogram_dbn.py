@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import Field
 
 from segue_papers.encoders.mfcc_words import principal_axes
-from toolkit.collapse import Learning, distance, sample_rows
+from toolkit.contracts.learning import Learning, distance, sample_rows
 from toolkit.encoders.audio.audio_encoder import AudioEncoder, AudioParams
 from toolkit.encoders.contract.encoder import Audio, EncoderParams, FittedState, Progress, Tensors
 from toolkit.encoders.contract.field_values import Files

@@ -17,7 +17,7 @@ from toolkit.baselines.baseline import Baseline, State
 from toolkit.baselines.sparse_products import minus_inf_outside
 from toolkit.coldstart.cold_ranker import COLD_START, FactorParams, check_content, concatenated_columns, factors_of
 from toolkit.coldstart.factorisation import Factors
-from toolkit.collapse import Learning
+from toolkit.contracts.learning import Learning
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
 from toolkit.packages import IMPLICIT

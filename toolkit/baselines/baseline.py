@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from toolkit.collapse import Learning
+from toolkit.contracts.learning import Learning
 from toolkit.errors import RunDirectoryError, SegueError
 from toolkit.files import replacing, write_json
 from toolkit.parameters import Parameters

@@ -18,7 +18,7 @@ from toolkit import devices
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
 from toolkit.baselines.sparse_products import minus_inf_outside
 from toolkit.baselines.validation_recall import mean_recall
-from toolkit.collapse import Learning, sample_rows
+from toolkit.contracts.learning import Learning, sample_rows
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError

@@ -13,7 +13,7 @@ from pydantic import Field
 from toolkit import devices
 from toolkit.coldstart.cold_ranker import ColdRanker, FactorParams, concatenated_columns
 from toolkit.coldstart.factorisation import Factors
-from toolkit.collapse import Learning, sample_rows
+from toolkit.contracts.learning import Learning, sample_rows
 from toolkit.encoders.contract.content_hash import combined
 from toolkit.errors import InputError
 from toolkit.modality import Modality

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from toolkit import devices, plugins
-from toolkit.collapse import Learning
+from toolkit.contracts.learning import Learning
 from toolkit.encoders.contract.encoder import Encoder
 from toolkit.parts import named
 from toolkit.recipe import Fusion, ModelSpec

@@ -96,9 +96,12 @@ class SequentialRanker(PlaylistScorer):
             clock=data.clock,
             on_step=None if data.progress is None else over_epochs(data.progress),
         )
+        start = check_learning.start(trainer.steps)
         progress = trainer.run()
         self.curve, self.underfit = progress.curve, progress.underfit(self.spec)
-        self.learning = check_learning.of_items(trainer.learning, self, data.modalities)
+        if distributed.current().leads:  # it alone has the best weights
+            learning = check_learning.learning(trainer.steps, start, seed=data.seed)
+            self.learning = check_learning.of_items(learning, self, data.modalities)
         self._predict_cold()
         self.cold = None
         if self.neighbours is not None and valid is not None:

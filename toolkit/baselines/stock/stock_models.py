@@ -25,7 +25,7 @@ from pydantic import Field
 
 from toolkit import devices
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
-from toolkit.collapse import sample_rows
+from toolkit.contracts.learning import sample_rows
 from toolkit.errors import InputError
 from toolkit.memory import free_memory
 from toolkit.packages import RECBOLE

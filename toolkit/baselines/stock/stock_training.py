@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from toolkit.collapse import Learning
+from toolkit.contracts.learning import Learning
 from toolkit.encoders.learning.weight_distance import WeightStart
 from toolkit.errors import SegueError
 from toolkit.memory import kept_memory

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toolkit.collapse import sample_rows
+from toolkit.contracts.learning import sample_rows
 from toolkit.encoders.contract import ray_engine
 from toolkit.encoders.contract.content_hash import digests, distinct
 from toolkit.encoders.contract.encoder import Encoder, FailureText, Kind, Progress

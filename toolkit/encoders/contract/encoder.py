@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 
-from toolkit.collapse import Learning
+from toolkit.contracts.learning import Learning
 from toolkit.encoders.contract.input_faults import BadInput
 from toolkit.errors import SegueError
 from toolkit.packages import Package

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from toolkit import interrupts
-from toolkit.collapse import Learning
+from toolkit.contracts.learning import Learning
 from toolkit.encoders.contract.encoder import Encoder, Tensors
 from toolkit.errors import DataError
 from toolkit.files import write_bytes

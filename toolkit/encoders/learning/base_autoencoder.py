@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from toolkit.collapse import Learning, sample_rows
+from toolkit.contracts.learning import Learning, sample_rows
 from toolkit.encoders.contract.content_hash import combined, hashed_normals
 from toolkit.encoders.contract.encoder import Encoder, EncoderParams, FittedState, Progress
 from toolkit.encoders.contract.input_faults import not_fitted

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from toolkit import devices
-from toolkit.collapse import Learning
+from toolkit.contracts.learning import Learning
 from toolkit.encoders.contract.content_hash import combined, digests
 from toolkit.encoders.contract.encoder import Encoder, EncoderParams, FittedState, Kind, Progress, Tensors
 from toolkit.encoders.contract.input_faults import needs_targets, not_fitted

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from toolkit.collapse import Learning, sample_rows
+from toolkit.contracts.learning import Learning, sample_rows
 from toolkit.encoders.contract.encoder import Progress, Tensors
 from toolkit.encoders.contract.encoder_files import read_tensors, write_tensors
 from toolkit.encoders.learning.weight_distance import WeightStart

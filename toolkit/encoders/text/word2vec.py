@@ -18,7 +18,7 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
-from toolkit.collapse import Learning, distance, sample_rows
+from toolkit.contracts.learning import Learning, distance, sample_rows
 from toolkit.encoders.contract.content_hash import bytes_of
 from toolkit.encoders.contract.encoder import EncoderParams, FittedState, Progress, Texts
 from toolkit.encoders.text.word_means import BLOCK, WordMeanEncoder, WordMeanParams

@@ -12,7 +12,7 @@ import numpy as np
 
 from segue.modalities import Modality, encode
 from segue.split import Training
-from toolkit.collapse import NotLearned, message
+from toolkit.contracts.learning import NotLearned, message
 from toolkit.encoders.contract import registry
 from toolkit.encoders.contract.encoder import Encoder
 from toolkit.errors import InputError, MissingWeights

@@ -14,7 +14,7 @@ import numpy as np
 from segue.model import Model
 from segue.model_kinds import Loaded
 from segue.results import evaluate, with_cutoffs
-from toolkit.collapse import NotLearned
+from toolkit.contracts.learning import NotLearned, combined
 from toolkit.errors import SegueError
 from toolkit.evaluation import slices
 from toolkit.evaluation.evaluator import Key, Scores
@@ -76,8 +76,7 @@ def collapsed(system: systems.System, material: systems.Material, fits: Sequence
     - fits: the fits of the system, one for each seed.
     """
     own = next((fit["collapsed"] for fit in fits if fit["collapsed"]), "")
-    encoders = ((name, material.encoded[name].collapsed) for name in system.modalities)
-    return "; ".join([own] * bool(own) + [f"{name}: {reason}" for name, reason in encoders if reason])
+    return combined(own, {name: material.encoded[name].collapsed for name in system.modalities})
 
 
 def fit_along(context: Context, material: systems.Material, request: Mapping[str, str]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from toolkit.collapse import Learning, effective_rank, sample_rows
+from toolkit.contracts.learning import Learning, effective_rank, sample_rows
 from toolkit.encoders.learning.weight_distance import WeightStart
 from toolkit.modality import Modality
 from toolkit.seeds import derived_seed

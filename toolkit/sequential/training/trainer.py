@@ -11,14 +11,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from toolkit.collapse import Learning
 from toolkit.corpus.splits import PlaylistSet
 from toolkit.errors import SegueError
 from toolkit.memory import give_back_memory
 from toolkit.recipe import ModelSpec
 from toolkit.seeds import derived_seed
 from toolkit.sequential.network import Network
-from toolkit.sequential.training import check_learning, checkpoint_tensors
+from toolkit.sequential.training import checkpoint_tensors
 from toolkit.sequential.training.match_weights import fit_match_weights
 from toolkit.sequential.training.training_checkpoint import TrainingCheckpoint, identity
 from toolkit.sequential.training.training_progress import Progress
@@ -42,11 +41,7 @@ class Trainer:
     - validate: returns metrics of the current network. `spec.select` names the metric that decides.
     - workdir: folder of checkpoints, from which a killed training resumes.
     - on_step: called as on_step(done, total, what) after each step, with counts of the epoch.
-
-    `run` sets `learning` in the process that keeps the best weights.
     """
-
-    learning: Learning = Learning()
 
     def __init__(
         self,
@@ -74,7 +69,6 @@ class Trainer:
 
     def run(self) -> Progress:
         """Train until the last epoch or until `patience` epochs bring no improvement, then restore the best weights."""
-        start = check_learning.start(self.steps)
         progress = self.checkpoint.resume(self.network, self.steps.optimizer, self.average, self.steps.device)
         self._agree(progress)
         if progress.epoch == 0 and self.network.space.match is not None and self.spec.match_weights == "first":
@@ -91,8 +85,6 @@ class Trainer:
         if self.checkpoint.best:
             checkpoint_tensors.restore(self.network, self.checkpoint.best)
         self.network.eval()
-        if self.processes.leads:
-            self.learning = check_learning.learning(self.steps, start, seed=self.seed)
         return progress
 
     def _agree(self, progress: Progress) -> None:

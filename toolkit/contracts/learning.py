@@ -94,6 +94,15 @@ class Learning:
         return None if values is None else cls(**{name: value for name, value in values.items() if name in known})
 
 
+def combined(own: str, parts: Mapping[str, str]) -> str:
+    """Return why a system has not learned, in one line, or "".
+
+    - own: the reason of its own network, or "".
+    - parts: the reason or "" of each encoder that it uses, by name.
+    """
+    return "; ".join(filter(None, [own, *(f"{name}: {reason}" for name, reason in parts.items() if reason)]))
+
+
 def message(name: str, reason: str) -> str:
     """Return the line of a log about a collapsed part."""
     return f"{name}: collapsed: {reason}: train longer (epochs), raise the learning rate, or check inputs and targets"
