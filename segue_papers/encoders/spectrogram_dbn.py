@@ -147,7 +147,7 @@ class SpectrogramDbnEncoder(AudioEncoder):
             if progress is not None:
                 progress(layer + 1, len(self.params.hidden), f"fit {self.name}")
         # a layer that learned nothing hides what the layers before it learned
-        worst = max(learned, key=lambda each: (bool(each.collapsed), each.loss or 0.0))
+        worst = max(learned, key=lambda each: (bool(each.collapsed), (each.loss or 0.0) / (each.constant or 1.0)))
         self.learning = worst.of_task(visible)
         return tensors
 
@@ -174,8 +174,8 @@ def _machine(
     """Train a machine on [n, visible] by contrastive divergence with one step.
 
     Returns weights [visible, hidden], the hidden bias, and the record of the training. Contrastive divergence has no
-    loss. The record has the error of reconstructing the visible units, divided by that of the random start, which
-    reconstructs hardly more than the mean.
+    loss. The record has the error of reconstructing the visible units as a share of their variance, and in place of a
+    constant prediction the random start, which reconstructs hardly more than the mean.
     """
     import torch
 
@@ -203,20 +203,20 @@ def _machine(
     trained = state["weight"], state["hidden"]
     sample = table[torch.from_numpy(sample_rows(*table.shape))]
     before, after = (_error(sample, *part, gaussian=gaussian) for part in ((weight, 0 * state["hidden"]), trained))
-    loss = after / before if before > 0 else 0.0
-    return *trained, Learning(loss, 1.0, distance(weight.numpy(), state["weight"].numpy()))
+    return *trained, Learning(after, before, distance(weight.numpy(), state["weight"].numpy()))
 
 
 def _error(table: Tensor, weight: Tensor, bias: Tensor, *, gaussian: bool) -> float:
-    """Return the mean squared error of reconstructing rows [n, visible], with the best mean of each unit."""
+    """Return the share of the variance of rows [n, visible] that the machine does not reconstruct."""
     import torch
 
     back = torch.sigmoid(table @ weight + bias) @ weight.T
     if not gaussian:
         mean = table.mean(dim=0).clamp(1e-6, 1 - 1e-6)
         back = torch.sigmoid(back - back.mean(dim=0) + torch.logit(mean))
-    rest = (table - back).double()
-    return float((rest - rest.mean(dim=0)).square().mean())
+    rest, whole = (table - back).double(), table.double()
+    variance = float((whole - whole.mean(dim=0)).square().mean())
+    return float((rest - rest.mean(dim=0)).square().mean()) / variance if variance else 1.0
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:

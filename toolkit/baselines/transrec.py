@@ -65,7 +65,9 @@ class TransRecGlobal(Baseline):
             raise InputError(
                 f"{self.name} requires training playlists of at least 2 tracks, but there are 0: add longer playlists"
             )
-        return training.run(sample_evenly(data.valid, VALIDATED) if data.valid else None)
+        state = training.run(sample_evenly(data.valid, VALIDATED) if data.valid else None)
+        self.learning = training.learning()
+        return state
 
     def scorer(self, queries: Queries) -> Scorer:
         points, biases, played = self.state["points"], self.state["biases"], self.state["played"]
@@ -140,7 +142,7 @@ class _TransRecTraining:
         self.biases, self.translation = self._parameter(torch.zeros(size)), self._parameter(torch.zeros(dim))
         self.own = self._parameter(torch.zeros(len(data.train), dim)) if ranker.own else None
         self.learned = [self.points, self.biases, self.translation, *([self.own] if self.own is not None else [])]
-        self.start = WeightStart(self.learned)
+        self.start, self.loss = WeightStart(self.learned), math.inf
         self.optimiser = torch.optim.Adam(self.learned, lr=self.params.learning_rate)
         order = np.argsort(data.train.rows, kind="stable")
         self.order, self.rows = order, np.asarray(data.train.rows, np.int64)[order]
@@ -162,7 +164,6 @@ class _TransRecTraining:
         return best if valid is not None and highest >= 0 else self.state()
 
     def _epoch(self) -> None:
-        """Train an epoch, and record it. A model that scores all tracks alike has the loss ln 2."""
         import torch
 
         total = 0.0
@@ -172,13 +173,13 @@ class _TransRecTraining:
             negative = self.candidates[torch.randint(len(self.candidates), (len(track),), generator=self.draw)]
             loss = self._step(*(part.to(self.device) for part in (playlist, track, follows, negative)))
             total += loss * len(track)
-        moved = self.start.distance(self.learned)
-        self.ranker.learning = Learning(total / len(order), math.log(2), moved).of_vectors(self._played_points())
+        self.loss = total / len(order)
 
-    def _played_points(self) -> np.ndarray:
-        rows = self.candidates[sample_rows(len(self.candidates))]
-        points: np.ndarray = self.points.detach()[rows.to(self.device)].cpu().numpy()
-        return points
+    def learning(self) -> Learning:
+        """Return the record of the last epoch. A model that scores all tracks alike has the loss ln 2."""
+        rows = self.candidates[sample_rows(len(self.candidates))].to(self.device)
+        found = Learning(self.loss, math.log(2), self.start.distance(self.learned))
+        return found.of_vectors(self.points.detach()[rows].cpu().numpy())
 
     def _step(
         self, playlist: torch.Tensor, track: torch.Tensor, follows: torch.Tensor, negative: torch.Tensor
