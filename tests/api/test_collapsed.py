@@ -56,6 +56,6 @@ def test_model_names_the_modality_that_did_not_learn(split: segue.Split) -> None
 def test_parts_that_learned_do_not_warn(split: segue.Split) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", NotLearned)
-        audio = encode(split, epochs=30, lr=5e-3, hidden=[16])
+        audio = encode(split, epochs=40, batch=16, lr=5e-3, hidden=[16])
         mean = segue.ranker("content-centroid", modalities=[audio]).fit(split.train)
     assert (audio.collapsed, mean.collapsed) == ("", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def test_constant_loss_of_a_stock_model_is_the_cross_entropy_of_its_targets(data
     """The slow way: every target of every prefix, and its share of all targets. One batch holds all rows."""
     found = StockSASRec(**SMALL | {"train_batch_size": 10_000}, epochs=1).fit(data).learning
     items, offsets = data.train.flat()
-    targets = np.concatenate([items[low + 1 : high] for low, high in zip(offsets, offsets[1:], strict=False)])
+    targets = np.concatenate([items[low + 1 : high] for low, high in pairwise(offsets)])
     shares = np.bincount(targets) / len(targets)
     assert found is not None and found.constant == pytest.approx(-np.log(shares[targets]).mean(), rel=1e-6)
 

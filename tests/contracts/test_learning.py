@@ -11,15 +11,15 @@ RNG = np.random.default_rng(3)
 
 
 def slow_rank(matrix: np.ndarray) -> float:
-    """Return the effective rank by the formula of the paper, from numpy's singular values."""
-    values = np.linalg.svd(matrix - matrix.mean(axis=0), compute_uv=False)
+    """Return the effective rank by the formula of the paper, from numpy's singular values of the covariance."""
+    values = np.linalg.svd(np.cov(matrix, rowvar=False), compute_uv=False)
     shares = values / values.sum()
     shares = shares[shares > 0]
     return float(np.exp(-np.sum(shares * np.log(shares))))
 
 
 @pytest.mark.parametrize("shape", [(50, 7), (7, 50), (300, 40), (4, 3)])
-def test_effective_rank_equals_the_formula_on_singular_values(shape: tuple[int, int]) -> None:
+def test_effective_rank_equals_the_formula_on_the_covariance(shape: tuple[int, int]) -> None:
     matrix = RNG.normal(size=shape) * np.geomspace(1, 1e-3, shape[1]) + 5
     assert effective_rank(matrix) == pytest.approx(slow_rank(matrix), rel=1e-6)
     assert effective_rank(matrix.astype(np.float32)) == pytest.approx(slow_rank(matrix), rel=1e-3)
@@ -138,3 +138,13 @@ def test_message_names_part_reason_and_cure() -> None:
     )
     assert combined("own", {"audio": "", "cover": "all vectors are equal"}) == "own; cover: all vectors are equal"
     assert combined("", {"audio": ""}) == ""
+
+
+def test_vectors_along_one_direction_are_collapsed_despite_small_noise() -> None:
+    """A network after a few epochs: nearly all variance is on a line, next to the random outputs of its start."""
+    line = np.outer(RNG.normal(size=400), RNG.normal(size=40))
+    vectors = line + 0.05 * RNG.normal(size=(400, 40))
+    singular = np.linalg.svd(vectors - vectors.mean(axis=0), compute_uv=False)
+    shares = singular / singular.sum()
+    assert np.exp(-(shares * np.log(shares)).sum()) > 5  # the noise counts as dimensions
+    assert Learning(0.754, 0.761).of_vectors(vectors).collapsed.startswith("effective rank 1.")

@@ -111,8 +111,10 @@ def message(name: str, reason: str) -> str:
 def effective_rank(matrix: np.ndarray) -> float:
     """Return the effective rank of the centred rows of a matrix [n, d], from 0 for equal rows to min(n - 1, d).
 
-    It is the exponential of the entropy of the singular values, divided by their sum. Rows that are not finite are left
-    out. Of many rows an evenly spaced sample is used. Singular values that float32 rounding explains count as zero.
+    It is the exponential of the entropy of the singular values of their covariance, divided by their sum: the shares of
+    the variance. The singular values of the rows themselves would count the small random outputs of an untrained
+    network as dimensions. Rows that are not finite are left out. Of many rows an evenly spaced sample is used. Variance
+    that float32 rounding explains counts as zero.
 
     Source: Roy and Vetterli, "The effective rank: A measure of effective dimensionality", EUSIPCO 2007.
     """
@@ -122,10 +124,9 @@ def effective_rank(matrix: np.ndarray) -> float:
         return 0.0
     noise = np.finfo(np.float32).eps * float(np.linalg.norm(rows))
     rows -= rows.mean(axis=0)
-    # the smaller Gram matrix has the same singular values, squared
-    gram = rows @ rows.T if rows.shape[0] < rows.shape[1] else rows.T @ rows
-    values = np.sqrt(np.linalg.eigvalsh(gram).clip(0))
-    values = values[values > noise]
+    # both Gram matrices have the same singular values: the smaller one is enough
+    values = np.linalg.eigvalsh(rows @ rows.T if rows.shape[0] < rows.shape[1] else rows.T @ rows)
+    values = values[values > noise**2]
     if not len(values):
         return 0.0
     shares = values / values.sum()

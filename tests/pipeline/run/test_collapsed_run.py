@@ -95,7 +95,7 @@ def test_resumed_run_and_loaded_model_show_the_mark_again(finished: Path) -> Non
 
 
 def test_run_with_trained_parts_has_no_marks(tmp_path: Path) -> None:
-    plan = recipe(latent=8, hidden=[16], epochs=30, lr=5e-3)
+    plan = recipe(latent=8, hidden=[16], epochs=40, batch=16, lr=5e-3)
     plan = plan.model_copy(update={"models": plan.models[1:]})
     run(plan, tmp_path / "run", cache=tmp_path / "cache")
     timings = json.loads((tmp_path / "run" / "timings.json").read_text())
