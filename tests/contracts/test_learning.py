@@ -143,7 +143,7 @@ def test_message_names_part_reason_and_cure() -> None:
 def test_vectors_along_one_direction_are_collapsed_despite_small_noise() -> None:
     """A network after a few epochs: nearly all variance is on a line, next to the random outputs of its start."""
     line = np.outer(RNG.normal(size=400), RNG.normal(size=40))
-    vectors = line + 0.05 * RNG.normal(size=(400, 40))
+    vectors = line + 0.08 * RNG.normal(size=(400, 40))
     singular = np.linalg.svd(vectors - vectors.mean(axis=0), compute_uv=False)
     shares = singular / singular.sum()
     assert np.exp(-(shares * np.log(shares)).sum()) > 5  # the noise counts as dimensions
