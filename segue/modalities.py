@@ -12,6 +12,7 @@ import numpy as np
 
 from segue.playlist_data import Playlists
 from segue.split import Training
+from toolkit.contracts.learning import NotLearned, message
 from toolkit.errors import InputError
 from toolkit.modality import Modality as Aligned
 from toolkit.progress import interactive
@@ -37,6 +38,7 @@ class Modality:
     - encoder: the fitted encoder, which can transform further inputs; None for vectors computed elsewhere.
     - aligned: the same vectors in the order of the catalogue.
     - targets: facts about the targets of a supervised encoder.
+    - collapsed: why a trained encoder did not learn, in one line, or "".
     """
 
     name: str
@@ -46,6 +48,7 @@ class Modality:
     encoder: Encoder | None = None
     aligned: Aligned | None = None
     targets: Mapping[str, object] | None = None
+    collapsed: str = ""
 
     def __repr__(self) -> str:
         tracks = f"{int(self.present.sum()):,} of {len(self.ids):,} tracks"
@@ -161,8 +164,8 @@ def encode(
     - workers: number of processes.
     - params: parameters of the encoder.
 
-    Raises `InputError` for a wrong name or parameter, for a field without values, and if a trainable encoder is used
-    without `fit_on`.
+    Warns if a trained encoder did not learn. Raises `InputError` for a wrong name or parameter, for a field without
+    values, and if a trainable encoder is used without `fit_on`.
 
     Example:
         >>> import segue
@@ -205,9 +208,10 @@ def encode(
         engine=engine,
         workers=workers,
     )
-    return Modality(
-        name, ids, found.matrix[1:], found.present[1:], made, found, None if learned is None else learned.facts()
-    )
+    if found.collapsed:
+        warnings.warn(message(name, found.collapsed), NotLearned, stacklevel=2)
+    facts = None if learned is None else learned.facts()
+    return Modality(name, ids, found.matrix[1:], found.present[1:], made, found, facts, found.collapsed)
 
 
 def _learned(train: Training, targets: str | Targets, seed: int, device: str) -> Labels | FactorTargets:

@@ -15,6 +15,7 @@ from segue.modalities import Modality, modalities_of
 from segue.model_files import write_model, write_vectors
 from segue.split import HeldOutPlaylists, Training, check_parts
 from toolkit.continuation import Continuation
+from toolkit.contracts.learning import NotLearned, combined, message
 from toolkit.errors import InputError, SegueError
 from toolkit.progress import interactive
 from toolkit.seeds import derived_seed
@@ -82,6 +83,11 @@ class Model:
 
         return pd.DataFrame(self.ranker.curve)
 
+    @property
+    def collapsed(self) -> str:
+        """Why the network of the model, or an encoder of its modalities, did not learn, in one line, or ""."""
+        return combined(self.ranker.collapsed, {each.name: each.collapsed for each in self.modalities})
+
     def fit(
         self,
         train: Training,
@@ -100,7 +106,8 @@ class Model:
         - progress: called with the amount done, the total and a description; default: lines in a terminal or notebook.
         - draws_as: name of another model with the same random numbers.
 
-        Raises `InputError` if required playlists or content are missing.
+        Warns if the network of the model did not learn. Raises `InputError` if required playlists or content are
+        missing.
 
         Example:
             >>> import segue
@@ -129,6 +136,8 @@ class Model:
             progress=progress or (lambda done, total, what: reporter(done, total, f"{self.name}, {what}")),
         )
         self._ranker, self._tracks, self._train = ranker.fit(checked(ranker, data)), corpus.tracks, train
+        if self._ranker.collapsed:
+            warnings.warn(message(self.name, self._ranker.collapsed), NotLearned, stacklevel=2)
         return self
 
     def _parts(self) -> list[type]:
@@ -184,11 +193,7 @@ class Model:
         from toolkit.corpus.queries import Queries
 
         seeds = seeds_of(Continuation(self.ranker, self.tracks, system=self.name), playlists, titles)
-        if empty := [row for row, items in enumerate(seeds) if not items and not (titles and titles[row])]:
-            count = f"{len(empty):,} of {len(seeds):,} playlists"
-            warnings.warn(
-                f"{count} have no tracks of the catalogue, such as playlists[{empty[0]}]: pass known ids", stacklevel=2
-            )
+        _warn_of_unknown(seeds, titles)
         ids, scores = self.ranker.rank(Queries.of(seeds, titles), min(length_of(k), self.ranker.n_items))
         rows, ranks = np.nonzero(ids)
         names = self.tracks["id"].to_numpy()[ids[rows, ranks] - 1]
@@ -222,11 +227,25 @@ class Model:
         Raises `InputError` for a folder with a run or with other files.
         """
         write_model(self, Path(directory), overwrite=overwrite)
-        if any(part.__module__ == "__main__" for part in self._parts()):
-            warnings.warn(
-                f"{self.name} uses a class of a notebook or script: move the class to a module to load it elsewhere",
-                stacklevel=2,
-            )
+        _warn_of_script(self.name, self._parts())
+
+
+def _warn_of_unknown(seeds: Sequence[Sequence[int]], titles: Sequence[str | None] | None) -> None:
+    """Warn if playlists have neither a track of the catalogue nor a title."""
+    if empty := [row for row, items in enumerate(seeds) if not items and not (titles and titles[row])]:
+        count = f"{len(empty):,} of {len(seeds):,} playlists"
+        warnings.warn(
+            f"{count} have no tracks of the catalogue, such as playlists[{empty[0]}]: pass known ids", stacklevel=3
+        )
+
+
+def _warn_of_script(name: str, parts: Sequence[type]) -> None:
+    """Warn if a class that a saved model needs is in no module."""
+    if any(part.__module__ == "__main__" for part in parts):
+        warnings.warn(
+            f"{name} uses a class of a notebook or script: move the class to a module to load it elsewhere",
+            stacklevel=3,
+        )
 
 
 def _modality(name: str, tracks: pa.Table, rows: np.ndarray) -> Modality:

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from toolkit.contracts.join import Join as Join
     from toolkit.contracts.join import JoinInputs as JoinInputs
     from toolkit.contracts.join import Shares as Shares
+    from toolkit.contracts.learning import Learning as Learning
     from toolkit.contracts.loss import Loss as Loss
     from toolkit.contracts.loss import Training as Training
     from toolkit.contracts.metric import Block as Block
@@ -114,6 +115,7 @@ PLACES = {
     "toolkit.catalogue.readers.ids": ("by_location", "by_name", "qualified", "recognised"),
     "toolkit.catalogue.records": ("PlaylistRecord", "Record", "TrackField", "TrackRecord"),
     "toolkit.contracts.join": ("Join", "JoinInputs", "Shares"),
+    "toolkit.contracts.learning": ("Learning",),
     "toolkit.contracts.loss": ("Loss", "Training"),
     "toolkit.contracts.metric": ("Block", "Metric", "SystemMetric"),
     "toolkit.contracts.missing_policy": ("Fill", "Missing", "Rows"),

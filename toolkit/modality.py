@@ -16,6 +16,7 @@ class Modality:
     - encoder: name and parameters of the encoder, for reports.
     - short: bool [V + 1], True if the track's audio clip is shorter than the encoder's input and was padded with
       silence. None if no clip was padded.
+    - collapsed: why the encoder did not learn, in one line, or "".
     """
 
     name: str
@@ -23,6 +24,7 @@ class Modality:
     present: np.ndarray
     encoder: str = ""
     short: np.ndarray | None = None
+    collapsed: str = ""
 
     @property
     def dim(self) -> int:

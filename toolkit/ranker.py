@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NotRequired, Self, TypedDic
 import numpy as np
 import scipy.sparse as sp
 
+from toolkit.contracts.learning import Learning
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut, PlaylistSet
 from toolkit.errors import InputError, SegueError
@@ -189,6 +190,8 @@ class Ranker(ABC):
     - listed: whether recipes and tables list the ranker as a baseline.
     - curve: one row per epoch of the last fit.
     - underfit: whether the last fit was cut short or was still improving.
+    - learning: what the training of a network reached in the last fit, with its vectors (`Learning.of_vectors`). None
+      for a ranker that trains no network. `Baseline` saves it.
     """
 
     name: ClassVar[str]
@@ -199,6 +202,7 @@ class Ranker(ABC):
     requires: ClassVar[tuple[Package, ...]] = ()
     curve: Sequence[Mapping[str, float]] = ()
     underfit: bool = False
+    learning: Learning | None = None
 
     @abstractmethod
     def fit(self, data: TrainingData) -> Self:
@@ -222,6 +226,11 @@ class Ranker(ABC):
 
         Raises `RunDirectoryError` if files are missing or damaged.
         """
+
+    @property
+    def collapsed(self) -> str:
+        """Why the network of the last fit did not learn, in one line, or ""."""
+        return "" if self.learning is None else self.learning.collapsed
 
     def memory_problem(self, train: PlaylistSet, device: str) -> str:
         """Return why training on `train` exceeds the memory of `device`, with the cure, or ""."""

@@ -149,7 +149,10 @@ class Source(TypedDict, total=False):
 
 
 class CoverageRow(TypedDict, total=False):
-    """Row of `coverage.json` for a modality, to which encoders add facts. coverage: share of tracks."""
+    """Row of `coverage.json` for a modality, to which encoders add facts. coverage: share of tracks.
+
+    collapsed: why the trained encoder did not learn.
+    """
 
     modality: str
     encoder: str
@@ -164,6 +167,7 @@ class CoverageRow(TypedDict, total=False):
     out_of_vocabulary: float
     texts_enriched: float
     terms_per_text: float
+    collapsed: str
 
 
 class TagScores(TypedDict):

@@ -20,6 +20,7 @@ import numpy as np
 from pydantic import Field
 
 from segue_papers.encoders.mfcc_words import principal_axes
+from toolkit.contracts.learning import Learning, distance, sample_rows
 from toolkit.encoders.audio.audio_encoder import AudioEncoder, AudioParams
 from toolkit.encoders.contract.encoder import Audio, EncoderParams, FittedState, Progress, Tensors
 from toolkit.encoders.contract.field_values import Files
@@ -75,6 +76,7 @@ class SpectrogramDbnEncoder(AudioEncoder):
     source: ClassVar[str] = "Wang and Wang 2014; Hinton 2010"
     Params: ClassVar[type[EncoderParams]] = SpectrogramDbnParams
     params: SpectrogramDbnParams
+    learning: Learning | None = Learning()
     tensors: Tensors | None = None
     """center, axes and deviation of the components; weight and bias of each layer."""
 
@@ -134,15 +136,19 @@ class SpectrogramDbnEncoder(AudioEncoder):
         """Train the machines in order, each on the output of the previous machine."""
         import torch
 
-        table, tensors = torch.from_numpy(visible), Tensors()
+        table, tensors, learned = torch.from_numpy(visible), Tensors(), list[Learning]()
         sizes = [visible.shape[1], *self.params.hidden]
         for layer, (_, hidden) in enumerate(pairwise(sizes)):
             generator = torch.Generator().manual_seed(derived_seed(self.seed, self.name, "layer", layer))
-            weight, bias = _machine(table, hidden, self.params, generator, gaussian=layer == 0)
+            weight, bias, learning = _machine(table, hidden, self.params, generator, gaussian=layer == 0)
+            learned.append(learning)
             tensors |= {f"weight.{layer}": weight.numpy(), f"bias.{layer}": bias.numpy()}
             table = torch.sigmoid(table @ weight + bias)
             if progress is not None:
                 progress(layer + 1, len(self.params.hidden), f"fit {self.name}")
+        # a layer that learned nothing hides what the layers before it learned
+        worst = max(learned, key=lambda each: (bool(each.collapsed), (each.loss or 0.0) / (each.constant or 1.0)))
+        self.learning = worst.of_task(visible)
         return tensors
 
     def fitted_state(self) -> FittedState | None:
@@ -164,16 +170,18 @@ def spectrogram(samples: np.ndarray, params: SpectrogramDbnParams) -> np.ndarray
 
 def _machine(
     table: Tensor, hidden: int, params: SpectrogramDbnParams, generator: Generator, *, gaussian: bool
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Learning]:
     """Train a machine on [n, visible] by contrastive divergence with one step.
 
-    Returns weights [visible, hidden] and the hidden bias.
+    Returns weights [visible, hidden], the hidden bias, and the record of the training. Contrastive divergence has no
+    loss. The record has the error of reconstructing the visible units as a share of their variance, and in place of a
+    constant prediction the random start, which reconstructs hardly more than the mean.
     """
     import torch
 
     rate = params.lr / 10 if gaussian else params.lr
     weight = 0.01 * torch.randn(table.shape[1], hidden, generator=generator)
-    state = {"weight": weight, "visible": torch.zeros(table.shape[1]), "hidden": torch.zeros(hidden)}
+    state = {"weight": weight.clone(), "visible": torch.zeros(table.shape[1]), "hidden": torch.zeros(hidden)}
     speed = {name: torch.zeros_like(value) for name, value in state.items()}
     for _ in range(params.epochs):
         order = torch.randperm(len(table), generator=generator)
@@ -192,7 +200,23 @@ def _machine(
             for name, value in slope.items():
                 speed[name].mul_(MOMENTUM).add_(value, alpha=rate)
                 state[name] += speed[name]
-    return state["weight"], state["hidden"]
+    trained = state["weight"], state["hidden"]
+    sample = table[torch.from_numpy(sample_rows(*table.shape))]
+    before, after = (_error(sample, *part, gaussian=gaussian) for part in ((weight, 0 * state["hidden"]), trained))
+    return *trained, Learning(after, before, distance(weight.numpy(), state["weight"].numpy()))
+
+
+def _error(table: Tensor, weight: Tensor, bias: Tensor, *, gaussian: bool) -> float:
+    """Return the share of the variance of rows [n, visible] that the machine does not reconstruct."""
+    import torch
+
+    back = torch.sigmoid(table @ weight + bias) @ weight.T
+    if not gaussian:
+        mean = table.mean(dim=0).clamp(1e-6, 1 - 1e-6)
+        back = torch.sigmoid(back - back.mean(dim=0) + torch.logit(mean))
+    rest, whole = (table - back).double(), table.double()
+    variance = float((whole - whole.mean(dim=0)).square().mean())
+    return float((rest - rest.mean(dim=0)).square().mean()) / variance if variance else 1.0
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:

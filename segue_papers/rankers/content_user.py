@@ -132,6 +132,7 @@ class IdItem(Baseline):
         """
         items, ids = np.zeros((data.n_items + 1, self.params.width), np.float32), np.flatnonzero(ranked)
         items[ids] = _embedded(network.items, ids, block)
+        self.learning = network.learning.of_vectors(items[ids])
         users = _embedded(network.users, np.arange(len(data.train)), 4096)
         return {"users": users, "rows": np.asarray(data.train.rows, np.int64), "items": items, "ranked": ranked}
 

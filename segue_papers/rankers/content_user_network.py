@@ -5,8 +5,8 @@ Lee et al. 2018, "Deep content-user embedding model for music recommendation".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -99,22 +99,37 @@ class Pairs(TrainableNetwork):
     def losses(self, inputs: tuple[Tensor, ...], noise: Tensor, *, beta: float) -> dict[str, Tensor]:
         """Return the max-margin loss of users and tracks, int64 [b] each."""
         users, tracks = inputs
-        chances = torch.special.ndtr(noise.cpu().double()).float()
-        negatives = self._drawn(chances[0, 1 : 1 + self.negatives])
+        chances = _chances(noise)
+        negatives = self._drawn(chances[0])
         tracks = tracks.cpu()
         together = torch.cat([tracks, negatives])
         vectors = self.items(together, torch.cat([chances[:, 0], chances[0, 1 + self.negatives :]]))
         own = self.users(users)
         right, others = (own * vectors[: len(tracks)]).sum(dim=1), own @ vectors[len(tracks) :].T
-        unplayed = torch.from_numpy(self.played[users.cpu().numpy()][:, negatives.numpy()].toarray() == 0).to(
-            own.device
-        )
-        return {"loss": margin_loss(right, others, unplayed, self.margin)}
+        return {"loss": margin_loss(right, others, self._unplayed(users, negatives).to(own.device), self.margin)}
+
+    def constant_loss(self, steps: Iterable[tuple[Any, Tensor]]) -> float | None:
+        """Return the mean loss if all users and tracks have the same vector, so that every score is 1."""
+        total = count = 0
+        for (users, _), noise in steps:
+            unplayed = self._unplayed(users, self._drawn(_chances(noise)[0]))
+            total, count = total + int(unplayed.sum()), count + len(users)
+        return self.margin * total / count
+
+    def _unplayed(self, users: Tensor, tracks: Tensor) -> Tensor:
+        """Return which `tracks` int64 [n] each user int64 [b] did not play, bool [b, n]."""
+        return torch.from_numpy(self.played[users.cpu().numpy()][:, tracks.numpy()].toarray() == 0)
 
     def _drawn(self, chances: Tensor) -> Tensor:
-        """Return training tracks drawn uniformly: int64 [negatives]."""
-        index = (chances.double() * len(self.candidates)).long().clamp_max(len(self.candidates) - 1)
+        """Return training tracks drawn uniformly, int64 [negatives], by the random numbers of the first pair."""
+        drawn = chances[1 : 1 + self.negatives].double() * len(self.candidates)
+        index = drawn.long().clamp_max(len(self.candidates) - 1)
         return torch.from_numpy(self.candidates[index.numpy()])
+
+
+def _chances(noise: Tensor) -> Tensor:
+    """Return standard normal noise as random numbers in 0…1, in main memory."""
+    return torch.special.ndtr(noise.cpu().double()).float()
 
 
 def margin_loss(positive: Tensor, negative: Tensor, counts: Tensor, margin: float) -> Tensor:

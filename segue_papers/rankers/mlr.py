@@ -12,11 +12,12 @@ import numpy as np
 import scipy.sparse as sp
 from pydantic import Field
 
-from segue_papers.rankers.metric_learning import learn_metric
+from segue_papers.rankers.metric_learning import learn_metric, objective
 from toolkit.baselines.baseline import Baseline, State
 from toolkit.baselines.sparse_products import minus_inf_outside
 from toolkit.coldstart.cold_ranker import COLD_START, FactorParams, concatenated_columns, factors_of
 from toolkit.coldstart.factorisation import Factors
+from toolkit.contracts.learning import Learning
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
 from toolkit.packages import IMPLICIT
@@ -64,6 +65,9 @@ class MLR(Baseline):
             )
         relevant = nearest(factors, trained, min(self.params.nearest, len(trained) - 2))  # one at least is not near
         w = learn_metric(columns[trained], relevant, c=self.params.c, steps=self.params.steps)
+        # a metric of zero ranks all tracks alike
+        found, none = (objective(each, columns[trained], relevant, c=self.params.c)[0] for each in (w, 0 * w))
+        self.learning = Learning(found, none)
         values, vectors = np.linalg.eigh(w)
         kept = values > 1e-9 * values.max()
         if not kept.any():

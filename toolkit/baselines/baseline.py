@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from toolkit.contracts.learning import Learning
 from toolkit.errors import RunDirectoryError, SegueError
 from toolkit.files import replacing, write_json
 from toolkit.parameters import Parameters
@@ -67,6 +68,8 @@ class Baseline(Ranker):
         with replacing(directory / "ranker.safetensors") as temporary:
             save_file(state, temporary)
         about = {"ranker": self.name, "n_items": self._n_items, "params": self.params.model_dump(mode="json")}
+        if self.learning is not None:
+            about["learning"] = self.learning.to_json()
         write_json(directory / "ranker.json", about)
 
     @classmethod
@@ -88,6 +91,7 @@ class Baseline(Ranker):
             ranker = cls(**about["params"])
             ranker._state = load_file(str(directory / "ranker.safetensors"))
             ranker._n_items = int(about["n_items"])
+            ranker.learning = Learning.from_json(about.get("learning"))
             ranker.restore(directory, device=device)
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise RunDirectoryError(

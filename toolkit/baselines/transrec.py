@@ -8,6 +8,7 @@ translation t.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ from toolkit import devices
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
 from toolkit.baselines.sparse_products import minus_inf_outside
 from toolkit.baselines.validation_recall import hidden_matrix, recalls
+from toolkit.contracts.learning import Learning, sample_rows
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.evaluation.choose_weight import sample_evenly
@@ -60,7 +62,10 @@ class TransRecGlobal(Baseline):
     """Whether each training playlist has a vector."""
 
     def learn(self, data: TrainingData) -> State:
-        return _TransRecTraining(self, data).run(sample_evenly(data.valid, VALIDATED) if data.valid else None)
+        training = _TransRecTraining(self, data)
+        state = training.run(sample_evenly(data.valid, VALIDATED) if data.valid else None)
+        self.learning = training.learning()
+        return state
 
     def scorer(self, queries: Queries) -> Scorer:
         points, biases, played = self.state["points"], self.state["biases"], self.state["played"]
@@ -109,6 +114,8 @@ class _TransRecTraining:
     def __init__(self, ranker: TransRecGlobal, data: TrainingData) -> None:
         import torch
 
+        from toolkit.encoders.learning.weight_distance import WeightStart
+
         self.ranker, self.data, self.params = ranker, data, ranker.params
         self.device = devices.device(data.device)
         self.draw = torch.Generator().manual_seed(data.seed % 2**63)
@@ -123,8 +130,9 @@ class _TransRecTraining:
         self.points = self._parameter(start / start.norm(dim=1, keepdim=True).clamp(min=1.0))
         self.biases, self.translation = self._parameter(torch.zeros(size)), self._parameter(torch.zeros(dim))
         self.own = self._parameter(torch.zeros(len(data.train), dim)) if ranker.own else None
-        parameters = [self.points, self.biases, self.translation, *([self.own] if self.own is not None else [])]
-        self.optimiser = torch.optim.Adam(parameters, lr=self.params.learning_rate)
+        self.learned = [self.points, self.biases, self.translation, *([self.own] if self.own is not None else [])]
+        self.start, self.loss = WeightStart(self.learned), math.inf
+        self.optimiser = torch.optim.Adam(self.learned, lr=self.params.learning_rate)
         order = np.argsort(data.train.rows, kind="stable")
         self.order, self.rows = order, np.asarray(data.train.rows, np.int64)[order]
 
@@ -160,13 +168,25 @@ class _TransRecTraining:
     def _epoch(self) -> None:
         import torch
 
+        total = 0.0
         order = torch.randperm(self.pairs.shape[1], generator=self.draw)
         for start in range(0, len(order), self.params.batch):
             playlist, track, follows = self.pairs[:, order[start : start + self.params.batch]]
             negative = self.candidates[torch.randint(len(self.candidates), (len(track),), generator=self.draw)]
-            self._step(*(part.to(self.device) for part in (playlist, track, follows, negative)))
+            loss = self._step(*(part.to(self.device) for part in (playlist, track, follows, negative)))
+            total += loss * len(track)
+        self.loss = total / len(order)
 
-    def _step(self, playlist: torch.Tensor, track: torch.Tensor, follows: torch.Tensor, negative: torch.Tensor) -> None:
+    def learning(self) -> Learning:
+        """Return the record of the last epoch. A model that scores all tracks alike has the loss ln 2."""
+        rows = self.candidates[sample_rows(len(self.candidates))].to(self.device)
+        found = Learning(self.loss, math.log(2), self.start.distance(self.learned))
+        return found.of_vectors(self.points.detach()[rows].cpu().numpy())
+
+    def _step(
+        self, playlist: torch.Tensor, track: torch.Tensor, follows: torch.Tensor, negative: torch.Tensor
+    ) -> float:
+        """Take a step, and return its loss without the penalty."""
         import torch
 
         at = self.points[track] + self.translation
@@ -176,12 +196,13 @@ class _TransRecTraining:
             penalty = penalty + self.own[playlist].square().sum(dim=1).mean()
         better = self.biases[follows] - (at - self.points[follows]).square().sum(dim=1)
         worse = self.biases[negative] - (at - self.points[negative]).square().sum(dim=1)
-        loss = -torch.nn.functional.logsigmoid(better - worse).mean() + self.params.regularisation * penalty
+        loss = -torch.nn.functional.logsigmoid(better - worse).mean()
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        (loss + self.params.regularisation * penalty).backward()
         self.optimiser.step()
         with torch.no_grad():  # all points: Adam's momentum still moves those of earlier steps
             self.points.div_(self.points.norm(dim=1, keepdim=True).clamp(min=1.0))
+        return float(loss.detach())
 
     def state(self) -> State:
         """Return a copy of the ranker's state."""

@@ -13,6 +13,7 @@ from pydantic import Field
 from toolkit import devices
 from toolkit.coldstart.cold_ranker import ColdRanker, FactorParams, concatenated_columns
 from toolkit.coldstart.factorisation import Factors
+from toolkit.contracts.learning import Learning, sample_rows
 from toolkit.encoders.contract.content_hash import combined
 from toolkit.errors import InputError
 from toolkit.modality import Modality
@@ -98,7 +99,21 @@ class NetworkRanker(ColdRanker):
             for start in range(0, len(predicted), BLOCK):
                 rows = predicted[start : start + BLOCK]
                 vectors[rows] = model.predict(model.trunk(rows_of(rows).to(device))).cpu().numpy()
+        self.learning = self._learned(model.learning, factors.items[trained], rows_of, trained, vectors[predicted])
         return vectors, present
+
+    @staticmethod
+    def _learned(
+        learning: Learning,
+        targets: np.ndarray,
+        rows_of: Callable[[np.ndarray], Tensor],
+        trained: np.ndarray,
+        vectors: np.ndarray,
+    ) -> Learning:
+        """Return the record of the training for its inputs, targets and predictions."""
+        width = rows_of(trained[:1]).numel()
+        inputs = rows_of(trained[sample_rows(len(trained), width)]).numpy()
+        return learning.of_task(inputs, targets).of_vectors(vectors)
 
     def _identity(self, data: TrainingData, factors: Factors) -> str:
         """Return a hash of the training data and settings, which prevents resuming from other checkpoints."""

@@ -108,7 +108,9 @@ class TwoTower(Baseline):
             return starts[index], sizes[index], positions[index]
 
         train(model, load, len(targets), schedule, workdir=data.workdir, what=f"fit {self.name}")
-        return model.all_tracks()
+        items, queries = model.all_tracks()
+        self.learning = model.learning.of_task(content[ranked], known).of_vectors(items[ranked])
+        return items, queries
 
     def scorer(self, queries: Queries) -> Scorer:
         seeds, state = queries.matrix(self.n_items), self.state

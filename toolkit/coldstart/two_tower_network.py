@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -65,10 +66,16 @@ class Towers(TrainableNetwork):
         users = nn.functional.normalize((self.query(self._of("known")[drawn]) * other).sum(dim=1), dim=1)
         items = nn.functional.normalize(self.item(self._of("content")[targets]), dim=1)
         logits = users @ items.T / self.temperature - self._of("log_share")[targets]
-        same = targets[:, None] == targets
-        same.fill_diagonal_(False)
         answers = torch.arange(len(targets), device=logits.device)
-        return {"loss": nn.functional.cross_entropy(logits.masked_fill(same, -torch.inf), answers)}
+        return {"loss": nn.functional.cross_entropy(logits.masked_fill(_others(targets), -torch.inf), answers)}
+
+    def constant_loss(self, steps: Iterable[tuple[Any, Tensor]]) -> float | None:
+        """Return the mean cross-entropy if all candidates of a batch have the same logit."""
+        total = count = 0.0
+        for (_, _, positions), _ in steps:
+            candidates = (~_others(self._of("tracks")[positions])).sum(dim=1)
+            total, count = total + float(candidates.log().sum()), count + len(positions)
+        return total / count
 
     def _of(self, name: str) -> Tensor:
         buffer: Tensor = getattr(self, name)
@@ -82,6 +89,12 @@ class Towers(TrainableNetwork):
         )
         queries = torch.cat([self.query(part) for part in self._of("known").split(BLOCK)])
         return items.cpu().numpy(), queries.cpu().numpy()
+
+
+def _others(targets: Tensor) -> Tensor:
+    """Return which columns hold the target of a row a second time, bool [b, b]. They are not its negatives."""
+    same = targets[:, None] == targets
+    return same.fill_diagonal_(False)
 
 
 def _tower(sizes: Sequence[int]) -> nn.Sequential:

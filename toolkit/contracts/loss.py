@@ -55,10 +55,14 @@ class Loss(Part):
     samples: whether a step scores a shared sample instead of every trained track. Only the vectors of the step's tracks
     then have gradients, which permits `adam: rows`.
 
+    cross_entropy: whether the loss is the cross-entropy of a softmax over all trained tracks. The best constant
+    prediction is then the share of each track in all plays, and a network that learns has a lower loss.
+
     `segue.plugin.check_loss` tests an implementation; docs/models.md has a complete example.
     """
 
     samples: ClassVar[bool] = False
+    cross_entropy: ClassVar[bool] = False
 
     @abstractmethod
     def mean(self, scores: Scores, targets: torch.Tensor, training: Training) -> torch.Tensor:

@@ -198,6 +198,7 @@ def coverage(rows: Iterable[CoverageRow]) -> list[dict[str, object]]:
             "encoder": _encoder(row),
             "weights": row.get("weights_licence") or "",
             "texts": _texts(row),
+            "collapsed": row.get("collapsed") or "",
             "dim": row.get("dim") or "–",
             "percent": f"{100 * float(row.get('coverage') or 0):.1f}",
             "absent": _listed(row.get("absent"), "without"),

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from toolkit import devices, plugins
+from toolkit.contracts.learning import Learning
 from toolkit.encoders.contract.encoder import Encoder
 from toolkit.parts import named
 from toolkit.recipe import Fusion, ModelSpec
@@ -44,6 +45,7 @@ def write_ranker(ranker: SequentialRanker, directory: Path) -> None:
         "title_dim": 0 if encoder is None else encoder.dim,
         "curve": ranker.curve,
         "underfit": ranker.underfit,
+        "learning": None if ranker.learning is None else ranker.learning.to_json(),
     }
     directory.mkdir(parents=True, exist_ok=True)
     if encoder is not None:
@@ -62,6 +64,7 @@ def read_ranker(cls: type[Fitted], directory: Path, *, device: str) -> Fitted:
     spec, fusion = ModelSpec.saved(info["spec"]), Fusion.model_validate(modern(info["fusion"])[0])
     ranker = cls(spec, fusion, name=info["system"], titles=titles)
     ranker.curve, ranker.underfit = info["curve"], info["underfit"]
+    ranker.learning = Learning.from_json(info.get("learning"))
     # copies: a view of one tensor would keep the whole file mapped beside the model
     arrays = {
         name: tensors.pop(name).numpy().copy()

@@ -26,7 +26,7 @@ from toolkit.sequential.cold_rows import ColdRows
 from toolkit.sequential.heads.neighbour_head import WEIGHTS, Neighbours
 from toolkit.sequential.saved_ranker import read_ranker, write_ranker
 from toolkit.sequential.scoring.playlist_scorer import PlaylistScorer, encoded_once
-from toolkit.sequential.training import cooccurrence_start, distributed, memory_estimate
+from toolkit.sequential.training import check_learning, cooccurrence_start, distributed, memory_estimate
 from toolkit.sequential.training.trainer import Trainer
 from toolkit.topk import blocked_top_k
 
@@ -41,6 +41,7 @@ class SequentialRanker(PlaylistScorer):
     - curve: a row for each epoch with epoch, loss, seconds, validation metrics, and the values of
       `early_stopping.counted`.
     - known: bool [V + 1], tracks that the last fit learned about, by their id or by content.
+    - learning: record of the training, with the vectors of played tracks.
     """
 
     name: ClassVar[str] = "sequential"
@@ -97,8 +98,12 @@ class SequentialRanker(PlaylistScorer):
             clock=data.clock,
             on_step=None if data.progress is None else over_epochs(data.progress),
         )
+        start = check_learning.start(trainer.steps)
         progress = trainer.run()
         self.curve, self.underfit = progress.curve, progress.underfit(self.spec)
+        if distributed.current().leads:  # it alone has the best weights
+            learning = check_learning.learning(trainer.steps, start, seed=data.seed)
+            self.learning = check_learning.of_items(learning, self, data.modalities)
         self._predict_cold()
         self.cold = None
         if self.neighbours is not None and valid is not None:

@@ -42,7 +42,7 @@ def test_restricted_boltzmann_machine_reconstructs_its_inputs():
     patterns = torch.tensor([[1.0, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1]])
     table = patterns[torch.arange(64) % 2]
     params = SpectrogramDbnParams(**SMALL | {"epochs": 120})
-    weight, bias = module._machine(table, 4, params, torch.Generator().manual_seed(1), gaussian=False)
+    weight, bias, _ = module._machine(table, 4, params, torch.Generator().manual_seed(1), gaussian=False)
     codes = torch.sigmoid(patterns @ weight + bias)
     assert float((codes[0] - codes[1]).abs().max()) > 0.8
     assert float((weight[:3] - weight[3:]).abs().mean()) > 0.5

@@ -25,6 +25,7 @@ from pydantic import Field
 
 from toolkit import devices
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
+from toolkit.contracts.learning import sample_rows
 from toolkit.errors import InputError
 from toolkit.memory import free_memory
 from toolkit.packages import RECBOLE
@@ -152,6 +153,9 @@ class StockRanker(Baseline):
             )
             trainer.run(train, valid)
         self.underfit, self.curve = trainer.underfit, trainer.curve
+        played = np.flatnonzero(data.train.counts())
+        vectors = model.item_embedding.weight.detach()[torch.from_numpy(played[sample_rows(len(played))])]
+        self.learning = trainer.learning.of_vectors(vectors.cpu().numpy())
         return {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
 
     def _config(self, n_items: int, **more: object) -> Config:
@@ -328,7 +332,7 @@ class FixedBERT4Rec(StockBERT4Rec):
         trained = next((ranker for ranker in data.systems.values() if isinstance(ranker, StockBERT4Rec)), None)
         if trained is None:
             return super().learn(data)
-        self.underfit, self.curve = trained.underfit, trained.curve
+        self.underfit, self.curve, self.learning = trained.underfit, trained.curve, trained.learning
         return trained.state
 
     def _readable(self, lengths: np.ndarray) -> np.ndarray:

@@ -11,10 +11,13 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import torch
 
+from toolkit.contracts.learning import Learning
+from toolkit.encoders.learning.weight_distance import WeightStart
 from toolkit.errors import SegueError
 from toolkit.evaluation.early_stopping import counted, merits
 from toolkit.memory import kept_memory
@@ -23,6 +26,9 @@ from toolkit.sequential.recbole import bridge
 from toolkit.sequential.training import checkpoint_tensors
 
 log = logging.getLogger(__name__)
+
+CHECKED = 2
+"""Batches by which the loss is compared with that of a constant prediction."""
 
 
 class _TimeIsUp(Exception):
@@ -55,7 +61,11 @@ class StockTrainer(bridge.Trainer):
       weights as an uninterrupted fit.
     - max_seconds: limit by `clock` after which no step starts. Seconds before a resume count.
     - on_step: called after each step with the steps done, all steps, and the epoch.
+
+    `run` sets `learning`.
     """
+
+    learning: Learning = Learning()
 
     def __init__(
         self,
@@ -81,6 +91,7 @@ class StockTrainer(bridge.Trainer):
     def run(self, train: bridge.TrainDataLoader, valid: bridge.FullSortEvalDataLoader | None) -> None:
         """Train as RecBole does, then restore the best weights."""
         self._spent = 0.0
+        start = WeightStart(self.model.parameters())
         self._resume(train)
         self._begin = self.clock()
         self._train = train
@@ -99,6 +110,25 @@ class StockTrainer(bridge.Trainer):
         if self.best:
             self.model.load_state_dict(self.best)
         self.model.eval()
+        self.learning = self._learning(train, start)
+
+    @torch.no_grad()
+    def _learning(self, train: bridge.TrainDataLoader, start: WeightStart) -> Learning:
+        """Return the record of the training, with losses without dropout.
+
+        The constant prediction scores each track by its share of the training plays.
+        """
+        moved, loss, constant, count = start.distance(self.model.parameters()), 0.0, 0.0, 0
+        rows = train._dataset.inter_feat
+        items = rows[self.model.ITEM_ID] if "MASK_INDEX" not in self.config else rows[self.model.ITEM_SEQ].flatten()
+        plays = torch.bincount(items[items > 0], minlength=self.model.n_items).double()
+        surprise = -(plays / plays.sum()).log()
+        for batch in islice(_MaskedBatches(train), CHECKED):
+            targets = batch["MASK_INDEX"] > 0 if "MASK_INDEX" in batch else None
+            tracks = batch[self.model.ITEM_ID] if targets is None else batch["Pos_item_id"][targets]
+            loss += float(self.model.calculate_loss(batch.to(self.device))) * len(tracks)
+            constant, count = constant + float(surprise[tracks.cpu()].sum()), count + len(tracks)
+        return Learning(loss / count, constant / count, moved) if count else Learning(moved=moved)
 
     @property
     def underfit(self) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from toolkit.contracts.learning import sample_rows
 from toolkit.encoders.contract import ray_engine
 from toolkit.encoders.contract.content_hash import digests, distinct
 from toolkit.encoders.contract.encoder import Encoder, FailureText, Kind, Progress
@@ -105,6 +106,11 @@ def encode(
         padded, short[1:] = np.concatenate([np.zeros((1, cached[0].shape[1]), np.float32), cached[0]]), cached[1]
         del cached
     present = _clear_failed(encoder, field, padded[1:])
+    learning = encoder.learning
+    if learning is not None:
+        rows = 1 + np.flatnonzero(present)
+        sample = padded[rows[sample_rows(len(rows), padded.shape[1])]]
+        learning = learning.of_vectors(sample, distinct=len(distinct(content)[0]))
     if short.any():
         warnings.warn(
             f"{field.name}: {short.sum()} of {present.sum()} clips are shorter than the encoder reads at once and are "
@@ -118,6 +124,7 @@ def encode(
         np.concatenate([[False], present]),
         f"{encoder.name} {json.dumps(encoder.params.model_dump(mode='json'), sort_keys=True)}",
         short if short.any() else None,
+        "" if learning is None else learning.collapsed,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 
+from toolkit.contracts.learning import Learning
 from toolkit.encoders.contract.input_faults import BadInput
 from toolkit.errors import SegueError
 from toolkit.packages import Package
@@ -97,6 +98,12 @@ class Encoder(ABC):
     default_field: ClassVar[str | None] = None
     requires: ClassVar[tuple[Package, ...]] = ()
     Params: ClassVar[type[EncoderParams]] = EncoderParams
+    learning: Learning | None = None
+    """What the last training reached, from which `encode` reports an encoder that did not learn.
+
+    None for an encoder that trains nothing. An encoder that trains sets the class attribute to `Learning()` and the
+    attribute in `fit`. Networks of `toolkit.encoders.learning` do so. `save` and `load` keep the record.
+    """
     short_inputs: Sequence[int] = ()
     """Indices of the inputs in the last batch that are shorter than `min_samples`."""
 

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from toolkit import interrupts
+from toolkit.contracts.learning import Learning
 from toolkit.encoders.contract.encoder import Encoder, Tensors
 from toolkit.errors import DataError
 from toolkit.files import write_bytes
@@ -69,6 +70,7 @@ def save_encoder(encoder: Encoder, directory: Path, tensors: Tensors | None = No
         "params": encoder.params.model_dump(mode="json"),
         "seed": encoder.seed,
         "fitted": tensors is not None,
+        **({"learning": encoder.learning.to_json()} if encoder.learning is not None and tensors is not None else {}),
         **extra,
     }
     write_bytes(directory / "encoder.json", (json.dumps(about, indent=1, sort_keys=True) + "\n").encode())
@@ -93,4 +95,7 @@ def load_encoder(cls: type[E], directory: Path, *, device: str) -> tuple[E, Tens
             "fit the encoder again"
         )
     tensors = read_tensors(directory / "encoder.safetensors")[0] if about.get("fitted") else None
-    return cls(params, seed=seed, device=device), tensors, about
+    encoder = cls(params, seed=seed, device=device)
+    if "learning" in about:
+        encoder.learning = Learning.from_json(about["learning"])
+    return encoder, tensors, about

@@ -7,7 +7,8 @@ et al., "beta-VAE", 2017.
 from __future__ import annotations
 
 import itertools
-from typing import Literal
+from collections.abc import Iterable
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,8 @@ Output = Literal["mu", "mu+sigma", "sample"]
 
 class Autoencoder(TrainableNetwork):
     """Network with `trunk` to `width` numbers, a linear bottleneck with `latent` numbers, and `decoder`."""
+
+    judged: ClassVar[str] = "error"
 
     def __init__(self, trunk: nn.Module, width: int, latent: int, decoder: nn.Module, *, variational: bool) -> None:
         super().__init__()
@@ -48,15 +51,26 @@ class Autoencoder(TrainableNetwork):
 
         - noise: standard normal numbers [n, latent].
 
-        With beta = 1 the loss is the negative ELBO for a Gaussian likelihood with unit variance, up to a constant.
+        With beta = 1 the loss is the negative ELBO for a Gaussian likelihood with unit variance, up to a constant. In
+        evaluation mode the code is the posterior mean.
         """
         mean, log_variance = self.encode(inputs)
-        code = mean if log_variance is None else mean + torch.exp(0.5 * log_variance) * noise
+        code = mean
+        if log_variance is not None and self.training:
+            code = mean + torch.exp(0.5 * log_variance) * noise
         error = 0.5 * (self.decoder(code).float() - inputs.float()).square().flatten(1).sum(1).mean()
         if log_variance is None:
             return {"loss": error, "error": error}
         kl = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum(1).mean()
         return {"loss": error + beta * kl, "error": error, "kl": kl}
+
+    def constant_loss(self, steps: Iterable[tuple[Any, Tensor]]) -> float | None:
+        """Return the `error` of decoding the mean input for every input."""
+        count, total, squares = 0, torch.zeros(()), torch.zeros(())
+        for inputs, _ in steps:
+            flat = inputs.flatten(1).double()
+            count, total, squares = count + len(flat), total + flat.sum(dim=0), squares + flat.square().sum()
+        return float(0.5 * (squares / count - (total / count).square().sum()))
 
     def embed(self, inputs: Tensor, output: Output, noise: Tensor | None = None) -> Tensor:
         """Return embeddings [n, latent], or [n, 2 · latent] for `mu+sigma`. `sample` requires noise [n, latent]."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
+from toolkit.contracts.learning import Learning, sample_rows
 from toolkit.encoders.contract.content_hash import combined, hashed_normals
 from toolkit.encoders.contract.encoder import Encoder, EncoderParams, FittedState, Progress
 from toolkit.encoders.contract.input_faults import not_fitted
@@ -53,6 +54,7 @@ class AutoencoderEncoder(Encoder):
 
     params: AutoencoderParams
     model: Autoencoder | None = None
+    learning: Learning | None = Learning()
     curve: list[Epoch]
     """One row per epoch of the last fit: epoch, seconds, loss, error, and kl if variational."""
 
@@ -97,6 +99,10 @@ class AutoencoderEncoder(Encoder):
         what = f"fit {self.name}"
         self.curve = train(model, load, len(digests), schedule, workdir=workdir, progress=progress, what=what)
         self.model = model
+        # pictures are wide, and a few hundred show their rank
+        size = load(np.arange(1)).numel()
+        inputs = load(sample_rows(len(digests), size)).flatten(1).numpy()
+        self.learning = model.learning.of_task(inputs)
 
     def _embed(self, batch: Tensor, digests: np.ndarray | None) -> np.ndarray:
         """Return the embeddings of a batch. Digests, uint8 [b, 16], seed the noise of `sample`."""

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from toolkit import devices
+from toolkit.contracts.learning import Learning
 from toolkit.encoders.contract.content_hash import combined, digests
 from toolkit.encoders.contract.encoder import Encoder, EncoderParams, FittedState, Kind, Progress, Tensors
 from toolkit.encoders.contract.input_faults import needs_targets, not_fitted
@@ -82,6 +83,7 @@ class SupervisedEncoder(Encoder):
     supervised: ClassVar[bool] = True
     params: TrainedParams
     model: SupervisedNetwork | None = None
+    learning: Learning | None = Learning()
     curve: list[Epoch]
     """One row per epoch of the last fit: epoch, seconds, loss."""
 
@@ -127,7 +129,7 @@ class SupervisedEncoder(Encoder):
         self.curve = train(
             model, examples.load, examples.count, schedule, workdir=workdir, progress=progress, what=what
         )
-        self.model = model
+        self.model, self.learning = model, model.learning.of_task(examples.targets)
 
     def _fitted(self) -> SupervisedNetwork:
         if self.model is None:

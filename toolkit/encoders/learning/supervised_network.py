@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from toolkit.encoders.learning.train_network import TrainableNetwork
-from toolkit.encoders.learning.weighted_prediction_error import weighted_error
+from toolkit.encoders.learning.weighted_prediction_error import constant_weighted_error, weighted_error
 
 Loss = Literal["cosine", "squared", "weighted", "logistic"]
 """Training loss.
@@ -66,7 +67,7 @@ class SupervisedNetwork(TrainableNetwork):
         """
         windows, *known = inputs
         hidden = self._hidden(windows)
-        if self.dropout:
+        if self.dropout and self.training:
             bar = torch.special.ndtri(torch.tensor(self.dropout, dtype=torch.float64)).item()
             hidden = hidden * (noise > bar) / (1 - self.dropout)
         output = self.head(hidden).float()
@@ -79,6 +80,25 @@ class SupervisedNetwork(TrainableNetwork):
         if self.loss == "logistic":
             return {"loss": nn.functional.binary_cross_entropy_with_logits(output, targets)}
         return {"loss": 0.5 * (output - (targets - self.center) / self.spread).square().mean()}
+
+    def constant_loss(self, steps: Iterable[tuple[Any, Tensor]]) -> float | None:
+        """Return the mean loss of the best constant prediction.
+
+        It is the mean of the targets for `squared`, their mean direction for `cosine`, and the base rates for
+        `logistic`.
+        """
+        # the network's inputs are large and are not kept
+        known = [(len(inputs[0]), *inputs[1:]) for inputs, _ in steps]
+        if self.loss == "weighted":
+            count, who, confidence = sum(part[0] for part in known), *(torch.cat([p[i] for p in known]) for i in (2, 3))
+            return constant_weighted_error(self.users, self.gram, who, confidence, count) / self.unit
+        targets = torch.cat([part[1] for part in known]).double()
+        if self.loss == "cosine":
+            return float(1 - nn.functional.normalize(targets, dim=1).mean(dim=0).norm())
+        mean = targets.mean(dim=0)
+        if self.loss == "logistic":
+            return float(nn.functional.binary_cross_entropy(mean.expand_as(targets), targets))
+        return float(0.5 * ((targets - mean) / self.spread).square().mean())
 
     def _hidden(self, windows: Tensor) -> Tensor:
         if len(windows) > 1 or not self.training:

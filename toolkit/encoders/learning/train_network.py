@@ -10,18 +10,20 @@ import math
 import time
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from toolkit.contracts.learning import Learning, sample_rows
 from toolkit.encoders.contract.encoder import Progress, Tensors
 from toolkit.encoders.contract.encoder_files import read_tensors, write_tensors
+from toolkit.encoders.learning.weight_distance import WeightStart
 from toolkit.errors import DataError, SegueError
 from toolkit.seeds import derived_seed
 
@@ -38,13 +40,30 @@ class TrainableNetwork(nn.Module, ABC):
     """Network that `train` can train.
 
     - latent: number of normal values that the losses require as noise for each input.
+    - judged: name of the loss that `constant_loss` returns for a constant prediction.
+    - learning: record of the last training by `train`.
     """
 
     latent: int
+    judged: ClassVar[str] = "loss"
+    learning: Learning = Learning()
 
     @abstractmethod
     def losses(self, inputs: Any, noise: Tensor, *, beta: float) -> dict[str, Tensor]:
-        """Return means over the n inputs of a batch. `loss` is minimised. The noise is standard normal [n, latent]."""
+        """Return means over the n inputs of a batch. `loss` is minimised. The noise is standard normal [n, latent].
+
+        In evaluation mode the losses are those of the network as it is used, without dropout.
+        """
+
+    def constant_loss(self, steps: Iterable[tuple[Any, Tensor]]) -> float | None:
+        """Return the mean loss over all inputs of the best prediction that ignores the inputs.
+
+        A training that does not reach a lower loss has learned nothing. The default returns None, for a loss without
+        such a prediction. The network is then judged by its weights and vectors alone.
+
+        - steps: inputs and noise of each batch, as `losses` takes them. Read once, batch by batch.
+        """
+        return None
 
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -94,9 +113,10 @@ def train(
     - workdir: folder of the checkpoint. By default no checkpoint is kept.
     - what: name of the training in messages and progress.
 
-    Returns one row per epoch. Raises `SegueError` if the loss is not finite.
+    Returns one row per epoch, and sets `model.learning`. Raises `SegueError` if the loss is not finite.
     """
     model.to(schedule.device).train()
+    start = WeightStart(model.parameters())
     optimizer: torch.optim.Optimizer
     if schedule.optimizer == "adam":
         optimizer = torch.optim.Adam(model.parameters(), lr=schedule.lr)
@@ -109,7 +129,8 @@ def train(
             curve.append(run.epoch(epoch, load, n, progress, what))
             if workdir is not None:
                 run.checkpoint(workdir / CHECKPOINT, curve)
-    model.eval()
+        model.eval()
+        model.learning = run.learning(load, n, start)
     return curve
 
 
@@ -151,12 +172,38 @@ class _Run:
     def _step(self, batch: Batch, noise: Tensor) -> dict[str, Tensor]:
         device = self.schedule.device
         with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=self.schedule.bf16):
-            placed = batch.to(device) if isinstance(batch, Tensor) else tuple(part.to(device) for part in batch)
-            losses = self.model.losses(placed, noise.to(device), beta=self.schedule.beta)
+            losses = self.model.losses(self._placed(batch), noise.to(device), beta=self.schedule.beta)
         self.optimizer.zero_grad(set_to_none=True)
         losses["loss"].backward()
         self.optimizer.step()
         return losses
+
+    def _placed(self, batch: Batch) -> Batch:
+        device = self.schedule.device
+        return batch.to(device) if isinstance(batch, Tensor) else tuple(part.to(device) for part in batch)
+
+    @torch.inference_mode()
+    def learning(self, load: Callable[[np.ndarray], Batch], n: int, start: WeightStart) -> Learning:
+        """Return the record of the training, with losses of the network as it is used, on a sample of its inputs."""
+        rows, seed = sample_rows(n), derived_seed(self.schedule.seed, "check")
+        # shuffled as in training, because the other inputs of a batch may be its negatives
+        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed)).numpy()
+        parts = [
+            np.sort(rows[order[low : low + self.schedule.batch]]) for low in range(0, len(rows), self.schedule.batch)
+        ]
+
+        def steps() -> Iterator[tuple[Batch, Tensor]]:
+            generator = torch.Generator().manual_seed(seed)
+            for part in parts:
+                noise = torch.randn(len(part), self.model.latent, generator=generator).to(self.schedule.device)
+                yield self._placed(load(part)), noise
+
+        moved, constant = start.distance(self.model.parameters()), self.model.constant_loss(steps())
+        if constant is None:
+            return Learning(moved=moved)
+        losses = (self.model.losses(*step, beta=self.schedule.beta)[self.model.judged] for step in steps())
+        sums = sum(float(loss) * len(part) for loss, part in zip(losses, parts, strict=True))
+        return Learning(sums / len(rows), constant, moved)
 
     def checkpoint(self, path: Path, curve: list[Epoch]) -> None:
         """Write the state after the last epoch of `curve`."""

@@ -67,3 +67,20 @@ def weighted_error(
     scores = (predicted[owners] * users[who]).sum(dim=1)
     played = (confidence * (1 - scores).square() - scores.square()).sum()
     return (((predicted @ gram) * predicted).sum() + played) / len(predicted)
+
+
+def constant_weighted_error(users: Tensor, gram: Tensor, who: Tensor, confidence: Tensor, count: int) -> float:
+    """Return the mean weighted error over `count` tracks of the best prediction that is the same for all of them.
+
+    For a constant ŷ it is ŷᵀ(XᵀX + Σ (c − 1) x xᵀ / n) ŷ − 2 ŷᵀ Σ c x / n + Σ c / n, with sums over the interactions.
+
+    - users, gram: X [U, f] and XᵀX [f, f].
+    - who, confidence: user and confidence of each interaction.
+    """
+    import torch
+
+    weight = confidence.double() / count
+    x = users[who].double()
+    quadratic = gram.double() + x.T @ (x * (weight - 1 / count)[:, None])
+    linear = x.T @ weight
+    return float(weight.sum() - linear @ torch.linalg.pinv(quadratic, hermitian=True) @ linear)

@@ -18,6 +18,7 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
+from toolkit.contracts.learning import Learning, distance, sample_rows
 from toolkit.encoders.contract.content_hash import bytes_of
 from toolkit.encoders.contract.encoder import EncoderParams, FittedState, Progress, Texts
 from toolkit.encoders.text.word_means import BLOCK, WordMeanEncoder, WordMeanParams
@@ -55,6 +56,7 @@ class Word2vecEncoder(WordMeanEncoder):
     Params: ClassVar[type[EncoderParams]] = Word2vecParams
     requires: ClassVar[tuple[Package, ...]] = (GENSIM,)
     params: Word2vecParams
+    learning: Learning | None = Learning()
     vocabulary: dict[str, int]
     matrix: np.ndarray
 
@@ -92,11 +94,15 @@ class Word2vecEncoder(WordMeanEncoder):
             hashfxn=_hash,
         )
         model.build_vocab_from_freq({word: frequency[word] for word in sorted(known)}, corpus_count=len(inputs))
+        rows = sample_rows(len(known), params.dim)
+        start = model.wv.vectors[rows].copy()
         if progress is not None:
             corpus.on_read = lambda done: progress(done, params.epochs * len(inputs), self.name)
         model.train(corpus, total_examples=len(inputs), epochs=params.epochs)
         self.vocabulary = dict(model.wv.key_to_index)
         self.matrix = np.asarray(model.wv.vectors, np.float32).copy()
+        # gensim reports no loss that can be compared with that of a constant prediction
+        self.learning = Learning(moved=distance(start, self.matrix[rows]))
         self._count_unknown(frequency, known)
         return self
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from segue.modalities import Modality, encode
 from segue.split import Training
+from toolkit.contracts.learning import NotLearned, message
 from toolkit.encoders.contract import registry
 from toolkit.encoders.contract.encoder import Encoder
 from toolkit.errors import InputError, MissingWeights
@@ -57,20 +59,24 @@ def encode_all(context: Context, train: Training, names: Set[str]) -> Encoded:
     for name in list(encoders):
         spec, encoder = specs[name], encoders.pop(name)
         context.reporter.stage(f"encode {name}")
-        modality = encode(
-            data,
-            spec.field,
-            encoder,
-            name=name,
-            fit_on=train,
-            targets=spec.targets,
-            source=spec.source,
-            seed=context.recipe.seed,
-            device=context.device,
-            engine=context.recipe.engine,
-            workers=context.recipe.workers,
-            progress=context.progress(f"{name}: "),
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotLearned)  # the note is also in the log
+            modality = encode(
+                data,
+                spec.field,
+                encoder,
+                name=name,
+                fit_on=train,
+                targets=spec.targets,
+                source=spec.source,
+                seed=context.recipe.seed,
+                device=context.device,
+                engine=context.recipe.engine,
+                workers=context.recipe.workers,
+                progress=context.progress(f"{name}: "),
+            )
+        if modality.collapsed:
+            context.reporter.note(message(name, modality.collapsed))
         result.modalities[name] = modality
         result.coverage.append(_row(name, spec, modality, encoder, sources[name]))
         if encoder.reconstructs and not (path := context.run.path(f"{PICTURES}/{name}.png")).exists():
@@ -94,6 +100,7 @@ def _row(
         **({"weights_licence": encoder.licence()} if encoder.licence() else {}),
         **({"targets": modality.targets} if modality.targets is not None else {}),
         **encoder.summary(),
+        **({"collapsed": modality.collapsed} if modality.collapsed else {}),
         "sources": sources,
     }
 

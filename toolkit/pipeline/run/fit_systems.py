@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
@@ -13,6 +14,7 @@ import numpy as np
 from segue.model import Model
 from segue.model_kinds import Loaded
 from segue.results import evaluate, with_cutoffs
+from toolkit.contracts.learning import NotLearned, combined
 from toolkit.errors import SegueError
 from toolkit.evaluation import early_stopping, slices
 from toolkit.evaluation.evaluator import Key, Scores
@@ -29,12 +31,16 @@ from toolkit.source_code import sources
 
 
 class Fit(TypedDict):
-    """Cost and learning curve of a fit. curve: values by epoch. peak_mb: MB of 10^6 bytes."""
+    """Cost and learning curve of a fit. curve: values by epoch. peak_mb: MB of 10^6 bytes.
+
+    collapsed: why the network did not learn, or "".
+    """
 
     fit_seconds: float
     peak_mb: float
     curve: list[Mapping[str, float]]
     underfit: bool
+    collapsed: str
 
 
 class Evaluation(TypedDict):
@@ -60,9 +66,19 @@ def fit(context: Context, system: systems.System, material: systems.Material) ->
             "peak_mb": meter.peak_mb,
             "curve": list(ranker.curve),
             "underfit": ranker.underfit,
+            "collapsed": ranker.collapsed,
         }
 
     return context.run.stage(f"fit-{system.name}", inputs(context, system, material), make)
+
+
+def collapsed(system: systems.System, material: systems.Material, fits: Sequence[Fit]) -> str:
+    """Return why the network of a system, or a trained encoder that it uses, did not learn, or "".
+
+    - fits: the fits of the system, one for each seed.
+    """
+    own = next((fit["collapsed"] for fit in fits if fit["collapsed"]), "")
+    return combined(own, {name: material.encoded[name].collapsed for name in system.modalities})
 
 
 def fit_along(context: Context, material: systems.Material, request: Mapping[str, str]) -> None:
@@ -96,14 +112,17 @@ def fit_model(context: Context, system: systems.System, material: systems.Materi
     model = system.make([material.encoded[name] for name in system.modalities])
     if system.seed is not None:
         model.seed = system.seed
-    return model.fit(
-        material.train,
-        material.held_out("valid"),
-        systems={other.name: load(context, other, material) for other in system.over},
-        workdir=workdir,
-        progress=context.progress(f"{system.name}, "),
-        draws_as=system.twin or system.name,
-    )
+    others = {other.name: load(context, other, material) for other in system.over}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotLearned)  # tables and log name each system that did not learn
+        return model.fit(
+            material.train,
+            material.held_out("valid"),
+            systems=others,
+            workdir=workdir,
+            progress=context.progress(f"{system.name}, "),
+            draws_as=system.twin or system.name,
+        )
 
 
 def score(context: Context, system: systems.System, material: systems.Material, part: str) -> tuple[Scores, Evaluation]:

@@ -178,7 +178,11 @@ def _outcome(context: Context, system: System, material: Material) -> write_resu
         evaluated.append({part: fit_systems.score(context, replica, material, part) for part in write_results.PARTS})
     scores = {part: [parts[part][0] for parts in evaluated] for part in write_results.PARTS}
     costs = {part: evaluated[0][part][1] for part in write_results.PARTS}
-    fitted: fit_systems.Fit = {**fits[0], "underfit": any(fit["underfit"] for fit in fits)}
+    fitted: fit_systems.Fit = {
+        **fits[0],
+        "underfit": any(fit["underfit"] for fit in fits),
+        "collapsed": fit_systems.collapsed(system, material, fits),
+    }
     return write_results.Outcome(
         system, fitted, {part: mean(by_seed) for part, by_seed in scores.items()}, costs, scores
     )

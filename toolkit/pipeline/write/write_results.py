@@ -281,7 +281,7 @@ def _timing(outcome: Outcome) -> Timing:
         "peak_mb": max(outcome.fit["peak_mb"], *(cost["peak_mb"] for cost in evaluated)),
         "underfit": outcome.fit["underfit"],
         "oracle": outcome.system.oracle,
-        "warnings": {},
+        "warnings": {"collapsed": reason} if (reason := outcome.fit["collapsed"]) else {},
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from toolkit.contracts.loss import Loss, Training
 
@@ -16,6 +16,7 @@ class Full(Loss):
     """Cross-entropy over all trained tracks for small catalogues, with the whole score matrix in memory."""
 
     type: str = "full"
+    cross_entropy: ClassVar[bool] = True
 
     def mean(self, scores: Scores, targets: torch.Tensor, training: Training) -> torch.Tensor:
         from toolkit.sequential.losses import softmax_cross_entropy

@@ -69,13 +69,18 @@ class TrainingSteps:
         shuffle = self.spec.shuffle
         return batches(self.train, max_length=size, tokens=tokens, shuffle=shuffle, rng=rng, overlap=overlap)
 
-    def scored(self, batch: Batch, objective: Objective | None = None) -> Step:
-        """Return the scores of a batch by `objective`, or by the objective of the training if None."""
+    def scored(
+        self, batch: Batch, objective: Objective | None = None, processes: distributed.Processes | None = None
+    ) -> Step:
+        """Return the scores of a batch by `objective`, or by the objective of the training if None.
+
+        - processes: the processes that share the batch; default: all processes of the training.
+        """
         items = torch.from_numpy(batch.inputs).to(self.device)
         scored = torch.from_numpy(batch.scored).to(self.device)
         titles = None if self.titles is None else self.titles[torch.from_numpy(batch.playlists).to(self.device)]
         with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.bf16):
-            return (objective or self.objective).step(items, scored, titles, self.sample, self.processes)
+            return (objective or self.objective).step(items, scored, titles, self.sample, processes or self.processes)
 
     def take(self, batch: Batch) -> tuple[torch.Tensor, int]:
         """Take a step, and return its mean loss and number of targets."""
