@@ -143,9 +143,10 @@ def ingest_from(
                 _by_artist(Corpus.load(root / "corpus"), database).save(unfinished)
     facts = read_json(root / FACTS)
     artists = data.level == "artist"
+    corpus = Corpus.load(root / (ARTISTS if artists else "corpus"))
     return Ingested(
         digest([key, ARTISTS]) if artists else key,
-        Corpus.load(root / (ARTISTS if artists else "corpus")),
+        corpus.with_own_recordings() if artists else corpus,
         database if described else None,
         about,
         facts["skipped"],

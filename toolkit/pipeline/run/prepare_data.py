@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 from segue.playlist_data import Playlists
 from segue.split import Training
 from toolkit.coldstart.factorisation import FactorStore
-from toolkit.evaluation import leaks
+from toolkit.evaluation import leaks, shared_recordings
 from toolkit.files import digest
 from toolkit.ingest import label_matrices, read_data
+from toolkit.ingest.track_recordings import with_recordings
 from toolkit.pipeline.run import collect_stage, encode_modalities
 from toolkit.pipeline.run.run_context import Context
 from toolkit.pipeline.run.systems import Material, System, needs_catalogue
@@ -66,9 +68,18 @@ class Prepared:
             for name, modality in encoded.modalities.items()
         }
         content |= {f"label:{kind}": label_matrices.content_hash(matrix) for kind, matrix in labels.items()}
-        key = digest([self.ingested.key, recipe.evaluation.model_dump(mode="json")])
+        groups = hashlib.blake2b(self.ingested.corpus.recordings.tobytes(), digest_size=16).hexdigest()
+        key = digest([self.ingested.key, recipe.evaluation.model_dump(mode="json"), groups])
         return Material(
-            train, split, encoded.modalities, key, content, encoded.missing, labels, coverage=encoded.coverage
+            train,
+            split,
+            encoded.modalities,
+            key,
+            content,
+            encoded.missing,
+            labels,
+            coverage=encoded.coverage,
+            shared=shared_recordings.in_training(split),
         )
 
 
@@ -81,7 +92,7 @@ def prepare(context: Context, *, collect: bool = True) -> Prepared:
     before = read_data.stamp(recipe.data)
     ingested = read(recipe, context.cache, reporter)
     ingested = collect_stage.collect(recipe, ingested, reporter, fill=collect)
-    return Prepared(context, ingested, before + collect_stage.stamp(recipe))
+    return Prepared(context, with_recordings(ingested), before + collect_stage.stamp(recipe))
 
 
 def read(recipe: Recipe, cache: Path, reporter: Reporter) -> read_data.Ingested:

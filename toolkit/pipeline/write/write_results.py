@@ -153,6 +153,8 @@ def data_facts(ingested: Ingested, material: Material) -> DataFacts:
             part: int((lists.labels[OVERLAP] == NEAR).sum()) for part, lists in held.items() if OVERLAP in lists.labels
         },
     }
+    if any(map(len, material.shared.values())):
+        facts["recordings_in_training"] = {part: len(material.shared[part]) for part in PARTS}
     if split.cuts:
         facts["cuts"] = dict(zip(PARTS, map(to_iso, split.cuts), strict=True))
     if split.facts:
