@@ -21,7 +21,9 @@ _LETTERS = str.maketrans(
 
 _ACCENTS = re.compile(
     # of Latin and Greek letters, and of the Cyrillic ё; marks of other letters, such as й, belong to the letter
-    r"(?<=[a-z\u00df-\u024f\u0370-\u03ff\u0435])[\u0300-\u036f]+|(?<![^\W_])[\u0300-\u036f]+|[\ufe00-\ufe0f]"
+    r"(?<=[a-z\u00df-\u024f\u0370-\u03ff\u0435])[\u0300-\u036f]+|(?<![^\W_])[\u0300-\u036f]+"
+    # variation selectors and characters that are not visible
+    r"|[\ufe00-\ufe0f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]"
 )
 _WORD = re.compile(r"[^\W_]")
 _INVERTED = re.compile(r"(.*[^\s,])\s*,\s*the\s*")
@@ -78,7 +80,7 @@ def normalised(text: str) -> str:
 def folded(text: str) -> str:
     """Return a text in lower case without accents, with plain quotes and dashes. Other punctuation is kept."""
     if text.isascii():
-        return text.lower()
+        return text.lower().replace("`", "'")
     # before the decomposition, which would turn ´ into the accent of a space
     decomposed = unicodedata.normalize("NFKD", text.translate(_TYPOGRAPHIC)).casefold()
     bare = _ACCENTS.sub("", unicodedata.normalize("NFKD", decomposed)).translate(_LETTERS)
