@@ -47,6 +47,8 @@ class Prepared:
             if count and name not in ("valid_tracks", "test_tracks")
         ):
             context.reporter.note(f"{protocol.type} leaves out: {left_out}")
+        shared = shared_recordings.in_training(split)
+        shared_recordings.report(split, shared, strict=protocol.stops_at_overlap, note=context.reporter.note)
         data = Playlists(
             lambda _: self.ingested,
             permission=recipe.data.permission,
@@ -79,7 +81,7 @@ class Prepared:
             encoded.missing,
             labels,
             coverage=encoded.coverage,
-            shared=shared_recordings.in_training(split),
+            shared=shared,
         )
 
 

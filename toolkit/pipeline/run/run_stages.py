@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 
 from toolkit import run_directory
 from toolkit.errors import InputError
-from toolkit.evaluation import shared_recordings
 from toolkit.evaluation.evaluator import mean
 from toolkit.pipeline.figures import attribution, example_playlists, factor_map, projection, tag_scores, track_map
 from toolkit.pipeline.run import fit_systems, prepare_data, systems
@@ -57,8 +56,6 @@ def encode(state: RunState) -> None:
     """Split the data, encode the modalities, and write `coverage.json`, `data.json` and `table.json`."""
     context, material = state.context, state.prepared.gather(state.systems)
     material = replace(material, split=label_near_duplicates(context, material.split, material.key))
-    strict = context.recipe.evaluation.split.stops_at_overlap
-    shared_recordings.report(material.split, material.shared, strict=strict, note=context.reporter.note)
     context.run.write(run_directory.COVERAGE, material.coverage)
     context.run.write(run_directory.DATA, write_results.data_facts(state.prepared.ingested, material))
     context.run.write(run_directory.TABLE, write_results.table(state.systems, material))
