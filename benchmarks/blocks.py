@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from toolkit import plugins, recipe
+from toolkit.evaluation.early_stopping import merits
 from toolkit.evaluation.evaluator import evaluate
 from toolkit.evaluation.significance import paired_differences
 from toolkit.pipeline.run import systems
@@ -64,7 +65,8 @@ def trained(
         data = TrainingData(made.split.train, made.split.valid, content, seed=seed)
         fitted = SequentialRanker(of_type(block, spec), spec.fusion or chosen.fusion).fit(data)
         took, weights = time.process_time() - began, layer_weights(fitted.spec)
-        best = max(range(len(fitted.curve)), key=lambda row: fitted.curve[row][spec.select]) + 1
+        values = merits(fitted.curve, spec.select)
+        best = values.index(max(values)) + 1
         about = {
             "seconds": took,
             "epochs": len(fitted.curve),

@@ -117,7 +117,7 @@ class Model:
             <segue.ItemKNN 'item-knn', fitted>
         """
         from toolkit.packages import check_installed
-        from toolkit.ranker import TrainingData
+        from toolkit.ranker import TrainingData, checked
 
         check_parts(train, valid)
         ranker, corpus, reporter = self.make(train), train.data.corpus, interactive()
@@ -135,7 +135,7 @@ class Model:
             systems={name: other.ranker for name, other in others.items()},
             progress=progress or (lambda done, total, what: reporter(done, total, f"{self.name}, {what}")),
         )
-        self._ranker, self._tracks, self._train = ranker.fit(data), corpus.tracks, train
+        self._ranker, self._tracks, self._train = ranker.fit(checked(ranker, data)), corpus.tracks, train
         if self._ranker.collapsed:
             warnings.warn(message(self.name, self._ranker.collapsed), NotLearned, stacklevel=2)
         return self

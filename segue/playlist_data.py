@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from segue.arguments import check_cache
 from segue.split import UNSAID, HeldOutPlaylists, Split, Training, placements_of
-from toolkit.errors import InputError
+from toolkit.errors import InputError, LeakError
 from toolkit.files import cache_folder
 from toolkit.ingest.read_data import Content, Ingested, ingest, ingest_from
 from toolkit.ingest.training_permission import permitted
@@ -73,6 +73,7 @@ class Playlists:
                     f"{doubles:,} tracks or playlists have several records, of which only the first is used",
                     stacklevel=3,
                 )
+            self._warn_of_labels()
         return self._ingested
 
     @property
@@ -80,7 +81,13 @@ class Playlists:
         """The arrays and the catalogue of the tracks' content, which is read on first use."""
         if self.ingested.catalogue is None:
             self._ingested = replace(self._read(True), corpus=self.ingested.corpus)
+            self._warn_of_labels()
         return self.ingested
+
+    def _warn_of_labels(self) -> None:
+        assert self._ingested is not None
+        for line in () if self.strict else self._ingested.label_notes:
+            warnings.warn(line, stacklevel=4)
 
     @property
     def corpus(self) -> Corpus:
@@ -154,7 +161,7 @@ class Playlists:
 
         field = evaluation.split.reads_field
         parts = parts_of(evaluation.split, self.corpus, texts(self.described, field) if field else None)
-        for line in few_playlists(parts, whole_lists=evaluation.split.whole_lists):
+        for line in few_playlists(parts, evaluation.split):
             self.reporter.note(line)
         train = Training(self, parts.train)
         return Split(
@@ -197,6 +204,7 @@ def read_playlists(
     min_playlist_length: int = 2,
     repeats: Literal["keep", "drop"] = "drop",
     permission: str | None = None,
+    allow_label_leak: str | None = None,
     cache: str | Path | None = None,
     progress: Reporter | None = None,
     **options: object,
@@ -209,10 +217,12 @@ def read_playlists(
     - level: `artist` replaces each track by its artist.
     - min_track_plays, min_playlist_length, repeats: filters, as in a recipe's `data.filters`.
     - permission: the reason why training on content is allowed although its source does not permit it.
+    - allow_label_leak: the reason why a column that labels the playlist may be content of its tracks.
     - cache: folder for parsed data; default: `SEGUE_CACHE`, otherwise `runs/.cache`.
     - options: options of the reader, such as `fields={"lyrics": "lyrics"}` or `playlist="list_id"`.
 
-    Raises `InputError` for a wrong option or a missing file, and `DataError` for an invalid file.
+    Raises `InputError` for a wrong option or a missing file, and `DataError` for an invalid file. The first use of
+    content raises `LeakError` for a column that labels the playlist and is declared as content of its tracks.
 
     Example:
         >>> import segue
@@ -220,7 +230,8 @@ def read_playlists(
         >>> len(data)
         200
     """
-    data = _data(path, reader, options, on_error, level, min_track_plays, min_playlist_length, repeats, permission)
+    filters = {"min_track_plays": min_track_plays, "min_playlist_length": min_playlist_length, "repeats": repeats}
+    data = _data(path, reader, options, on_error, level, filters, permission, allow_label_leak)
     return of_recipe(
         data, cache=None if cache is None else Path(cache), reporter=progress or interactive(), strict=False
     )
@@ -235,6 +246,7 @@ def from_dataframe(
     min_playlist_length: int = 2,
     repeats: Literal["keep", "drop"] = "drop",
     permission: str | None = None,
+    allow_label_leak: str | None = None,
     cache: str | Path | None = None,
     progress: Reporter | None = None,
     **options: object,
@@ -267,9 +279,8 @@ def from_dataframe(
         )
     table, about = table_of(placements), None if tracks is None else table_of(tracks)
     params = validated(ArrowReader.Params, options, "from_dataframe: ")
-    data = _data(
-        None, ArrowReader.name, options, on_error, "track", min_track_plays, min_playlist_length, repeats, permission
-    )
+    filters = {"min_track_plays": min_track_plays, "min_playlist_length": min_playlist_length, "repeats": repeats}
+    data = _data(None, ArrowReader.name, options, on_error, "track", filters, permission, allow_label_leak)
     root, reporter = cache_folder() if cache is None else Path(cache), progress or interactive()
 
     def content() -> Content:
@@ -280,14 +291,17 @@ def from_dataframe(
         }
 
     def read(described: bool) -> Ingested:
-        return ingest_from(
-            lambda: ArrowReader(table, about, params, on_error=on_error),
-            data,
-            content,
-            root,
-            reporter=reporter,
-            described=described,
-        )
+        try:
+            return ingest_from(
+                lambda: ArrowReader(table, about, params, on_error=on_error),
+                data,
+                content,
+                root,
+                reporter=reporter,
+                described=described,
+            )
+        except LeakError as error:
+            raise _in_python(error) from None
 
     return Playlists(read, permission=data.permission, cache=root, reporter=reporter)
 
@@ -304,8 +318,7 @@ def of_recipe(
         except InputError as error:
             if strict:
                 raise
-            # in Python the options of a reader are keywords
-            raise type(error)(str(error).replace("data.options.", "")) from None
+            raise _in_python(error) from None
 
     return Playlists(
         read,
@@ -323,12 +336,10 @@ def _data(
     options: dict[str, object],
     on_error: str,
     level: str,
-    min_track_plays: int,
-    min_playlist_length: int,
-    repeats: str,
+    filters: Mapping[str, object],
     permission: str | None,
+    allow_label_leak: str | None,
 ) -> Data:
-    filters = {"min_track_plays": min_track_plays, "min_playlist_length": min_playlist_length, "repeats": repeats}
     values = {
         "reader": reader,
         "path": path,
@@ -337,8 +348,14 @@ def _data(
         "level": level,
         "filters": validated(Filters, filters, ""),
         "permission": None if permission is None else {"allowed": True, "reason": permission},
+        "allow_label_leak": allow_label_leak,
     }
     return validated(Data, values, "")
+
+
+def _in_python(error: InputError) -> InputError:
+    """Return an error of the section `data` for Python, where its keys and the options of a reader are keywords."""
+    return type(error)(str(error).replace("data.options.", "").replace("data.allow_label_leak", "allow_label_leak"))
 
 
 def _rows(n: int) -> np.ndarray:

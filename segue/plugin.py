@@ -91,6 +91,7 @@ if TYPE_CHECKING:
     from toolkit.packages import Package as Package
     from toolkit.progress import Progress as Progress
     from toolkit.ranker import Capabilities as Capabilities
+    from toolkit.ranker import FitInputs as FitInputs
     from toolkit.ranker import Ranker as Ranker
     from toolkit.ranker import Scorer as Scorer
     from toolkit.ranker import TrainingData as TrainingData
@@ -132,7 +133,7 @@ PLACES = {
     "segue.checks.check_fusion": ("check_join", "check_missing"),
     "toolkit.progress": ("Progress",),
     "toolkit.packages": ("Package",),
-    "toolkit.ranker": ("Capabilities", "Ranker", "Scorer", "TrainingData"),
+    "toolkit.ranker": ("Capabilities", "FitInputs", "Ranker", "Scorer", "TrainingData"),
     "segue.checks.check_ranker": ("check_ranker",),
     "segue.checks.example_data": ("example_data",),
     "toolkit.recipe": ("ModelSpec",),

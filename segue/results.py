@@ -174,8 +174,9 @@ def compare(reference: Result, *others: Result) -> pd.DataFrame:
 
     Columns: system, reference, slice, metric, k, difference, ci_low, ci_high; p by `test` (bootstrap, or sign flips for
     few playlists) and p_t (paired t-test); p_floor, the smallest possible p; p_holm and p_t_holm, with Holm's
-    correction for multiple comparisons; detectable; n and independent, the number of playlists and of independent ones. Only
-    metrics shared by all results are compared. Raises `InputError` for results on different playlists.
+    correction for multiple comparisons; detectable; n, the number of playlists, and independent, the number of
+    independent ones. Only metrics shared by all results are compared. Raises `InputError` for results on different
+    playlists.
 
     Example:
         >>> import segue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -33,7 +35,15 @@ class Run:
             )
 
     def __repr__(self) -> str:
-        return f"<segue.Run {self.path}>"
+        failed = f", failed: {', '.join(self.failed)}" if self.failed else ""
+        return f"<segue.Run {self.path}{failed}>"
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Reason for each system that failed, by name. `segue.run` with the same recipe tries them again."""
+        from toolkit.pipeline.write.write_results import failed
+
+        return failed(RunDirectory(self.path).find(run_directory.TABLE))
 
     @property
     def metrics(self) -> pd.DataFrame:
@@ -95,7 +105,8 @@ class Run:
         from toolkit.report.result_tables import pivot
 
         run = RunDirectory(self.path)
-        return pivot(run.read(run_directory.METRICS), split=split, slice=part, timings=run.read(run_directory.TIMINGS))
+        metrics, timings = run.read(run_directory.METRICS), run.read(run_directory.TIMINGS)
+        return pivot(metrics, split=split, slice=part, timings=timings, layout=run.find(run_directory.TABLE))
 
     def _frame(self, name: RunFile[list[T]]) -> pd.DataFrame:
         import pandas as pd
@@ -126,7 +137,8 @@ def run(
     - overrides: `key=value` strings for a recipe file, as in `--set`.
     - fresh: whether to recompute finished steps.
 
-    Raises `RecipeError` for an invalid recipe, with line, key, value and rule.
+    Raises `RecipeError` for an invalid recipe, with line, key, value and rule. A system that fails is left out of the
+    results with a warning, and is listed in `Run.failed`.
 
     Example:
         >>> import segue
@@ -149,5 +161,8 @@ def run(
     folder = Path(out) if out is not None else Path("runs") / settings.name
     if not (folder / run_directory.METRICS).exists():
         preflight.admit(settings, written)
-    pipeline.run(settings, folder, progress=progress or interactive(), fresh=fresh)
+    with contextlib.nullcontext() if written is None else written.placing():
+        results = pipeline.run(settings, folder, progress=progress or interactive(), fresh=fresh)
+    for name, why in results.failed.items():
+        warnings.warn(f"{name} failed: {why}", stacklevel=2)
     return Run(folder)

@@ -66,6 +66,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "evaluation.evaluator",
         "evaluation.metrics",
         "evaluation.choose_weight",
+        "evaluation.early_stopping",
+        "evaluation.log_rank",
     },
     # stock RecBole models run through the bridge
     "baselines": {
@@ -76,6 +78,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "ranker",
         "evaluation.metrics",
         "evaluation.choose_weight",
+        "evaluation.early_stopping",
+        "evaluation.log_rank",
         "sequential.recbole",
         "sequential.training.checkpoint_tensors",
     },
@@ -93,7 +97,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "evaluation.choose_weight",
     },
     "ingest": {"recipe", "catalogue", "corpus", "encoders", "coldstart"},
-    "report": {"recipe", "run_directory"},
+    # a ring marks the best epoch of a learning curve
+    "report": {"recipe", "run_directory", "evaluation.early_stopping"},
     "continuation": {"catalogue", "corpus", "encoders", "recipe", "ranker", "run_directory"},
 }
 """What each package of `toolkit` may import beyond the foundation and itself: the one place where an edge is added.

@@ -49,7 +49,7 @@ class DataError(InputError):
 
 
 class LeakError(InputError):
-    """Split in which training or model selection could use hidden tracks."""
+    """Split or data in which training or model selection could use hidden tracks."""
 
 
 class RunDirectoryError(InputError):

@@ -19,6 +19,18 @@ UNKNOWN_MEMORY = 4 << 30
 """Free bytes assumed on Windows, where Python's standard library does not report memory."""
 
 
+OUT_OF_MEMORY = "reduce batch_tokens, evaluation.memory_mb or the model sizes, and run the same command again"
+"""Cure for exhausted memory."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether an error, including torch's own errors, means that memory is exhausted."""
+    text = str(error)
+    return isinstance(error, MemoryError) or any(
+        sign in text for sign in ("can't allocate memory", "not enough memory", "out of memory")
+    )
+
+
 def free_memory(device: str) -> int:
     """Return the bytes that can be allocated on a device, or the total memory if free memory is unknown."""
     if device.startswith("cuda"):

@@ -196,6 +196,11 @@ def at_fault(error: BaseException) -> str | None:
     return None
 
 
+def crash(error: BaseException) -> str:
+    """Return one line for an unexpected error: the plug-in or package at fault, the class and the message."""
+    return f"an error inside {at_fault(error) or OWN}, {type(error).__name__}: {' '.join(str(error).split())}"
+
+
 def suggest(name: str, known: list[str]) -> str:
     """Return `did you mean 'x'?`, or the known names if no name is similar."""
     folded = {each.casefold(): each for each in reversed(known)}

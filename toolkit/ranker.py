@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, NotRequired, Self, TypedDict
 
@@ -18,7 +19,7 @@ import scipy.sparse as sp
 from toolkit.contracts.learning import Learning
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut, PlaylistSet
-from toolkit.errors import SegueError
+from toolkit.errors import InputError, SegueError
 from toolkit.modality import Modality
 from toolkit.packages import Package
 from toolkit.parameters import Parameters
@@ -46,6 +47,9 @@ class Capabilities:
     - titles: whether the ranker reads the titles of training playlists and queries.
     - labels: kinds of `TrainingData.labels` that the ranker reads.
     - labels_required: whether the ranker requires all of these kinds.
+    - modalities: exact number of modalities that the ranker requires; 0 for any number.
+    - validation_groups: minimum number of different validation playlists, where all versions of a playlist count once.
+    - playlist_tracks: number of tracks that at least one training playlist must have.
     - systems: whether the ranker uses other fitted rankers, `TrainingData.systems`.
     - shares_training_of: name of a ranker with the same parameters whose fit can be reused in a run.
     - training_playlists_only: whether the ranker only works for playlists of the training split.
@@ -67,6 +71,9 @@ class Capabilities:
     titles: Use = "none"
     labels: tuple[str, ...] = ()
     labels_required: bool = False
+    modalities: int = 0
+    validation_groups: int = 0
+    playlist_tracks: int = 0
     systems: bool = False
     shares_training_of: str = ""
     training_playlists_only: bool = False
@@ -111,6 +118,56 @@ class TrainingData:
     @property
     def n_items(self) -> int:
         return self.train.corpus.n_items
+
+
+@dataclass(frozen=True)
+class FitInputs:
+    """What is known about the data of a fit before content is encoded and other systems are fitted.
+
+    - train, valid: playlists, as in `TrainingData`.
+    - modalities, labels, systems: names.
+    - device: device of the fit.
+    """
+
+    train: PlaylistSet
+    valid: HeldOut | None = None
+    modalities: Collection[str] = ()
+    labels: Collection[str] = ()
+    systems: Collection[str] = ()
+    device: str = "cpu"
+
+    @classmethod
+    def of(cls, data: TrainingData) -> Self:
+        """Return what `data` has."""
+        return cls(data.train, data.valid, tuple(data.modalities), tuple(data.labels), tuple(data.systems), data.device)
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """Number of training entries of each track, int64 [V + 1]."""
+        return self.train.counts()
+
+    @property
+    def validation_groups(self) -> int:
+        """Number of different validation playlists."""
+        return 0 if self.valid is None else len(np.unique(self.valid.groups()))
+
+
+@dataclass(frozen=True)
+class Unmet:
+    """Requirement of a ranker that the inputs of a fit do not meet.
+
+    - rule: the requirement and the actual value, as a text that follows the ranker's name.
+    - cure: what to change; empty if it is part of `rule`.
+    - by_valid: whether other validation playlists could meet the requirement.
+    """
+
+    rule: str
+    cure: str = ""
+    by_valid: bool = False
+
+    @property
+    def text(self) -> str:
+        return f"{self.rule}: {self.cure}" if self.cure else self.rule
 
 
 class ModalityWeight(TypedDict):
@@ -177,6 +234,13 @@ class Ranker(ABC):
 
     def memory_problem(self, train: PlaylistSet, device: str) -> str:
         """Return why training on `train` exceeds the memory of `device`, with the cure, or ""."""
+        return ""
+
+    def input_problem(self, inputs: FitInputs) -> str:
+        """Return what the ranker requires beyond its `capabilities` and `inputs` lack, with the cure, or "".
+
+        Runs, benches and `Model.fit` call the method before any work, so that an impossible fit is reported at once.
+        """
         return ""
 
     @property
@@ -254,3 +318,63 @@ class Ranker(ABC):
             self.scorer(queries), queries, targets, self.n_items, allow_repeats=allow_repeats, block=block
         )
         return ranks if limit is None else np.where(ranks > limit, 0, ranks)
+
+
+def unmet(ranker: Ranker, inputs: FitInputs) -> Unmet | None:
+    """Return the first requirement of a ranker that the inputs of a fit do not meet, or None.
+
+    The declared requirements are checked first, then `memory_problem` and `input_problem`.
+    """
+    if (found := next(_declared(ranker.capabilities, inputs), None)) is not None:
+        return found
+    if ranker.capabilities.shares_training_of and inputs.systems:
+        return None  # it is not trained
+    problem = ranker.memory_problem(inputs.train, inputs.device) or ranker.input_problem(inputs)
+    return Unmet(f": {problem}") if problem else None
+
+
+def checked(ranker: Ranker, data: TrainingData) -> TrainingData:
+    """Return `data`. Raises `InputError` for the first requirement of a ranker that `data` does not meet."""
+    if (found := unmet(ranker, FitInputs.of(data))) is not None:
+        raise InputError(f"{ranker.name}{found.text}")
+    return data
+
+
+def _declared(able: Capabilities, inputs: FitInputs) -> Iterator[Unmet]:
+    """Yield the requirements in `capabilities` that are not met."""
+    remove = "remove the ranker"
+    if able.content == "required" and not inputs.modalities:
+        yield Unmet(" requires a modality, but there are 0", f"add encoders to the recipe, or {remove}")
+    if able.modalities and len(inputs.modalities) != able.modalities:
+        yield Unmet(
+            f" requires exactly {able.modalities} {'modality' if able.modalities == 1 else 'modalities'}, but"
+            f" {len(inputs.modalities)} are set",
+            f"set `modalities: […]` to {able.modalities} of them",
+        )
+    if able.titles == "required" and not any(map(str.strip, filter(None, inputs.train.titles()))):
+        yield Unmet(" requires titles, but 0 training playlists have one", remove)
+    for kind in able.labels if able.labels_required else ():
+        if kind not in inputs.labels:
+            yield Unmet(
+                f" requires tracks with {kind} labels that may be trained on, but there are 0",
+                f"add {kind} labels, set `permission` in the section `data` of the recipe, or {remove}",
+            )
+    if able.playlist_tracks and not (inputs.train.lengths >= able.playlist_tracks).any():
+        yield Unmet(
+            f" requires training playlists of at least {able.playlist_tracks} tracks, but there are 0",
+            "add longer playlists",
+        )
+    if inputs.validation_groups < able.validation_groups:
+        yield Unmet(
+            f" requires at least {able.validation_groups} different validation playlists (versions of a playlist count"
+            f" once), but there {'is' if inputs.validation_groups == 1 else 'are'} {inputs.validation_groups}",
+            f"hold out more validation playlists, or {remove}",
+            by_valid=True,
+        )
+    if able.training_playlists_only and inputs.valid is not None:
+        others = int((~np.isin(inputs.valid.rows, inputs.train.rows)).sum())
+        if others:
+            yield Unmet(
+                f" requires validation playlists that are also training playlists, but {others:,} are not",
+                f"{f'use {able.counterpart}, or ' if able.counterpart else ''}set protocol leave_last_out",
+            )

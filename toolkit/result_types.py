@@ -121,11 +121,15 @@ class Timing(TypedDict, total=False):
 
 
 class TableRow(TypedDict):
-    """Row of `table.json`: a system's heading, and recipe keys for the paths of missing weights."""
+    """Row of `table.json`: a system's heading, and recipe keys for the paths of missing weights.
+
+    failed: why the system could not be fitted or evaluated, in one line.
+    """
 
     system: str
     group: str
     not_run: list[str]
+    failed: NotRequired[str]
 
 
 class Count(TypedDict):
@@ -293,12 +297,13 @@ class DataFacts(TypedDict, total=False):
 
 
 class Manifest(TypedDict, total=False):
-    """Part of `manifest.json` that is read: versions, commit, data (path and hash), and permission to train."""
+    """Part of `manifest.json` that is read: versions, commit, data (path and hash), and permissions with reasons."""
 
     versions: dict[str, str]
     git_commit: str | None
     data: dict[str, str | int | None]
     permission: dict[str, object] | None
+    allow_label_leak: str | None
 
 
 class SystemEntry(TypedDict):

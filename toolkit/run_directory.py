@@ -10,7 +10,7 @@ import re
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeGuard, TypeVar
@@ -139,7 +139,7 @@ class RunDirectory:
         if self.path(RECIPE).exists():
             # a recipe that was refused before its first stage may be corrected in place
             begun = self.path(STAGES).exists() or self.path(METRICS).exists()
-            if (difference := _difference(self._stored(recipe), recipe)) and begun:
+            if (difference := self._change(recipe)) and begun:
                 raise RunDirectoryError(
                     f"{self.root} belongs to another recipe ({difference}): set a different --out, or delete the folder"
                 )
@@ -153,6 +153,14 @@ class RunDirectory:
     def write_recipe(self, recipe: Mapping[str, object]) -> None:
         """Write the resolved recipe."""
         write_bytes(self.path(RECIPE), to_yaml(recipe))
+
+    def _change(self, recipe: Mapping[str, object]) -> str:
+        """Describe the first difference between the stored recipe and `recipe`, apart from entries that failed."""
+        difference = _difference(self._stored(recipe), recipe)
+        failed = {row["system"] for row in self.find(TABLE) if "failed" in row} if difference else set()
+        if not failed:
+            return difference
+        return _difference(_without(self._stored(recipe), failed), _without(recipe, failed))
 
     def _stored(self, recipe: Mapping[str, object]) -> Mapping[str, object]:
         """Return the stored recipe, with paths of weights that were missing and that `recipe` now sets."""
@@ -344,6 +352,26 @@ def current_form(recipe: StoredRecipe) -> StoredRecipe:
 def _encoders(recipe: Mapping[str, object]) -> dict[str, StoredEncoder]:
     encoders = recipe.get("encoders")
     return encoders if conforms(encoders, dict[str, StoredEncoder]) else {}
+
+
+def _without(recipe: Mapping[str, object], systems: Collection[str]) -> Mapping[str, object]:
+    """Return a resolved recipe without the entries of these systems, or unchanged if this version rejects it."""
+    from pydantic import ValidationError
+
+    from toolkit.recipe import Recipe
+    from toolkit.recipe.cross_checks import system_names
+
+    kept = json.loads(json.dumps(recipe, default=str))
+    try:
+        places = [where for where, name in system_names(Recipe.model_validate(recipe)) if name in systems]
+    except (InputError, ValidationError):
+        return recipe
+    for *sections, place in reversed(places):  # the last entries first
+        entries = kept
+        for section in sections:
+            entries = entries[section]
+        del entries[place]
+    return kept
 
 
 def _like(old: StoredRecipe, recipe: Mapping[str, object]) -> Mapping[str, object]:

@@ -32,7 +32,7 @@ def blocked_top_k(
     """
     ids = np.zeros((len(queries), k), np.int32)
     scores = np.full((len(queries), k), -np.inf, np.float32)
-    for items, part, seeds in _blocks(scorer, queries, n_items, allow_repeats, block, candidates):
+    for items, part, seeds in score_blocks(scorer, queries, n_items, allow_repeats, block, candidates):
         # ids ascend, so a later score equal to the k-th one loses the tie
         better = part > scores[:, -1:]
         better[seeds] = False
@@ -85,7 +85,7 @@ def _counted(
     """
     ranks, own = np.ones(len(targets), np.int64), np.full(len(targets), -np.inf, np.float32)
     at_least = np.nextafter(bar, np.float32(-np.inf))
-    for items, part, seeds in _blocks(scorer, queries, n_items, allow_repeats, block):
+    for items, part, seeds in score_blocks(scorer, queries, n_items, allow_repeats, block):
         # of equal scores the smaller id comes first: all items of a block before the target's, none of a block after it
         above = part > np.where(items[-1] < targets, at_least, bar)[:, None]
         inside = np.flatnonzero((targets >= items[0]) & (targets <= items[-1]))
@@ -98,12 +98,12 @@ def _counted(
     return ranks, own
 
 
-def _blocks(
+def score_blocks(
     scorer: Scorer,
     queries: Queries,
     n_items: int,
-    allow_repeats: bool,
-    block: int,
+    allow_repeats: bool = False,
+    block: int = 16_384,
     candidates: np.ndarray | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]]:
     """Yield items [n], scores [B, n], and the rows and columns of seeds in the scores."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
 from toolkit.packages import check_requires
-from toolkit.ranker import Capabilities, Ranker, TrainingData
+from toolkit.ranker import Capabilities, FitInputs, Ranker, TrainingData
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 Make = Callable[[], Ranker]
@@ -36,6 +36,9 @@ def check_capabilities(
     assert isinstance(ranker.memory_problem(data.train, "cpu"), str), (
         "memory_problem must return a string: return '' if memory is sufficient"
     )
+    assert not (problem := ranker.input_problem(FitInputs.of(data))), (
+        f"input_problem returned {problem!r} for data to which the ranker was fitted: return ''"
+    )
     _check_required(make, data)
     _check_unread(make, ranker, data, queries, k, tolerance)
     _check_seed(make, ranker, data, queries, k, tolerance)
@@ -50,6 +53,8 @@ def _check_required(make: Make, data: TrainingData) -> None:
         "content='required'": replace(data, modalities={}) if able.content == "required" else None,
         "titles='required'": _untitled(data) if able.titles == "required" else None,
         "labels_required=True": replace(data, labels={}) if able.labels_required else None,
+        f"modalities={able.modalities}": replace(data, modalities={}) if able.modalities else None,
+        f"validation_groups={able.validation_groups}": replace(data, valid=None) if able.validation_groups else None,
     }
     for rule, rest in incomplete.items():
         if rest is None:

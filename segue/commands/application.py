@@ -98,6 +98,7 @@ def _one_line() -> Iterator[None]:
 def judged(error: BaseException) -> tuple[int | None, str]:
     """Return the exit code and message for an error. The code is None for exceptions that the parser handles."""
     from toolkit.files import disk_full
+    from toolkit.memory import OUT_OF_MEMORY, out_of_memory
 
     message = " ".join(str(error).split())
     if isinstance(error, KeyboardInterrupt) or interrupts.was_interrupted():
@@ -113,20 +114,10 @@ def judged(error: BaseException) -> tuple[int | None, str]:
         where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
         return 1, f"the disk is full{where}: delete files and run the same command again, which keeps finished steps"
     if out_of_memory(error):
-        cure = "reduce batch_tokens, evaluation.memory_mb or the model sizes, and run the same command again"
-        return 1, f"out of memory: {cure}"
+        return 1, f"out of memory: {OUT_OF_MEMORY}"
     if isinstance(error, OSError) and error.filename and error.errno in REFUSED:
         return 2, f"{error.filename} cannot be read or written ({error.strerror}): check the path"
-    inside = plugins.at_fault(error) or "segue"
-    return 1, f"an error inside {inside}, {type(error).__name__}: {message} (add --debug for the traceback)"
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Return whether an error, including torch's own errors, means that memory is exhausted."""
-    text = str(error)
-    return isinstance(error, MemoryError) or any(
-        sign in text for sign in ("can't allocate memory", "not enough memory", "out of memory")
-    )
+    return 1, f"{plugins.crash(error)} (add --debug for the traceback)"
 
 
 def debugging(ctx: typer.Context) -> bool:

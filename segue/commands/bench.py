@@ -41,7 +41,7 @@ def bench(
     """Tune all baselines on validation with the same budget, run them and compare. The same command resumes."""
     from rich.console import Console
 
-    from segue.commands.terminal_tables import print_whole
+    from segue.commands.terminal_tables import print_failed, print_whole
     from toolkit import progress
     from toolkit.files import write_json
     from toolkit.recipe import Recipe as Settings
@@ -68,6 +68,7 @@ def bench(
     console.print(f"report    {folder / 'run' / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
     if save is not None:
         write_json(save, result)
+    print_failed(result["failed"])
 
 
 def bench_table(result: BenchResult) -> Table:

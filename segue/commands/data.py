@@ -42,6 +42,8 @@ def info(
     debug: Debug = False,
 ) -> None:
     """Count playlists, tracks, lengths and fields of the tracks without writing any files."""
+    from dataclasses import asdict
+
     from rich.console import Console
 
     from toolkit import progress
@@ -51,6 +53,7 @@ def info(
     with progress.reporter(Console(stderr=True)) as reporter:
         facts = summarise(source, progress=lambda done: reporter(done, 0, "records")).facts()
     facts = {"reader": source.name, **facts, "skipped": source.skipped.count, "doubles": source.doubles.count}
+    facts["labels"] = [asdict(counts) for counts in source.labels]
     if json:
         from json import dumps
 
@@ -112,6 +115,8 @@ def _open(data: Data) -> Reader:
 
 
 def _print(facts: dict[str, Any], source: Reader) -> None:
+    from toolkit.ingest.label_leaks import described, is_leak
+
     lengths = ", ".join(f"{name} {value}" for name, value in facts["lengths"].items())
     print(f"reader        {facts['reader']}")
     print(f"playlists     {facts['playlists']:,} ({facts['titled_playlists']:,} with a title)")
@@ -133,6 +138,9 @@ def _print(facts: dict[str, Any], source: Reader) -> None:
         terms = {True: ", training allowed", False: ", training not allowed", None: ""}[row["train_allowed"]]
         origin = f" from {row['source']}{terms}" if row["source"] else ""
         print(f"  {row['field']:<20} {row['tracks']:,} ({100 * row['coverage']:.1f} %){origin}")
+    for counts in source.labels:
+        verdict = ": labels the playlist, a leak" if is_leak(counts) else ""
+        print(f"  {printable(described(counts))}{verdict}")
     if facts["skipped"]:
         print(f"left out      {facts['skipped']:,} bad records, such as {printable(source.skipped.examples[0])}")
     if facts["doubles"]:

@@ -17,6 +17,7 @@ def reproduce(run: Directory, out: Out = None, debug: Debug = False) -> None:
     """Run the recipe of a finished run again without caches. The exit code is 1 if a metric differs."""
     from rich.console import Console
 
+    from segue.commands.terminal_tables import print_failed
     from toolkit import progress
     from toolkit.pipeline.programs.reproduce_run import reproduce as rerun
 
@@ -29,11 +30,12 @@ def reproduce(run: Directory, out: Out = None, debug: Debug = False) -> None:
         print(f"differs: {key} was {before}, is {after}")
     if reproduction.same:
         print(f"{run} is reproduced: metrics.json is identical to the byte")
-        return
+        return print_failed(reproduction.failed)
     known = (
         ", and the changes of the environment are listed above"
         if reproduction.manifest
         else ", although nothing in the manifest has changed"
     )
     print(f"{run} is not reproduced: {len(reproduction.metrics)} values differ{known}")
+    print_failed(reproduction.failed)
     raise typer.Exit(1)

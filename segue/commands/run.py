@@ -51,7 +51,8 @@ def run(
                 preflight.admit(settings, written)
             from toolkit import pipeline
 
-            results = pipeline.run(settings, run_dir, progress=reporter, fresh=fresh)
+            with written.placing():
+                results = pipeline.run(settings, run_dir, progress=reporter, fresh=fresh)
         _print(results, run_dir)
 
 
@@ -60,7 +61,14 @@ def _print(results: Results, run_dir: Path) -> None:
 
     from rich.console import Console
 
-    from segue.commands.terminal_tables import detectable, next_command, print_whole, result_table, situation_tables
+    from segue.commands.terminal_tables import (
+        detectable,
+        next_command,
+        print_failed,
+        print_whole,
+        result_table,
+        situation_tables,
+    )
     from toolkit import run_directory
 
     console = Console(width=None if sys.stdout.isatty() else 140)
@@ -76,3 +84,4 @@ def _print(results: Results, run_dir: Path) -> None:
     ]
     for line in filter(None, lines):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+    print_failed(results.failed)

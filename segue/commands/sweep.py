@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,7 @@ from segue.commands.run import Overrides, Recipe
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from toolkit.pipeline.programs.sweep_settings import SweepResult
+    from toolkit.pipeline.programs.sweep_settings import SweepResult, Trial
 
 
 def sweep(
@@ -30,7 +31,7 @@ def sweep(
 
     from rich.console import Console
 
-    from segue.commands.terminal_tables import print_whole
+    from segue.commands.terminal_tables import print_failed, print_whole
     from toolkit import progress
     from toolkit.recipe import Recipe as Settings
     from toolkit.recipe import load
@@ -48,6 +49,7 @@ def sweep(
     console.print(
         f"try next  segue run {shlex.quote(str(folder / BEST))}", highlight=False, markup=False, soft_wrap=True
     )
+    print_failed({f"trial {row['number']}": row["failed"] for row in result["trials"] if "failed" in row})
 
 
 def sweep_table(result: SweepResult) -> Table:
@@ -63,9 +65,14 @@ def sweep_table(result: SweepResult) -> Table:
         table.add_column(key, justify="right", no_wrap=True)
     for name in (result["select"], "epochs", "s"):
         table.add_column(name, justify="right", no_wrap=True)
-    for row in sorted(result["trials"], key=lambda row: (-row["value"], row["number"])):
+    for row in sorted(result["trials"], key=lambda row: (-_value(row), row["number"])):
         cells = [f"{value:.4g}" if isinstance(value := row["settings"][key], float) else str(value) for key in keys]
+        value = "failed" if row["value"] is None else f"{row['value']:.4f}"
         epochs = f"{row['epochs']}{' underfit' if row['underfit'] else ''}" if row["epochs"] else "–"
         style = "bold green" if row["number"] == result["best"] else ""
-        table.add_row(str(row["number"]), *cells, f"{row['value']:.4f}", epochs, f"{row['seconds']:.1f}", style=style)
+        table.add_row(str(row["number"]), *cells, value, epochs, f"{row['seconds']:.1f}", style=style)
     return table
+
+
+def _value(row: Trial) -> float:
+    return -math.inf if row["value"] is None else row["value"]

@@ -54,6 +54,18 @@ def result_table(
     return table
 
 
+def print_failed(failed: Mapping[str, str]) -> None:
+    """Print a line on stderr for each failed system, and exit with 1 if there are any."""
+    import sys
+
+    import typer
+
+    for name, why in failed.items():
+        print(f"segue: {name} failed: {printable(why)}", file=sys.stderr)
+    if failed:
+        raise typer.Exit(1)
+
+
 def detectable(comparisons: Sequence[ComparisonRow]) -> str:
     """Return the smallest differences from the reference that this number of playlists can show, or ""."""
     import math
@@ -125,7 +137,7 @@ def print_whole(console: Console, table: Table) -> None:
 def _name(row: Row) -> Text:
     from rich.text import Text
 
-    under = row.marks or ("not run: give its path" if row.not_run else "")
+    under = row.marks or ("failed" if row.failed else "not run: give its path" if row.not_run else "")
     style = "dim" if row.oracle else "yellow" if row.underfit or row.warnings else ""
     return Text(row.system + (f"\n  {under}" if under else ""), style=style)
 

@@ -6,6 +6,8 @@ which is ItemAttributeKNN of MyMediaLite (Gantner et al. 2011): cosine of sets o
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import scipy.sparse as sp
 from pydantic import Field
@@ -35,10 +37,10 @@ class AttributeKNN(Baseline):
 
     name = "attribute-knn"
     Params = AttributeKNNParams
-    capabilities = COLD_START
+    capabilities = replace(COLD_START, modalities=1)
 
     def learn(self, data: TrainingData) -> State:
-        content = single_modality(self.name, data.modalities)
+        content = single_modality(data.modalities)
         attributes = sp.csr_matrix(
             (content.matrix != 0) & content.present[:, None], dtype=np.float32
         ).T.tocsr()  # (d, V + 1)

@@ -163,7 +163,7 @@ class ContentUser(IdItem):
 
     name = "content-user"
     Params = ContentUserParams
-    capabilities = COLD_START
+    capabilities = replace(COLD_START, modalities=1)
 
     def learn(self, data: TrainingData) -> State:
         from segue_papers.rankers.content_user_network import Sounds
@@ -188,7 +188,7 @@ def _lookup(count: int, width: int) -> LookUp:
 
 def _spectrogram(modalities: dict[str, Modality]) -> tuple[Modality, tuple[int, int, int]]:
     """Return the only modality, and the windows, bands and frames of its vectors."""
-    modality = single_modality("content-user", modalities)
+    modality = single_modality(modalities)
     encoder, _, params = modality.encoder.partition(" ")
     try:
         shape = LogMelParams.model_validate(json.loads(params)).shape() if encoder == "log-mel" else None

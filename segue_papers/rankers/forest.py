@@ -8,10 +8,12 @@ columns by default, which takes three times as long). Only the predictions for a
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from pydantic import Field
 
-from toolkit.coldstart.cold_ranker import ColdRanker, FactorParams, single_modality
+from toolkit.coldstart.cold_ranker import COLD_START, ColdRanker, FactorParams, single_modality
 from toolkit.coldstart.factorisation import Factors
 from toolkit.errors import InputError
 from toolkit.packages import FOREST_SKLEARN
@@ -45,11 +47,12 @@ class Forest(ColdRanker):
     name = "random-forest"
     Params = ForestParams
     requires = (*ColdRanker.requires, FOREST_SKLEARN)
+    capabilities = replace(COLD_START, modalities=1)
 
     def predict(self, data: TrainingData, factors: Factors) -> tuple[np.ndarray, np.ndarray]:
         from sklearn.ensemble import RandomForestRegressor
 
-        content = single_modality(self.name, data.modalities)
+        content = single_modality(data.modalities)
         trained = np.flatnonzero(content.present & factors.known)
         if not len(trained):
             raise InputError(

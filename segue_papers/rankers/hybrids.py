@@ -22,7 +22,7 @@ from segue_papers.rankers.content_prior import fit_content_prior
 from segue_papers.rankers.hierarchical import Taste, Weights, fit_taste, fold_in
 from segue_papers.rankers.row_solver import solve_rows
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
-from toolkit.coldstart.cold_ranker import COLD_START, check_content, concatenated_columns, factor_scorer
+from toolkit.coldstart.cold_ranker import COLD_START, concatenated_columns, factor_scorer
 from toolkit.coldstart.factorisation import confidence_of
 from toolkit.corpus.queries import Queries
 from toolkit.parameters import Parameters
@@ -103,7 +103,6 @@ class HierarchicalLinear(FoldedRanker):
         Returns the columns of all modalities and a constant, float64 [V + 1, d], and which tracks have content, bool [V
         + 1].
         """
-        check_content(self.name, data)
         columns, present = concatenated_columns(data.modalities, known)
         return np.concatenate([columns, np.ones((len(columns), 1))], axis=1), present
 
@@ -162,7 +161,6 @@ class ContentPrior(FoldedRanker):
     capabilities = COLD_START
 
     def learn(self, data: TrainingData) -> State:
-        check_content(self.name, data)
         params, known = self.params, data.train.counts() > 0
         spec = params.factors or (data.factors.spec if data.factors is not None else FactorSpec())
         content, present = concatenated_columns(data.modalities, known)

@@ -17,6 +17,7 @@ from toolkit.encoders.learning.network_layers import convolutions, dense, frames
 from toolkit.errors import InputError
 from toolkit.modality import Modality
 from toolkit.plugins import suggest
+from toolkit.ranker import FitInputs
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,14 +52,15 @@ class JointNetwork(NetworkRanker):
     name = "joint-network"
     Params = JointNetworkParams
 
+    def input_problem(self, inputs: FitInputs) -> str:
+        name, known = self.params.spectrogram, list(inputs.modalities)
+        return "" if name in known else f"spectrogram={name!r} is not a modality: {suggest(name, known)}"
+
     def _trunk(self, modalities: dict[str, Modality]) -> tuple[nn.Module, int]:
         from segue_papers.rankers.network_branches import Branches, ConvolutionBranch
 
         params, total = self.params, 0
         branches: list[nn.Module] = []
-        if params.spectrogram not in modalities:
-            near = suggest(params.spectrogram, list(modalities))
-            raise InputError(f"joint-network: spectrogram={params.spectrogram!r} is not a modality: {near}")
         for name, modality in modalities.items():
             if name == params.spectrogram:
                 branches.append(

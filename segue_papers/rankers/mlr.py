@@ -15,7 +15,7 @@ from pydantic import Field
 from segue_papers.rankers.metric_learning import learn_metric, objective
 from toolkit.baselines.baseline import Baseline, State
 from toolkit.baselines.sparse_products import minus_inf_outside
-from toolkit.coldstart.cold_ranker import COLD_START, FactorParams, check_content, concatenated_columns, factors_of
+from toolkit.coldstart.cold_ranker import COLD_START, FactorParams, concatenated_columns, factors_of
 from toolkit.coldstart.factorisation import Factors
 from toolkit.contracts.learning import Learning
 from toolkit.corpus.queries import Queries
@@ -54,7 +54,6 @@ class MLR(Baseline):
     capabilities = COLD_START
 
     def learn(self, data: TrainingData) -> State:
-        check_content(self.name, data)
         factors = factors_of(data, self.params.factors)
         columns, present = concatenated_columns(data.modalities, factors.known)
         trained = np.flatnonzero(factors.known & present)

@@ -95,6 +95,6 @@ def test_content_mix_weights_have_the_best_validation_recall(telling: str) -> No
 def test_content_mix_without_validation_and_weights_raises_input_error(small: tuple[TrainingData, HeldOut]) -> None:
     with pytest.raises(
         InputError,
-        match="content-mix requires validation playlists to choose weights, but there are 0: set genre and artist",
+        match="content-mix: validation playlists are required to choose weights, but there are 0: set genre and artist",
     ):
         ContentMix().fit(small[0])

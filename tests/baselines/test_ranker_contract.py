@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from toolkit.baselines.popularity import Popularity
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError, RunDirectoryError, SegueError
-from toolkit.ranker import Capabilities, Scorer, TrainingData
+from toolkit.ranker import Capabilities, FitInputs, Scorer, TrainingData
 
 Small = tuple[TrainingData, HeldOut]
 NAMES = [
@@ -135,16 +135,31 @@ class ReadsTitles(Popularity):
         return lambda items: (score(items) * (1 + lengths[:, None])).astype(np.float32)
 
 
-class DoesWithoutContent(Popularity):
+class FitsUnchecked(Popularity):
+    def fit(self, data: TrainingData) -> Self:
+        self._state, self._n_items = self.learn(data), data.n_items
+        return self
+
+
+class DoesWithoutContent(FitsUnchecked):
     capabilities = Capabilities(content="required")
 
 
-class DoesWithoutTitles(Popularity):
+class DoesWithoutTitles(FitsUnchecked):
     capabilities = Capabilities(titles="required")
 
 
-class DoesWithoutLabels(Popularity):
+class DoesWithoutLabels(FitsUnchecked):
     capabilities = Capabilities(labels=("genre",), labels_required=True)
+
+
+class DoesWithoutValidation(FitsUnchecked):
+    capabilities = Capabilities(validation_groups=2)
+
+
+class RequiresMore(FitsUnchecked):
+    def input_problem(self, inputs: FitInputs) -> str:
+        return "1,000 training playlists are required: add playlists"
 
 
 class NamesNoLabels(Popularity):
@@ -184,6 +199,8 @@ class HasAPathForAName(Popularity):
         (DoesWithoutContent, "content='required' requires fit to raise InputError"),
         (DoesWithoutTitles, "titles='required' requires fit to raise InputError"),
         (DoesWithoutLabels, "labels_required=True requires fit to raise InputError"),
+        (DoesWithoutValidation, "validation_groups=2 requires fit to raise InputError"),
+        (RequiresMore, "1,000 training playlists are required"),
         (NamesNoLabels, "labels_required=True requires labels"),
         (KnowsNoColdTrack, "cold_tracks=True requires a score for tracks without training entries"),
         (HasNoVectors, "embeds=True requires item_vectors to return one row per item"),

@@ -13,6 +13,7 @@ from toolkit.baselines.transrec import TransRec, TransRecGlobal
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut, Split, leave_last_out
 from toolkit.errors import InputError
+from toolkit.evaluation.log_rank import HitCount
 from toolkit.ranker import TrainingData
 
 LINE = 20
@@ -91,3 +92,26 @@ def test_transrec_raises_for_held_out_validation_playlists(data: TrainingData, s
         .rank(alone.queries(), 1)[0]
         .all()
     )
+
+
+def test_transrec_with_few_hits_keeps_the_epoch_with_the_best_log_rank(data: TrainingData, split: Split) -> None:
+    """Recall@50 over 22 tracks is 1 in every epoch: by itself it would keep the fourth."""
+    valid = split.valid.part(0, 30)
+    ranker = TransRec(**{**PARAMS, "patience": 100}).fit(replace(data, valid=valid))
+    curve = list(ranker.curve)
+    assert [row["epoch"] for row in curve] == list(range(4, 41, 4))
+    assert {row["recall@50"] for row in curve} == {1.0}
+    assert {row["hits"] for row in curve} == {30}
+    best = min(curve, key=lambda row: row["log_rank"])
+    assert best["epoch"] > 4
+    count = HitCount(ranker, 50, data.train.counts() > 0)
+    count.add(valid, valid.queries(), ranker.rank(valid.queries(), 50)[0])
+    assert count.values() == {"hits": 30, "log_rank": best["log_rank"]}
+    shorter = TransRec(**{**PARAMS, "epochs": best["epoch"]}).fit(replace(data, valid=None))
+    assert all(np.array_equal(shorter.state[name], array) for name, array in ranker.state.items())
+
+
+def test_transrec_with_enough_hits_is_judged_by_recall(data: TrainingData, split: Split) -> None:
+    ranker = TransRec(**PARAMS).fit(data)
+    assert [set(row) for row in ranker.curve] == [{"epoch", "recall@50", "hits"}] * 4  # patience 3 after the first
+    assert {row["hits"] for row in ranker.curve} == {len(split.valid)}

@@ -313,6 +313,20 @@ def test_data_info_accepts_reader_options_and_counts_bad_records(lists: Path) ->
     assert lenient.exit_code == 0 and "left out      1 bad records, such as" in lenient.stdout
 
 
+def test_data_info_prints_one_line_for_each_column_that_is_content_of_tracks(lists: Path) -> None:
+    rows = [f"{each},{track},{track}!,m{each}\n" for each in range(20) for track in (f"own{each}", "x", "y", "z")]
+    lists.write_text("playlist_id,track_id,title,mood\n" + "".join(rows))
+
+    found = segue("data", "info", lists, "--option", "fields={genre: mood}").stdout.splitlines()
+
+    shared = "and several values for {} of 3 tracks in several playlists"
+    assert [line for line in found if line.startswith("  column")] == [
+        f"  column 'title' (`title`) has one value in 0 of 20 playlists (0.2 by chance), {shared.format(0)}",
+        f"  column 'mood' (`fields.genre`) has one value in 20 of 20 playlists (0.0 by chance), {shared.format(3)}"
+        ": labels the playlist, a leak",
+    ]
+
+
 def test_data_convert_writes_recbole_files(lists: Path, tmp_path: Path) -> None:
     found = segue("data", "convert", lists, "--to", "recbole", tmp_path / "out", "--name", "mine")
     assert (

@@ -60,6 +60,7 @@ def any_blocks(draw: random.Random, *, adjacent: bool) -> list[Block]:
     tracks = [f"local:{'x' * draw.choice([0, 60])}{draw.randrange(kinds)}" for _ in range(n)]
     position = draw.choice([None, lambda: draw.randrange(4), lambda: draw.random(), lambda: draw.randrange(2**40)])
     timed = draw.random() < 0.5
+    fields = draw.choice([(), ("mood",), ("mood", "owner")])
     blocks: list[Block] = []
     if draw.random() < 0.5:
         side = [f"local:{draw.randrange(2 * kinds)}" for _ in range(draw.randrange(1, 30))]
@@ -94,6 +95,7 @@ def any_blocks(draw: random.Random, *, adjacent: bool) -> list[Block]:
                 np.array([draw.randrange(10**9) for _ in held]) if timed else None,
                 pa.array([draw.choice(["a", "b", None]) for _ in held], pa.string()),
                 split=pa.array([split[owner] for owner in owners[start:stop]], pa.string()),
+                fields={name: pa.array([draw.choice(["x", "y", None]) for _ in held], pa.string()) for name in fields},
             )
         )
     return blocks
@@ -101,6 +103,7 @@ def any_blocks(draw: random.Random, *, adjacent: bool) -> list[Block]:
 
 def whole(draw: random.Random) -> list[Block]:
     blocks: list[Block] = []
+    fields = draw.choice([(), ("mood",), ("mood", "owner")])
     for _ in range(draw.randrange(1, 4)):
         lengths = [draw.randrange(6) for _ in range(draw.randrange(1, 6))]
         held = [f"local:{draw.randrange(12)}" for _ in range(sum(lengths))]
@@ -112,6 +115,7 @@ def whole(draw: random.Random) -> list[Block]:
                 texts(held, draw) if held else pa.array([], pa.string()),
                 time=np.array([draw.randrange(10**9) for _ in lengths]),
                 split=pa.array([draw.choice([None, "train", "dev"]) for _ in lengths], pa.string()),
+                fields={name: pa.array([draw.choice(["x", None]) for _ in lengths], pa.string()) for name in fields},
             )
         )
     return blocks
@@ -162,6 +166,7 @@ def test_blocks_of_rows_give_the_same_corpus_as_records(
                 pa.array(["p0"]),
                 pa.array(["local:0"]),
                 *(None if each is None else each[:1] for each in (blocks[-1].position, blocks[-1].time)),
+                fields={name: column[:1] for name, column in blocks[-1].fields.items()},
             )
         )  # type: ignore[union-attr]
 

@@ -177,6 +177,18 @@ def test_validation_curve_shows_the_selection_metric(run_dir: Path) -> None:
     assert [label.partition(":")[0] for label in figures] == ["NDCG@50 by system", trend, *maps, *curves]
 
 
+def test_page_shows_the_log_rank_of_trainings_with_few_hits(run_dir: Path) -> None:
+    path = run_dir / "curves.json"
+    curves = json.loads(path.read_text())
+    for at, row in enumerate(curves["sasrec-ids"]):
+        row |= {"hits": 3, "log_rank": 8 - 0.1 * at}
+    path.write_text(json.dumps(curves))
+    figures = [svg["aria-label"] or "" for svg in page(run_dir).all("svg") if svg.get("role") == "img"]
+    expected = f"Mean log rank, lower is better by epoch: sasrec-ids ends at {curves['sasrec-ids'][-1]['log_rank']:.4g}"
+    assert figures[-2].startswith("Validation NDCG@50 by epoch")
+    assert figures[-1] == expected
+
+
 def test_page_has_costs_and_setup(run_dir: Path) -> None:
     found = page(run_dir)
     assert "(device cpu, threads 2) System Fit Evaluate Peak memory popularity 0.31 s 4.2 s 1,450 MB" in found.text(

@@ -94,8 +94,21 @@ def test_equal_input_gives_identical_svg() -> None:
 
 def test_best_epoch_is_marked_by_a_ring() -> None:
     points = [{"epoch": e, "ndcg@50": v} for e, v in ((1, 0.1), (2, 0.4), (3, 0.2))]
-    plain, ringed = (plots.lines({"a": points}, "ndcg@50", label="x", best=best) for best in (False, True))
+    plain, ringed = (plots.lines({"a": points}, "ndcg@50", label="x", select=select) for select in ("", "ndcg@50"))
     assert (len(dots(plain)), len(dots(ringed))) == (0, 1)
+
+
+def test_ring_marks_the_epoch_with_the_best_log_rank_if_hits_are_few() -> None:
+    rows = ((1, 0.4, 8.0), (2, 0.1, 7.0), (3, 0.2, 7.5))
+    few = [{"epoch": e, "ndcg@50": value, "hits": 3, "log_rank": rank} for e, value, rank in rows]
+    enough = [{**point, "hits": 50} for point in few]
+    third = [{**point, "log_rank": -point["epoch"]} for point in few]
+    (first,), (second,), (last,), (by_rank,) = (
+        dots(plots.lines({"a": points}, key, label="x", select="ndcg@50"))
+        for points, key in ((enough, "ndcg@50"), (few, "ndcg@50"), (third, "ndcg@50"), (few, "log_rank"))
+    )
+    assert first < second < last
+    assert by_rank == pytest.approx(second, rel=0.1)
 
 
 def test_lines_skip_missing_and_infinite_values() -> None:

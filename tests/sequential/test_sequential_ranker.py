@@ -15,10 +15,12 @@ import torch
 from segue.checks.check_ranker import check_ranker
 from tests.sequential.small_models import fusion, modality, ring, spec, training
 from toolkit.corpus.queries import Queries
+from toolkit.corpus.splits import HeldOut
 from toolkit.encoders.text.tfidf import TfidfEncoder, TfidfParams
 from toolkit.errors import InputError, RunDirectoryError
 from toolkit.fusion.prepare import prepare
 from toolkit.ranker import TrainingData
+from toolkit.sequential.scoring.playlist_scorer import PlaylistScorer
 from toolkit.sequential.sequential_ranker import SequentialRanker
 
 DATA, VALID = ring()
@@ -300,7 +302,7 @@ def test_titles_without_encoder_raise_input_error() -> None:
 
 
 def test_fit_on_playlists_of_one_track_raises_input_error() -> None:
-    with pytest.raises(InputError, match="none of the 3 training playlists has at least 2 tracks"):
+    with pytest.raises(InputError, match="sequential requires training playlists of at least 2 tracks"):
         fitted(TrainingData(training([[1], [2], [3]], 5), seed=3))
 
 
@@ -329,7 +331,7 @@ def test_saved_model_json_contains_layout_and_curve(tmp_path: Path) -> None:
     assert info["modalities"] == {"audio": 5, "lyrics": 7}
     assert info["match"] == {"lyrics": 7}
     assert [row["epoch"] for row in info["curve"]] == [1, 2]
-    assert set(info["curve"][0]) == {"epoch", "loss", "seconds", "recall@10", "ndcg@10"}
+    assert {"epoch", "loss", "seconds", "recall@10", "ndcg@10", "hits"} <= set(info["curve"][0])
 
 
 def test_curve_seconds_use_the_clock_argument() -> None:
@@ -346,3 +348,76 @@ def test_validation_metrics_equal_evaluation_metrics(tmp_path: Path) -> None:
     scores = evaluate(ranker, VALID, ks=[10], metrics=["recall", "ndcg"], train_counts=DATA.train.counts())
     for name in ("recall", "ndcg"):
         assert ranker.curve[0][f"{name}@10"] == pytest.approx(float(np.mean(scores.values["all", name, 10])), abs=1e-9)
+
+
+@pytest.mark.parametrize("content", [False, True])
+def test_validation_counts_hits_and_the_ranks_of_known_tracks(content: bool) -> None:
+    """Compare with ranks by sorting. Cold hidden tracks are left out unless the model reads their content."""
+    part = held_out_with_cold_tracks()
+    data = replace(DATA if content else IDS_ONLY, valid=part, device="cpu")
+    ranker = SequentialRanker(spec(epochs=1), fusion()).fit(data)
+    present = np.any([modality.present for modality in DATA.modalities.values()], axis=0)
+    known = (DATA.train.counts() > 0) | (present if content else False)
+    ids, _ = ranker.rank(part.queries(), ranker.n_items)
+    tracks, offsets = part.hidden()
+    hits, means = 0, []
+    for row in range(len(part)):
+        ranks = {track: at for at, track in enumerate(ids[row].tolist(), start=1)}
+        mine = tracks[offsets[row] : offsets[row + 1]].tolist()
+        hits += sum(ranks.get(track, 99) <= 10 for track in mine)
+        if logs := [np.log(ranks[track]) for track in mine if known[track]]:
+            means.append(np.mean(logs))
+    cold = tracks[DATA.train.counts()[tracks] == 0]
+    assert len(cold) == len(part)
+    assert known[cold].any() == content
+    assert 0 < hits < 50
+    assert ranker.curve[0]["hits"] == hits
+    assert ranker.curve[0]["log_rank"] == pytest.approx(np.mean(means), abs=1e-9)
+
+
+def test_log_rank_is_left_out_if_no_hidden_track_is_known() -> None:
+    part = held_out_with_cold_tracks()
+    part = replace(part.take(np.arange(1)), placements=np.array([1, 2, 3, 48, 47], np.int32))
+    part = replace(part, starts=np.array([0]), cuts=np.array([3]), ends=np.array([5]))
+    ranker = SequentialRanker(spec(epochs=6, patience=3), fusion()).fit(replace(IDS_ONLY, valid=part, device="cpu"))
+    assert [row["hits"] for row in ranker.curve] == [0, 0, 0, 0]
+    assert not any("log_rank" in row for row in ranker.curve)
+
+
+def test_recbole_models_leave_out_ranks_of_unplayed_tracks() -> None:
+    """They rank unplayed tracks by vectors that are random at first and pushed away in training."""
+    strict = {"loss": "full", "strict_recbole": True, "epochs": 1}
+    ranker = SequentialRanker(spec("bert4rec", **strict), fusion()).fit(replace(DATA, device="cpu"))
+    assert ranker.spec.ranks_every_id
+    assert np.array_equal(ranker.known, DATA.train.counts() > 0)
+
+
+def held_out_with_cold_tracks() -> HeldOut:
+    """Return the validation playlists of the ring, each with an unplayed track as its last hidden one."""
+    queries, (tracks, offsets) = VALID.queries(), VALID.hidden()
+    seeds = queries.seeds.reshape(-1, 3).tolist()
+    hidden = [tracks[a:b].tolist() for a, b in itertools.pairwise(offsets)]
+    lists = [[*seeds[row], *hidden[row], 43 + row % 6] for row in range(len(VALID))]
+    ends = np.cumsum([len(each) for each in lists])
+    starts = ends - [len(each) for each in lists]
+    placements = np.array([track for each in lists for track in each], np.int32)
+    return replace(VALID, placements=placements, starts=starts, cuts=starts + 3, ends=ends)
+
+
+def test_validation_encodes_the_playlists_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, encode = [], PlaylistScorer._encode_blocks
+
+    def spy(self: PlaylistScorer, queries: Queries) -> Any:
+        calls.append(len(queries))
+        return encode(self, queries)
+
+    monkeypatch.setattr(PlaylistScorer, "_encode_blocks", spy)
+    ranker = SequentialRanker(spec(epochs=3), fusion()).fit(replace(DATA, device="cpu"))
+    assert all("log_rank" in row for row in ranker.curve)
+    assert calls == [len(VALID)] * 3
+    queries = VALID.queries()
+    first = ranker.rank(queries, 5)[1]
+    with torch.no_grad():
+        ranker.model.space.ids.weight.mul_(2.0)
+    ranker.forget()
+    assert not np.array_equal(ranker.rank(queries, 5)[1], first)  # after a fit nothing is kept

@@ -13,7 +13,7 @@ from toolkit.contracts.learning import Learning
 from toolkit.errors import RunDirectoryError, SegueError
 from toolkit.files import replacing, write_json
 from toolkit.parameters import Parameters
-from toolkit.ranker import Ranker, TrainingData
+from toolkit.ranker import Ranker, TrainingData, checked
 from toolkit.validation import validated
 
 State = dict[str, np.ndarray]
@@ -45,7 +45,8 @@ class Baseline(Ranker):
         """Return the fitted arrays, learned from the training playlists alone."""
 
     def fit(self, data: TrainingData) -> Self:
-        self._state = {name: np.ascontiguousarray(array) for name, array in self.learn(data).items()}
+        learned = self.learn(checked(self, data))
+        self._state = {name: np.ascontiguousarray(array) for name, array in learned.items()}
         self._n_items = data.n_items
         return self
 

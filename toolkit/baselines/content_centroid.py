@@ -7,10 +7,9 @@ from pydantic import Field
 
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
 from toolkit.corpus.queries import Queries
-from toolkit.errors import InputError
 from toolkit.modality import Modality
 from toolkit.plugins import suggest
-from toolkit.ranker import Capabilities, Scorer, TrainingData
+from toolkit.ranker import Capabilities, FitInputs, Scorer, TrainingData
 
 
 class ContentCentroidParams(BaselineParams):
@@ -40,16 +39,12 @@ class ContentCentroid(Baseline):
         return state
 
     def _selected(self, modalities: dict[str, Modality]) -> list[Modality]:
-        if not modalities:
-            raise InputError(
-                "content-centroid requires a modality, but there are 0: add encoders to the recipe, or remove"
-                " content-centroid from baselines"
-            )
-        names = self.params.modalities or sorted(modalities)
-        for name in names:
-            if name not in modalities:
-                raise InputError(f"content-centroid: {name!r} is not a modality: {suggest(name, list(modalities))}")
-        return [modalities[name] for name in names]
+        return [modalities[name] for name in self.params.modalities or sorted(modalities)]
+
+    def input_problem(self, inputs: FitInputs) -> str:
+        known = list(inputs.modalities)
+        unknown = next((name for name in self.params.modalities or () if name not in known), None)
+        return "" if unknown is None else f"{unknown!r} is not a modality: {suggest(unknown, known)}"
 
     def scorer(self, queries: Queries) -> Scorer:
         seeds = queries.matrix(self.n_items)

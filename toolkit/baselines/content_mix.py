@@ -19,9 +19,8 @@ from toolkit.baselines.validation_recall import hidden_matrix, recalls
 from toolkit.corpus.label_rows import label_profile, unit_labels
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
-from toolkit.errors import InputError
 from toolkit.evaluation.choose_weight import choose_weight, sample_evenly
-from toolkit.ranker import Capabilities, Scorer, TrainingData
+from toolkit.ranker import Capabilities, FitInputs, Scorer, TrainingData
 
 KINDS = ("genre", "artist")
 WEIGHTS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -60,14 +59,16 @@ class ContentMix(Baseline):
         for kind in kinds:
             state |= packed(unit_labels(data.labels, kind, self.name, idf=True), kind)
         fixed = {kind: getattr(self.params, kind) for kind in kinds}
-        if None in fixed.values() and not data.valid:
-            raise InputError(
-                "content-mix requires validation playlists to choose weights, but there are 0: set genre and artist"
-            )
         choices = [WEIGHTS if fixed[kind] is None else (fixed[kind],) for kind in kinds]
         best = _best_weights(state, kinds, choices, data.valid, data.n_items) if data.valid else fixed.values()
         weights = zip(kinds, best, strict=True)
         return state | {f"weight.{kind}": np.array([weight], np.float32) for kind, weight in weights}
+
+    def input_problem(self, inputs: FitInputs) -> str:
+        chosen = [kind for kind in KINDS if kind in inputs.labels and getattr(self.params, kind) is None]
+        if chosen and not inputs.valid:
+            return "validation playlists are required to choose weights, but there are 0: set genre and artist"
+        return ""
 
     @property
     def weights(self) -> dict[str, float]:

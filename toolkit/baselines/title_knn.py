@@ -24,7 +24,6 @@ from toolkit.corpus.queries import Queries
 from toolkit.encoders.contract import registry
 from toolkit.encoders.contract.encoder import Encoder
 from toolkit.encoders.text.char_ngrams import CharNgramsEncoder
-from toolkit.errors import InputError
 from toolkit.evaluation.choose_weight import choose_weight
 from toolkit.ranker import Capabilities, Scorer, TrainingData
 
@@ -59,10 +58,6 @@ class TitleKNN(Baseline):
     def learn(self, data: TrainingData) -> State:
         titles = [_folded(title) for title in data.train.titles()]
         known = sorted({title for title in titles if title})
-        if not known:
-            raise InputError(
-                f"{self.name} requires titles, but 0 training playlists have one: remove {self.name} from baselines"
-            )
         self.title_encoder = registry.create(
             self.params.encoder, {"dim": 0} if self.params.encoder == "char-ngrams" else {}, device="cpu"
         )

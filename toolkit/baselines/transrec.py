@@ -17,12 +17,13 @@ from pydantic import Field
 from toolkit import devices
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
 from toolkit.baselines.sparse_products import minus_inf_outside
-from toolkit.baselines.validation_recall import mean_recall
+from toolkit.baselines.validation_recall import hidden_matrix, recalls
 from toolkit.contracts.learning import Learning, sample_rows
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
-from toolkit.errors import InputError
 from toolkit.evaluation.choose_weight import sample_evenly
+from toolkit.evaluation.early_stopping import merits
+from toolkit.evaluation.log_rank import HitCount
 from toolkit.ranker import Capabilities, Scorer, TrainingData
 
 if TYPE_CHECKING:
@@ -55,16 +56,13 @@ class TransRecGlobal(Baseline):
 
     name = "transrec-global"
     Params = TransRecParams
+    capabilities = Capabilities(playlist_tracks=2)
     grid = {"regularisation": [0.001, 0.01, 0.1], "dim": [32, 128]}
     own: bool = False
     """Whether each training playlist has a vector."""
 
     def learn(self, data: TrainingData) -> State:
         training = _TransRecTraining(self, data)
-        if not training.pairs.shape[1]:
-            raise InputError(
-                f"{self.name} requires training playlists of at least 2 tracks, but there are 0: add longer playlists"
-            )
         state = training.run(sample_evenly(data.valid, VALIDATED) if data.valid else None)
         self.learning = training.learning()
         return state
@@ -97,16 +95,7 @@ class TransRec(TransRecGlobal):
 
     name = "transrec"
     own = True
-    capabilities = Capabilities(training_playlists_only=True, counterpart=TransRecGlobal.name)
-
-    def learn(self, data: TrainingData) -> State:
-        if data.valid and not np.isin(data.valid.rows, data.train.rows).all():
-            raise InputError(
-                "transrec requires validation playlists that are also training playlists, but"
-                f" {(~np.isin(data.valid.rows, data.train.rows)).sum()} are not: use transrec-global, or set protocol"
-                " leave_last_out"
-            )
-        return super().learn(data)
+    capabilities = Capabilities(playlist_tracks=2, training_playlists_only=True, counterpart=TransRecGlobal.name)
 
     def _own(self, queries: Queries) -> np.ndarray | float:
         if queries.rows is None or not len(queries):
@@ -148,20 +137,33 @@ class _TransRecTraining:
         self.order, self.rows = order, np.asarray(data.train.rows, np.int64)[order]
 
     def run(self, valid: HeldOut | None) -> State:
-        """Train for all epochs, or until Recall@50 on validation stops rising, and return the best state."""
-        best, highest, waited = self.state(), -1.0, 0
+        """Train for all epochs, or until Recall@50 on validation stops rising, and return the best state.
+
+        With few hits, epochs are compared by the mean log rank of hidden tracks instead.
+        """
+        best, highest, waited = self.state(), -np.inf, 0
+        curve: list[dict[str, float]] = []
+        self.ranker.curve = curve
         for epoch in range(1, self.params.epochs + 1):
             self._epoch()
             if valid is None or epoch % 4:
                 continue
             self.ranker._state, self.ranker._n_items = self.state(), self.data.n_items
-            recall = mean_recall(self.ranker, valid)
-            waited = 0 if recall > highest else waited + 1
-            if recall > highest:
-                best, highest = self.ranker._state, recall
+            curve.append({"epoch": epoch, **self._validated(valid)})
+            merit = merits(curve, "recall@50")[-1]
+            waited = 0 if merit > highest else waited + 1
+            if merit > highest:
+                best, highest = self.ranker._state, merit
             if waited >= self.params.patience:
                 return best
-        return best if valid is not None and highest >= 0 else self.state()
+        return best if curve else self.state()
+
+    def _validated(self, valid: HeldOut) -> dict[str, float]:
+        queries = valid.queries()
+        ids, _ = self.ranker.rank(queries, 50)
+        count = HitCount(self.ranker, 50, self.counts > 0)
+        count.add(valid, queries, ids)
+        return {"recall@50": float(recalls(ids, hidden_matrix(valid)).mean()), **count.values()}
 
     def _epoch(self) -> None:
         import torch

@@ -7,7 +7,7 @@ Volkovs et al. 2018, "Two-stage model for automatic playlist continuation at sca
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -21,10 +21,9 @@ from toolkit.baselines.candidates import Candidates, Content, candidate_blocks, 
 from toolkit.baselines.content_centroid import unit_vectors
 from toolkit.baselines.sparse_products import column_scorer, packed, unpacked
 from toolkit.corpus.queries import Queries
-from toolkit.errors import InputError
 from toolkit.packages import LIGHTGBM
 from toolkit.plugins import suggest
-from toolkit.ranker import Capabilities, Ranker, Scorer, TrainingData
+from toolkit.ranker import Capabilities, FitInputs, Ranker, Scorer, TrainingData
 from toolkit.ranker_registry import entry_name, load_ranker
 
 if TYPE_CHECKING:
@@ -67,7 +66,12 @@ class TwoStage(Baseline):
     Params = TwoStageParams
     requires = (LIGHTGBM,)
     capabilities = Capabilities(
-        content="optional", titles="optional", labels=("artist", "album", "genre"), systems=True, cold_tracks=True
+        content="optional",
+        titles="optional",
+        labels=("artist", "album", "genre"),
+        validation_groups=2,
+        systems=True,
+        cold_tracks=True,
     )
 
     def __init__(self, **params: object) -> None:
@@ -77,13 +81,9 @@ class TwoStage(Baseline):
         self._boosters: list[lightgbm.Booster] = []
 
     def learn(self, data: TrainingData) -> State:
-        self.systems = self._selected(data)
+        self.systems = {name: data.systems[name] for name in self._selected(data.systems)}
         valid = data.valid
-        if valid is None or len(np.unique(valid.groups())) < 2:
-            raise InputError(
-                f"two-stage requires at least 2 different validation playlists, but there are"
-                f" {0 if valid is None else len(np.unique(valid.groups()))}: raise the share of validation playlists"
-            )
+        assert valid is not None, "checked by validation_groups"
         self._content, self._boosters = None, []
         plays = np.asarray(data.train.matrix().sum(axis=0, dtype=np.float64)).ravel().astype(np.float32)
         self._state = {"plays": plays}
@@ -100,19 +100,18 @@ class TwoStage(Baseline):
         texts = {f"trees.{fold}": np.frombuffer(text.encode(), np.uint8) for fold, text in enumerate(trees)}
         return self._state | texts | {"valid": np.asarray(valid.rows, np.int64), "fold": fold_of}
 
-    def _selected(self, data: TrainingData) -> dict[str, Ranker]:
-        names = self.params.systems or [name for name in data.systems if name not in UNUSED]
+    def _selected(self, systems: Iterable[str]) -> list[str]:
+        return self.params.systems or [name for name in systems if name not in UNUSED]
+
+    def input_problem(self, inputs: FitInputs) -> str:
+        names, known = self._selected(inputs.systems), list(inputs.systems)
         if not names:
-            raise InputError(
-                "two-stage requires other systems, but there are 0: add baselines or models to the recipe,"
-                " or call fit(…, systems=[…])"
+            return (
+                "other systems are required, but there are 0: add baselines or models to the recipe, or call"
+                " fit(…, systems=[…])"
             )
-        for name in names:
-            if name not in data.systems:
-                raise InputError(
-                    f"two-stage: {name!r} is not a fitted system of this run: {suggest(name, list(data.systems))}"
-                )
-        return {name: data.systems[name] for name in names}
+        unknown = next((name for name in names if name not in known), None)
+        return "" if unknown is None else f"{unknown!r} is not a fitted system of this run: {suggest(unknown, known)}"
 
     def _candidates(self, queries: Queries) -> Iterator[Candidates]:
         return candidate_blocks(self.systems, self.content, queries, n=self.params.candidates)

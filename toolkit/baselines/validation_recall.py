@@ -6,7 +6,6 @@ import numpy as np
 import scipy.sparse as sp
 
 from toolkit.corpus.splits import HeldOut
-from toolkit.ranker import Ranker
 
 
 def hidden_matrix(part: HeldOut) -> sp.csr_matrix:
@@ -24,8 +23,3 @@ def recalls(top: np.ndarray, hidden: sp.csr_matrix) -> np.ndarray:
     rows = np.repeat(np.arange(len(top)), top.shape[1])
     hits = np.asarray(hidden[rows, top.ravel()]).reshape(top.shape).sum(axis=1)
     return np.asarray(hits / np.maximum(np.minimum(np.diff(hidden.indptr), top.shape[1]), 1), np.float64)
-
-
-def mean_recall(ranker: Ranker, part: HeldOut, k: int = 50) -> float:
-    """Return the mean Recall@k of a fitted ranker."""
-    return float(recalls(ranker.rank(part.queries(), k)[0], hidden_matrix(part)).mean())

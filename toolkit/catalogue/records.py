@@ -64,6 +64,7 @@ class PlaylistRecord(msgspec.Struct, frozen=True):
     - plays: play count of each track, from readers with `counts=True`, in which tracks are unique.
     - times, time: seconds since 1970 (`toolkit.timestamps`) at which each track was added or played, or the time of the
       playlist if only that is known.
+    - fields: further values of the playlist by name, such as its genre, or None.
     """
 
     id: str
@@ -75,6 +76,7 @@ class PlaylistRecord(msgspec.Struct, frozen=True):
     plays: list[float] | None = None
     times: list[int] | None = None
     time: int = NO_TIME
+    fields: dict[str, str | None] = {}
 
 
 Record = TrackRecord | PlaylistRecord

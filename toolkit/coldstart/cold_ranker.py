@@ -52,8 +52,6 @@ class ColdRanker(Baseline):
         """
 
     def learn(self, data: TrainingData) -> State:
-        if self.capabilities.content == "required":
-            check_content(self.name, data)
         self._fold_in = None
         factors = factors_of(data, self.params.factors)
         vectors, present = self.predict(data, factors)
@@ -90,19 +88,10 @@ class ColdRanker(Baseline):
         return factor_scorer(*self.users(queries), *self.scored())
 
 
-def check_content(name: str, data: TrainingData) -> None:
-    """Raise `InputError` if there are no modalities."""
-    if not data.modalities:
-        raise InputError(f"{name} requires a modality, but there are 0: add encoders to the recipe, or remove {name}")
-
-
-def single_modality(name: str, modalities: dict[str, Modality]) -> Modality:
-    """Return the only modality. Raises `InputError` unless there is exactly one."""
-    if len(modalities) != 1:
-        raise InputError(
-            f"{name} requires exactly 1 modality, but {len(modalities)} are set: set `modalities: […]` to a single name"
-        )
-    return next(iter(modalities.values()))
+def single_modality(modalities: dict[str, Modality]) -> Modality:
+    """Return the modality of a ranker whose `capabilities` require exactly one."""
+    (modality,) = modalities.values()
+    return modality
 
 
 def factors_of(data: TrainingData, spec: FactorSpec | None) -> Factors:

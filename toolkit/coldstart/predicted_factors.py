@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from toolkit.baselines.baseline import State
-from toolkit.coldstart.cold_ranker import ColdRanker, single_modality
+from toolkit.coldstart.cold_ranker import COLD_START, ColdRanker, single_modality
 from toolkit.coldstart.factorisation import Factors
 from toolkit.errors import InputError
 from toolkit.ranker import TrainingData
@@ -18,9 +20,10 @@ class PredictedFactors(ColdRanker):
     """
 
     name = "predicted-factors"
+    capabilities = replace(COLD_START, modalities=1)
 
     def predict(self, data: TrainingData, factors: Factors) -> tuple[np.ndarray, np.ndarray]:
-        modality = single_modality("predicted-factors", data.modalities)
+        modality = single_modality(data.modalities)
         if modality.dim != factors.k:
             raise InputError(
                 f"predicted-factors: modality {modality.name!r} has {modality.dim} dimensions and must have"

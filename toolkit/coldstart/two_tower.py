@@ -9,6 +9,7 @@ and unplayed candidates are comparable.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
@@ -19,7 +20,6 @@ from toolkit.baselines.baseline import Baseline, State
 from toolkit.coldstart.cold_ranker import (
     COLD_START,
     FactorParams,
-    check_content,
     concatenated_columns,
     factor_scorer,
     factors_of,
@@ -64,10 +64,9 @@ class TwoTower(Baseline):
     name = "two-tower"
     Params = TwoTowerParams
     requires = (IMPLICIT,)
-    capabilities = COLD_START
+    capabilities = replace(COLD_START, playlist_tracks=2)
 
     def learn(self, data: TrainingData) -> State:
-        check_content(self.name, data)
         factors = factors_of(data, self.params.factors)
         content, ranked = concatenated_columns(data.modalities, factors.known)
         known, heard = concatenated_columns(

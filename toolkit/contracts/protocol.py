@@ -70,6 +70,13 @@ class Protocol(Part, ABC):
         """Whether the run stops if a test playlist shares most of its tracks with a training playlist."""
         return False
 
+    def larger_validation(self) -> list[dict[str, object]]:
+        """Return changes of keys that may result in more validation playlists, the smallest first.
+
+        Messages about systems that require more suggest the first change that works.
+        """
+        return []
+
     def each_fold(self) -> list[Self]:
         """Return the protocol of each fold if all folds are tested in turn, or an empty list for a single split."""
         return []

@@ -20,6 +20,8 @@ from toolkit.timestamps import NO_TIME
 
 PLAYS = "plays.npy"
 TIMES = "times.npy"
+FIELD = "field:"
+"""Prefix of the columns of `Corpus.playlists` that hold the fields of playlists."""
 DIGESTED = 1 << 20  # numbers that are hashed at once
 
 
@@ -30,7 +32,8 @@ class Corpus:
     - items: int32 [placements], ids 1…V in playlist order.
     - offsets: int64 [P + 1]; playlist p is items[offsets[p]:offsets[p + 1]].
     - tracks: V rows (id, title, artist, album); row i is item i + 1.
-    - playlists: P rows (id, title, group, split), and `time` int64 if only playlists have a time.
+    - playlists: P rows (id, title, group, split), `field:NAME` for each field of playlists, and `time` int64 if only
+      playlists have a time.
     - plays: float32 [placements], play counts, or None if every entry counts once.
     - times: int64 [placements], seconds since 1970, with `NO_TIME` for unknown times, or None if no time is
       known.

@@ -7,7 +7,7 @@ first occurrence.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from toolkit.catalogue.readers.reader import Reader
 from toolkit.catalogue.readers.tables.column_types import first_places
 from toolkit.catalogue.readers.tables.record_blocks import Block, Placements, Playlists, Tracks
+from toolkit.corpus.arrays import FIELD
 from toolkit.corpus.block_ranges import blocks_of
 from toolkit.corpus.interning import Numbering
 from toolkit.corpus.placement_spool import PlacementSpool
@@ -33,7 +34,8 @@ class ColumnIndexer:
 
     def __init__(self, work: Path, reader: Reader, *, drop_repeats: bool) -> None:
         self._work, self._reader, self._drop_repeats = work, reader, drop_repeats
-        self._tracks, self._lists = _Numbered(NAMES), _Numbered(ABOUT)
+        self._tracks, self._lists = _Numbered(NAMES), _Numbered(())
+        self._varied = _VariedRows()
         self._final = np.zeros(1, np.int32)  # by number of first mention, the number in the corpus; 0: none yet
         self._count = 0
         self._as_mentioned = True  # whether both numbers of every track are the same so far
@@ -70,6 +72,8 @@ class ColumnIndexer:
         self._tracks.close()
         if self._spool is not None:
             about = named_tracks(self._lists.texts(), self._lists.parts, {})
+            for number in self._varied.playlists().tolist():
+                self._reader.varied(about["id"][number - 1].as_py())
             bad = self._bad_playlists(np.arange(1, about.num_rows + 1), about)
             if self._spool.adjacent and self._spool.ordered and not bad.any():
                 self._settle(np.arange(1, len(self._tracks) + 1))  # tracks were numbered in the order of playlists
@@ -107,10 +111,10 @@ class ColumnIndexer:
         return table.take(pa.array(there[np.argsort(final[there])]))
 
     def playlists(self) -> pa.Table:
-        """Return a table with id, title, group and split of playlists, and the time if any is known."""
-        empty = pa.table({name: pa.array([], pa.string()) for name in ("id", *ABOUT)})
+        """Return a table with id, title, group, split and fields of playlists, and the time if any is known."""
+        tables = self._about or [pa.table({name: pa.array([], pa.string()) for name in ("id", *ABOUT)})]
         times = np.concatenate([np.zeros(0, np.int64), *self._playlist_times])
-        return with_times(pa.concat_tables([empty, *self._about]), times)
+        return with_times(pa.concat_tables(tables), times)
 
     def _describe(self, block: Tracks) -> None:
         """Assign track numbers and store names from the first row of a track in the last table."""
@@ -127,7 +131,11 @@ class ColumnIndexer:
 
     def _spool_placements(self, block: Placements) -> None:
         tracks, _ = self._tracks.numbers(block.track)
-        lists, _ = self._lists.numbers(block.playlist, {name: getattr(block, name) for name in ABOUT})
+        about = _about(block)
+        if self._spool is None:
+            self._lists = _Numbered(tuple(about))
+        lists, _ = self._lists.numbers(block.playlist, about)
+        self._varied.add(lists, block.fields)
         self._spool = self._spool or PlacementSpool(self._work)
         self._spool.add(lists - 1, tracks, block.position, block.time)
 
@@ -135,7 +143,7 @@ class ColumnIndexer:
         """Write complete playlists immediately."""
         lists, _ = self._lists.numbers(block.id)
         missing = pa.nulls(len(block.id), pa.string())
-        texts = {name: missing if (column := getattr(block, name)) is None else column for name in ABOUT}
+        texts = {name: missing if column is None else column for name, column in _about(block).items()}
         about = pa.table({"id": block.id.cast(pa.string())} | texts)
         bad = self._bad_playlists(lists, about)
         tracks, _ = self._tracks.numbers(block.track)
@@ -205,6 +213,37 @@ class ColumnIndexer:
             self._as_mentioned &= bool(distinct[0] == self._count + 1 and (np.diff(distinct) == 1).all())
             self._final[distinct] = np.arange(self._count + 1, self._count + 1 + len(distinct), dtype=np.int32)
             self._count += len(distinct)
+
+
+def _about(block: Placements | Playlists) -> dict[str, pa.Array | None]:
+    """Return the columns that describe playlists, by their name in the table of playlists."""
+    own = {name: getattr(block, name) for name in ABOUT}
+    return own | {FIELD + name: column for name, column in block.fields.items()}
+
+
+class _VariedRows:
+    """Search for playlists whose rows have different fields than their first row."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, Numbering] = {}
+        self._first: dict[str, np.ndarray] = {}  # by playlist number, the number of the value of the first row
+        self._found = np.zeros(1, bool)
+
+    def add(self, lists: np.ndarray, fields: Mapping[str, pa.Array]) -> None:
+        """Compare rows, given the number of the playlist of each row, int32 [n], and the values by field."""
+        for name, column in fields.items():
+            size, missing = int(lists.max(initial=0)) + 1, np.asarray(column.is_null().to_numpy(zero_copy_only=False))
+            values, _ = self._values.setdefault(name, Numbering()).numbers(column.fill_null(""))
+            values = np.where(missing, -1, values).astype(np.int32)
+            first = self._first[name] = _grown(self._first.get(name), size, np.int32)
+            fresh = np.flatnonzero(first[lists] == 0)[::-1]
+            first[lists[fresh]] = values[fresh]  # of several rows of a playlist, the first is written last
+            self._found = _grown(self._found, size, bool)
+            self._found[lists[values != first[lists]]] = True
+
+    def playlists(self) -> np.ndarray:
+        """Return the numbers of the playlists, ascending."""
+        return np.flatnonzero(self._found)
 
 
 class _Numbered:

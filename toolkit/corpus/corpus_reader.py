@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from toolkit.catalogue.readers.reader import FileReader, OnError, ReaderParams
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
-from toolkit.corpus.arrays import PLAYS, Corpus
+from toolkit.corpus.arrays import FIELD, PLAYS, Corpus
 from toolkit.timestamps import NO_TIME
 
 BLOCK = 10_000  # rows that are converted to records at once
@@ -49,6 +49,7 @@ class CorpusReader(FileReader):
             spans = (ends - ends[0]).tolist()
             plays = None if corpus.plays is None else corpus.plays[ends[0] : ends[-1]].tolist()
             times = None if corpus.times is None else corpus.times[ends[0] : ends[-1]].tolist()
+            fields = _fields(corpus.playlists.slice(start, len(columns[0])))
             for row, (playlist, title, group, split) in enumerate(zip(*columns[:4], strict=True)):
                 span = slice(spans[row], spans[row + 1])
                 yield PlaylistRecord(
@@ -61,8 +62,15 @@ class CorpusReader(FileReader):
                     plays=None if plays is None else plays[span],
                     times=None if times is None else times[span],
                     time=NO_TIME if corpus.playlist_times is None else int(corpus.playlist_times[start + row]),
+                    fields={name: values[row] for name, values in fields.items()},
                 )
             start += len(columns[0])
+
+
+def _fields(playlists: pa.Table) -> dict[str, list[str | None]]:
+    """Return the playlist fields by name."""
+    names = [name for name in playlists.column_names if name.startswith(FIELD)]
+    return {name.removeprefix(FIELD): playlists[name].to_pylist() for name in names}
 
 
 def _blocks(table: pa.Table) -> Iterator[list[list[str | None]]]:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from toolkit.catalogue.readers.reader import Reader
 from toolkit.catalogue.records import NamedPlaylist, Names, PlaylistRecord, Record, TrackRecord
+from toolkit.corpus.arrays import FIELD
 from toolkit.corpus.interning import Numbering
 from toolkit.timestamps import NO_TIME
 
@@ -42,6 +43,7 @@ class RecordIndexer:
         self._later: dict[str, dict[int, str]] = {name: {} for name in self._names}
         self._ids: dict[str, None] = {}
         self._about: dict[str, list[str | None]] = {name: [] for name in ("title", "group", "split")}
+        self._fields: dict[str, list[str | None]] = {}
         self._lengths, self._plays, self._playlist_times = array("q"), array("f"), array("q")
         self._times: array[int] | None = None
         self._spool, self._reader, self._drop_repeats = spool, reader, drop_repeats
@@ -65,6 +67,10 @@ class RecordIndexer:
                 about = (playlist.title, playlist.group, playlist.split)
                 for column, value in zip(self._about.values(), about, strict=True):
                     column.append(value)
+                for name, value in playlist.fields.items():
+                    values = self._fields.setdefault(FIELD + name, [])
+                    values.extend([None] * (len(self._ids) - 1 - len(values)))
+                    values.append(value)
                 self._plays.extend(playlist.plays or ())
                 self._playlist_times.append(playlist.time)
                 self._waiting_times.append(playlist.times)
@@ -97,8 +103,9 @@ class RecordIndexer:
         return named_tracks(self._numbering.texts(), self._names, self._later)
 
     def playlists(self) -> pa.Table:
-        """Return a table with id, title, group and split of playlists, and the time if any is known."""
-        columns = {"id": list(self._ids), **self._about}
+        """Return a table with id, title, group, split and fields of playlists, and the time if any is known."""
+        fields = {name: [*values, *[None] * (len(self._ids) - len(values))] for name, values in self._fields.items()}
+        columns = {"id": list(self._ids), **self._about, **fields}
         table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
         return with_times(table, np.frombuffer(self._playlist_times, np.int64))
 

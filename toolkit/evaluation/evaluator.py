@@ -10,6 +10,7 @@ import numpy as np
 
 from toolkit.contracts import metric as contract
 from toolkit.contracts.metric import Block, Metric, SystemMetric
+from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import SegueError
 from toolkit.evaluation import ranking
@@ -23,6 +24,9 @@ Progress = Callable[[int, int, str], None]
 
 Keep = Callable[[int, np.ndarray, np.ndarray], None]
 """keep(first playlist of the block, ids int32 [B, top], scores float32 [B, top]). Id 0 is an empty rank."""
+
+Watch = Callable[[HeldOut, Queries, np.ndarray], None]
+"""watch(playlists of the block, their queries, ids int32 [B, k] of their rankings)."""
 
 Key = tuple[str, str, int]
 """slice, metric, k."""
@@ -61,6 +65,7 @@ def evaluate(
     memory_mb: int = 256,
     top: int = 0,
     keep: Keep | None = None,
+    watch: Watch | None = None,
     progress: Progress | None = None,
 ) -> Scores:
     """Rank the catalogue for every playlist and compare the rankings with the hidden tracks.
@@ -71,6 +76,7 @@ def evaluate(
     - memory_mb: memory limit for scores, which determines the block sizes of playlists and items.
     - top: number of first tracks of each ranking to keep. They are passed to `keep` block by block, or stored in
       `Scores.top` without `keep`.
+    - watch: called for each block after it is ranked.
 
     Raises `InputError` for an unknown metric, and `SegueError` for an invalid ranking, which contains a seed, a
     duplicate track or an unknown id.
@@ -93,6 +99,8 @@ def evaluate(
         measured.add(rankings, part, 0 if keep else top)
         if keep is not None:
             keep(start, rankings.ids[:, :top], rankings.scores[:, :top])
+        if watch is not None:
+            watch(part, queries, rankings.ids)
         del rankings  # the scores of all candidates, before those of the next block are there
         if progress is not None:
             progress(min(start + rows, len(held_out)), len(held_out), ranker.name)

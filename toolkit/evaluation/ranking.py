@@ -12,7 +12,7 @@ from toolkit.corpus.splits import HeldOut
 from toolkit.errors import SegueError
 from toolkit.evaluation.metrics.hits import hits
 from toolkit.ranker import Ranker, Scorer
-from toolkit.topk import blocked_top_k
+from toolkit.topk import blocked_ranks, blocked_top_k
 
 BYTES_A_SCORE = 24
 """Peak bytes per score while ranking a block: the score, a copy, and buffers for top-k selection."""
@@ -69,7 +69,18 @@ def placed(ranker: Ranker, part: HeldOut, queries: Queries, how: How) -> Ranking
     ranked = np.zeros((len(part), how.k), np.int32)
     targets = np.ones(len(part), np.int64)
     targets[hiding] = tracks
-    ranks = ranker.target_ranks(queries, targets, limit=how.k, allow_repeats=how.allow_repeats, block=how.block)
+    if type(ranker).target_ranks is Ranker.target_ranks:
+        ranks = blocked_ranks(
+            checked_scorer(ranker, queries),
+            queries,
+            targets,
+            ranker.n_items,
+            allow_repeats=how.allow_repeats,
+            block=how.block,
+        )
+        ranks[ranks > how.k] = 0
+    else:
+        ranks = ranker.target_ranks(queries, targets, limit=how.k, allow_repeats=how.allow_repeats, block=how.block)
     rows = hiding[ranks[hiding] > 0]
     ranked[rows, ranks[rows] - 1] = targets[rows]
     return Rankings(ranked, np.zeros((len(part), 0), np.float32))
@@ -77,15 +88,15 @@ def placed(ranker: Ranker, part: HeldOut, queries: Queries, how: How) -> Ranking
 
 def ranked(ranker: Ranker, part: HeldOut, queries: Queries, how: How) -> Rankings:
     """Return the first k tracks of the catalogue or of the part's candidates."""
-    if part.candidates is None:
+    if part.candidates is None and type(ranker).rank is not Ranker.rank:
         return Rankings(*ranker.rank(queries, how.k, allow_repeats=how.allow_repeats, block=how.block))
-    return Rankings(*_top(ranker.scorer(queries), ranker, part.candidates, queries, how))
+    return Rankings(*_top(checked_scorer(ranker, queries), ranker, part.candidates, queries, how))
 
 
 def ranked_whole(ranker: Ranker, part: HeldOut, queries: Queries, how: How) -> Rankings:
     """Return the first k tracks and the scores of all candidates."""
     items = np.arange(1, ranker.n_items + 1, dtype=np.int32) if part.candidates is None else part.candidates
-    scorer, scores = ranker.scorer(queries), np.empty((len(part), len(items)), np.float32)
+    scorer, scores = checked_scorer(ranker, queries), np.empty((len(part), len(items)), np.float32)
     for start in range(0, len(items), how.block):
         scores[:, start : start + how.block] = scorer(items[start : start + how.block])
 
@@ -102,8 +113,29 @@ def ranked_whole(ranker: Ranker, part: HeldOut, queries: Queries, how: How) -> R
     return Rankings(*top, AllScores(scores, columns, offsets, np.ones(len(tracks), bool), owners))
 
 
+def checked_scorer(ranker: Ranker, queries: Queries) -> Scorer:
+    """Return the ranker's scorer. It raises `SegueError` for scores of a wrong shape, and for scores that are NaN."""
+    scorer = ranker.scorer(queries)
+
+    def score(items: np.ndarray) -> np.ndarray:
+        scores = np.asarray(scorer(items), np.float32)
+        if scores.shape != (shape := (len(queries), len(items))):
+            raise SegueError(
+                f"{ranker.name} returned scores of shape {scores.shape} and must return {shape}: return a row for each"
+                " query and a column for each item"
+            )
+        if np.isnan(scores.max(initial=-np.inf)):  # NaN propagates, and this pass is faster than a mask
+            raise SegueError(
+                f"{ranker.name} returned {np.count_nonzero(np.isnan(scores)):,} scores that are NaN: return -inf for"
+                " tracks that cannot be ranked"
+            )
+        return scores
+
+    return score
+
+
 def _top(
-    scorer: Scorer, ranker: Ranker, candidates: np.ndarray, queries: Queries, how: How
+    scorer: Scorer, ranker: Ranker, candidates: np.ndarray | None, queries: Queries, how: How
 ) -> tuple[np.ndarray, np.ndarray]:
     return blocked_top_k(
         scorer,

@@ -1,15 +1,22 @@
-"""Slices: playlists by number of seeds and length, hidden tracks by popularity and modalities."""
+"""Slices: playlists by number of seeds, length and fields, hidden tracks by popularity and modalities."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pyarrow as pa
 
+from toolkit.corpus.arrays import FIELD
 from toolkit.corpus.splits import HeldOut
+from toolkit.errors import InputError
 
 SEEDS, LENGTHS = (0, 1, 5, 10, 25, 100), (9, 24, 49, 99)
 """Upper bounds of the buckets. The last bucket is open."""
+
+MOST = 20
+"""Values of a playlist field with a slice of their own. An interval of a rare value says little."""
 
 THIRDS = ("head", "middle", "tail")
 
@@ -21,7 +28,17 @@ def by_playlist(held_out: HeldOut, kinds: Sequence[str]) -> dict[str, np.ndarray
         slices["seeds"] = _buckets(held_out.cuts - held_out.starts, SEEDS)
     if "length" in kinds:
         slices["length"] = _buckets(held_out.ends - held_out.starts, LENGTHS)
-    return slices
+    fields = [kind for kind in kinds if kind.startswith(FIELD)]
+    return slices | {kind: _values(held_out.corpus.playlists[kind], held_out.rows) for kind in fields}
+
+
+def check_fields(kinds: Sequence[str], playlists: pa.Table) -> None:
+    """Raise `InputError` for a kind `field:NAME` if playlists do not have the field."""
+    known = [name for name in playlists.column_names if name.startswith(FIELD)]
+    for kind in kinds:
+        if kind.startswith(FIELD) and kind not in known:
+            cure = f"fields: {', '.join(known)}" if known else "declare it under `data.options.playlist_fields`"
+            raise InputError(f"evaluation.slices={kind} is not a field of the playlists: {cure}")
 
 
 def by_track(
@@ -42,6 +59,15 @@ def by_track(
             "modalities:all": had == len(present),
         }
     return {name: inside for name, inside in slices.items() if inside[1:].any() and not inside[1:].all()}
+
+
+def _values(column: pa.ChunkedArray, rows: np.ndarray) -> np.ndarray:
+    """Return the values of a field of some playlists, text [n]; rare ones, of the whole corpus, are `other`."""
+    counts = Counter(column.to_pylist())
+    named = {value for value, _ in counts.most_common(MOST)}
+    return np.array(
+        [(value or "none") if value in named else "other" for value in column.take(pa.array(rows)).to_pylist()], str
+    )
 
 
 def _by_popularity(train_counts: np.ndarray) -> dict[str, np.ndarray]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from toolkit.corpus.splits import HeldOut, Split
 from toolkit.evaluation.statistics import FEW, Sample
+
+if TYPE_CHECKING:
+    from toolkit.contracts.protocol import Protocol
 
 NAMES = {"valid": "validation", "test": "the test"}
 
@@ -17,15 +21,12 @@ def independent(groups: np.ndarray) -> float:
     return Sample.of(np.ones((len(groups), 1)), groups).independent if len(groups) else 0.0
 
 
-def few_playlists(split: Split, *, whole_lists: bool) -> Iterator[str]:
-    """Yield what the split withholds from training and what that costs, if a part has few independent playlists.
-
-    - whole_lists: whether held-out playlists are not in training.
-    """
+def few_playlists(split: Split, protocol: Protocol) -> Iterator[str]:
+    """Yield what the split withholds from training and what that costs, if a part has few independent playlists."""
     sizes = {name: independent(part.groups()) for name, part in (("valid", split.valid), ("test", split.test))}
     if min(sizes.values()) >= FEW:
         return
-    if whole_lists:
+    if protocol.whole_lists:
         held = len(split.valid) + len(split.test)
         every = held + len(split.train)
         yield (
@@ -35,7 +36,7 @@ def few_playlists(split: Split, *, whole_lists: bool) -> Iterator[str]:
     for name, cost in (("valid", _choices), ("test", _claims)):
         part = getattr(split, name)
         if sizes[name] < FEW:
-            yield f"{NAMES[name]} is {_size(part, sizes[name])}: {cost(part, sizes[name])}"
+            yield f"{NAMES[name]} is {_size(part, sizes[name])}: {cost(part)}; {_cure(name, protocol)}"
 
 
 def _size(part: HeldOut, independent: float) -> str:
@@ -44,18 +45,26 @@ def _size(part: HeldOut, independent: float) -> str:
     return f"{len(part):,} playlist{plural}{alike}"
 
 
-def _choices(part: HeldOut, independent: float) -> str:
+def _cure(part: str, protocol: Protocol) -> str:
+    keys = type(protocol).model_fields
+    if part == "valid" and "valid_fraction" in keys:
+        return "raise evaluation.split.valid_fraction, or read more playlists"
+    if part == "test" and {"by", "test_fold"} <= keys.keys():
+        return "test every playlist once (evaluation.split: {by: hash, test_fold: all}), or read more playlists"
+    return "hold out more playlists, or read more"
+
+
+def _choices(part: HeldOut) -> str:
     hidden = int(np.diff(part.hidden()[1]).sum())
     return (
-        f"epochs, settings and the best system are chosen by {hidden:,} hidden track{'' if hidden == 1 else 's'},"
-        " which is close to chance; hold out more playlists (evaluation.split.valid_fraction), or read more"
+        f"{hidden:,} hidden track{'' if hidden == 1 else 's'} decide on epochs, settings and the best system,"
+        " and other playlists might decide otherwise"
     )
 
 
-def _claims(part: HeldOut, independent: float) -> str:
+def _claims(part: HeldOut) -> str:
     groups = len(np.unique(part.groups()))
     smallest = 2.0 ** (1 - groups)
-    cure = "test every playlist once (evaluation.split: {by: hash, test_fold: all}), or read more"
     if smallest >= 0.05:
-        return f"no difference between systems can be shown, because p cannot go below {smallest:.4f}; {cure}"
-    return f"only large differences between systems can be shown, and intervals are wide; {cure}"
+        return f"no difference between systems can be shown, because p cannot go below {smallest:.4f}"
+    return "only large differences between systems can be shown, and intervals are wide"

@@ -6,16 +6,20 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
+
+import msgspec
 
 from toolkit import interrupts, plugins
 from toolkit.catalogue.readers.open_files import existing, files_below, is_file
 from toolkit.catalogue.readers.reader import Reader
+from toolkit.catalogue.readers.tables.label_counts import LabelCounts
 from toolkit.corpus.arrays import Corpus
 from toolkit.errors import InputError
 from toolkit.files import digest, folder, locked, read_json, write_json
+from toolkit.ingest.label_leaks import check_labels, doubtful
 from toolkit.progress import Reporter
 from toolkit.recipe import Data
 from toolkit.source_code import package_source, source_of
@@ -30,6 +34,7 @@ FACTS = "ingest.json"
 CATALOGUE = "catalogue"
 DATABASE = "catalogue.sqlite"
 ARTISTS = "artists"
+LABELS = "labels.json"
 
 
 class Content(TypedDict):
@@ -60,6 +65,7 @@ class Ingested:
     - key: hash of the content and of all settings that change the result.
     - catalogue, blobs: arguments of `Catalogue.open`.
     - doubles: number of records that repeat an earlier record and were read once.
+    - label_notes: warnings about columns that may label playlists; empty without a catalogue.
     """
 
     key: str
@@ -70,6 +76,7 @@ class Ingested:
     blobs: Path | None = None
     level: str = "track"
     doubles: int = 0
+    label_notes: tuple[str, ...] = ()
 
     def open(self) -> Catalogue:
         """Open the catalogue with the ids of the corpus (tracks or artists). `catalogue` must not be None."""
@@ -87,7 +94,7 @@ def ingest(data: Data, cache: Path, *, reporter: Reporter, described: bool = Tru
       corpus, so it is filled in the first run that requires it.
 
     Two runs on the same data wait for each other, and an interrupted run leaves no partial result. Results with missing
-    or damaged files are rebuilt.
+    or damaged files are rebuilt. Raises `LeakError` if a column that labels the playlist is content of its tracks.
     """
     return ingest_from(
         lambda: open_reader(data),
@@ -135,13 +142,16 @@ def ingest_from(
             with folder(root) as unfinished:
                 _build(reader, data, unfinished, reporter, described=described)
         database = root / CATALOGUE / DATABASE
-        if described and not (database.exists() and database.stat().st_size > 0):
+        counted = root / CATALOGUE / LABELS
+        if described and not (database.exists() and database.stat().st_size > 0 and _labels(counted) is not None):
             with folder(root / CATALOGUE) as unfinished:
                 _fill_catalogue(make(), unfinished, reporter)
         if data.level == "artist" and not _loads(root / ARTISTS, reporter):
             with folder(root / ARTISTS) as unfinished:
                 _by_artist(Corpus.load(root / "corpus"), database).save(unfinished)
     facts = read_json(root / FACTS)
+    labels = (_labels(counted) if described else None) or []
+    check_labels(labels, data.allow_label_leak)
     artists = data.level == "artist"
     return Ingested(
         digest([key, ARTISTS]) if artists else key,
@@ -151,6 +161,7 @@ def ingest_from(
         facts["skipped"],
         level=data.level,
         doubles=facts["doubles"],
+        label_notes=doubtful(labels, data.allow_label_leak),
     )
 
 
@@ -299,6 +310,8 @@ def _build(reader: Reader, data: Data, root: Path, reporter: Reporter, *, descri
             filters=data.filters,
             progress=lambda records: reporter(records, 0, "records"),
         )
+    if described:
+        _write_labels(reader, root / CATALOGUE)
     skipped = {"count": reader.skipped.count, "examples": reader.skipped.examples}
     write_json(
         root / FACTS,
@@ -312,3 +325,16 @@ def _fill_catalogue(reader: Reader, root: Path, reporter: Reporter) -> None:
 
     with Catalogue.open(root / DATABASE) as catalogue:
         catalogue.add(reader.read(), lambda records: reporter(records, 0, "records of the catalogue"))
+    _write_labels(reader, root)
+
+
+def _labels(path: Path) -> list[LabelCounts] | None:
+    """Return the stored counts, or None if the file is missing or damaged."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[LabelCounts])
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _write_labels(reader: Reader, root: Path) -> None:
+    write_json(root / LABELS, [asdict(counts) for counts in reader.labels])

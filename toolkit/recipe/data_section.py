@@ -45,6 +45,11 @@ class Data(Parameters):
         " their tracks summed",
     )
     permission: Permission | None = None
+    allow_label_leak: str | None = Field(
+        None,
+        min_length=3,
+        description="reason why a column that labels the playlist may be content of its tracks, although it leaks",
+    )
 
 
 class Targets(Parameters):

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Literal, get_args
+from typing import Annotated, get_args
 
-from pydantic import AfterValidator, Field, GetJsonSchemaHandler, SerializeAsAny, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    GetJsonSchemaHandler,
+    SerializeAsAny,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails
 from pydantic_core.core_schema import ErrorType
@@ -23,7 +32,7 @@ METRICS = "segue.metrics"
 DEFAULT = "playlist_disjoint"
 """The protocol of a `split` without a `type`."""
 
-SliceName = Literal["seeds", "length", "popularity", "modalities"]
+SLICES = ("seeds", "length", "popularity", "modalities")
 
 FLAT: dict[str, object] = {
     "shown": 0.7,
@@ -65,6 +74,19 @@ class Examples:
         return {**handler(schema), "examples": plugins.names(self.group)}
 
 
+def _slice(name: str) -> str:
+    """Return a kind of slices, or `field:NAME` for a field of the playlists."""
+    if name not in SLICES and not re.match("field:.", name):
+        raise rule_error("unknown_slice", f"must be {either(SLICES)}, or `field:` and the name of a playlist field")
+    return name
+
+
+SliceName = Annotated[
+    str,
+    AfterValidator(_slice),
+    WithJsonSchema({"anyOf": [{"enum": list(SLICES)}, {"type": "string", "pattern": "^field:."}]}),
+]
+
 MetricName = Annotated[str, AfterValidator(_metric), Examples(METRICS)]
 """An installed metric, or `module:Class`."""
 
@@ -92,7 +114,7 @@ class Evaluation(Parameters):
     slices: Annotated[list[SliceName], Once] = Field(
         ["seeds", "length", "popularity", "modalities"],
         description="beside warm and cold: playlists by number of seeds and by length, hidden tracks by popularity"
-        " and by modalities",
+        " and by modalities; `field:NAME` also groups playlists by a field of `data.options.playlist_fields`",
     )
     bootstrap: int = Field(1000, ge=10, le=100_000)
     allow_repeats: bool = False

@@ -69,6 +69,16 @@ class RecipeFile:
         """Return the same error with its location in the file."""
         return self.error(error.where, error.rule)
 
+    @contextmanager
+    def placing(self) -> Iterator[None]:
+        """Add the location in the file to a `RecipeError` of the block that has a key path."""
+        try:
+            yield
+        except RecipeError as error:
+            if not error.where:
+                raise
+            raise self.placed(error) from error
+
     def recipe(self, *, parameters: bool = False, tried: tuple[str, ...] = ()) -> Recipe:
         """Return the checked recipe with an absolute `data.path`.
 

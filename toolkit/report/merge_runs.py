@@ -41,9 +41,7 @@ def merge(runs: Sequence[RunFiles]) -> RunFiles:
         curves={_system(system, run): points for run in runs for system, points in run.curves.items()},
         coverage=[{**row, "modality": _system(row["modality"], run)} for run in runs for row in run.coverage],
         table=[
-            {"system": _system(row["system"], run), "group": run.name, "not_run": row["not_run"]}
-            for run in runs
-            for row in _layout(run)
+            {**row, "system": _system(row["system"], run), "group": run.name} for run in runs for row in _layout(run)
         ],
         comparisons=[],
         attribution={},

@@ -43,6 +43,9 @@ SECTIONS = (
     ("setup", "What was run"),
     ("again", "Run it again"),
 )
+NO_METRICS = {"epoch", "loss", "seconds", "hits", "log_rank"}
+"""Keys of a learning curve that select no epoch alone."""
+
 NO_CHARTS = f"charts are left out, since matplotlib is not installed: {MATPLOTLIB.install}"
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -156,7 +159,7 @@ def _slices(run: RunFiles) -> list[dict[str, object]]:
 
 
 def _curves(run: RunFiles, main: str) -> dict[str, object]:
-    """Return figures of loss and validation metric by epoch, with a shared legend.
+    """Return figures of loss, validation metric and log rank by epoch, with a shared legend.
 
     - main: the metric to show, if the curves have it.
     """
@@ -164,14 +167,18 @@ def _curves(run: RunFiles, main: str) -> dict[str, object]:
     if not curves:
         return {}
     measured = dict.fromkeys(key for points in curves.values() for point in points for key in point)
-    keys = sorted((key for key in measured if key not in {"epoch", "loss", "seconds"}), key=lambda key: key != main)
+    keys = sorted((key for key in measured if key not in NO_METRICS), key=lambda key: key != main)
     figures = [Markup(plots.lines(curves, "loss", label="Training loss"))]
     if keys:
         figures.append(
             Markup(
-                plots.lines(curves, keys[0], label=f"Validation {page_sections.column_of(keys[0]).label}", best=True)
+                plots.lines(
+                    curves, keys[0], label=f"Validation {page_sections.column_of(keys[0]).label}", select=keys[0]
+                )
             )
         )
+    if keys and "log_rank" in measured:
+        figures.append(Markup(plots.lines(curves, "log_rank", label="Mean log rank, lower is better", select=keys[0])))
     legend = [
         dict(zip(("colour", "dash"), plots.series(at), strict=True)) | {"name": system}
         for at, system in enumerate(curves)

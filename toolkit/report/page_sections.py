@@ -279,7 +279,11 @@ def setup(run: RunFiles) -> list[tuple[str, Facts]]:
     source: Mapping[str, object] = run.recipe.get("data") or {}
     reader = [(_title(name), describe(source[name])) for name in ("reader", "filters") if source.get(name)]
     protocol = _facts(_protocol(run.recipe.get("evaluation") or {}))
-    machine = _facts({name: value for name, value in run.manifest.items() if name != "permission"})
+    if reason := run.manifest.get("allow_label_leak"):
+        reader.append(("Label leak allowed", reason))
+    machine = _facts(
+        {name: value for name, value in run.manifest.items() if name not in ("permission", "allow_label_leak")}
+    )
     return [
         (name, facts)
         for name, facts in (("Data", [*data, *reader]), ("Protocol", protocol), ("Machine and versions", machine))

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING, TypeGuard
 
+from toolkit.evaluation.early_stopping import merits
 from toolkit.report.result_tables import Cell, Column, Row
 from toolkit.result_types import Curve
 
@@ -84,17 +85,17 @@ def _dot(axes: Axes, at: int, row: Row, cell: Cell, right: float) -> None:
     axes.plot([cell.value], [at], marker="o", color=colour, markersize=6)
 
 
-def lines(curves: Mapping[str, Curve], key: str, *, label: str, best: bool = False) -> str:
+def lines(curves: Mapping[str, Curve], key: str, *, label: str, select: str = "") -> str:
     """Return a plot of `key` over epochs, with a line for each system in the order of `curves`.
 
-    - best: whether to mark the highest point of each line.
+    - select: metric by which the best epoch of each line is found and marked; "" marks none.
     """
     from matplotlib.ticker import MaxNLocator
 
     with _figure(width=4.2, height=2.7) as figure:
         axes = figure.subplots()
         for at, points in enumerate(curves.values()):
-            _line(axes, at, _finite(points, key), best)
+            _line(axes, at, _finite(points, key), _best_epoch(points, select))
         axes.set_xlabel("epoch")
         axes.set_title(label, loc="left", fontsize=9, color=INK)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -104,7 +105,16 @@ def lines(curves: Mapping[str, Curve], key: str, *, label: str, best: bool = Fal
         return _inline(figure, name=f"lines-{key}", label=f"{label} by epoch: {spoken}")
 
 
-def _line(axes: Axes, at: int, points: Sequence[tuple[float, float]], best: bool) -> None:
+def _best_epoch(points: Curve, select: str) -> float | None:
+    """Return the first best epoch by `merits`, or None without values of `select`."""
+    rows = [row for row in points if _number(row.get(select))]
+    if not rows:
+        return None
+    values = merits(rows, select)
+    return rows[values.index(max(values))]["epoch"]
+
+
+def _line(axes: Axes, at: int, points: Sequence[tuple[float, float]], best: float | None) -> None:
     if not points:
         return
     x, y = zip(*points, strict=True)
@@ -113,9 +123,9 @@ def _line(axes: Axes, at: int, points: Sequence[tuple[float, float]], best: bool
     (line,) = axes.plot(x, y, color=SERIES[colour], linewidth=1.6, marker="o" if len(points) == 1 else None)
     if pattern:
         line.set_linestyle((0, pattern))
-    if best:
-        top = max(points, key=lambda point: point[1])
-        axes.plot([top[0]], [top[1]], marker="o", color=SERIES[colour], markersize=6, fillstyle="none", clip_on=False)
+    for epoch, value in points:
+        if epoch == best:
+            axes.plot([epoch], [value], marker="o", color=SERIES[colour], markersize=6, fillstyle="none", clip_on=False)
 
 
 def steps(

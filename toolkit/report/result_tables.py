@@ -92,7 +92,7 @@ class Row:
     """System in a table.
 
     - cells: in column order, None if not measured.
-    - not_run: why the system was not run.
+    - not_run: why there are no values; failed: whether an error is the reason.
     - warnings: reasons by word, such as `below popularity`.
     """
 
@@ -103,6 +103,7 @@ class Row:
     underfit: bool = False
     group: str = ""
     not_run: str = ""
+    failed: bool = False
     warnings: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -156,7 +157,7 @@ def pivot(
     """Return the table of one split and slice. The table is empty if no rows match.
 
     - timings: as in `timings.json`; `oracle`, `underfit` and `warnings` mark the rows.
-    - layout: as in `table.json`: headings and, for the table of all tracks, systems that were not run.
+    - layout: as in `table.json`: headings and, for the table of all tracks, systems that were not run or failed.
     """
     chosen = [row for row in rows if row["split"] == split and row["slice"] == slice and row["value"] is not None]
     columns = _columns(chosen)
@@ -180,7 +181,7 @@ def pivot(
         for system, cells in values.items()
     ]
     if systems and slice == "all":
-        systems += [_not_run(row, len(columns)) for row in layout if row["not_run"]]
+        systems += [_not_run(row, len(columns)) for row in layout if row["not_run"] or "failed" in row]
     place = {system: at for at, system in enumerate(headings)}
     return Table(
         columns, tuple(sorted(systems, key=lambda row: (row.oracle, place.get(row.system, len(place))))), split, slice
@@ -211,9 +212,9 @@ def side_by_side(tables: Mapping[str, Table]) -> Table:
         oracle, underfit = (any(getattr(row, mark) for row in there) for mark in ("oracle", "underfit"))
         measured = any(cell is not None for cell in cells)
         group, first = next((row.group for row in there if row.group), ""), there[0]
-        not_run = "" if measured else first.not_run
         warnings = {word: reason for row in there for word, reason in row.warnings.items()}
-        merged.append(Row(system, first.modalities, tuple(cells), oracle, underfit, group, not_run, warnings))
+        joined = Row(system, first.modalities, tuple(cells), oracle, underfit, group, warnings=warnings)
+        merged.append(joined if measured else replace(joined, not_run=first.not_run, failed=first.failed))
     headings = list(dict.fromkeys(row.group for row in merged))
     head = next(iter(tables.values()))
     return Table(
@@ -222,6 +223,9 @@ def side_by_side(tables: Mapping[str, Table]) -> Table:
 
 
 def _not_run(row: TableRow, columns: int) -> Row:
+    if "failed" in row:
+        why = f"failed: {row['failed']}"
+        return Row(row["system"], "", (None,) * columns, group=row["group"], not_run=why, failed=True)
     keys = " ".join(f"--set {key}=…" for key in row["not_run"])
     return Row(row["system"], "", (None,) * columns, group=row["group"], not_run=f"not run: give its path ({keys})")
 

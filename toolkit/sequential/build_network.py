@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,11 +61,8 @@ def build(
     Raises `InputError` if an untied head would have to rank unplayed tracks, or if a match head has no content.
     """
     played = counts > 0
-    if modalities and spec.head == "untied" and spec.cold_rows != "none" and not played[1:].all():
-        raise InputError(
-            f"`head: untied` cannot rank the {(~played[1:]).sum()} tracks without plays: set `head: tied` or"
-            " `cold_rows: none`"
-        )
+    if why := problem(spec, fusion, list(modalities), played):
+        raise InputError(why)
     torch.manual_seed(derived_seed(seed, "initialisation"))
     table = match = None
     if modalities:
@@ -74,7 +71,7 @@ def build(
             modalities, fusion, hidden_size=size, train=spec.train, played=played, dropout=dropout, folder=folder
         )
     if spec.match:
-        match = MatchHead(_matched(modalities, fusion), fusion.table, folder)
+        match = MatchHead({name: modalities[name] for name in _matched(modalities, fusion)}, fusion.table, folder)
     parts = Parts(table, match, played, title_dim=title_dim, log_plays=np.log1p(counts))
     network = _network(spec, fusion, parts, fresh=True)
     if table is not None:
@@ -127,13 +124,25 @@ def _network(spec: ModelSpec, fusion: Fusion, parts: Parts, *, fresh: bool) -> N
     return spec.network(Host(len(parts.played) - 1, chosen, fresh))
 
 
-def _matched(modalities: dict[str, Modality], fusion: Fusion) -> dict[str, Modality]:
-    """Return the modalities of the match head. Raises `InputError` if there are none."""
-    names = fusion.match_modalities or list(modalities)
-    chosen = {name: modalities[name] for name in names if name in modalities}
-    if not chosen:
-        raise InputError(
-            f"`match: true` requires content, but the model has no modality among {', '.join(names) or 'no names'}:"
-            " set `fusion.match` to modalities of the model"
+def problem(spec: ModelSpec, fusion: Fusion, modalities: Collection[str], played: np.ndarray) -> str:
+    """Return why no network can be built for the names of a model's modalities, with the cure, or "".
+
+    - played: bool [V + 1], tracks in training playlists.
+    """
+    if modalities and spec.head == "untied" and spec.cold_rows != "none" and not played[1:].all():
+        return (
+            f"`head: untied` cannot rank the {(~played[1:]).sum()} tracks without plays: set `head: tied` or"
+            " `cold_rows: none`"
         )
-    return chosen
+    if spec.match and not _matched(modalities, fusion):
+        names = ", ".join(fusion.match_modalities or modalities)
+        return (
+            f"`match: true` requires content, but the model has no modality among {names or 'no names'}:"
+            " set `fusion.match_modalities` to modalities of the model"
+        )
+    return ""
+
+
+def _matched(modalities: Collection[str], fusion: Fusion) -> list[str]:
+    """Return the names of the modalities of the match head."""
+    return [name for name in fusion.match_modalities or modalities if name in modalities]

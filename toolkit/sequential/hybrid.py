@@ -18,9 +18,8 @@ import numpy as np
 
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
-from toolkit.errors import InputError
 from toolkit.evaluation.choose_weight import choose_weight, sample_evenly
-from toolkit.ranker import Ranker, Scorer, TrainingData
+from toolkit.ranker import FitInputs, Ranker, Scorer, TrainingData
 from toolkit.ranker_registry import entry_name, load_ranker
 from toolkit.sequential.sequential_ranker import SequentialRanker
 from toolkit.sequential.training import distributed
@@ -54,19 +53,23 @@ class AdvisedRanker(SequentialRanker):
     weight: float = 0.0
 
     def fit(self, data: TrainingData) -> Self:
-        name, valid = self.spec.cold_system or "", data.valid
-        if name not in data.systems:
-            raise InputError(
-                f"cold_system={name!r} must be a fitted system (one of: {', '.join(data.systems) or 'none'}):"
-                f" add {name!r} to the recipe's baselines, or call fit(…, systems=[…])"
-            )
-        if valid is None or not len(valid):
-            raise InputError(f"cold_system={name!r} requires validation playlists, but there are 0: remove cold_system")
         self.advice = None
         super().fit(data)
         if distributed.current().leads:
-            self._weight_advice(data.systems[name], valid)
+            assert data.valid is not None, "checked by input_problem"
+            self._weight_advice(data.systems[self.spec.cold_system or ""], data.valid)
         return self
+
+    def input_problem(self, inputs: FitInputs) -> str:
+        name = self.spec.cold_system or ""
+        if name not in inputs.systems:
+            return (
+                f"cold_system={name!r} must be a fitted system (one of: {', '.join(inputs.systems) or 'none'}):"
+                f" add {name!r} to the recipe's baselines, or call fit(…, systems=[…])"
+            )
+        if not inputs.valid:
+            return f"cold_system={name!r} requires validation playlists, but there are 0: remove cold_system"
+        return super().input_problem(inputs)
 
     def _weight_advice(self, advice: Ranker, valid: HeldOut) -> None:
         """Set the weight with the best ranking on validation playlists. Ties are broken by the smaller weight."""

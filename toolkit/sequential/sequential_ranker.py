@@ -18,14 +18,14 @@ from toolkit.evaluation.choose_weight import choose_weight
 from toolkit.memory import free_memory
 from toolkit.modality import Modality
 from toolkit.progress import over_epochs
-from toolkit.ranker import Capabilities, ModalityWeight, TrainingData
+from toolkit.ranker import Capabilities, FitInputs, ModalityWeight, TrainingData, checked
 from toolkit.recipe import Fusion, ModelSpec
 from toolkit.seeds import derived_seed
 from toolkit.sequential import build_network
 from toolkit.sequential.cold_rows import ColdRows
 from toolkit.sequential.heads.neighbour_head import WEIGHTS, Neighbours
 from toolkit.sequential.saved_ranker import read_ranker, write_ranker
-from toolkit.sequential.scoring.playlist_scorer import PlaylistScorer
+from toolkit.sequential.scoring.playlist_scorer import PlaylistScorer, encoded_once
 from toolkit.sequential.training import check_learning, cooccurrence_start, distributed, memory_estimate
 from toolkit.sequential.training.trainer import Trainer
 from toolkit.topk import blocked_top_k
@@ -38,8 +38,10 @@ class SequentialRanker(PlaylistScorer):
     """Ranks tracks by a sequential model over ids, content or both, as an entry of a recipe's `models` describes it.
 
     - titles: encoder of playlist titles, if `spec.titles` is set.
-    - curve: a row for each epoch with epoch, loss, seconds and validation metrics.
+    - curve: a row for each epoch with epoch, loss, seconds, validation metrics, and the values of
+      `early_stopping.counted`.
     - learning: record of the training, with the vectors of played tracks.
+    - known: bool [V + 1], tracks that the last fit learned about, by their id or by content.
     """
 
     name: ClassVar[str] = "sequential"
@@ -47,6 +49,7 @@ class SequentialRanker(PlaylistScorer):
     capabilities = Capabilities(
         content="optional",
         titles="optional",
+        playlist_tracks=2,
         cold_tracks=True,
         attributable=True,
         embeds=True,
@@ -63,6 +66,7 @@ class SequentialRanker(PlaylistScorer):
         self.system = name
         self.curve: list[dict[str, float]] = []
         self.underfit = False
+        self.known = np.zeros(0, bool)
         self.cold: ColdRows | None = None
         self.predicted = np.zeros(0, np.int64)
 
@@ -72,9 +76,7 @@ class SequentialRanker(PlaylistScorer):
         A killed fit resumes from `data.workdir`.
         """
         self._index = None
-        device = devices.device(data.device)
-        counts = data.train.counts()
-        self._check_memory(data, counts, device)
+        device, counts = devices.device(data.device), checked(self, data).train.counts()
         folder = (data.workdir or Path(tempfile.gettempdir())) if self.fusion.table_in == "file" else None
         self._build(data.modalities, counts, device=device, seed=data.seed, folder=folder)
         if self.spec.id_start == "cooccurrence":
@@ -118,6 +120,9 @@ class SequentialRanker(PlaylistScorer):
         self.cold = ColdRows(modalities, self.played) if self.spec.cold_rows == "predicted" else None
         self.predicted = np.zeros(0, np.int64) if self.cold is None else self.cold.tracks
         self.model.space.open_gate(self.predicted)
+        # RecBole's models also rank unplayed tracks, by vectors that are random at first and pushed away in training
+        read = [] if self.spec.ranks_every_id or not self.ranks_unplayed else list(modalities.values())
+        self.known = np.any([self.played, *(modality.present for modality in read)], axis=0)
 
     def _predict_cold(self) -> None:
         """Predict the free ids of cold tracks from the current weights."""
@@ -129,11 +134,14 @@ class SequentialRanker(PlaylistScorer):
     def _title_dim(self) -> int:
         return self.title_encoder.dim if self.title_encoder is not None else 0
 
-    def _check_memory(self, data: TrainingData, counts: np.ndarray, device: str) -> None:
-        late = self.fusion.architecture == "late" and data.modalities
-        streams = len(data.modalities) + self.fusion.id_embedding if late else 1
+    def input_problem(self, inputs: FitInputs) -> str:
+        if problem := build_network.problem(self.spec, self.fusion, inputs.modalities, inputs.counts > 0):
+            return problem
+        counts, late = inputs.counts, self.fusion.architecture == "late" and inputs.modalities
+        streams = len(inputs.modalities) + self.fusion.id_embedding if late else 1
         positions = min(self.spec.batch_tokens, int(counts.sum())) // distributed.current().world
-        memory_estimate.check(self.spec, len(counts) - 1, positions, free_memory(device), streams=streams)
+        free = free_memory(devices.device(inputs.device))
+        return memory_estimate.problem(self.spec, len(counts) - 1, positions, free, streams=streams)
 
     @torch.inference_mode()
     def _weight_neighbours(self, neighbours: Neighbours, valid: HeldOut) -> None:
@@ -151,11 +159,15 @@ class SequentialRanker(PlaylistScorer):
 
     def _validate(self, valid: HeldOut) -> dict[str, float]:
         from toolkit.evaluation.evaluator import evaluate
+        from toolkit.evaluation.log_rank import HitCount
 
         k = int(self.spec.select.partition("@")[2])
         self._predict_cold()
-        values = evaluate(self, valid, ks=[k], metrics=SELECTING, train_counts=self.played).values
-        return {f"{name}@{k}": float(np.nanmean(values["all", name, k])) for name in SELECTING}
+        count = HitCount(self, k, self.known)
+        with encoded_once(self):
+            scored = evaluate(self, valid, ks=[k], metrics=SELECTING, train_counts=self.played, watch=count.add)
+        measured = {f"{name}@{k}": float(np.nanmean(scored.values["all", name, k])) for name in SELECTING}
+        return measured | count.values()
 
     @property
     def reads_titles(self) -> bool:

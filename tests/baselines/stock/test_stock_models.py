@@ -13,11 +13,12 @@ import pytest
 import torch
 
 from segue.checks.check_ranker import check_ranker
+from tests.sequential.small_models import corpus
 from toolkit import plugins
 from toolkit.baselines.stock.stock_models import FixedBERT4Rec, StockBERT4Rec, StockRanker, StockSASRec
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.queries import Queries
-from toolkit.corpus.splits import PlaylistSet, Split, leave_last_out
+from toolkit.corpus.splits import HeldOut, PlaylistSet, Split, leave_last_out
 from toolkit.errors import InputError, RunDirectoryError, SegueError
 from toolkit.ranker import TrainingData
 
@@ -282,3 +283,70 @@ def test_stock_step_larger_than_memory_raises_before_allocation(
     # what is lent a training takes no step
     lent = TrainingData(split.train, split.valid, device="cpu", systems={"recbole-bert4rec": fitted[StockBERT4Rec]})
     assert FixedBERT4Rec(**SMALL).fit(lent).n_items == V
+
+
+def few(split: Split) -> HeldOut:
+    """Return validation playlists with fewer than 50 next tracks, and an unplayed track as the next one of the last."""
+    part = split.valid.part(0, 30)
+    placements = np.array(part.corpus.items)
+    placements[part.cuts[29]] = 13
+    return replace(part, placements=placements)
+
+
+@pytest.mark.parametrize("cls", [StockSASRec, StockBERT4Rec])
+def test_stock_validation_with_few_hits_ranks_the_next_tracks(cls: type[StockRanker], split: Split) -> None:
+    """Compare with ranks by sorting RecBole's own scores, in which seeds and unplayed tracks are ranked as well."""
+    valid = few(split)
+    ranker = cls(**{**SMALL, "epochs": 1}).fit(TrainingData(split.train, valid, device="cpu"))
+    scores = ranker.score(valid.queries(), np.arange(1, V + 1))
+    order = np.argsort(-scores, axis=1) + 1
+    targets = valid.items[valid.cuts]
+    ranks = np.array([row.tolist().index(target) + 1 for row, target in zip(order, targets, strict=True)])
+    assert ranker.curve[0]["hits"] == (ranks <= 10).sum()
+    assert ranker.curve[0]["log_rank"] == pytest.approx(np.log(ranks[:29]).mean())
+    assert ranker.curve[0]["valid"] == pytest.approx(np.where(ranks <= 10, 1 / ranks, 0).mean(), abs=5e-5)
+
+
+def test_stock_training_with_few_hits_is_judged_by_the_log_rank(tmp_path: Path) -> None:
+    """MRR@10 is highest in the third epoch, by 3 hits in 30 playlists, and would end the training after the fifth."""
+    rng = np.random.default_rng(0)
+    lists = [((start + np.arange(5 + start % 4) * 3) % 200 + 1).tolist() for start in rng.integers(0, 200, 60)]
+    sparse = leave_last_out(corpus(lists, 200))
+    data = TrainingData(sparse.train, sparse.valid.part(0, 30), device="cpu", workdir=tmp_path)
+    params = {**SMALL, "epochs": 25, "learning_rate": 0.003, "stopping_step": 1}
+    ranker = StockSASRec(**params).fit(data)
+    valid, ranks = ([row[key] for row in ranker.curve] for key in ("valid", "log_rank"))
+    best = ranks.index(min(ranks)) + 1
+    assert all(row["hits"] < 10 for row in ranker.curve)
+    assert max(valid[:5]) == valid[2]
+    assert 5 < best == len(ranks) - 2 < 23
+    assert not ranker.underfit
+    shorter = StockSASRec(**{**params, "epochs": best}).fit(replace(data, workdir=None))
+    assert all(np.array_equal(shorter.state[name], array) for name, array in ranker.state.items())
+    again = StockSASRec(**params).fit(data)
+    assert again.curve == ranker.curve
+    assert all(np.array_equal(again.state[name], array) for name, array in ranker.state.items())
+
+
+def test_resuming_a_killed_stock_fit_with_few_hits_chooses_the_same_epoch(split: Split, tmp_path: Path) -> None:
+    params = {**SMALL, "epochs": 4}
+    data = TrainingData(split.train, few(split), device="cpu")
+    whole = StockSASRec(**params).fit(data)
+
+    def kill(done: int, total: int, what: str) -> None:
+        if done > total * 0.6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        StockSASRec(**params).fit(replace(data, workdir=tmp_path, progress=kill))
+    resumed = StockSASRec(**params).fit(replace(data, workdir=tmp_path))
+    curves = ([{**row, "seconds": 0} for row in each.curve] for each in (resumed, whole))
+    assert next(curves) == next(curves)
+    assert all("log_rank" in row for row in whole.curve)
+    assert all(np.array_equal(whole.state[name], array) for name, array in resumed.state.items())
+
+
+def test_stock_training_with_enough_hits_has_no_log_rank(fitted: dict[type[StockRanker], StockRanker]) -> None:
+    few_hits, enough = fitted[StockSASRec].curve
+    assert (few_hits["hits"] < 50, enough["hits"] >= 50) == (True, True)
+    assert ("log_rank" in few_hits, "log_rank" in enough) == (True, False)

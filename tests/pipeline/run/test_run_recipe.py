@@ -237,6 +237,19 @@ def own_recipe(lists: Path, more: str = "") -> Path:
     return path
 
 
+def test_run_notes_models_whose_epochs_are_chosen_by_the_log_rank(lists: Path, tmp_path: Path) -> None:
+    model = "models: [{type: sasrec, epochs: 2, hidden_size: 16, modalities: [], select: recall@5}]\n"
+    path = own_recipe(lists, "  permission: {allowed: true, reason: test}\n" + model)
+    pipeline.run(load(path), tmp_path / "run", cache=tmp_path / "cache")
+    curve = read(tmp_path / "run", "curves.json")["sasrec-ids"]
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    hits = int(max(row["hits"] for row in curve))
+    assert hits < 50
+    assert [line["text"] for line in lines if line["event"] == "note" and "hits" in line["text"]] == [
+        f"sasrec-ids: at most {hits} validation hits, so epochs are chosen by the mean log rank of hidden tracks"
+    ]
+
+
 def test_content_without_training_permission_raises(lists: Path, tmp_path: Path) -> None:
     recipe = load(own_recipe(lists))
     with pytest.raises(

@@ -66,6 +66,16 @@ def test_mlflow_store_has_recipe_epochs_metrics_and_paths(run: RunDirectory, mon
     assert [(point.step, point.value) for point in history] == [(point["epoch"], point["ndcg@20"]) for point in curve]
 
 
+def test_run_with_a_failed_system_has_the_status_failed(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed: pip install 'segue[mlflow]'")
+    monkeypatch.setenv(mlflow_log.URI, f"sqlite:///{run.root.parent / 'mlflow.db'}")
+    run.write(run_directory.TABLE, [{"system": "mine", "group": "", "not_run": [], "failed": "no moons: add moons"}])
+    mlflow_log.log(run, PlainReporter())
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{run.root.parent / 'mlflow.db'}")
+    (found,) = client.search_runs([client.get_experiment_by_name("segue").experiment_id])
+    assert found.info.status == "FAILED" and found.data.tags["segue.failed"] == "mine"
+
+
 def test_unwritable_mlflow_store_does_not_fail_the_run(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -57,6 +57,18 @@ def test_last_epochs_without_improvement_are_not_kept() -> None:
     assert same(weights(made), seen[0])
 
 
+def test_last_epochs_with_few_hits_are_kept_if_the_log_rank_falls() -> None:
+    """The metric alone would keep the first epoch, with its three hits."""
+    made = fresh("bert4rec")
+    signals = [{"hits": hits, "log_rank": rank} for hits, rank in ((3, 7.5), (0, 7.0), (1, 6.5))]
+    validate, seen = scripted(made, [0.5, 0.0, 0.1], signals)
+    fitted = trainer(made, epochs=2, last_item_epochs=1, validate=validate)
+    progress = fitted.run()
+    assert (progress.best_epoch, progress.best) == (3, -7.5)
+    assert same(weights(made), seen[2])
+    assert progress.underfit(fitted.spec)
+
+
 def test_last_epochs_without_validation_are_kept() -> None:
     made = fresh("bert4rec")
     progress = trainer(made, epochs=2, last_item_epochs=2).run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,61 @@ def test_underfit_is_false_without_validation() -> None:
     assert not fitted.run().underfit(fitted.spec)
 
 
+# few hits: the metric of each epoch, its hits, and its mean log rank if hits are few
+FEW: dict[str, tuple[list[float], list[int], list[float]]] = {
+    "one hit that gets lost": ([0.00085, 0.00085, 0, 0, 0, 0.0003], [1, 1, 0, 0, 0, 1], [8.2, 8.1, 8.0, 7.9, 7.8, 7.7]),
+    "no hits": ([0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0], [9.0, 8.5, 8.4, 8.3, 8.2, 8.1]),
+    "a lucky first epoch": ([0.03, 0.01, 0.02, 0.01, 0.02, 0.02], [49, 9, 11, 8, 12, 15], [8, 7.5, 7, 6.5, 6, 5.5]),
+}
+
+
+def signals(hits: Sequence[int], ranks: Sequence[float]) -> list[dict[str, float]]:
+    return [{"hits": h} | ({"log_rank": rank} if h < 50 else {}) for h, rank in zip(hits, ranks, strict=True)]
+
+
+@pytest.mark.parametrize("planted", FEW)
+def test_training_with_few_hits_continues_while_the_log_rank_falls(planted: str) -> None:
+    values, hits, ranks = FEW[planted]
+    made = fresh("sasrec")
+    validate, seen = scripted(made, values, signals(hits, ranks))
+    fitted = trainer(made, epochs=6, patience=3, validate=validate)
+    progress = fitted.run()
+    assert (progress.epoch, progress.best_epoch, progress.best) == (6, 6, -1 - ranks[-1])
+    assert same(weights(made), seen[5])
+    assert progress.underfit(fitted.spec)
+    assert progress.curve[1]["log_rank"] == ranks[1]
+
+
+def test_training_with_few_hits_stops_if_the_log_rank_rises() -> None:
+    made = fresh("sasrec")
+    validate, seen = scripted(made, [0.01, 0.02, 0.03, 0.04], signals([9, 12, 15, 49], [8.0, 7.0, 7.5, 7.25]))
+    fitted = trainer(made, epochs=9, patience=2, validate=validate)
+    progress = fitted.run()
+    assert (progress.epoch, progress.best_epoch) == (4, 2)
+    assert same(weights(made), seen[1])
+    assert not progress.underfit(fitted.spec)
+
+
+def test_epochs_with_enough_hits_are_chosen_as_without_hits() -> None:
+    """Compare with the same metrics without hits, whatever the log ranks are."""
+    runs = []
+    for given in ((), signals([50, 400, 60, 400, 50], [1.0] * 5)):
+        made = fresh("sasrec")
+        validate, _ = scripted(made, [0.1, 0.5, 0.2, 0.5, 0.9], given)
+        progress = trainer(made, epochs=9, patience=2, validate=validate).run()
+        runs.append((progress.epoch, progress.best_epoch, progress.best, weights(made)))
+    assert runs[0][:3] == runs[1][:3] == (4, 2, 0.5)
+    assert same(runs[0][3], runs[1][3])
+
+
+def test_epoch_with_enough_hits_is_better_than_later_epochs_with_few() -> None:
+    made = fresh("sasrec")
+    validate, seen = scripted(made, [0.5, 0.1, 0.2, 0.4, 0.3], signals([20, 51, 49, 49, 49], [7.0, 6.0, 5.0, 4.0, 3.0]))
+    progress = trainer(made, epochs=9, patience=3, validate=validate).run()
+    assert (progress.epoch, progress.best_epoch, progress.best) == (5, 2, 0.1)
+    assert same(weights(made), seen[1])
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -154,6 +210,38 @@ def test_resuming_a_killed_training_gives_identical_best_weights(
     assert timeless(progress) == timeless(whole)
     assert (progress.epoch, progress.best_epoch) == (4, 1)
     assert same(weights(resumed), weights(straight))
+
+
+@pytest.mark.parametrize("planted", FEW)
+def test_resuming_a_killed_training_with_few_hits_chooses_the_same_epoch(tmp_path: Path, planted: str) -> None:
+    values, hits, ranks = FEW[planted]
+    ranks = [*ranks[:4], 9.9, 9.8]  # the fourth epoch is the best
+    straight, killed, resumed = (fresh("sasrec") for _ in range(3))
+    whole = trainer(straight, epochs=6, validate=scripted(straight, values, signals(hits, ranks))[0]).run()
+    validate, _ = scripted(killed, values, signals(hits, ranks))
+    with pytest.raises(Killed):
+        trainer(killed, epochs=6, workdir=tmp_path, validate=validate, on_step=killer(5)).run()
+    validate, _ = scripted(resumed, values[4:], signals(hits, ranks)[4:])
+    rest = trainer(resumed, epochs=6, workdir=tmp_path, validate=validate).run()
+    assert timeless(rest) == timeless(whole)
+    assert (
+        (rest.epoch, rest.best_epoch, rest.best) == (whole.epoch, whole.best_epoch, whole.best) == (6, 4, -1 - ranks[3])
+    )
+    assert same(weights(resumed), weights(straight))
+
+
+def test_training_begun_without_hits_is_judged_by_the_metric_after_a_resume(tmp_path: Path) -> None:
+    """A checkpoint of an earlier version has no hits in its curve. Its metrics do not compare with log ranks."""
+    killed, resumed = fresh("sasrec"), fresh("sasrec")
+    with pytest.raises(Killed):
+        validate, _ = scripted(killed, [0.1, 0.2])
+        trainer(killed, workdir=tmp_path, validate=validate, on_step=killer(3)).run()
+    validate, seen = scripted(resumed, [0.3, 0.25], signals([12, 11], [7.0, 6.0]))
+    fitted = trainer(resumed, workdir=tmp_path, validate=validate)
+    progress = fitted.run()
+    assert (progress.epoch, progress.best_epoch, progress.best) == (4, 3, 0.3)
+    assert same(weights(resumed), seen[0])
+    assert not progress.underfit(fitted.spec)
 
 
 @pytest.mark.parametrize("average", [False, True])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -36,14 +36,20 @@ def trainer(made: Any, **changed: Any) -> Trainer:
     return Trainer(made, given.pop("train"), spec(kind, **{"epochs": 4, **changed}), device="cpu", **given)
 
 
-def scripted(made: Any, values: list[float]) -> tuple[Callable[[], dict[str, float]], list[dict[str, torch.Tensor]]]:
-    """Return a validation function that returns `values` in turn, and a list of the weights at each call."""
+def scripted(
+    made: Any, values: Sequence[float], signals: Sequence[dict[str, float]] = ()
+) -> tuple[Callable[[], dict[str, float]], list[dict[str, torch.Tensor]]]:
+    """Return a validation function that returns `values` in turn, and a list of the weights at each call.
+
+    - signals: the hits, and log rank, of each call, or none.
+    """
     seen: list[dict[str, torch.Tensor]] = []
 
     def validate() -> dict[str, float]:
         assert not made.training
         seen.append({name: value.detach().clone() for name, value in made.named_parameters()})
-        return {"ndcg@10": values[len(seen) - 1], "recall@10": 1 - values[len(seen) - 1]}
+        at = len(seen) - 1
+        return {"ndcg@10": values[at], "recall@10": 1 - values[at], **(signals[at] if signals else {})}
 
     return validate, seen
 

@@ -30,7 +30,7 @@ from toolkit.errors import InputError
 from toolkit.memory import free_memory
 from toolkit.packages import RECBOLE
 from toolkit.parameters import Parameters
-from toolkit.ranker import Capabilities, Scorer, TrainingData
+from toolkit.ranker import Capabilities, FitInputs, Scorer, TrainingData
 
 if TYPE_CHECKING:
     import torch
@@ -100,10 +100,10 @@ class StockParams(StockTraining):
 class StockRanker(Baseline):
     """Base class of RecBole's models under RecBole's own trainer, with the model's state_dict as fitted state.
 
-    `curve` has loss, validation (MRR@10 of the next track) and seconds for each epoch.
+    `curve` has loss, validation (MRR@10 of the next track), its hits and seconds for each epoch.
     """
 
-    capabilities = Capabilities(kind="neural")
+    capabilities = Capabilities(playlist_tracks=2, kind="neural")
     requires = (RECBOLE,)
     Params: ClassVar[type[Parameters]] = StockParams
     base: ClassVar[Literal["SASRec", "BERT4Rec", "GRU4Rec"]]
@@ -136,8 +136,6 @@ class StockRanker(Baseline):
         from toolkit.sequential.recbole import bridge
         from toolkit.sequential.recbole.prefix_rows import loaders
 
-        if why := self.memory_problem(data.train, self._device):
-            raise InputError(f"{self.name}: {why}")
         with bridge.seeded(data.seed), tempfile.TemporaryDirectory() as folder:
             config = self._config(data.n_items, seed=data.seed % 2**31, checkpoint_dir=folder)
             train, valid = loaders(config, data.train, data.valid, memory_gb=self.params.memory_gb)
@@ -146,6 +144,7 @@ class StockRanker(Baseline):
             trainer = StockTrainer(
                 config,
                 model,
+                known=torch.from_numpy(data.train.counts() > 0),
                 identity=self._identity(data),
                 path=path,
                 max_seconds=self.params.max_seconds,
@@ -242,7 +241,7 @@ class StockRanker(Baseline):
         """Return a message if a step exceeds the free memory, by a lower bound. See `Ranker.memory_problem`."""
         n_items = train.corpus.n_items
         rows = min(self.params.train_batch_size, int(np.maximum(train.lengths - 1, 0).sum()))
-        need, free = SCORES_HELD * 4 * rows * self._targets * n_items, free_memory(device)
+        need, free = SCORES_HELD * 4 * rows * self._targets * n_items, free_memory(devices.device(device))
         if need <= free:
             return ""
         fits = max(1, self.params.train_batch_size * free // (2 * need))
@@ -250,6 +249,12 @@ class StockRanker(Baseline):
             f"the scores of train_batch_size={self.params.train_batch_size} rows over {n_items:,} tracks take at least"
             f" {need / 1e9:.1f} GB in RecBole's loss, but {free / 1e9:.1f} are free: reduce train_batch_size to {fits}"
         )
+
+    def input_problem(self, inputs: FitInputs) -> str:
+        """Return a message if the prefix rows exceed `memory_gb`. See `Ranker.input_problem`."""
+        from toolkit.sequential.recbole.prefix_rows import memory_problem
+
+        return memory_problem(inputs.train, self.params.max_length, self.params.memory_gb)
 
     @abstractmethod
     def _states(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
@@ -297,6 +302,11 @@ class StockBERT4Rec(StockRanker):
                 f"{self.name}: max_length={self.params.max_length} must be at least 5, because RecBole masks"
                 " int(0.2 * max_length) tracks: raise max_length"
             )
+
+    def input_problem(self, inputs: FitInputs) -> str:
+        from toolkit.sequential.recbole.prefix_rows import masking_problem
+
+        return masking_problem(inputs.train, self.params.max_length) or super().input_problem(inputs)
 
     @property
     def _targets(self) -> int:

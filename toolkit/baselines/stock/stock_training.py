@@ -1,4 +1,8 @@
-"""RecBole's own trainer with its steps and early stopping, and with our checkpoints and a time limit."""
+"""RecBole's own trainer with its steps, and with our checkpoints, a time limit and our order of epochs if hits are few.
+
+RecBole stops early by its metric, here MRR@10 of the next track. While almost no next track is among the first 10, this
+metric is decided by one hit more or less, so such epochs are compared by `toolkit.evaluation.early_stopping` instead.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ import torch
 from toolkit.contracts.learning import Learning
 from toolkit.encoders.learning.weight_distance import WeightStart
 from toolkit.errors import SegueError
+from toolkit.evaluation.early_stopping import counted, merits
 from toolkit.memory import kept_memory
 from toolkit.progress import Progress
 from toolkit.sequential.recbole import bridge
@@ -50,6 +55,7 @@ class _MaskedBatches:
 class StockTrainer(bridge.Trainer):
     """RecBole's trainer for a model and a split.
 
+    - known: bool [V + 1], tracks in training playlists. The vectors of others are random, and so are their ranks.
     - identity: hash of parameters, seed and data. A checkpoint with another hash is not read.
     - path: checkpoint, written after every epoch and read if it exists. A killed and resumed fit ends with the same
       weights as an uninterrupted fit.
@@ -66,6 +72,7 @@ class StockTrainer(bridge.Trainer):
         config: bridge.Config,
         model: torch.nn.Module,
         *,
+        known: torch.Tensor,
         identity: str,
         path: Path | None = None,
         max_seconds: float | None = None,
@@ -74,7 +81,8 @@ class StockTrainer(bridge.Trainer):
     ) -> None:
         super().__init__(config, model)
         self.path, self.identity, self.on_step = path, identity, on_step
-        self.max_seconds, self.clock = max_seconds, clock
+        self.max_seconds, self.clock, self.known = max_seconds, clock, known
+        self._ranks: list[tuple[torch.Tensor, torch.Tensor]] = []
         self.best: dict[str, torch.Tensor] = {}
         self.curve: list[dict[str, float]] = []
         self.time_is_up = False
@@ -154,8 +162,26 @@ class StockTrainer(bridge.Trainer):
         log.info("%s epoch %d/%d: loss %.4f", self.config["model"], epoch_idx + 1, self.epochs, mean)
         return loss or 0.0
 
+    def _valid_epoch(
+        self, valid_data: bridge.FullSortEvalDataLoader, show_progress: bool = False
+    ) -> tuple[float, dict[str, float]]:
+        """Return the merit of the epoch, which RecBole compares in place of the metric, and all metrics."""
+        self._ranks = []
+        score, result = super()._valid_epoch(valid_data, show_progress)
+        ranks, known = (torch.cat(each) for each in zip(*self._ranks, strict=True))
+        hits, informed = int((ranks <= int(self.valid_metric.partition("@")[2])).sum()), ranks[known].double()
+        log_rank = float(informed.log().mean()) if len(informed) else None
+        self.curve[-1] |= {"valid": float(score), **counted(hits, log_rank)}
+        return merits([row for row in self.curve if "valid" in row], "valid")[-1], result
+
+    def _full_sort_batch_eval(self, batched_data: object) -> tuple[object, ...]:
+        """Return the scores of a batch, and count the rank of each target. Ties rank before it."""
+        interaction, scores, rows, targets = super()._full_sort_batch_eval(batched_data)
+        own = scores[rows, targets.to(scores.device)]
+        self._ranks.append(((scores[rows] >= own[:, None]).sum(1).cpu(), self.known[targets.cpu()]))
+        return interaction, scores, rows, targets
+
     def _validated(self, epoch: int, score: float) -> None:
-        self.curve[-1]["valid"] = float(score)
         self.finished = self.cur_step > self.stopping_step
         self._write(epoch)
 

@@ -20,9 +20,10 @@ from pathlib import Path
 from pydantic import Field as Option
 
 from toolkit.catalogue.readers.ids import qualified
-from toolkit.catalogue.readers.open_files import Bad, Encoding, has_ending
+from toolkit.catalogue.readers.open_files import Bad, Encoding, has_ending, with_playlists
 from toolkit.catalogue.readers.reader import FileReader, shortened
 from toolkit.catalogue.readers.tables.delimited import DelimitedFile, number_or_nan
+from toolkit.catalogue.readers.tables.label_counts import LabelCounter
 from toolkit.catalogue.readers.tables.placement_columns import PlacementColumns
 from toolkit.catalogue.readers.tables.playlist_spool import Placement, adjacent, collected
 from toolkit.catalogue.readers.tables.repeated_tracks import FirstRows
@@ -58,19 +59,30 @@ class CsvReader(FileReader):
     def recognises(cls, path: Path) -> bool:
         return has_ending(path, ".csv", ".tsv")
 
+    def brief(self) -> Iterator[Record]:
+        """Yield the same records without counting labels, which matter only to a catalogue."""
+        return with_playlists(self._records(counted=False), self.path)
+
     def _read(self) -> Iterator[Record]:
+        return self._records(counted=True)
+
+    def _records(self, *, counted: bool) -> Iterator[Record]:
         table = self._table(self.path)
         self.params.check(table.header, self.path)
         if self.params.tracks is not None:
             yield from self._track_table(self.params.tracks)
         if self.params.describes(table.header):
             yield from self._described(table)
-        yield from (adjacent if self.params.sorted else collected)(self._placements(table))
+        content = self.params.content_columns(table.header) if counted else {}
+        labels = LabelCounter(content, [table.header.index(name) for name in content])
+        yield from (adjacent if self.params.sorted else collected)(self._placements(table, labels), self.varied)
+        self.labels = labels.counts()
 
     def check_source(self) -> None:
         table = self._table(self.path)
         self.params.check(table.header, self.path)
         self._columns(table)
+        self._fields(table)
         if self.params.tracks is not None:
             self._side(self.params.tracks)
 
@@ -115,9 +127,15 @@ class CsvReader(FileReader):
         time = table.column("time", params.time)
         return playlist, track, position, time, [table.column(name, getattr(params, name), name) for name in ABOUT]
 
-    def _placements(self, table: DelimitedFile) -> Iterator[Placement]:
+    def _fields(self, table: DelimitedFile) -> list[tuple[str, int]]:
+        """Return names and columns of playlist fields. Raises `InputError` for a missing column."""
+        named = self.params.playlist_fields
+        return [(name, table.needed(f"playlist_fields.{name}", column)) for name, column in named.items()]
+
+    def _placements(self, table: DelimitedFile, labels: LabelCounter) -> Iterator[Placement]:
         params = self.params
         playlist, track, position, time, about = self._columns(table)
+        fields = self._fields(table)
         for line, row in table.rows():
             if not row[playlist].strip() or not row[track].strip():
                 self.bad(
@@ -133,7 +151,15 @@ class CsvReader(FileReader):
             if math.isnan(place):
                 self.bad(table.where(line), f"position {shortened(row[position or 0])} must be a number")
                 continue
+            name, identifier = row[playlist].strip(), row[track].strip()
+            if labels.columns:
+                labels.add_row(name, identifier, row)
             cells = [row[index].strip() or None if index is not None else None for index in about]
             yield Placement(
-                row[playlist].strip(), qualified(row[track].strip(), params.scheme), place, *cells, time=when
+                name,
+                qualified(identifier, params.scheme),
+                place,
+                *cells,
+                time=when,
+                fields=tuple([(name, row[index].strip() or None) for name, index in fields]) if fields else (),
             )

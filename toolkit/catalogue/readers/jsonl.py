@@ -15,12 +15,14 @@ import msgspec
 from pydantic import Field as Option
 
 from toolkit.catalogue.readers.ids import qualified
-from toolkit.catalogue.readers.open_files import BROKEN_JSON, Bad, has_ending, opened
+from toolkit.catalogue.readers.open_files import BROKEN_JSON, Bad, has_ending, opened, with_playlists
 from toolkit.catalogue.readers.reader import FileReader, shortened
 from toolkit.catalogue.readers.tables.delimited import nearest
+from toolkit.catalogue.readers.tables.label_counts import LabelCounter
 from toolkit.catalogue.readers.tables.repeated_tracks import FirstRows
 from toolkit.catalogue.readers.tables.track_columns import (
     NAMES,
+    PLAYLIST_FIELDS,
     TrackColumns,
     TrackOrigin,
     TrackParser,
@@ -54,6 +56,7 @@ class JsonlParams(TrackColumns, TrackOrigin):
     description: str = "description"
     group: str = "group"
     split: str = "split"
+    playlist_fields: dict[str, str] = PLAYLIST_FIELDS
     time: str | None = Option(
         None, description="when the playlist was made or last changed: ISO 8601, or seconds since 1970"
     )
@@ -75,11 +78,18 @@ class JsonlReader(FileReader):
     def recognises(cls, path: Path) -> bool:
         return has_ending(path, ".jsonl", ".ndjson")
 
+    def brief(self) -> Iterator[Record]:
+        """Yield the same records without counting labels, which matter only to a catalogue."""
+        return with_playlists(self._records(counted=False), self.path)
+
     def _read(self) -> Iterator[Record]:
+        return self._records(counted=True)
+
+    def _records(self, *, counted: bool) -> Iterator[Record]:
         if self.params.tracks is not None:
             yield from self._track_file(self.params.tracks)
         parser, seen = TrackParser(self.params, self.path.parent, self.params, self.bad), set[str]()
-        missing = self._named()
+        missing, labels = self._named(), LabelCounter(self.params.content_columns() if counted else {})
         for where, line in self._objects(self.path):
             missing -= line.keys()
             playlist, tracks = self._playlist(line, where, parser) or (None, [])
@@ -88,9 +98,20 @@ class JsonlReader(FileReader):
                     seen.add(track.id)
                     yield track
             if playlist is not None:
+                self._count(labels, playlist.id, line)
                 yield playlist
+        self.labels = labels.counts()
         if missing:
             raise _missing_key(self.path, missing, "the reader's options")
+
+    def _count(self, labels: LabelCounter, playlist: str, line: Line) -> None:
+        """Count the content of the track objects of a playlist."""
+        listed = line[self.params.items]
+        for item in listed if labels.columns and isinstance(listed, list) else ():
+            if isinstance(item, dict) and item.get(self.params.track) is not None:
+                cells = (item.get(name) for name in labels.columns)
+                texts = [cell if isinstance(cell, str | None) else str(cell) for cell in cells]
+                labels.add_row(playlist, str(item[self.params.track]).strip(), texts)
 
     def check_source(self) -> None:
         params, (lines, whole) = self.params, self._first(self.path)
@@ -131,13 +152,14 @@ class JsonlReader(FileReader):
     def _named(self) -> set[str]:
         """Return optional keys that are set in the options, which must occur in the data."""
         options = {"playlist_title", "description", "group", "split", "time"} & self.params.model_fields_set
-        return {getattr(self.params, option) for option in options} - {None}
+        named = {getattr(self.params, option) for option in options} - {None}
+        return named | set(self.params.playlist_fields.values())
 
     def _playlist(self, line: Line, where: str, parser: TrackParser) -> tuple[PlaylistRecord, list[TrackRecord]] | None:
         """Return a playlist and the tracks with metadata, or None if the line is not a playlist."""
         params = self.params
         keys = params.playlist, params.playlist_title, params.description, params.group, params.split
-        for key in keys:
+        for key in (*keys, *params.playlist_fields.values()):
             if (fault := text_fault(line.get(key))) is not None:
                 self.bad(where, f"{key!r}{fault}")
                 return None
@@ -158,7 +180,8 @@ class JsonlReader(FileReader):
         read = [self._track(item, f"{where}, track {index}", parser) for index, item in enumerate(listed)]
         ids = [track if isinstance(track, str) else track.id for track in read if track is not None]
         described = [track for track in read if isinstance(track, TrackRecord)]
-        return PlaylistRecord(name, ids, title, description, group, split, time=when), described
+        fields = {field: cell_text(line.get(key)) for field, key in params.playlist_fields.items()}
+        return PlaylistRecord(name, ids, title, description, group, split, time=when, fields=fields), described
 
     def _track(self, item: object, where: str, parser: TrackParser) -> TrackRecord | str | None:
         if isinstance(item, dict):

@@ -15,6 +15,7 @@ from toolkit.packages import Package
 from toolkit.parameters import Parameters
 
 if TYPE_CHECKING:
+    from toolkit.catalogue.readers.tables.label_counts import LabelCounts
     from toolkit.catalogue.readers.tables.record_blocks import Block
 
 OnError = Literal["stop", "skip"]
@@ -77,6 +78,8 @@ class Reader(ABC):
         """Bad records left out under `on_error: skip`."""
         self.doubles = Tally()
         """Records that repeat an earlier one and were read once; they are not bad."""
+        self.labels: tuple[LabelCounts, ...] = ()
+        """After `read`, counts of the columns of placements that became content of tracks."""
 
     @abstractmethod
     def read(self) -> Iterator[Record]:
@@ -117,6 +120,10 @@ class Reader(ABC):
     @abstractmethod
     def recognises(cls, path: Path) -> bool:
         """Return whether `path` has this format, by name and first bytes, for `reader: auto`."""
+
+    def varied(self, playlist: str) -> None:
+        """Count a playlist whose rows have several values of a playlist field."""
+        self.doubles.add(f"{self.path}, playlist {playlist!r}: its fields have several values, the first ones are used")
 
     def bad(self, where: str, why: str) -> None:
         """Raise `DataError` for a bad record or count the record; `where` is file and record."""

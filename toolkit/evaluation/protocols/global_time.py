@@ -27,6 +27,11 @@ class GlobalTime(Shown, WholeLists):
         "shown", description="test playlists that start after the cut (with `shown` or `seeds`), or drop them"
     )
 
+    def larger_validation(self) -> list[dict[str, object]]:
+        earlier = [self.valid_from * part for part in (0.9, 0.75, 0.5)] if isinstance(self.valid_from, float) else []
+        changes: list[dict[str, object]] = [{"valid_from": round(share, 3)} for share in earlier]
+        return [*super().larger_validation(), *changes]
+
     def split(self, corpus: Corpus, given: Sequence[str | None] | None = None) -> Split:
         from toolkit.corpus import time_split
         from toolkit.evaluation import leaks

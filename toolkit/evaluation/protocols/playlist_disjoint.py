@@ -40,6 +40,11 @@ class DealtLists(WholeLists, Dealt):
         leaks.check_leaks(parts, disjoint=True)
         return parts
 
+    def larger_validation(self) -> list[dict[str, object]]:
+        """Return changes of shares and lengths, and last the split by hash instead of the column of the data."""
+        by_hash: list[dict[str, object]] = [{"by": "hash"}] if self.by != "hash" else []
+        return [*super().larger_validation(), *by_hash]
+
     def _check_default_folds(self) -> None:
         for key in DEALING:
             if (value := getattr(self, key)) != type(self).model_fields[key].default:

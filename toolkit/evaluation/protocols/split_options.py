@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from toolkit.corpus.arrays import Corpus
     from toolkit.corpus.splits import Split
 
+LARGER_SHARES, SHORTER_LISTS = (0.2, 0.3, 0.5), (5, 3, 2)
+"""Values of `valid_fraction` and `min_tracks` that `larger_validation` returns."""
+
 ALL = "all"
 """Value of `test_fold` for testing each fold in turn."""
 
@@ -69,6 +72,10 @@ def refuse(part: Protocol, keys: Mapping[str, str]) -> None:
             )
 
 
+def _below(min_tracks: int) -> list[dict[str, object]]:
+    return [{"min_tracks": length} for length in SHORTER_LISTS if length < min_tracks]
+
+
 class Shown(Protocol):
     """Keys for the number of first tracks of a held-out playlist that are shown."""
 
@@ -117,6 +124,9 @@ class WholeLists(Shuffled):
     def stops_at_overlap(self) -> bool:
         return self.strict_overlap
 
+    def larger_validation(self) -> list[dict[str, object]]:
+        return [*super().larger_validation(), *_below(self.min_tracks)]
+
     def without_copies(self, parts: Split) -> Split:
         """Return the parts, without training and validation copies of tested playlists if `equal_lists` is drop."""
         from toolkit.evaluation import leaks
@@ -129,6 +139,12 @@ class Folds(Protocol):
 
     folds: int = Field(5, ge=2, description="number of equal parts")
     valid_fraction: Share = Field(0.1, description="share of the other folds used for validation")
+
+    def larger_validation(self) -> list[dict[str, object]]:
+        larger: list[dict[str, object]] = [
+            {"valid_fraction": share} for share in LARGER_SHARES if share > self.valid_fraction
+        ]
+        return [*super().larger_validation(), *larger]
 
     def check_fold(self, fold: int | str) -> None:
         """Raise `ValueError` for a fold that does not exist."""
@@ -190,6 +206,9 @@ class ColdTracks(Folds):
     @property
     def reads_field(self) -> str | None:
         return self.field
+
+    def larger_validation(self) -> list[dict[str, object]]:
+        return [*super().larger_validation(), *_below(self.min_tracks)]
 
     def split(self, corpus: Corpus, given: Sequence[str | None] | None = None) -> Split:
         from toolkit.corpus import cold_splits

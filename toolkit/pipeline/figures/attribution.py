@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import numpy as np
@@ -11,6 +11,7 @@ from toolkit.evaluation import result_rows
 from toolkit.evaluation.evaluator import Scores
 from toolkit.pipeline.run import fit_systems, systems
 from toolkit.pipeline.run.run_context import Context
+from toolkit.pipeline.run.system_failures import Failures
 from toolkit.pipeline.write.write_results import Outcome
 from toolkit.recipe import Recipe
 from toolkit.result_types import Attribution, AttributionRow, ComparisonRow, Weight
@@ -21,33 +22,27 @@ VARIANTS = {LEFT_OUT: systems.name_without, SHUFFLED: systems.name_shuffled}
 """The name of a model's variant, by the way it was made."""
 
 
-def measure(context: Context, material: systems.Material, outcomes: Sequence[Outcome]) -> Attribution:
+def measure(
+    context: Context, material: systems.Material, outcomes: Sequence[Outcome], failures: Failures
+) -> Attribution:
     """Return the content of `attribution.json`.
 
     - differences: each model minus its variant without a modality, on test playlists, paired by playlist. The variant
       `left out` is trained again with the same budget. The variant `shuffled` has the same weights.
     - weights: `Ranker.modality_weights` of each model.
+
+    A model whose variant fails is left out, and its error is postponed.
     """
     without = systems.models_without(context)
     differences: list[AttributionRow] = []
     weights: list[Weight] = []
     for outcome in outcomes:
         system = outcome.system
-        if not system.capabilities.attributable or not system.modalities:
-            continue
-        weights += [{"system": system.name, **row} for row in fit_systems.fitted(context, system).modality_weights()]
-        for modality in system.modalities:
-            context.reporter.stage(f"{system.name} without {modality}")
-            variants = {}
-            if (variant := without.get((system.name, modality))) is not None:
-                fit_systems.fit(context, variant, material)
-                variants[LEFT_OUT] = fit_systems.score(context, variant, material, "test")[0]
-            if (shuffled := fit_systems.score_shuffled(context, system, material, modality)) is not None:
-                variants[SHUFFLED] = shuffled
-            for way, scores in variants.items():
-                pair = (outcome.scores["test"], scores)
-                groups = material.split.test.groups()
-                differences += differences_of(context.recipe, system.name, modality, way, pair, groups)
+        if system.capabilities.attributable and system.modalities:
+            with failures.until_the_end(f"attribution of {system.name}"):
+                learned = fit_systems.fitted(context, system).modality_weights()
+                differences += _differences(context, material, outcome, without)
+                weights += [{"system": system.name, **row} for row in learned]
     correct(differences)
     return {"differences": differences, "weights": weights}
 
@@ -55,6 +50,29 @@ def measure(context: Context, material: systems.Material, outcomes: Sequence[Out
 def correct(differences: Sequence[AttributionRow]) -> None:
     """Correct the p-values of each model for all of its modalities, separately for each kind of variant."""
     result_rows.correct(differences, lambda row: (row["system"], row["way"]))
+
+
+def _differences(
+    context: Context,
+    material: systems.Material,
+    outcome: Outcome,
+    without: Mapping[tuple[str, str], systems.System],
+) -> list[AttributionRow]:
+    """Return the rows of a model, for each of its modalities and each way."""
+    system, differences = outcome.system, list[AttributionRow]()
+    for modality in system.modalities:
+        context.reporter.stage(f"{system.name} without {modality}")
+        variants = {}
+        if (variant := without.get((system.name, modality))) is not None:
+            fit_systems.fit(context, variant, material)
+            variants[LEFT_OUT] = fit_systems.score(context, variant, material, "test")[0]
+        if (shuffled := fit_systems.score_shuffled(context, system, material, modality)) is not None:
+            variants[SHUFFLED] = shuffled
+        for way, scores in variants.items():
+            pair = (outcome.scores["test"], scores)
+            groups = material.split.test.groups()
+            differences += differences_of(context.recipe, system.name, modality, way, pair, groups)
+    return differences
 
 
 def differences_of(

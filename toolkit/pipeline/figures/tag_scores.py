@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -23,8 +23,12 @@ from toolkit.seeds import derived_seed
 DIGITS = 8
 
 
-def measure(context: Context, ingested: Ingested, material: Material, systems: Sequence[System]) -> list[TagScores]:
+def measure(
+    context: Context, ingested: Ingested, material: Material, systems: Sequence[System], failed: Collection[str] = ()
+) -> list[TagScores]:
     """Return the content of `tags.json`, with one row for each row in the recipe.
+
+    - failed: names of systems that failed, whose rows are left out.
 
     All rows are measured on the same tracks, which have tags and a vector for every row.
 
@@ -33,7 +37,7 @@ def measure(context: Context, ingested: Ingested, material: Material, systems: S
     spec = context.recipe.coldstart.tags
     assert spec is not None and ingested.catalogue is not None
     context.reporter.stage("tags")
-    rows = [row for row in spec.rows if row.vectors not in material.missing]
+    rows = [row for row in spec.rows if row.vectors not in material.missing and row.vectors not in failed]
     vectors = {row.vectors: _vectors(context, material, systems, row.vectors) for row in rows}
     ids = ingested.corpus.tracks["id"].to_pylist()
     with Catalogue.open(ingested.catalogue) as catalogue:

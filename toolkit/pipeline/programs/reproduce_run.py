@@ -29,11 +29,13 @@ class Reproduction:
     - same: whether both `metrics.json` are identical to the byte.
     - manifest: changes in versions, machine, code and data.
     - metrics: differing values, by `system split slice metric@k`.
+    - failed: reason for each system that failed in the reproduction, by name.
     """
 
     same: bool
     manifest: list[Change]
     metrics: list[Change]
+    failed: dict[str, str]
 
 
 def reproduce(directory: Path, out: Path, *, progress: Reporter | None = None) -> Reproduction:
@@ -62,7 +64,7 @@ def reproduce(directory: Path, out: Path, *, progress: Reporter | None = None) -
             f" such as {outside[0]}"
         )
     recipe, cache = _recipe(old), out / CACHE
-    run_recipe.run(recipe, out, progress=progress, cache=cache)
+    failed = run_recipe.run(recipe, out, progress=progress, cache=cache).failed
     shutil.rmtree(cache, ignore_errors=True)
     same = old.path(run_directory.METRICS).read_bytes() == new.path(run_directory.METRICS).read_bytes()
     before, after = (
@@ -73,6 +75,7 @@ def reproduce(directory: Path, out: Path, *, progress: Reporter | None = None) -
         same,
         list(changes(old.read(run_directory.MANIFEST), new.read(run_directory.MANIFEST))),
         list(changes(before, after)),
+        failed,
     )
 
 

@@ -11,8 +11,8 @@ from toolkit.packages import OPTUNA
 from toolkit.recipe import Range, Sweep
 from toolkit.result_types import Settings
 
-Search = Generator[Settings, float, None]
-"""Yields settings and is sent the value of each. The same values lead to the same settings."""
+Search = Generator[Settings, float | None, None]
+"""Yields settings and is sent the value of each, or None if they failed. The same values lead to the same settings."""
 
 
 def grid(spec: Sweep, seed: int) -> Search:
@@ -29,7 +29,8 @@ def optuna(spec: Sweep, seed: int) -> Search:
     space = {key: _distribution(library.distributions, values) for key, values in spec.over.items()}
     for _ in range(spec.trials):
         suggested = study.ask(space)
-        study.tell(suggested, (yield {key: _value(spec.over[key], suggested.params[key]) for key in spec.over}))
+        value = yield {key: _value(spec.over[key], suggested.params[key]) for key in spec.over}
+        study.tell(suggested, value, state=library.trial.TrialState.FAIL if value is None else None)
 
 
 SEARCHES: dict[str, Callable[[Sweep, int], Search]] = {"grid": grid, "optuna": optuna}

@@ -5,20 +5,22 @@ Each trial is trained and kept, and the best trial is written as a recipe. Test 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
 from toolkit import run_directory
-from toolkit.errors import InputError
+from toolkit.errors import InputError, Where
 from toolkit.files import digest, write_bytes
 from toolkit.pipeline.programs.search_strategies import SEARCHES
 from toolkit.pipeline.run import fit_systems, prepare_data, systems
 from toolkit.pipeline.run.run_context import Context, LoggedReporter, opened
+from toolkit.pipeline.run.system_failures import Failures
 from toolkit.pipeline.write import tensorboard_log
 from toolkit.progress import Reporter
 from toolkit.recipe import Recipe, unused_settings
@@ -32,19 +34,23 @@ TABLE, BEST = "sweep.json", "best.yaml"
 
 
 class Reached(TypedDict):
-    """Result of a trial. value: mean of `select` over the validation playlists."""
+    """Result of a trial. value: mean of `select` over the validation playlists; None for a trial that failed."""
 
-    value: float
+    value: float | None
     epochs: int
     underfit: bool
     seconds: float
 
 
 class Trial(Reached):
-    """Row of `sweep.json`."""
+    """Row of `sweep.json`. failed: why the trial failed."""
 
     number: int
     settings: Settings
+    failed: NotRequired[str]
+
+
+NOT_MEASURED: Reached = {"value": None, "epochs": 0, "underfit": False, "seconds": 0.0}
 
 
 class SweepResult(TypedDict):
@@ -62,7 +68,8 @@ def sweep(recipe: Recipe, out: Path, *, progress: Reporter | None = None, cache:
     """Run the trials of `recipe.sweep`, write the best as `best.yaml`, and return the content of `sweep.json`.
 
     Each trial is trained on the training split and measured on validation. `segue run` with the best recipe evaluates
-    the system on test once. An interrupted sweep keeps finished trials and resumes the unfinished trial.
+    the system on test once. A trial that fails keeps its reason, and the same call tries it again. An interrupted
+    sweep keeps finished trials and resumes the unfinished trial.
 
     Raises `InputError` for a recipe without a sweep, and for incompatible settings.
     """
@@ -78,7 +85,7 @@ def sweep(recipe: Recipe, out: Path, *, progress: Reporter | None = None, cache:
         reporter = LoggedReporter(directory, progress or Reporter())
         with opened(recipe, directory, progress=reporter, cache=cache) as context:
             result = _search(prepare_data.prepare(context))
-        best = max(result["trials"], key=lambda row: row["value"])
+        best = result["trials"][result["best"] - 1]
         chosen = unused_settings.cleared(trial(recipe, best["settings"])).model_copy(
             update={"name": f"{recipe.name}-best"}
         )
@@ -99,31 +106,43 @@ def _search(prepared: prepare_data.Prepared) -> SweepResult:
         "trials": [],
         "best": 0,
     }
-    rows = result["trials"]
+    rows, failures = result["trials"], Failures(context)
     search = SEARCHES[spec.search](spec, derived_seed(recipe.seed, "sweep"))
     settings: Settings | None = next(search, None)
     while settings is not None:
-        tried, key = trial(recipe, settings), digest(settings)[:16]
         context.reporter.stage(f"trial {len(rows) + 1}: {in_words(settings)}")
-        system = dict(system_names(tried))[where]
-        inputs = {
-            "recipe": tried.model_dump(mode="json"),
-            "system": system,
-            "select": spec.select,
-            "data": prepared.ingested.key,
-            "device": context.device,
-            "code": package_source(),
-        }
-        make = partial(_measured, prepared, tried, system, spec.select, key)
-        reached = context.run.stage(f"trial-{key}", inputs, make)
-        rows.append({"number": len(rows) + 1, "settings": settings, **reached})
-        result["best"] = max(rows, key=lambda row: row["value"])["number"]
+        row: Trial = {"number": len(rows) + 1, "settings": settings, **NOT_MEASURED}
+        with failures.of(f"trial {row['number']}"):
+            row = {**row, **_reached(prepared, settings, where)}
+        if why := failures.reasons.get(f"trial {row['number']}"):
+            row["failed"] = why
+        rows.append(row)
+        result["best"] = max(rows, key=lambda row: -math.inf if row["value"] is None else row["value"])["number"]
         context.run.write(TABLE, result)
         try:
-            settings = search.send(reached["value"])
+            settings = search.send(row["value"])
         except StopIteration:
             settings = None
+    if failures.first is not None and len(failures.reasons) == len(rows):
+        raise failures.first
     return result
+
+
+def _reached(prepared: prepare_data.Prepared, settings: Settings, where: Where) -> Reached:
+    """Return the result of a trial, which is measured unless it is finished. where: key path of the system."""
+    context, recipe, spec = prepared.context, prepared.context.recipe, prepared.context.recipe.sweep
+    assert spec is not None
+    tried, key = trial(recipe, settings), digest(settings)[:16]
+    system = dict(system_names(tried))[where]
+    inputs = {
+        "recipe": tried.model_dump(mode="json"),
+        "system": system,
+        "select": spec.select,
+        "data": prepared.ingested.key,
+        "device": context.device,
+        "code": package_source(),
+    }
+    return context.run.stage(f"trial-{key}", inputs, partial(_measured, prepared, tried, system, spec.select, key))
 
 
 def _measured(

@@ -17,8 +17,7 @@ from segue.results import evaluate
 from toolkit import plugins, run_directory
 from toolkit.contracts import metric as contract
 from toolkit.errors import InputError, RunDirectoryError
-from toolkit.files import cache_folder
-from toolkit.pipeline.run import fit_systems, prepare_data, run_recipe, systems
+from toolkit.pipeline.run import fit_systems, prepare_data, run_recipe, system_failures, systems
 from toolkit.pipeline.run.meter import metered
 from toolkit.pipeline.run.run_context import Context, LoggedReporter, opened
 from toolkit.pipeline.write import folds, pool_folds
@@ -39,13 +38,15 @@ class TriedSetting(TypedDict):
     """Setting of a baseline, its validation value, and the seconds for fitting and ranking.
 
     - fold: the fold of the trial, if there are several folds.
-    - value: mean of the tuning metric over the validation playlists.
+    - value: mean of the tuning metric over the validation playlists; None for a setting that failed.
+    - failed: why the setting failed.
     """
 
     fold: NotRequired[int]
     params: Settings
-    value: float
+    value: float | None
     seconds: float
+    failed: NotRequired[str]
 
 
 class BenchRow(Timing):
@@ -58,7 +59,10 @@ class BenchRow(Timing):
 
 
 class BenchResult(TypedDict):
-    """Table of a bench, with the systems from best to worst and the settings of the bench."""
+    """Table of a bench, with the systems from best to worst and the settings of the bench.
+
+    failed: reason for each system that failed with its best setting, or with all settings.
+    """
 
     bench: str
     tuned_for: str
@@ -68,6 +72,7 @@ class BenchResult(TypedDict):
     manifest: Manifest
     machine: dict[str, float | None]
     rows: list[BenchRow]
+    failed: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -118,8 +123,9 @@ def bench(
     - budget: number of settings tried for each baseline.
     - max_seconds: time limit for training a neural baseline, which is then marked underfit.
 
-    An interrupted bench is resumed. With `test_fold: all` each fold has its own settings and its own run, and the table
-    pools all playlists.
+    A setting that fails is not chosen. A baseline that fails with its best setting is listed in `failed`, and the same
+    call tries it again. An interrupted bench is resumed. With `test_fold: all` each fold has its own settings and its
+    own run, and the table pools all playlists.
 
     Raises `InputError` for unknown names, and for baselines that require other data.
     """
@@ -130,7 +136,7 @@ def bench(
     plain = recipe.model_copy(
         update={
             "models": _models(recipe, models),
-            "baselines": [BaselineSpec(name=name) for name in names],
+            "baselines": (untuned := [BaselineSpec(name=name) for name in names]),
             "sweep": None,
         }
     )
@@ -143,7 +149,9 @@ def bench(
         tuned, results = _tune_and_run(plain, out, tuning)
     else:
         whole.check(plain.model_dump(mode="json"))
-        folds.check(plain, by_fold, cache or cache_folder(), reporter)
+        with opened(plain, whole, progress=reporter, cache=cache) as context:
+            # tuning leaves out the baselines that cannot be fitted
+            folds.check(context, by_fold, unchecked=[spec.system_name for spec in untuned])
         tuned_by_fold = []
         for name, fold in by_fold.items():
             reporter.stage(name)
@@ -151,7 +159,7 @@ def bench(
         tuned = _of_all_folds(tuned_by_fold)
         with run_directory.RunDirectory.claim(whole.root, plain.model_dump(mode="json")) as pooled:
             results = pool_folds.pool(
-                plain, {name: run_directory.RunDirectory(out / name / RUN) for name in by_fold}, pooled
+                plain, {name: run_directory.RunDirectory(out / name / RUN) for name in by_fold}, pooled, reporter
             )
     return _result(recipe, whole, results, tuned, tuning)
 
@@ -185,26 +193,25 @@ def _of_all_folds(tuned: Sequence[Sequence[Tuned]]) -> list[Tuned]:
 def tune(recipe: Recipe, out: Path, tuning: Tuning) -> list[Tuned]:
     """Return the best setting of each baseline in the recipe on the validation playlists.
 
-    Baselines that require missing catalogue data are skipped with a note.
+    Baselines that cannot be fitted to the data are left out with a note.
     """
     progress, specs = tuning.progress, [spec for spec in recipe.baselines if isinstance(spec, BaselineSpec)]
     with (
         run_directory.RunDirectory.claim(out, recipe.model_dump(mode="json")) as directory,
         opened(recipe, directory, progress=LoggedReporter(directory, progress), cache=tuning.cache) as context,
     ):
-        rows = [systems.baseline_system(context, BaselineSpec.model_validate(spec.model_dump())) for spec in specs]
-        material = prepare_data.prepare(context).gather(rows)
+        names, left_out = [spec.system_name for spec in specs], dict[str, str]()
+        prepared, every = prepare_data.prepare(context), systems.systems(context)
+        others = [system for system in every if system.name not in names]
+        prepared.check(others, context, recipe.evaluation.split)
+        material = prepared.gather([system for system in every if system.name in names], left_out=left_out)
         tuned = []
         for spec in specs:
-            cls = ranker_class(spec.name)
-            if missing := _missing(cls, material):
-                progress.note(f"{spec.name}: left out, the catalogue has no {missing}")
-                continue
-            if why := cls(**spec.params).memory_problem(material.split.train, context.device):
-                progress.note(f"{spec.name}: left out, {why} in a recipe's baselines")
+            if why := left_out.get(spec.system_name):
+                progress.note(f"{spec.name}: left out, {why}")
                 continue
             progress.stage(f"tune {spec.name}")
-            tuned.append(_tuned(context, material, cls, spec, tuning))
+            tuned.append(_tuned(context, material, ranker_class(spec.name), spec, tuning))
         return tuned
 
 
@@ -231,8 +238,15 @@ def _tuned(
         system = systems.baseline_system(context, candidate)
         make = partial(_measured, context, system, candidate.params, material, tuning)
         inputs = {**fit_systems.inputs(context, system, material), "target": (tuning.metric, tuning.k)}
-        tried.append(context.run.stage(f"tune-{system.name}-{number}", inputs, make))
-    return Tuned(BaselineSpec(name=spec.name, params=max(tried, key=lambda row: row["value"])["params"]), tried)
+        try:
+            tried.append(context.run.stage(f"tune-{system.name}-{number}", inputs, make))
+        except Exception as error:
+            why = system_failures.recorded(context, f"{system.name} {setting or 'with its defaults'}", error)
+            tried.append({"params": candidate.params, "value": None, "seconds": 0.0, "failed": why})
+    measured = [(row["value"], row["params"]) for row in tried if row["value"] is not None]
+    # if all fail, the run reports the reason
+    best = max(measured, key=lambda row: row[0])[1] if measured else base
+    return Tuned(BaselineSpec(name=spec.name, params=best), tried)
 
 
 def _measured(
@@ -294,15 +308,6 @@ def _usable(kinds: Sequence[str], recipe: Recipe) -> list[str]:
         and (trained or not each.training_playlists_only)
         and (recipe.encoders or each.content != "required")
     ]
-
-
-def _missing(cls: type[Ranker], material: systems.Material) -> str:
-    """Return the label kinds, or the titles, that a ranker requires and the catalogue does not have."""
-    able = cls.capabilities
-    missing = [kind for kind in able.labels if able.labels_required and kind not in material.labels]
-    if able.titles == "required" and not any(material.split.train.titles()):
-        missing.append("titles")
-    return " and no ".join(missing)
 
 
 def _target(select: str | None, recipe: Recipe) -> tuple[str, int]:
@@ -367,4 +372,5 @@ def _result(
         "manifest": manifest,
         "machine": {"load": round(os.getloadavg()[0], 1), "cores": os.cpu_count()},
         "rows": rows,
+        "failed": results.failed,
     }

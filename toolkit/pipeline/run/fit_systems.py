@@ -16,7 +16,7 @@ from segue.model_kinds import Loaded
 from segue.results import evaluate, with_cutoffs
 from toolkit.contracts.learning import NotLearned, combined
 from toolkit.errors import SegueError
-from toolkit.evaluation import slices
+from toolkit.evaluation import early_stopping, slices
 from toolkit.evaluation.evaluator import Key, Scores
 from toolkit.files import digest, folder, write_bytes
 from toolkit.pipeline.run import systems
@@ -59,6 +59,8 @@ def fit(context: Context, system: systems.System, material: systems.Material) ->
             ranker = _fit_with_all(context, system, material, workdir).ranker
         with folder(target) as unfinished:
             ranker.save(unfinished)
+        if message := early_stopping.note(system.name, ranker.curve):
+            context.reporter.note(message)
         return [target, *files(target)], {
             "fit_seconds": meter.seconds,
             "peak_mb": meter.peak_mb,

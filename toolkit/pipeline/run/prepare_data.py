@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from scipy.sparse import csr_matrix
+
 from segue.playlist_data import Playlists
 from segue.split import Training
 from toolkit.coldstart.factorisation import FactorStore
+from toolkit.contracts.protocol import Protocol
+from toolkit.corpus.splits import PlaylistSet, Split
 from toolkit.evaluation import leaks
 from toolkit.evaluation.split_size import few_playlists
 from toolkit.files import digest
 from toolkit.ingest import label_matrices, read_data
-from toolkit.pipeline.run import collect_stage, encode_modalities
+from toolkit.pipeline.run import check_requirements, collect_stage, encode_modalities
 from toolkit.pipeline.run.run_context import Context
 from toolkit.pipeline.run.systems import Material, System, needs_catalogue
 from toolkit.progress import Reporter
@@ -29,43 +33,57 @@ class Prepared:
     ingested: read_data.Ingested
     stamp: str
 
-    def gather(self, systems: Sequence[System], context: Context | None = None) -> Material:
-        """Split and encode the data for these systems. context: for a variant of the recipe on the same data.
+    def split(self, protocol: Protocol) -> Split:
+        """Split the playlists. Raises `InputError` for an empty part, and `LeakError`."""
+        return leaks.parts_of(protocol, self.ingested.corpus, read_data.texts(self.ingested, protocol.reads_field))
+
+    def check(self, systems: Sequence[System], context: Context, protocol: Protocol, *, fold: str = "") -> None:
+        """Raise `RecipeError` for a system that cannot be fitted to the split of a context's recipe.
+
+        - protocol: the protocol that the cure may change, perhaps over all folds.
+        - fold: name of the fold in the message.
+        """
+        split = self.split(context.recipe.evaluation.split)
+        labels = _labels(self._training(context, split.train), systems)
+        check_requirements.check(context, systems, split, labels, divide=self.split, protocol=protocol, fold=fold)
+
+    def gather(
+        self, systems: Sequence[System], context: Context | None = None, *, left_out: dict[str, str] | None = None
+    ) -> Material:
+        """Split and encode the data for these systems.
 
         - context: of a variant of the recipe on the same data.
+        - left_out: receives the reason for each system that cannot be fitted to the split. Without it, such a system
+          raises `RecipeError`.
         """
         context = context or self.context
         recipe = context.recipe
         protocol, cold = recipe.evaluation.split, recipe.coldstart
-        split = leaks.parts_of(protocol, self.ingested.corpus, read_data.texts(self.ingested, protocol.reads_field))
+        split = self.split(protocol)
         if split.cuts:
             context.reporter.note("validation begins {}, the test {}".format(*map(to_iso, split.cuts)))
-        for line in few_playlists(split, whole_lists=protocol.whole_lists):
+        for line in few_playlists(split, protocol):
             context.reporter.note(line)
-        if left_out := ", ".join(
+        if excluded := ", ".join(
             f"{count:,} {name.replace('_', ' ')} (such as {split.examples[name][0]})"
             for name, count in split.facts.items()
             if count and name not in ("valid_tracks", "test_tracks")
         ):
-            context.reporter.note(f"{protocol.type} leaves out: {left_out}")
-        data = Playlists(
-            lambda _: self.ingested,
-            permission=recipe.data.permission,
-            strict=True,
-            cache=context.cache,
-            reporter=context.reporter,
-            factors=cold.factors,
-        )
-        folder = context.cache / "factors"
-        factors = FactorStore(split.train, data.factors, recipe.seed, context.device, folder, context.progress(""))
-        train = Training(data, split.train, factors)
+            context.reporter.note(f"{protocol.type} leaves out: {excluded}")
+        train = self._training(context, split.train)
+        labels = _labels(train, systems)
+        if left_out is None:
+            check_requirements.check(context, systems, split, labels, divide=self.split, protocol=protocol)
+        else:
+            found = check_requirements.unmet_requirements(context, systems, split, labels)
+            left_out.update({system.name: unmet.rule.lstrip(": ") for system, unmet in found})
+            systems = [system for system in systems if system.name not in left_out]
         names = {name for system in systems for name in system.modalities}
         names |= {row.vectors for row in cold.tags.rows} if cold.tags is not None else set()
         names |= {cold.factor_map.predicted} if cold.factor_map is not None else set()
         encoded = encode_modalities.encode_all(context, train, names)
-        labels = train.labels(kind for system in systems for kind in system.labels)
         content = {
-            name: encode_modalities.content_hash(modality.on(data.corpus))
+            name: encode_modalities.content_hash(modality.on(train.data.corpus))
             for name, modality in encoded.modalities.items()
         }
         content |= {f"label:{kind}": label_matrices.content_hash(matrix) for kind, matrix in labels.items()}
@@ -73,6 +91,23 @@ class Prepared:
         return Material(
             train, split, encoded.modalities, key, content, encoded.missing, labels, coverage=encoded.coverage
         )
+
+    def _training(self, context: Context, playlists: PlaylistSet) -> Training:
+        recipe, folder = context.recipe, context.cache / "factors"
+        data = Playlists(
+            lambda _: self.ingested,
+            permission=recipe.data.permission,
+            strict=True,
+            cache=context.cache,
+            reporter=context.reporter,
+            factors=recipe.coldstart.factors,
+        )
+        factors = FactorStore(playlists, data.factors, recipe.seed, context.device, folder, context.progress(""))
+        return Training(data, playlists, factors)
+
+
+def _labels(train: Training, systems: Sequence[System]) -> dict[str, csr_matrix]:
+    return train.labels(kind for system in systems for kind in system.labels)
 
 
 def prepare(context: Context, *, collect: bool = True) -> Prepared:
@@ -83,6 +118,8 @@ def prepare(context: Context, *, collect: bool = True) -> Prepared:
     recipe, reporter = context.recipe, context.reporter
     before = read_data.stamp(recipe.data)
     ingested = read(recipe, context.cache, reporter)
+    for line in ingested.label_notes:
+        reporter.note(line)
     ingested = collect_stage.collect(recipe, ingested, reporter, fill=collect)
     return Prepared(context, ingested, before + collect_stage.stamp(recipe))
 

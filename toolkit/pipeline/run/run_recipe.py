@@ -29,6 +29,9 @@ def run(
     - cache: folder of the corpora and encodings that runs share.
     - fresh: whether to repeat finished stages.
 
+    Systems that fail are listed in `Results.failed`, and the same call tries them again. An error that concerns all
+    systems ends the run.
+
     Raises `RunDirectoryError` if the folder belongs to another recipe or is in use, `InputError` for unusable data or
     settings, and for a recipe with a sweep.
     """
@@ -55,7 +58,7 @@ def run(
             directory.log("run", state="started")
             with _logged(directory), opened(recipe, directory, progress=reporter, cache=cache) as context:
                 results = _run_folds(context, by_fold, fresh=fresh) if by_fold else _run_stages(context)
-            directory.log("run", state="finished")
+            directory.log("run", state="finished", failed=list(results.failed))
         mlflow_log.log(directory, reporter)
         return results
 
@@ -103,8 +106,11 @@ def _run_stages(context: Context) -> Results:
     directory, state = context.run, run_stages.RunState(context)
     for name, stage in run_stages.STAGES:
         directory.log("run", state=name)
-        stage(state)
-    if not state.material.missing:  # a later run looks again for missing weights
+        run_stages.execute(name, stage, state)
+    if state.failures.postponed is not None:
+        raise state.failures.postponed
+    # a later run tries failed systems again, and looks again for missing weights
+    if not state.failures.reasons and not state.material.missing:
         names = (*_results(context.recipe), run_directory.TRACKS, run_directory.MAP)
         models = [directory.path(f"{run_directory.MODEL}/{system.name}") for system in state.systems]
         files = [*map(directory.path, names), *(file for model in models for file in fit_systems.files(model))]
@@ -116,12 +122,12 @@ def _run_folds(context: Context, by_fold: Mapping[str, Recipe], *, fresh: bool) 
     """Run the folds one after another, each in its own folder, and pool their results."""
     directory, recipe = context.run, context.recipe
     runs = {name: run_directory.RunDirectory(directory.root / name) for name in by_fold}
-    folds.check(recipe, by_fold, context.cache, context.reporter)
+    folds.check(context, by_fold)
     for name, fold in by_fold.items():
         context.reporter.stage(name)
         run(fold, runs[name].root, progress=context.reporter, cache=context.cache, fresh=fresh)
     context.reporter.stage("report")
-    results = pool_folds.pool(recipe, runs, directory)
+    results = pool_folds.pool(recipe, runs, directory, context.reporter)
     if all(runs[name].done(FINISHED, _identity(fold)) is not None for name, fold in by_fold.items()):
         files = [each.path(name) for each in (directory, *runs.values()) for name in _results(recipe)]
         _finish(directory, recipe, [*files, directory.path(run_directory.FOLDS)], prepare_data.stamp(recipe))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from toolkit import run_directory
-from toolkit.errors import InputError
+from toolkit.errors import InputError, SegueError
+from toolkit.evaluation import slices
 from toolkit.evaluation.evaluator import mean
 from toolkit.pipeline.figures import attribution, example_playlists, factor_map, projection, tag_scores, track_map
 from toolkit.pipeline.run import fit_systems, prepare_data, systems
 from toolkit.pipeline.run.label_near_duplicates import label_near_duplicates
 from toolkit.pipeline.run.run_context import Context
+from toolkit.pipeline.run.system_failures import Failures
 from toolkit.pipeline.run.systems import Material, System
 from toolkit.pipeline.write import manifest, tensorboard_log, write_results
 from toolkit.report.page import left_out, render
@@ -24,7 +27,7 @@ class RunState:
     - systems: the systems in the recipe; after `encode` only those with their pretrained weights.
     - prepared: the data, from `ingest`.
     - material: the data that systems are fitted to, from `encode`.
-    - outcomes: the results of each system, from `fit`.
+    - outcomes: the results of each system that did not fail, from `fit`.
     - results: the tables, from `tables`.
     """
 
@@ -34,6 +37,10 @@ class RunState:
     material: Material = field(init=False)
     outcomes: list[write_results.Outcome] = field(init=False)
     results: write_results.Results = field(init=False)
+    failures: Failures = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.failures = Failures(self.context)
 
 
 def ingest(state: RunState) -> None:
@@ -44,6 +51,7 @@ def ingest(state: RunState) -> None:
     context.run.log("stage", stage="ingest", state="started")
     state.prepared = prepare_data.prepare(context)
     ingested = state.prepared.ingested
+    slices.check_fields(recipe.evaluation.slices, ingested.corpus.playlists)
     context.run.write(run_directory.MANIFEST, manifest.manifest(context, ingested))
     if whole := [k for k in recipe.evaluation.k if k >= ingested.corpus.n_items]:
         context.reporter.note(
@@ -63,22 +71,37 @@ def encode(state: RunState) -> None:
 
 
 def fit(state: RunState) -> None:
-    """Fit each system with each of its seeds, and evaluate it on validation and test."""
-    state.outcomes = [_outcome(state.context, system, state.material) for system in state.systems]
+    """Fit each system with each of its seeds, and evaluate it on validation and test.
+
+    A system that fails is left out of the later stages. Raises the first error if all systems fail.
+    """
+    failures, state.outcomes = state.failures, []
+    for system in state.systems:
+        with failures.of(system.name):
+            if failed := [other.name for other in system.over if other.name in failures.reasons]:
+                names = " and ".join(failed)
+                raise SegueError(f"requires {names}, which failed: correct {names}, and run the same command again")
+            state.outcomes.append(_outcome(state.context, system, state.material))
+    state.systems = [outcome.system for outcome in state.outcomes]
+    if failures.first is not None and all(system.oracle for system in state.systems):
+        raise failures.first
 
 
 def attribute(state: RunState) -> None:
     """Measure the contribution of each modality to each model, and write `attribution.json`."""
     context = state.context
     if context.recipe.evaluation.attribution:
-        context.run.write(run_directory.ATTRIBUTION, attribution.measure(context, state.material, state.outcomes))
+        context.run.write(
+            run_directory.ATTRIBUTION, attribution.measure(context, state.material, state.outcomes, state.failures)
+        )
 
 
 def predict_tags(state: RunState) -> None:
     """Predict tags from vectors, and write `tags.json`."""
     context = state.context
     if context.recipe.coldstart.tags is not None:
-        scores = tag_scores.measure(context, state.prepared.ingested, state.material, state.systems)
+        failed = state.failures.reasons
+        scores = tag_scores.measure(context, state.prepared.ingested, state.material, state.systems, failed)
         context.run.write(run_directory.TAGS, scores)
 
 
@@ -92,7 +115,13 @@ def map_factors(state: RunState) -> None:
 
 def tables(state: RunState) -> None:
     """Write `metrics.json` and the other result files."""
+    run, failed = state.context.run, state.failures.reasons
     state.context.reporter.stage("report")
+    rows = run.read(run_directory.TABLE)
+    for row in rows:
+        if row["system"] in failed:
+            row["failed"] = failed[row["system"]]
+    run.write(run_directory.TABLE, rows)
     state.results = write_results.write_results(state.context, state.material, state.outcomes)
 
 
@@ -172,3 +201,24 @@ STAGES: tuple[tuple[str, Callable[[RunState], None]], ...] = (
     ("report", report),
 )
 """Name and function of every stage of a run, in order."""
+
+EXTRAS: dict[str, run_directory.RunFile[Any]] = {
+    "attribution": run_directory.ATTRIBUTION,
+    "tags": run_directory.TAGS,
+    "factor map": run_directory.FACTOR_MAP,
+    "map of tracks": run_directory.MAP,
+    "examples": run_directory.EXAMPLES,
+}
+"""Stages whose error is raised when the tables and the report are written, and the file that is then empty."""
+
+
+def execute(name: str, stage: Callable[[RunState], None], state: RunState) -> None:
+    """Execute a stage. An error of one of the `EXTRAS` is postponed to the end of the run."""
+    if name not in EXTRAS:
+        return stage(state)
+    done = False
+    with state.failures.until_the_end(name):
+        stage(state)
+        done = True
+    if not done:
+        state.context.run.write(EXTRAS[name], EXTRAS[name].kind())

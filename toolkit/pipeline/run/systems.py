@@ -33,6 +33,7 @@ class System:
     - capabilities: capabilities of that class.
     - spec: the recipe entry, which determines the result together with the data.
     - make: function that returns the model for its modalities.
+    - unfitted: function that returns its ranker without content, to check what it requires.
     - modalities: names of these modalities.
     - params: parameters of the ranker, if they suffice to create it.
     - group: heading in the tables.
@@ -47,6 +48,7 @@ class System:
     ranker: str
     spec: Mapping[str, object]
     make: Callable[[Sequence[Modality]], Model]
+    unfitted: Callable[[], Ranker]
     capabilities: Capabilities
     modalities: list[str] = field(default_factory=list)
     params: Mapping[str, object] | None = None
@@ -210,8 +212,18 @@ def _model(context: Context, spec: ModelSpec) -> System:
         "fusion": fusion.model_dump(mode="json"),
         "titles": titles.model_dump() if titles else None,
     }
-    helpers = None if spec.cold_system is None else [spec.cold_system]
-    return System(name, cls.name, decided, make, cls.capabilities, modalities, group=spec.group or "", helpers=helpers)
+    untitled = spec.model_copy(update={"titles": False})  # the title encoder is not needed, and may have to be fitted
+    return System(
+        name,
+        cls.name,
+        decided,
+        make,
+        lambda: cls(untitled, fusion, name=name),
+        cls.capabilities,
+        modalities,
+        group=spec.group or "",
+        helpers=None if spec.cold_system is None else [spec.cold_system],
+    )
 
 
 def _title_encoder(context: Context, spec: EncoderSpec) -> Encoder:
@@ -232,6 +244,7 @@ def _cold(context: Context, spec: ColdSystem) -> System:
             "factors": recipe.coldstart.factors.model_dump(mode="json"),
         },
         _maker(context, cls, spec.system_name, spec.params),
+        lambda: cls(**spec.params),
         cls.capabilities,
         modalities if cls.capabilities.content != "none" else [],
         spec.params,
@@ -248,6 +261,7 @@ def baseline_system(context: Context, spec: BaselineSpec) -> System:
         spec.name,
         spec.model_dump(mode="json"),
         _maker(context, cls, spec.system_name, spec.params),
+        lambda: cls(**spec.params),
         cls.capabilities,
         list(recipe.fusion.modalities or recipe.encoders) if cls.capabilities.content != "none" else [],
         spec.params,

@@ -6,12 +6,12 @@ combines the folds in one table.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 
-from toolkit.errors import InputError
-from toolkit.pipeline.run import prepare_data
-from toolkit.progress import Reporter
+from toolkit.errors import InputError, RecipeError
+from toolkit.pipeline.run import prepare_data, systems
+from toolkit.pipeline.run.run_context import Context
 from toolkit.recipe import Recipe
 
 
@@ -23,11 +23,20 @@ def by_fold(recipe: Recipe) -> dict[str, Recipe]:
     }
 
 
-def check(recipe: Recipe, recipes: Mapping[str, Recipe], cache: Path, reporter: Reporter) -> None:
-    """Split all folds before the first training. Raises `InputError` with the name of an impossible fold."""
-    corpus = prepare_data.read(recipe, cache, reporter).corpus
-    for name, fold in recipes.items():
+def check(context: Context, recipes: Mapping[str, Recipe], *, unchecked: Collection[str] = ()) -> None:
+    """Split all folds, and check what systems require, before the first training.
+
+    - unchecked: names of systems whose requirements are not checked.
+
+    Raises `InputError` with the name of an impossible fold.
+    """
+    prepared = prepare_data.prepare(context)
+    for name, recipe in recipes.items():
+        fold = replace(context, recipe=recipe)
+        checked = [each for each in systems.systems(fold) if each.name not in unchecked]
         try:
-            fold.evaluation.split.split(corpus)
+            prepared.check(checked, fold, context.recipe.evaluation.split, fold=name)
+        except RecipeError:
+            raise
         except InputError as error:
             raise type(error)(f"{name}: {error}") from None

@@ -45,6 +45,7 @@ def manifest(context: Context, ingested: Ingested) -> dict[str, object]:
         "seed": recipe.seed,
         "data": ingested.content,
         "permission": recipe.data.permission.model_dump() if recipe.data.permission else None,
+        "allow_label_leak": recipe.data.allow_label_leak,
     }
 
 

@@ -37,8 +37,8 @@ PATHS = (
 def log(run: run_directory.RunDirectory, reporter: Reporter) -> None:
     """Log the recipe, all epochs, the metrics of whole splits and the file paths, once for each store.
 
-    Nothing is logged without a store. If writing to a store fails, the error is reported and the run still succeeds.
-    The same command tries again.
+    A run with failed systems has the status FAILED and the tag `segue.failed`. Nothing is logged without a store. If
+    writing to a store fails, the error is reported and the run still succeeds. The same command tries again.
     """
     if not (uri := os.environ.get(URI)):
         return
@@ -73,7 +73,9 @@ def _logged(client: MlflowClient, run: run_directory.RunDirectory, metrics: Sequ
     known = client.get_experiment_by_name(name)
     experiment = known.experiment_id if known is not None else client.create_experiment(name)
     paths = {f"segue.path.{path}": str(run.path(path).resolve()) for path in PATHS if run.path(path).exists()}
+    failed = [row["system"] for row in run.find(run_directory.TABLE) if "failed" in row]
     tags = {"segue.run": str(run.root.resolve()), **paths, "segue.commit": str(manifest["git_commit"])}
+    tags |= {"segue.failed": ", ".join(failed)} if failed else {}
     logged: str = client.create_run(experiment, run_name=recipe["name"], tags=tags).info.run_id
     try:
         parameters = [Param(key, value) for key, value in _flat(recipe)]
@@ -89,7 +91,7 @@ def _logged(client: MlflowClient, run: run_directory.RunDirectory, metrics: Sequ
     except BaseException:
         client.set_terminated(logged, status="FAILED")
         raise
-    client.set_terminated(logged)
+    client.set_terminated(logged, status="FAILED" if failed else "FINISHED")
     return logged
 
 

@@ -26,7 +26,16 @@ from toolkit.files import write_bytes
 from toolkit.pipeline.figures import attribution
 from toolkit.pipeline.run import fit_systems, systems
 from toolkit.pipeline.write import rankings_file
-from toolkit.pipeline.write.write_results import PARTS, Results, best_first, marked, over_seeds, write_metric_info
+from toolkit.pipeline.write.write_results import (
+    PARTS,
+    Results,
+    best_first,
+    compared,
+    marked,
+    over_seeds,
+    write_metric_info,
+)
+from toolkit.progress import Reporter
 from toolkit.recipe import Recipe
 from toolkit.result_types import (
     Attribution,
@@ -36,6 +45,7 @@ from toolkit.result_types import (
     MetricRow,
     SystemEntry,
     SystemOrder,
+    TableRow,
     Timing,
 )
 from toolkit.seeds import derived_seed
@@ -44,12 +54,17 @@ COLUMNS = frozenset({"system", "split", "row", "playlist", "group", "slice", "me
 """Columns of `per_playlist.parquet`; all others are labels."""
 
 
-def pool(recipe: Recipe, folds: Mapping[str, run_directory.RunDirectory], run: run_directory.RunDirectory) -> Results:
+def pool(
+    recipe: Recipe,
+    folds: Mapping[str, run_directory.RunDirectory],
+    run: run_directory.RunDirectory,
+    reporter: Reporter,
+) -> Results:
     """Write the pooled tables of finished runs, by name, and the report to `run`.
 
-    Seconds are means over folds, and peaks are maxima. Metrics without values per playlist are means over folds.
-    Validation rows pool the validation playlists of all folds, which may repeat a playlist. Curves, examples, maps and
-    tags remain in the folders of the folds.
+    A system that failed in a fold is listed with the reason, and has no values. Seconds are means over folds, and peaks
+    are maxima. Metrics without values per playlist are means over folds. Validation rows pool the validation playlists
+    of all folds, which may repeat a playlist. Curves, examples, maps and tags remain in the folders of the folds.
 
     Raises `RunDirectoryError` if a file of a fold is missing or damaged.
     """
@@ -94,18 +109,14 @@ def pool(recipe: Recipe, folds: Mapping[str, run_directory.RunDirectory], run: r
             rows = over_seeds(rows, [rows_of(system, part, each, 2) for each in by_seed])
         metrics += rows
     tested = {system: scores["test", system] for system in names}
-    comparisons = result_rows.comparisons(
-        tested,
-        evaluation.reference or names[0],
-        groups=lists["test"].groups,
-        bootstrap=evaluation.bootstrap,
-        seed=seed,
-        oracles=[system for system in names if entries[system]["oracle"]],
-    )
+    oracles = [system for system in names if entries[system]["oracle"]]
+    comparisons = compared(recipe, reporter, tested, lists["test"].groups, oracles=oracles)
     ranked = _order(orders, metrics, names)
     timings = marked(_timings(fold_timings, names), ranked)
     run.write(run_directory.FOLDS, [os.path.relpath(fold.root, run.root) for fold in runs])
-    for name in (run_directory.MANIFEST, run_directory.COVERAGE, run_directory.TABLE):
+    headings = _table({name: fold.read(run_directory.TABLE) for name, fold in folds.items()})
+    run.write(run_directory.TABLE, headings)
+    for name in (run_directory.MANIFEST, run_directory.COVERAGE):
         write_bytes(run.path(name), runs[0].path(name).read_bytes())
     facts = _data([fold.read(run_directory.DATA) for fold in runs])
     facts["independent"] = {part: round(independent(of_part.groups), 1) for part, of_part in lists.items()}
@@ -126,7 +137,7 @@ def pool(recipe: Recipe, folds: Mapping[str, run_directory.RunDirectory], run: r
     run.write(run_directory.METRICS, metrics)
     render(run.root)
     examples = runs[0].read(run_directory.EXAMPLES)
-    return Results(metrics, timings, comparisons, run.read(run_directory.TABLE), examples, runs[0].root)
+    return Results(metrics, timings, comparisons, headings, examples, runs[0].root)
 
 
 @dataclass(frozen=True)
@@ -234,9 +245,8 @@ def _attribution(
 ) -> Attribution:
     """Return `attribution.json` over the test playlists of all folds. Learned weights are means over folds."""
     of_folds = [run.read(run_directory.ATTRIBUTION) for run in runs]
-    variants = [
-        dict.fromkeys((row["system"], row["modality"], row["way"]) for row in fold["differences"]) for fold in of_folds
-    ]
+    rows = [fold.get("differences", []) for fold in of_folds]
+    variants = [dict.fromkeys((row["system"], row["modality"], row["way"]) for row in fold) for fold in rows]
     differences: list[AttributionRow] = []
     for system, modality, way in variants[0]:
         if all((system, modality, way) in others for others in variants):
@@ -245,7 +255,7 @@ def _attribution(
             differences += attribution.differences_of(recipe, system, modality, way, pair, lists.groups)
     attribution.correct(differences)
     weights: dict[tuple[str, str, str], list[float]] = {}
-    for row in (row for fold in of_folds for row in fold["weights"]):
+    for row in (row for fold in of_folds for row in fold.get("weights", []) if row["system"] in tested):
         weights.setdefault((row["system"], row["modality"], row["of"]), []).append(row["value"])
     return {
         "differences": differences,
@@ -276,6 +286,18 @@ def _data(folds: Sequence[DataFacts]) -> DataFacts:
             part: sum(fold["near_duplicates"][part] for fold in folds) for part in first["near_duplicates"]
         },
     }
+
+
+def _table(folds: Mapping[str, Sequence[TableRow]]) -> list[TableRow]:
+    """Return `table.json` over all folds, by name. A reason names the folds in which the system failed."""
+    rows: list[TableRow] = []
+    for place, row in enumerate(next(iter(folds.values()))):
+        failed = {name: table[place]["failed"] for name, table in folds.items() if "failed" in table[place]}
+        first = next(iter(failed.values()), "")
+        names = ", ".join(failed)
+        plain: TableRow = {"system": row["system"], "group": row["group"], "not_run": row["not_run"]}
+        rows.append({**plain, "failed": f"{names}: {first}"} if failed else plain)
+    return rows
 
 
 def _timings(folds: Sequence[Mapping[str, Timing]], names: Sequence[str]) -> dict[str, Timing]:

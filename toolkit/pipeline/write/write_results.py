@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.feather as feather
 
@@ -23,6 +24,7 @@ from toolkit.pipeline.run.fit_systems import Evaluation, Fit
 from toolkit.pipeline.run.run_context import Context
 from toolkit.pipeline.run.systems import Material, System, held_out
 from toolkit.pipeline.write import baseline_floor, rankings_file
+from toolkit.progress import Reporter
 from toolkit.recipe import Recipe
 from toolkit.result_types import (
     ComparisonRow,
@@ -67,6 +69,11 @@ class Results:
     examples: list[Example]
     model_run: Path
 
+    @property
+    def failed(self) -> dict[str, str]:
+        """Reason for each system that failed, by name."""
+        return failed(self.table)
+
     @classmethod
     def read(cls, run: run_directory.RunDirectory) -> Self:
         """Return the results of a finished run. Raises `RunDirectoryError` if a file is missing or damaged."""
@@ -94,12 +101,11 @@ def write_results(context: Context, material: Material, outcomes: Sequence[Outco
     for system, timing in timings.items():
         for word, reason in timing["warnings"].items():
             context.reporter.note(f"{system}: {word} ({reason})")
-    comparisons = result_rows.comparisons(
+    comparisons = compared(
+        context.recipe,
+        context.reporter,
         {outcome.system.name: outcome.scores["test"] for outcome in outcomes},
-        context.recipe.evaluation.reference or outcomes[0].system.name,
-        groups=material.split.test.groups(),
-        bootstrap=context.recipe.evaluation.bootstrap,
-        seed=seed,
+        material.split.test.groups(),
         oracles=[outcome.system.name for outcome in outcomes if outcome.system.oracle],
     )
     run.write(run_directory.TIMINGS, timings)
@@ -120,6 +126,29 @@ def write_results(context: Context, material: Material, outcomes: Sequence[Outco
         rankings_file.forget(run)
     run.write(run_directory.METRICS, metrics)
     return Results(metrics, timings, comparisons, run.read(run_directory.TABLE), [], run.root)
+
+
+def compared(
+    recipe: Recipe, reporter: Reporter, tested: Mapping[str, Scores], groups: np.ndarray, *, oracles: Collection[str]
+) -> list[ComparisonRow]:
+    """Return the comparisons with the reference, by default the first system that did not fail.
+
+    The result is empty, with a note, if the recipe's reference failed.
+    """
+    evaluation = recipe.evaluation
+    reference = evaluation.reference or next(iter(tested))
+    if reference not in tested:
+        reporter.note(f"evaluation.reference={reference!r} failed: there are no comparisons with it")
+        return []
+    seed = derived_seed(recipe.seed, "evaluation")
+    return result_rows.comparisons(
+        tested, reference, groups=groups, bootstrap=evaluation.bootstrap, seed=seed, oracles=oracles
+    )
+
+
+def failed(table: Sequence[TableRow]) -> dict[str, str]:
+    """Return the reason for each system in `table.json` that failed, by name."""
+    return {row["system"]: row["failed"] for row in table if "failed" in row}
 
 
 def write_metric_info(run: run_directory.RunDirectory, recipe: Recipe) -> None:

@@ -61,6 +61,32 @@ def row_bytes(max_length: int) -> int:
     return max_length * (8 + 4) + 8 + 8 + 8 + 4
 
 
+def _rows(train: PlaylistSet) -> int:
+    return int(np.maximum(train.lengths - 1, 0).sum())
+
+
+def masking_problem(train: PlaylistSet, max_length: int) -> str:
+    """Return why RecBole's masking might not end, with the cure, or ""."""
+    if train.corpus.n_items > max_length:
+        return ""
+    return (
+        f"a catalogue of {train.corpus.n_items} tracks must be larger than max_length={max_length}, because RecBole"
+        " draws a track outside the playlist for each mask: reduce max_length"
+    )
+
+
+def memory_problem(train: PlaylistSet, max_length: int, memory_gb: float) -> str:
+    """Return why the prefix rows of `train` exceed `memory_gb`, with the cure, or ""."""
+    rows = _rows(train)
+    need = rows * row_bytes(max_length) / 2**30
+    if need <= memory_gb:
+        return ""
+    return (
+        f"RecBole's {rows} prefix rows of this split take {need:.1f} GiB, above memory_gb={memory_gb:g}:"
+        " raise memory_gb, reduce max_length, or remove the recbole baselines"
+    )
+
+
 def loaders(
     config: bridge.Config, train: PlaylistSet, valid: HeldOut | None, *, memory_gb: float = 8.0
 ) -> tuple[bridge.TrainDataLoader, bridge.FullSortEvalDataLoader | None]:
@@ -73,24 +99,16 @@ def loaders(
     Raises `InputError` if the rows exceed the limit, if no playlist has two tracks, or if RecBole's masking might not
     end.
     """
-    if config["transform"] == "mask_itemseq" and train.corpus.n_items <= config["MAX_ITEM_LIST_LENGTH"]:
-        raise InputError(
-            f"a catalogue of {train.corpus.n_items} tracks must be larger than"
-            f" max_length={config['MAX_ITEM_LIST_LENGTH']}, because RecBole draws a track outside the playlist for each"
-            " mask: reduce max_length"
-        )
-    rows = int(np.maximum(train.lengths - 1, 0).sum())
-    if rows == 0:
+    length = config["MAX_ITEM_LIST_LENGTH"]
+    if config["transform"] == "mask_itemseq" and (problem := masking_problem(train, length)):
+        raise InputError(problem)
+    if _rows(train) == 0:
         raise InputError(
             f"none of the {len(train)} training playlists has at least 2 tracks, which RecBole requires: add longer"
             " playlists"
         )
-    need = rows * row_bytes(config["MAX_ITEM_LIST_LENGTH"]) / 2**30
-    if need > memory_gb:
-        raise InputError(
-            f"RecBole's {rows} prefix rows of this split take {need:.1f} GiB, above memory_gb={memory_gb:g}: "
-            "raise memory_gb, reduce max_length, or remove the recbole baselines"
-        )
+    if problem := memory_problem(train, length, memory_gb):
+        raise InputError(problem)
     dataset = PlaylistDataset(config, train)
     train_loader = bridge.TrainDataLoader(config, dataset, None, shuffle=True)
     if valid is None:

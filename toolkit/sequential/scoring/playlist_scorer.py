@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,8 @@ from toolkit.sequential.scoring.exact_top_k import exact_top_k, exact_top_ranks
 
 if TYPE_CHECKING:
     from toolkit.sequential.network import Network
+
+Encoded = tuple[torch.Tensor, torch.Tensor | None, sp.csc_matrix | None]
 
 QUERY_BLOCK = 512
 SEARCHED = 64
@@ -43,6 +46,7 @@ class PlaylistScorer(Ranker):
         self.neighbours: Neighbours | None = None
         self._table: torch.Tensor | None = None
         self._index: ApproximateIndex | None = None
+        self._encoded: list[tuple[Queries, Encoded]] | None = None
 
     def forget(self) -> None:
         """Drop the item rows computed from the weights. They are recomputed when required."""
@@ -161,8 +165,15 @@ class PlaylistScorer(Ranker):
         )
         return _beside(states, matches, ones), rows, ids, (owners, left_out)
 
-    def _encode(self, queries: Queries) -> tuple[torch.Tensor, torch.Tensor | None, sp.csc_matrix | None]:
+    def _encode(self, queries: Queries) -> Encoded:
         """Return states [B, H], match queries [B, D] and scores of neighbours [B, V + 1], computed in blocks."""
+        if self._encoded is None:
+            return self._encode_blocks(queries)
+        if not self._encoded or self._encoded[0][0] is not queries:
+            self._encoded[:] = [(queries, self._encode_blocks(queries))]
+        return self._encoded[0][1]
+
+    def _encode_blocks(self, queries: Queries) -> Encoded:
         self.model.eval()
         objective, head = self.model.objective, self.model.space.match
         states, matches, near = [], [], []
@@ -213,6 +224,16 @@ class PlaylistScorer(Ranker):
             vectors[1:] = self.title_encoder.transform(known)
         row = {title: index for index, title in enumerate(known, start=1)}
         return vectors[[row.get(title or "", 0) for title in titles]]
+
+
+@contextmanager
+def encoded_once(scorer: PlaylistScorer) -> Iterator[None]:
+    """Keep the last encoding within the block, where weights must not change, for uses of the same `Queries` object."""
+    scorer._encoded = []
+    try:
+        yield
+    finally:
+        scorer._encoded = None
 
 
 def _beside(*columns: torch.Tensor | None) -> torch.Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from toolkit.errors import InputError
 from toolkit.recipe import ModelSpec
 
 
@@ -14,8 +13,8 @@ def parameters(spec: ModelSpec, n_items: int, *, streams: int = 1) -> int:
     return streams * spec.layer_parameters() + n_items * spec.hidden_size * (2 if spec.head == "untied" else 1)
 
 
-def check(spec: ModelSpec, n_items: int, positions: int, free: int, *, streams: int = 1) -> None:
-    """Raise `InputError` if weights, or a step over `positions`, require more than the `free` bytes of the device.
+def problem(spec: ModelSpec, n_items: int, positions: int, free: int, *, streams: int = 1) -> str:
+    """Return why weights, or a step over `positions`, exceed the `free` bytes of the device, with the cure, or "".
 
     The bounds are low, so a model that passes may still be too large.
     """
@@ -24,7 +23,7 @@ def check(spec: ModelSpec, n_items: int, positions: int, free: int, *, streams: 
     weights = 4 * learned * (4 + (spec.adam == "dense") + spec.average)
     if weights > free:
         *first, last = (f"{name}={size}" for name, size in spec.sizes().items())
-        raise InputError(
+        return (
             f"{', '.join(first)} and {last} over {n_items:,} tracks are {learned:,} parameters, which take at least"
             f" {_gb(weights)} in training, but {_gb(free)} are free: reduce the sizes"
         )
@@ -33,10 +32,11 @@ def check(spec: ModelSpec, n_items: int, positions: int, free: int, *, streams: 
     step = positions * streams * 2 * spec.position_numbers() + of_loss
     settings = f"batch_tokens={spec.batch_tokens}" + (f" and {setting}" if setting else "")
     if weights + step > free:
-        raise InputError(
+        return (
             f"a step of {settings} takes at least {_gb(step)} and the weights {_gb(weights)}, but {_gb(free)} are"
             f" free: reduce {settings.partition('=')[0]}"
         )
+    return ""
 
 
 def _gb(size: int) -> str:

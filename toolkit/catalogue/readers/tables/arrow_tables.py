@@ -26,12 +26,14 @@ from toolkit.catalogue.readers.reader import FileReader, OnError
 from toolkit.catalogue.readers.tables import column_types, table_rows
 from toolkit.catalogue.readers.tables.column_layout import Layout, check_type, check_unique_names, described, layout
 from toolkit.catalogue.readers.tables.delimited import check_column, nearest
+from toolkit.catalogue.readers.tables.label_counts import LabelCounter
 from toolkit.catalogue.readers.tables.placement_columns import PlacementColumns
 from toolkit.catalogue.readers.tables.playlist_spool import collected
 from toolkit.catalogue.readers.tables.record_blocks import Block, Tracks, placement_rows, records
 from toolkit.catalogue.readers.tables.repeated_tracks import FirstRows
 from toolkit.catalogue.readers.tables.table_rows import TableRows, Where
 from toolkit.catalogue.readers.tables.track_columns import NAMES, TrackColumns, TrackParser
+from toolkit.catalogue.readers.tables.value_hashes import playlist_hashes
 from toolkit.catalogue.records import Record, TrackRecord
 from toolkit.errors import DataError, InputError
 
@@ -100,12 +102,13 @@ class TableReader(FileReader):
             return
         yield from self._described(laid)
         readers = ((part, found.of_rows, TableRows(found, self.params.scheme, self.bad)) for part, found in laid)
-        yield from collected(
+        placements = (
             placement
             for part, names, rows in readers
             for batch, where in _batches(part, names, ROWS >> 2)
             for placement in placement_rows(rows.flat(batch, where))
         )
+        yield from collected(placements, self.varied)
 
     def _blocks(self) -> Iterator[Block]:
         laid, side = self._laid(), self.side()
@@ -152,23 +155,36 @@ class TableReader(FileReader):
 
     def _described(self, laid: Sequence[tuple[Part, Layout]]) -> Iterator[TrackRecord]:
         """Yield tracks of the playlist table, each from its first row."""
-        seen: set[str] = set()
-        for part, found in laid if laid[0][1].described else ():
+        if not laid[0][1].described:
+            return
+        seen, labels = set[str](), self._label_counter(laid[0][1])
+        for part, found in laid:
             parser = TrackParser(self._tracks_of(found), part.folder, self.params, self.bad)
-            for batch, where in _batches(part, [found.track, *found.described], DESCRIBED):
+            counted = (found.playlist,) if labels.columns else ()
+            for batch, where in _batches(part, [found.track, *counted, *found.described], DESCRIBED):
+                if labels.columns:
+                    ids = column_types.ids(batch.column(found.playlist), None, where, found.playlist)
+                    _count(labels, playlist_hashes(ids), batch, found.track)
                 rows = _unseen(batch.column(found.track), where, found.track, seen)
                 for _, record in _parsed(parser, batch, rows, where):
                     if record is not None:
                         yield record
+        self.labels = labels.counts()
+
+    def _label_counter(self, found: Layout) -> LabelCounter:
+        return LabelCounter(self._tracks_of(found).content_columns(found.described))
 
     def _list_records(self, laid: Sequence[tuple[Part, Layout]]) -> Iterator[Record]:
         """Yield, for each playlist, the new tracks and then the playlist."""
-        seen: set[str] = set()
+        seen, labels = set[str](), self._label_counter(laid[0][1])
         for part, found in laid:
             rows = TableRows(found, self.params.scheme, self.bad)
             parser = TrackParser(self._tracks_of(found), part.folder, self.params, self.bad)
             for batch, where in _batches(part, [*found.of_rows, *found.described], DESCRIBED >> 4):
                 opened = rows.lists(batch, where)
+                if labels.columns:
+                    owners = playlist_hashes(opened.block.id.to_pylist())[opened.owners]
+                    _count(labels, owners, opened.tracks, found.track)
                 fresh: dict[int, list[TrackRecord]] = {}
                 if found.described:
                     entries = _unseen(opened.tracks.column(found.track), opened.where, found.track, seen)
@@ -178,6 +194,7 @@ class TableReader(FileReader):
                 for place, record in enumerate(records([opened.block])):
                     yield from fresh.get(place, ())
                     yield record
+        self.labels = labels.counts()
 
 
 class TablePart:
@@ -299,6 +316,10 @@ def _side_columns(part: Part, columns: TrackColumns) -> list[str]:
     rule = (column_types.is_plain, "texts or whole numbers")
     check_type(part.path, part.schema, "tracks.track", columns.track, *rule)
     return list(dict.fromkeys([columns.track, *described(columns, part.schema, part.path)]))
+
+
+def _count(labels: LabelCounter, playlists: np.ndarray, batch: pa.RecordBatch, track: str) -> None:
+    labels.add_batch(playlists, batch.column(track), {name: batch.column(name) for name in labels.columns})
 
 
 def _batches(part: Part, names: Sequence[str], rows: int) -> Iterator[tuple[pa.RecordBatch, Where]]:

@@ -24,6 +24,7 @@ class Layout:
 
     - lists: whether a row is a playlist with a list of tracks.
     - about: columns that describe the playlist, in the order of `record_blocks.ABOUT`.
+    - fields: playlist fields, as (name, column).
     - described: columns that describe tracks, without ids. If rows are playlists, these columns contain lists.
     """
 
@@ -33,12 +34,14 @@ class Layout:
     position: str | None
     time: str | None
     about: tuple[str | None, ...]
+    fields: tuple[tuple[str, str], ...]
     described: tuple[str, ...]
 
     @property
     def of_rows(self) -> list[str]:
         """Return the columns required to read playlist entries."""
-        chosen = (self.playlist, self.track, self.position, self.time, *self.about)
+        fields = (column for _, column in self.fields)
+        chosen = (self.playlist, self.track, self.position, self.time, *self.about, *fields)
         return list(dict.fromkeys(name for name in chosen if name is not None))
 
 
@@ -78,8 +81,11 @@ def layout(params: PlacementColumns, schema: pa.Schema, path: Path) -> Layout:
                 for option in ("description", "group", "split")
             ),
         ),
+        tuple(params.playlist_fields.items()),
         described(params, schema, path, only_lists=lists),
     )
+    for name, column in found.fields:
+        check_column(path, header, f"playlist_fields.{name}", column)
     _check(found, params, schema, path)
     return found
 
@@ -123,6 +129,8 @@ def _check(found: Layout, params: PlacementColumns, schema: pa.Schema, path: Pat
     for option, name in zip(options, (found.playlist, *found.about), strict=True):
         if name is not None:
             check_type(path, schema, option, name, fits, "texts or numbers")
+    for field, column in found.fields:
+        check_type(path, schema, f"playlist_fields.{field}", column, fits, "texts or numbers")
     if found.time is not None:
         inside = found.lists and _is_list(schema, found.time)
         what = "timestamps, dates, texts or numbers"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field as Option
 
-from toolkit.catalogue.readers.tables.track_columns import TrackColumns, TrackOrigin
+from toolkit.catalogue.readers.tables.track_columns import PLAYLIST_FIELDS, TrackColumns, TrackOrigin
 
 
 class PlacementColumns(TrackColumns, TrackOrigin):
@@ -21,3 +21,4 @@ class PlacementColumns(TrackColumns, TrackOrigin):
     description: str | None = None
     group: str | None = None
     split: str | None = None
+    playlist_fields: dict[str, str] = PLAYLIST_FIELDS

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -18,10 +18,12 @@ from toolkit.errors import SegueError
 
 _BATCH = 50_000
 
+Varied = Callable[[str], None]  # called with a playlist id
+
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Row with a track and values of the playlist. No format has both plays and a time."""
+    """Row with a track and values of the playlist. No format has both plays and a time. fields: as (name, value)."""
 
     playlist: str
     track: str
@@ -32,16 +34,20 @@ class Placement:
     split: str | None = None
     plays: float | None = field(default=None, kw_only=True)
     time: int | None = field(default=None, kw_only=True)
+    fields: tuple[tuple[str, str | None], ...] = field(default=(), kw_only=True)
 
 
 class PlaylistSpool:
     """Spool that collects rows and then yields playlists in order of first appearance.
 
-    Rows with equal positions keep their order. Title, group and split are taken from the first row. Raises
+    Rows with equal positions keep their order. Title, group, split and fields are taken from the first row. Raises
     `SegueError` for a full disk.
+
+    - varied: function that is called with each playlist that has different fields in another row.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, varied: Varied | None = None) -> None:
+        self._varied, self._varying = varied, set[int]()
         self._first: dict[str, Placement] = {}
         self._numbers: dict[str, int] = {}
         self._waiting: list[tuple[int, float, str, float | None]] = []
@@ -63,6 +69,8 @@ class PlaylistSpool:
         number = self._numbers.setdefault(placement.playlist, len(self._numbers))
         if number == len(self._first):
             self._first[placement.playlist] = placement
+        elif placement.fields and placement.fields != self._first[placement.playlist].fields:
+            self._varying.add(number)
         value = placement.time if placement.plays is None else placement.plays
         self._waiting.append((number, placement.position, placement.track, value))
         if len(self._waiting) >= _BATCH:
@@ -71,6 +79,9 @@ class PlaylistSpool:
     def playlists(self) -> Iterator[PlaylistRecord]:
         """Yield playlists with tracks sorted by position."""
         self._flush()
+        for number, name in enumerate(self._first):
+            if number in self._varying and self._varied is not None:
+                self._varied(name)
         try:
             rows = self._db.execute("SELECT list, track, plays_or_time FROM placements ORDER BY list, position, rowid")
             for first, (_, group) in zip(self._first.values(), groupby(rows, key=lambda row: row[0]), strict=True):
@@ -95,19 +106,21 @@ class PlaylistSpool:
         self._waiting.clear()
 
 
-def collected(placements: Iterable[Placement]) -> Iterator[PlaylistRecord]:
-    """Yield playlists from rows in any order, with a temporary file."""
-    with PlaylistSpool() as spool:
+def collected(placements: Iterable[Placement], varied: Varied | None = None) -> Iterator[PlaylistRecord]:
+    """Yield playlists from rows in any order, with a temporary file. varied: as in `PlaylistSpool`."""
+    with PlaylistSpool(varied) as spool:
         for placement in placements:
             spool.add(placement)
         yield from spool.playlists()
 
 
-def adjacent(placements: Iterator[Placement]) -> Iterator[PlaylistRecord]:
-    """Yield playlists from adjacent rows, without a temporary file."""
-    for _, group in groupby(placements, key=lambda placement: placement.playlist):
+def adjacent(placements: Iterator[Placement], varied: Varied | None = None) -> Iterator[PlaylistRecord]:
+    """Yield playlists from adjacent rows, without a temporary file. varied: as in `PlaylistSpool`."""
+    for name, group in groupby(placements, key=lambda placement: placement.playlist):
         rows = sorted(group, key=lambda placement: placement.position)
         times = [row.time for row in rows if row.time is not None]
+        if varied is not None and any(row.fields != rows[0].fields for row in rows):
+            varied(name)
         yield playlist(rows[0], [row.track for row in rows], times=times or None)
 
 
@@ -116,5 +129,13 @@ def playlist(
 ) -> PlaylistRecord:
     """Return a playlist record of tracks with the playlist values of a row."""
     return PlaylistRecord(
-        first.playlist, tracks, first.title, first.description, first.group, first.split, plays=plays, times=times
+        first.playlist,
+        tracks,
+        first.title,
+        first.description,
+        first.group,
+        first.split,
+        plays=plays,
+        times=times,
+        fields=dict(first.fields),
     )

@@ -7,8 +7,8 @@ slowly.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -47,6 +47,7 @@ class Placements:
     - position: float64 [n], ascending within a playlist. Rows with equal or missing positions keep their order.
     - time: int64 [n], seconds since 1970.
     - title, description, group, split: string [n], taken from the first row of a playlist.
+    - fields: string [n] by name, values of the playlist, taken from its first row.
 
     Playlists are ordered by their first row. All blocks of a reader have the same columns.
     """
@@ -59,6 +60,7 @@ class Placements:
     description: pa.Array | None = None
     group: pa.Array | None = None
     split: pa.Array | None = None
+    fields: Mapping[str, pa.Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.track)
@@ -71,7 +73,7 @@ class Playlists:
     - id: string [P]. offsets: int64 [P + 1]; playlist p is track[offsets[p]:offsets[p + 1]].
     - track: [n], as in `Placements`.
     - times, time: int64 [n] by entry, or int64 [P] by playlist if only that is known, with `NO_TIME` if unknown.
-    - title, description, group, split: string [P].
+    - title, description, group, split: string [P]. fields: string [P] by name, values of the playlist.
     """
 
     id: pa.Array
@@ -83,6 +85,7 @@ class Playlists:
     description: pa.Array | None = None
     group: pa.Array | None = None
     split: pa.Array | None = None
+    fields: Mapping[str, pa.Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.track)
@@ -127,11 +130,25 @@ def _whole(block: Playlists) -> Iterator[PlaylistRecord]:
     times = None if block.times is None else block.times.tolist()
     moments = [NO_TIME] * n if block.time is None else block.time.tolist()
     rows = zip(
-        block.id.to_pylist(), pairwise(block.offsets.tolist()), moments, *playlist_columns(block, n), strict=True
+        block.id.to_pylist(),
+        pairwise(block.offsets.tolist()),
+        moments,
+        _field_rows(block, n),
+        *playlist_columns(block, n),
+        strict=True,
     )
-    for name, (start, end), moment, title, description, group, split in rows:
+    for name, (start, end), moment, fields, title, description, group, split in rows:
         own = None if times is None else times[start:end]
-        yield PlaylistRecord(name, held[start:end], title, description, group, split, times=own, time=moment)
+        about = (title, description, group, split)
+        yield PlaylistRecord(name, held[start:end], *about, times=own, time=moment, fields=dict(fields))
+
+
+def _field_rows(block: Placements | Playlists, n: int) -> list[tuple[tuple[str, str | None], ...]]:
+    """Return the playlist fields of each row as (name, value)."""
+    if not block.fields:
+        return [()] * n
+    values = zip(*(column.to_pylist() for column in block.fields.values()), strict=True)
+    return [tuple(zip(block.fields, row, strict=True)) for row in values]
 
 
 def placement_rows(block: Placements) -> Iterator[Placement]:
@@ -140,7 +157,13 @@ def placement_rows(block: Placements) -> Iterator[Placement]:
     positions = [0.0] * n if block.position is None else block.position.tolist()
     times = [None] * n if block.time is None else block.time.tolist()
     rows = zip(
-        block.playlist.to_pylist(), block.track.to_pylist(), positions, *playlist_columns(block, n), times, strict=True
+        block.playlist.to_pylist(),
+        block.track.to_pylist(),
+        positions,
+        *playlist_columns(block, n),
+        times,
+        _field_rows(block, n),
+        strict=True,
     )
-    for name, track, position, title, description, group, split, time in rows:
-        yield Placement(name, track, position, title, description, group, split, time=time)
+    for name, track, position, title, description, group, split, time, fields in rows:
+        yield Placement(name, track, position, title, description, group, split, time=time, fields=fields)

@@ -58,12 +58,15 @@ class TableRows:
         if position is None and time is not None:
             position = time.astype(np.float64)
         about = [None if name is None else column_types.texts(batch.column(name)) for name in layout.about]
+        fields = {name: column_types.texts(batch.column(column)) for name, column in layout.fields}
         if faults:
             good = self._good(faults, batch.num_rows, where)
+            fields = {name: column.filter(pa.array(good)) for name, column in fields.items()}
             playlist, track = playlist.filter(pa.array(good)), track.filter(pa.array(good))
             position, time = (None if column is None else column[good] for column in (position, time))
             about = [None if column is None else column.filter(pa.array(good)) for column in about]
-        return Placements(playlist, track, position, time, *about)
+        title, description, group, split = about
+        return Placements(playlist, track, position, time, title, description, group, split, fields)
 
     def lists(self, batch: pa.RecordBatch, where: Where) -> Opened:
         """Return a block from rows with one playlist each. A bad track is dropped from its playlist."""
@@ -121,7 +124,9 @@ class TableRows:
         )
         ids = column_types.ids(batch.column(layout.playlist), None, inside, layout.playlist).dictionary_decode()
         about = [None if name is None else column_types.texts(batch.column(name)) for name in layout.about]
-        return Playlists(ids, offsets, track, times, moments, *about)
+        fields = {name: column_types.texts(batch.column(column)) for name, column in layout.fields}
+        title, description, group, split = about
+        return Playlists(ids, offsets, track, times, moments, title, description, group, split, fields)
 
     def _good(self, faults: dict[int, str], n: int, where: Where) -> np.ndarray:
         """Report faults by row, and return a mask of rows without faults, bool [n]."""

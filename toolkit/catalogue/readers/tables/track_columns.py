@@ -22,6 +22,14 @@ Row = Mapping[str, object]
 NAMES = ("title", "artist", "artist_id", "album", "album_id", "duration")
 """Options that name a column; also the attributes of a track record."""
 
+CONTENT = ("title", "duration")
+"""Those of `NAMES` that describe the track alone."""
+
+
+PLAYLIST_FIELDS: dict[str, str] = Option(
+    default={}, description="values of the playlist, {name: column}, which `evaluation.slices` may name"
+)
+
 
 class TrackOrigin(ReaderParams):
     """Options of readers with track tables, for the id scheme and the source of values."""
@@ -62,6 +70,22 @@ class TrackColumns(ReaderParams):
         for option in ("fields", "images", "audio"):
             named |= {column: f"{option}.{name}" for name, column in getattr(self, option).items()}
         return named | {column: f"features.{name}" for name, columns in self.vectors().items() for column in columns}
+
+    def content_columns(self, header: Collection[str] | None = None) -> dict[str, tuple[str, ...]]:
+        """Return the columns of a table that become content of tracks, with the options that name each.
+
+        - header: columns of the table; None if any column may be in it.
+
+        Names and ids of artists and albums are not included: all tracks of an album's folder have the same.
+        """
+        names = {option: getattr(self, option) or option for option in NAMES}
+        exempt = {self.track, *(column for option, column in names.items() if option not in CONTENT)}
+        pairs = [(names[option], option) for option in CONTENT]
+        for option in ("fields", "images", "audio"):
+            pairs += [(column, f"{option}.{name}") for name, column in getattr(self, option).items()]
+        pairs += [(column, f"features.{name}") for name, columns in self.vectors().items() for column in columns]
+        chosen = [pair for pair in pairs if pair[0] not in exempt and (header is None or pair[0] in header)]
+        return {column: tuple(option for name, option in chosen if name == column) for column, _ in chosen}
 
     def check(self, header: Collection[str], where: Path) -> None:
         """Raise `InputError` for a column that is set but missing in the table."""
