@@ -40,8 +40,8 @@ class SequentialRanker(PlaylistScorer):
     - titles: encoder of playlist titles, if `spec.titles` is set.
     - curve: a row for each epoch with epoch, loss, seconds, validation metrics, and the values of
       `early_stopping.counted`.
-    - known: bool [V + 1], tracks that the last fit learned about, by their id or by content.
     - learning: record of the training, with the vectors of played tracks.
+    - known: bool [V + 1], tracks that the last fit learned about, by their id or by content.
     """
 
     name: ClassVar[str] = "sequential"
