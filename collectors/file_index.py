@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from collectors.source import Source
+from toolkit.catalogue.normalised_names import VERSION
 from toolkit.errors import InputError
 from toolkit.files import digest, locked
 
@@ -88,7 +89,7 @@ def _state(files: Sequence[Path], version: object) -> str:
     """Return the index name, which is a hash of file paths, sizes and times."""
     try:
         return digest(
-            [version, *((str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files)]
+            [version, VERSION, *((str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files)]
         )
     except OSError as error:
         raise InputError(f"{error.filename} cannot be read ({error.strerror}): correct path or permissions") from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
@@ -11,6 +10,7 @@ from typing import Literal, TypeVar
 from rapidfuzz import fuzz
 
 from collectors.source import Request
+from toolkit.catalogue.normalised_names import folded, normalised, without_guests
 
 Item = TypeVar("Item")
 ENOUGH = 0.85
@@ -20,14 +20,13 @@ ANYTHING = 0.5
 DURATION_S = 2.0
 """Largest difference in seconds between two masters of one recording."""
 
-_CREDIT = re.compile(r"[(\[]\s*(?:feat|ft|featuring|with)\b\.?[^)\]]*[)\]]|\s(?:feat|ft|featuring)\b\.?\s.*$")
 _EDITION = (
     r"(?:\d{4}\s*)?(?:digital\s*|digitally\s*)?remaster(?:ed|ing)?(?:\s*version)?(?:\s*\d{4})?"
     r"|(?:single|album|original|lp|mono|stereo)\s*(?:version|mix|edit)?|deluxe(?:\s*(?:edition|version))?"
     r"|(?:expanded|anniversary|special)\s*edition|bonus\s*track|explicit|clean"
 )
 _BRACKETED = re.compile(rf"[(\[]\s*(?:{_EDITION})\s*[)\]]")
-_DASHED = re.compile(rf"\s[-–—]\s(?:{_EDITION})\s*$")
+_DASHED = re.compile(rf"\s-\s(?:{_EDITION})\s*$")
 _VERSION = re.compile(
     "live|remix|mix|acoustic|karaoke|instrumental|cover|tribute|demo|unplugged|reprise|edit|sped|slowed|nightcore"
     "|orchestral|[0-9]+"
@@ -44,14 +43,13 @@ class Candidate:
 
 
 def normalise(text: str) -> str:
-    """Return a title or name without case, accents, punctuation, guests and edition notes.
+    """Return a normalised title or name without guests and edition notes.
 
     Words for versions are kept: `Señorita (feat. X) - 2011 Remaster` gives `senorita`, `Creep (Live)` gives `creep
-    live`. A text of nothing but punctuation, such as `!!!`, is returned as it is.
+    live`.
     """
-    folded = _fold(text)
-    stripped = _DASHED.sub("", _BRACKETED.sub(" ", _CREDIT.sub(" ", folded)))
-    return _words(stripped) or _words(folded) or " ".join(folded.split())
+    bare, _ = without_guests(folded(text))
+    return normalised(_DASHED.sub("", _BRACKETED.sub(" ", bare))) or normalised(text)
 
 
 def score(request: Request, candidate: Candidate) -> float:
@@ -105,15 +103,3 @@ def _duration(requested: float | None, offered: float | None) -> float:
     """Return the duration factor of the score, from 0.4 to 1."""
     off = abs(requested - offered) if requested and offered else 0.0
     return 1.0 if off <= DURATION_S else max(0.4, 0.84 - (off - DURATION_S) / 60)
-
-
-def _fold(text: str) -> str:
-    """Return a text in lower case without Latin accents."""
-    decomposed = unicodedata.normalize("NFKD", text).casefold()
-    return unicodedata.normalize("NFKC", "".join(mark for mark in decomposed if not "\u0300" <= mark <= "\u036f"))
-
-
-def _words(text: str) -> str:
-    """Return the words of a text, with `&` as `and`, without apostrophes, and split at other marks."""
-    closed = re.sub(r"['’`´]", "", text.replace("&", " and "))
-    return " ".join("".join(mark if unicodedata.category(mark)[0] in "LNM" else " " for mark in closed).split())

@@ -154,13 +154,20 @@ class Playlists:
         )
 
     def split_by(self, evaluation: Evaluation) -> Split:
-        """Split into training, validation and test playlists as in the section `evaluation` of a recipe."""
-        from toolkit.evaluation.leaks import parts_of
+        """Split into training, validation and test playlists as in the section `evaluation` of a recipe.
+
+        Notes report few playlists, and hidden tracks whose recording is in training under another id, by names.
+        """
+        from toolkit.evaluation import leaks, shared_recordings
         from toolkit.evaluation.split_size import few_playlists
         from toolkit.ingest.read_data import texts
 
         field = evaluation.split.reads_field
-        parts = parts_of(evaluation.split, self.corpus, texts(self.described, field) if field else None)
+        strict = evaluation.split.stops_at_overlap
+        parts = leaks.parts_of(evaluation.split, self.corpus, texts(self.described, field) if field else None)
+        if strict and evaluation.split.whole_lists:
+            leaks.stop_at_near_copies(int(leaks.near_copies(parts, parts.test).sum()), len(parts.test))
+        shared_recordings.report(parts, shared_recordings.in_training(parts), strict=strict, note=self.reporter.note)
         for line in few_playlists(parts, evaluation.split):
             self.reporter.note(line)
         train = Training(self, parts.train)

@@ -277,6 +277,7 @@ class FactorMap(TypedDict, total=False):
 class DataFacts(TypedDict, total=False):
     """Content of `data.json`: sizes of the data and the split.
 
+    recordings_in_training: number of hidden tracks whose recording is in training under another id, by part, if any.
     skipped: bad records; doubles: duplicate records; independent: effective number of independent playlists by part.
     """
 
@@ -289,6 +290,7 @@ class DataFacts(TypedDict, total=False):
     folds: int
     near_duplicates: dict[str, int]
     independent: dict[str, float]
+    recordings_in_training: dict[str, int]
     cuts: dict[str, str]
     left_out: dict[str, int]
     left_out_examples: dict[str, list[str]]

@@ -35,6 +35,7 @@ from collectors.source import (
     Transient,
 )
 from collectors.sources.clients.musicbrainz_recordings import MBID
+from toolkit.catalogue.normalised_names import normalised
 
 QUALIFIERS = [
     *("band", "musician", "singer", "rapper", "group", "duo", "DJ"),
@@ -184,7 +185,7 @@ class Wikipedia(Source):
         musicians = [page for page in articles if page.of_music]
         if len(musicians) > 1:
             titles = [title for title in map(normalise, request.titles) if len(title) > 3]
-            known = [page for page in musicians if any(title in normalise(page.text) for title in titles)]
+            known = [page for page in musicians if any(title in normalised(page.text) for title in titles)]
             musicians = known or musicians
         if len(musicians) > 1:
             note = f"{len(musicians)} musicians of that name"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import re
 import sqlite3
-import unicodedata
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
@@ -20,12 +19,13 @@ from pathlib import Path
 from segue_papers.enrichment import rdf_triples
 from segue_papers.enrichment.knowledge import TYPE, Facts, Knowledge, local_name, sorted_facts
 from segue_papers.enrichment.rdf_triples import Triple
+from toolkit.catalogue.normalised_names import folded
 from toolkit.encoders.contract.content_hash import files_digest
 from toolkit.encoders.contract.encoder import Progress
 from toolkit.errors import DataError, InputError
 from toolkit.files import derived_path, replacing
 
-VERSION = 1
+VERSION = 2
 """Version of the tables. Tables of other versions are rebuilt."""
 
 LONGEST = 300
@@ -152,8 +152,8 @@ class LocalKnowledge(Knowledge):
 
 
 def plain(name: str) -> str:
-    """Return a name in lookup form, words in lower case separated by single spaces."""
-    return " ".join(re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", name).casefold()))
+    """Return a name in lookup form, folded words separated by single spaces. Apostrophes separate words."""
+    return " ".join(re.findall(r"[^\W_]+", folded(name)))
 
 
 def build(path: Path, files: Sequence[Path], *, language: str, progress: Progress | None = None) -> None:

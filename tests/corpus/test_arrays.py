@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,21 @@ def test_saved_corpus_loads_unchanged(tmp_path: Path) -> None:
 )
 def test_playlists_of_a_group_share_a_group_number(group: list[str | None], numbers: list[int]) -> None:
     assert corpus(group).groups.tolist() == numbers
+
+
+def test_spellings_of_the_same_artists_share_a_number() -> None:
+    names = ["DMA’s", None, "Beyoncé feat. JAY-Z", "DMA's", "beyonce, Jay‐Z", "Beyoncé", " ", "!!!"]
+    made = replace(corpus([None]), tracks=pa.table({"id": list("abcdefgh"), "artist": pa.array(names, pa.string())}))
+    assert made.artists.tolist() == [-1, 0, -1, 1, 0, 1, 2, -1, 3]
+
+
+def test_recordings_are_decided_by_names_unless_they_are_set() -> None:
+    names = {"title": ["Song", "song!", "Song"], "artist": ["A", "A", "B"], "album": [None, "X", None]}
+    tracks = pa.table({"id": list("abc"), **{name: pa.array(texts, pa.string()) for name, texts in names.items()}})
+    made = replace(corpus([None]), tracks=tracks)
+    assert made.recordings.tolist() == [0, 1, 1, 3]
+    assert made.with_own_recordings().recordings.tolist() == [0, 1, 2, 3]
+    assert replace(made, tracks=tracks.select(["id"])).recordings.tolist() == [0, 1, 2, 3]
 
 
 def test_missing_or_damaged_corpus_file_raises(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import pairwise
 
@@ -12,7 +13,7 @@ import pytest
 from toolkit.corpus import cold_splits
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.cold_splits import PARTS, artist_disjoint, check_cold, item_cold, ordered, prescribed
-from toolkit.corpus.splits import HeldOut, Split
+from toolkit.corpus.splits import HeldOut, PlaylistSet, Split
 from toolkit.errors import InputError, LeakError
 
 
@@ -99,6 +100,59 @@ def test_artist_disjoint_parts_share_no_artists(many: Corpus) -> None:
     between = 200 - len(set(np.concatenate([side.tolist() for side in sides]).astype(int)))
     assert split.facts["tracks_between_parts"] == between > 0
     check_cold(split, artists=True)
+
+
+SPELLINGS = [
+    ("DMA’s", "DMA's"),
+    ("Beyoncé", "Beyonce"),
+    ("Beyonce\u0301", "Beyoncé"),
+    ("ＡＢＢＡ", "abba"),
+    ("Daft\u00a0Punk", "Daft  Punk"),
+    ("AC/DC", "AC-DC"),
+    ("Simon & Garfunkel", "Simon and Garfunkel"),
+    ("Beatles, The", "The Beatles"),
+    ("Queen feat. David Bowie", "Queen"),
+    ("Queen ft. David Bowie", "David Bowie"),
+    ("Queen, David Bowie", "Queen (featuring Adam Lambert)"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SPELLINGS)
+def test_spellings_of_one_artist_are_in_one_part(one: str, other: str, many: Corpus) -> None:
+    lists = [many.items[low:high].tolist() for low, high in pairwise(many.offsets)]
+    artists = [[one, other][i % 2] if i < 20 else f"A{i % 40}" for i in range(200)]
+    for fold in range(5):
+        split = artist_disjoint(corpus_of(lists, artists), test_fold=fold)
+        sides = [np.flatnonzero(split.train.counts()), split.valid.candidates, split.test.candidates]
+        assert sum(bool(np.isin(np.arange(1, 21), side).any()) for side in sides) <= 1
+
+
+@pytest.mark.parametrize(("one", "other"), SPELLINGS)
+@pytest.mark.parametrize("part", ["valid", "test"])
+def test_spellings_of_one_artist_on_two_sides_of_a_handmade_split_raise(part: str, one: str, other: str) -> None:
+    corpus = corpus_of([[1, 2, 3, 4], [5, 6, 7, 4]], [one, "B", "C", "D", "B", other, "C"])
+    rows, starts = np.array([0, 1]), corpus.offsets[:-1]
+    # items 1, 2 and 5 are in training; item 6 is a candidate of one part, items 3 and 4 of the other
+    parts = {
+        name: HeldOut(
+            corpus, rows, starts, starts + 1, starts + 3, candidates=np.array([6] if name == part else [3, 4], np.int32)
+        )
+        for name in PARTS[1:]
+    }
+    split = Split(PlaylistSet(corpus, rows, starts, starts + np.array([2, 1])), **parts)
+    check_cold(split, artists=False)
+    with pytest.raises(
+        LeakError, match=f"is in train and in {part} .* as {re.escape(repr(one))} and {re.escape(repr(other))}"
+    ):
+        check_cold(split, artists=True)
+    apart = replace(corpus, tracks=corpus.tracks.set_column(1, "artist", pa.array([one, "B", "C", "D", "B", "E", "C"])))
+    held = {name: replace(part, corpus=apart) for name, part in parts.items()}
+    check_cold(Split(replace(split.train, corpus=apart), **held), artists=True)
+
+
+def test_names_that_only_look_alike_are_different_artists(many: Corpus) -> None:
+    _, names, of = cold_splits.credits(corpus_of([[1]], ["The Band", "Band", "!!!", "?", "Мой", "Мои", "A & B", "A"]))
+    assert len(names) == 8 and of.tolist() == list(range(8))
 
 
 def test_artist_disjoint_split_drops_tracks_without_artists(many: Corpus) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from toolkit.corpus import near_duplicates as minhash
@@ -116,6 +117,48 @@ def test_same_tracks_in_another_order_are_not_identical_playlists(corpus_of: Bui
     made = corpus_of([[1, 2, 3, 4], [4, 3, 2, 1], [1, 2, 3], [1, 2, 3, 4]], 4)
     copies, originals = leaks.equal_lists(np.array([0, 1, 2]), np.array([3]), made)
     assert (copies.tolist(), originals.tolist()) == ([0], [3])
+
+
+def named(made: Corpus, titles: list[str]) -> Corpus:
+    """Return a corpus with track titles of one artist."""
+    tracks = {"id": made.tracks["id"], "title": titles, "artist": ["A"] * len(titles)}
+    return replace(made, tracks=pa.table({**tracks, "album": pa.nulls(len(titles), pa.string())}))
+
+
+DOUBLED = [*map("song {}".format, range(30)), *map("Song {}!".format, range(30))]
+"""Titles of 60 tracks, of which track i + 30 is track i under another id."""
+
+
+@pytest.mark.parametrize("rows", [(0, 4), (2, 4), (0, 2)])
+def test_copies_under_other_ids_raise_leak_error(rows: tuple[int, int], corpus_of: Build) -> None:
+    lists = [list(range(low, low + 10)) for low in (1, 5, 11, 15, 21)]
+    sides = ["train", "train", "valid", "valid", "test"]
+    lists[rows[0]] = [track + 30 if place % 3 else track for place, track in enumerate(lists[rows[1]])]
+    made = corpus_of(lists, 60, splits=sides)
+    assert Evaluation().split.split(made), "other ids are other tracks without names"
+    names = f"'p{rows[0]}' in {sides[rows[0]]} and 'p{rows[1]}' in {sides[rows[1]]}"
+    with pytest.raises(LeakError, match=f"because {names} have the same tracks, some under other ids, .*: assign both"):
+        Evaluation().split.split(named(made, DOUBLED))
+    parts = Evaluation(split={"equal_lists": "drop"}).split.split(named(made, DOUBLED))
+    assert rows[0] not in [*parts.train.rows, *parts.valid.rows, *parts.test.rows]
+
+
+def test_versions_of_a_playlists_tracks_are_not_copies(corpus_of: Build) -> None:
+    lists = [list(range(low, low + 10)) for low in (1, 5, 11, 15, 1)]
+    lists[4] = [track + 30 for track in lists[0]]
+    made = corpus_of(lists, 60, splits=["train", "train", "valid", "valid", "test"])
+    titles = [*map("song {}".format, range(30)), *map("song {} - live".format, range(30))]
+    assert Evaluation().split.split(named(made, titles)).train.rows.tolist() == [0, 1]
+
+
+def test_near_copies_under_other_ids_are_found(corpus_of: Build) -> None:
+    lists = [list(range(1, 21)), list(range(21, 31)), [*range(31, 46), *range(50, 55)]]
+    made = corpus_of(lists, 60, splits=["train", "valid", "test"])
+    parts = Evaluation().split.split(made)
+    assert leaks.near_copies(parts, parts.test).tolist() == [False]
+    parts = Evaluation().split.split(named(made, DOUBLED))
+    assert leaks.near_copies(parts, parts.test).tolist() == [True], "15 of 25 recordings"
+    assert leaks.near_copies(parts, parts.valid).tolist() == [False]
 
 
 def brute(asked: list[list[int]], others: list[list[int]]) -> list[bool]:

@@ -74,6 +74,12 @@ def test_hidden_ranks_equal_ranks_by_sorting(score: str, limited: bool) -> None:
     assert ranks_of(ranker, part) == sorted_ranks(ranker, part)
 
 
+def test_hidden_ranks_of_small_blocks_equal_ranks_by_sorting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_rank, "SCORES", 40 * 37)
+    for score in SCORES.values():
+        assert ranks_of(Fixed(V, score), held_out()) == sorted_ranks(Fixed(V, score), held_out())
+
+
 def test_hidden_ranks_of_a_catalogue_of_several_blocks_equal_ranks_by_sorting() -> None:
     made = corpus([[5, 16_384, 16_385, 40_000, 7], [40_000, 1, 2, 16_384]], 40_000)
     part = HeldOut(made, np.arange(2), made.offsets[:-1], made.offsets[:-1] + 1, made.offsets[1:])

@@ -100,12 +100,7 @@ def recipe(tmp_path: Path, text: str = BASE) -> Path:
         (
             "leave_last_out",
             "strict_overlap=true",
-            f"strict_overlap=true can be set only with `protocol: {WHOLE}`, not `leave_last_out`",
-        ),
-        (
-            "artist_disjoint",
-            "strict_overlap=true",
-            f"strict_overlap=true can be set only with `protocol: {WHOLE}`, not `artist_disjoint`",
+            f"strict_overlap=true can be set only with `protocol: {ASKED}`, not `leave_last_out`",
         ),
         (
             "playlist_disjoint",

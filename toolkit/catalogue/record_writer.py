@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
@@ -15,6 +14,7 @@ import msgspec
 from sqlalchemy import Connection, Table, bindparam, delete, insert
 
 from toolkit.catalogue.database_schema import ALBUMS, ARTISTS, FIELDS, PLAYLISTS, TRACK_ARTISTS, TRACKS, Row, upsert
+from toolkit.catalogue.normalised_names import featured, normalised
 from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
 from toolkit.errors import DataError
 
@@ -38,14 +38,22 @@ class RowBatch:
 
 
 def derived_id(*names: str) -> str:
-    """Return an id derived from an artist or album name, such as `name:beyonce`, ignoring case and spaces."""
-    return "name:" + "/".join(" ".join(unicodedata.normalize("NFKC", name).casefold().split()) for name in names)
+    """Return an id derived from the normalised name of an artist or album, such as `name:beyonce`."""
+    return "name:" + "/".join(map(normalised, names))
 
 
 def artists_of(record: TrackRecord) -> list[tuple[str, str | None]]:
-    """Return (id, name) by artist in order, with missing ids derived from names."""
+    """Return (id, name) by artist in order.
+
+    A missing id is derived from the name, and the name `A feat. B` without an id is two artists.
+    """
     pairs = zip_longest(record.artist_ids, record.artists)
-    return [(artist or derived_id(name), name) for artist, name in pairs if artist or name]
+    return [
+        (artist or derived_id(name), name)
+        for artist, whole in pairs
+        if artist or whole
+        for name in ([whole] if artist else featured(whole))
+    ]
 
 
 def album_id_of(record: TrackRecord) -> str | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from toolkit import plugins, run_directory
+from toolkit.catalogue.normalised_names import normalised
 from toolkit.errors import InputError, RunDirectoryError
 from toolkit.ranker_registry import load_ranker
 from toolkit.result_types import SystemEntry
@@ -180,10 +181,10 @@ class Continuation:
         ids, titles = self.tracks["id"].to_pylist(), self.tracks["title"].to_pylist()
         by_title: dict[str, int] = {}
         for row, title in enumerate(titles):
-            by_title.setdefault((title or "").casefold(), row)
+            by_title.setdefault(normalised(title or ""), row)
         bare = first.casefold()
         near = [row for row, known in enumerate(ids) if bare in (known.casefold(), known.partition(":")[2].casefold())]
-        near += [by_title[title] for title in difflib.get_close_matches(bare, by_title, n=3, cutoff=0.5)]
+        near += [by_title[title] for title in difflib.get_close_matches(normalised(first), by_title, n=3, cutoff=0.5)]
         near += [self.item_of[track] - 1 for track in difflib.get_close_matches(first, ids, n=3, cutoff=0.6)]
         if not near:
             return f"nothing looks like {first!r}; its ids look like {', '.join(ids[:3])}"

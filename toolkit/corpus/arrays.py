@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.feather as feather
 
+from toolkit.catalogue.normalised_names import artist_key
+from toolkit.corpus.distinct_texts import mapped, numbered
 from toolkit.errors import DataError
 from toolkit.timestamps import NO_TIME
 
@@ -37,6 +39,7 @@ class Corpus:
     - plays: float32 [placements], play counts, or None if every entry counts once.
     - times: int64 [placements], seconds since 1970, with `NO_TIME` for unknown times, or None if no time is
       known.
+    - recording: int64 [V + 1], result of `recordings` with durations or codes, which a corpus does not have.
     """
 
     items: np.ndarray
@@ -46,6 +49,7 @@ class Corpus:
     path: Path | None = None
     plays: np.ndarray | None = None
     times: np.ndarray | None = None
+    recording: np.ndarray | None = None
 
     @property
     def n_items(self) -> int:
@@ -70,11 +74,28 @@ class Corpus:
 
     @cached_property
     def artists(self) -> np.ndarray:
-        """Return int64 [V + 1], with equal numbers for equal artists, and -1 for unknown artists and padding."""
+        """Return int64 [V + 1], with equal numbers for equal normalised artists, and -1 for unknown and padding."""
         if "artist" not in self.tracks.column_names:
             return np.full(self.n_items + 1, -1, np.int64)
-        codes = self.tracks["artist"].combine_chunks().dictionary_encode().indices
-        return np.concatenate([[-1], pc.fill_null(codes, -1).to_numpy(zero_copy_only=False)]).astype(np.int64)
+        return np.concatenate([[-1], numbered(mapped(self.tracks["artist"], lambda text: artist_key(text) or None))])
+
+    @cached_property
+    def recordings(self) -> np.ndarray:
+        """Return int64 [V + 1], with equal numbers for ids of the same recording, the smallest item id; 0 is padding.
+
+        Without `recording`, names alone decide.
+        """
+        if self.recording is not None:
+            return self.recording
+        if "title" not in self.tracks.column_names or self.tracks["title"].null_count == self.n_items:
+            return np.arange(self.n_items + 1)
+        from toolkit.corpus.recordings import recordings
+
+        return recordings(*(self.tracks[name] for name in ("id", "title", "artist", "album")))
+
+    def with_own_recordings(self) -> Corpus:
+        """Return the corpus with every item as a recording of its own, because artists with one name may be several."""
+        return replace(self, recording=np.arange(self.n_items + 1))
 
     @cached_property
     def playlist_times(self) -> np.ndarray | None:

@@ -13,7 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from toolkit.catalogue.normalised_names import credited, normalised
 from toolkit.corpus.arrays import Corpus
+from toolkit.corpus.distinct_texts import mapped
 from toolkit.corpus.splits import BLOCK, HeldOut, PlaylistSet, Split, group_hash
 from toolkit.errors import InputError, LeakError
 
@@ -26,8 +28,6 @@ CURES = {
 }
 """Cures in the error about a leak of tracks or artists."""
 EXAMPLES = 3  # number of tracks or playlists left out that are listed
-
-JOINED = ", "  # separator of a track's artists in a corpus
 
 
 def prescribed(corpus: Corpus, labels: Sequence[str | None], *, min_tracks: int = 1) -> Split:
@@ -63,10 +63,10 @@ def item_cold(
 def artist_disjoint(
     corpus: Corpus, *, folds: int = 5, test_fold: int = 0, valid_fraction: float = 0.1, min_tracks: int = 1
 ) -> Split:
-    """Split like `item_cold`, but by a hash of the artist.
+    """Split like `item_cold`, but by a hash of the normalised artist.
 
-    A track with several artists (names joined by a comma) counts for all of them. Tracks with artists in different
-    parts and tracks without artists are excluded and counted in `Split.facts`.
+    A track with several artists (names joined by a comma or `feat.`) counts for all of them. Tracks with artists in
+    different parts and tracks without artists are excluded and counted in `Split.facts`.
     """
     tracks, names, of = credits(corpus)
     parts = _parts(names, folds, test_fold, valid_fraction)[of]
@@ -79,14 +79,14 @@ def artist_disjoint(
 
 
 def credits(corpus: Corpus) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """Return rows of the track table int64 [c], artist names, and indices of names int64 [c], by credit.
+    """Return rows of the track table int64 [c], normalised artists, and their indices int64 [c], by credit.
 
     A track with n artists has n credits. A name with a comma counts as two artists, which is safe because neither is
     in two parts of a split. Raises `InputError` if no track has an artist.
     """
-    listed = pc.split_pattern(corpus.tracks["artist"].combine_chunks().cast(pa.string()), JOINED)
+    listed = mapped(corpus.tracks["artist"], lambda text: list(map(normalised, credited(text))), pa.list_(pa.string()))
     tracks = pc.list_parent_indices(listed).to_numpy(zero_copy_only=False).astype(np.int64)
-    encoded = pc.utf8_lower(pc.utf8_trim_whitespace(pc.list_flatten(listed))).dictionary_encode()
+    encoded = pc.list_flatten(listed).dictionary_encode()
     if not len(tracks):
         raise InputError(
             "artist_disjoint requires tracks with artists: add artists or set evaluation.split.type to item_cold"
@@ -95,7 +95,10 @@ def credits(corpus: Corpus) -> tuple[np.ndarray, list[str], np.ndarray]:
 
 
 def check_cold(split: Split, *, artists: bool) -> None:
-    """Raise `LeakError` if a track, or with `artists` an artist, is in two of training, validation and test."""
+    """Raise `LeakError` if a track, or with `artists` an artist, is in two of training, validation and test.
+
+    Two spellings of a name are one artist.
+    """
     corpus = split.train.corpus
     tracks = {
         "train": np.flatnonzero(split.train.counts()),
@@ -109,10 +112,17 @@ def check_cold(split: Split, *, artists: bool) -> None:
     for first, second in (("train", "test"), ("train", "valid"), ("valid", "test")):
         shared = np.intersect1d(members[first], members[second])
         if len(shared):
+            seen = _spelled(corpus, rows[of == shared[0]], tracks[first], tracks[second]) if artists else ""
             raise LeakError(
                 f"the split leaks: {kind} {names[int(shared[0])]!r} is in {first} and in {second}"
-                f" ({len(shared)} such {kind}s): {CURES[kind]}"
+                f" ({len(shared)} such {kind}s){seen}: {CURES[kind]}"
             )
+
+
+def _spelled(corpus: Corpus, rows: np.ndarray, *sides: np.ndarray) -> str:
+    """Return how the first tracks of an artist on both sides spell the artist, or an empty text if alike."""
+    first, second = (corpus.tracks["artist"][int(rows[np.isin(rows + 1, side)][0])].as_py() for side in sides)
+    return "" if first == second else f", as {first!r} and {second!r}"
 
 
 def _parts(names: list[str], folds: int, test_fold: int, valid_fraction: float) -> np.ndarray:

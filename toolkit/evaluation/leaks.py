@@ -117,16 +117,18 @@ def check_disjoint(parts: Split) -> None:
 
 
 def check_equal(parts: Split) -> None:
-    """Raise `LeakError` with an example if two parts contain playlists with the same tracks in the same order."""
+    """Raise `LeakError` with an example if two parts contain playlists with the same recordings in the same order."""
     sides: dict[str, PlaylistSet | HeldOut] = {"train": parts.train, "valid": parts.valid, "test": parts.test}
     for first, second in (("train", "test"), ("train", "valid"), ("valid", "test")):
         copies, originals = equal_lists(sides[first].rows, sides[second].rows, parts.train.corpus)
         if len(copies):
             corpus = parts.train.corpus
+            same = np.array_equal(_items(corpus, copies[0]), _items(corpus, originals[0]))
+            under = "" if same else ", some under other ids,"
             raise LeakError(
                 "the split leaks, because "
                 f"{_id(corpus, copies[0])} in {first} and {_id(corpus, originals[0])} in {second}"
-                f" have the same tracks ({len(copies)} in {first} in total):"
+                f" have the same tracks{under} ({len(copies)} in {first} in total):"
                 " assign both to the same group, or set `evaluation.split.equal_lists: drop`"
             )
 
@@ -146,7 +148,10 @@ def without_copies(parts: Split) -> tuple[Split, int]:
 
 
 def equal_lists(first: np.ndarray, second: np.ndarray, corpus: Corpus) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows of `first` with the same tracks in the same order as a row of `second`, and the matching rows."""
+    """Return rows of `first` with the recordings of a row of `second` in the same order, and the matching rows.
+
+    Two ids of a recording are equal.
+    """
     mine, theirs = _fingerprints(first, corpus), _fingerprints(second, corpus)
     order = np.argsort(theirs, kind="stable")
     place = np.minimum(np.searchsorted(theirs[order], mine), max(0, len(order) - 1))
@@ -163,23 +168,42 @@ def equal_lists(first: np.ndarray, second: np.ndarray, corpus: Corpus) -> tuple[
 def near_copies(parts: Split, held_out: HeldOut) -> np.ndarray:
     """Return which held-out playlists share most of their tracks with a training playlist (Jaccard > .5), bool [n].
 
+    Two ids of a recording are one track.
     Playlists that continue a training playlist are ignored, because they share their own beginning.
     """
     chosen = np.flatnonzero(held_out.labels[KIND] != CONTINUED) if parts.cuts is not None else np.arange(len(held_out))
-    lists = gather(held_out.items, held_out.starts[chosen], held_out.ends[chosen])
+    recordings = parts.train.corpus.recordings.astype(np.int32)
+    (held, bounds), (known, known_bounds) = (
+        gather(held_out.items, held_out.starts[chosen], held_out.ends[chosen]),
+        parts.train.flat(),
+    )
     copies = np.zeros(len(held_out), bool)
-    copies[chosen] = near_duplicates(lists, parts.train.flat(), parts.train.corpus.n_items)
+    lists, others = (recordings[held], bounds), (recordings[known], known_bounds)
+    copies[chosen] = near_duplicates(lists, others, parts.train.corpus.n_items)
     return copies
 
 
+def near_copies_message(copies: int, total: int) -> str:
+    return f"{copies:,} of {total:,} test playlists share more than half of their tracks with a training playlist"
+
+
+def stop_at_near_copies(copies: int, total: int) -> None:
+    """Raise `LeakError` if any test playlist shares most of its tracks with a training playlist."""
+    if copies:
+        raise LeakError(
+            f"{near_copies_message(copies, total)}, but `strict_overlap: true` allows none: "
+            "split the playlists by group, or set `evaluation.split.strict_overlap: false`"
+        )
+
+
 def _fingerprints(rows: np.ndarray, corpus: Corpus) -> np.ndarray:
-    """Return a hash of the ordered tracks of each row, uint64 [n]."""
+    """Return a hash of the ordered recordings of each row, uint64 [n]."""
     starts, ends = np.asarray(corpus.offsets)[rows], np.asarray(corpus.offsets)[rows + 1]
-    hashes = np.zeros(len(rows), np.uint64)
+    hashes, recordings = np.zeros(len(rows), np.uint64), corpus.recordings.astype(np.int64)
     for first, last in blocks_of(ends - starts, BLOCK):
         items, offsets = gather(corpus.items, starts[first:last], ends[first:last])
         places = np.arange(len(items)) - np.repeat(offsets[:-1], np.diff(offsets))
-        sums = np.concatenate([[np.uint64(0)], np.cumsum(hashed(items.astype(np.int64) * 2**32 + places, 1))])
+        sums = np.concatenate([[np.uint64(0)], np.cumsum(hashed(recordings[items] * 2**32 + places, 1))])
         hashes[first:last] = hashed(sums[offsets[1:]] - sums[offsets[:-1]], 2)
     return hashes
 
@@ -230,8 +254,12 @@ def _check_news(train: PlaylistSet, name: str, part: HeldOut) -> None:
 
 
 def _equal(corpus: Corpus, a: int, b: int) -> bool:
-    first, second = (corpus.items[corpus.offsets[row] : corpus.offsets[row + 1]] for row in (a, b))
+    first, second = (corpus.recordings[_items(corpus, row)] for row in (a, b))
     return bool(np.array_equal(first, second))
+
+
+def _items(corpus: Corpus, row: int) -> np.ndarray:
+    return corpus.items[corpus.offsets[row] : corpus.offsets[row + 1]]
 
 
 def _spans(part: HeldOut) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

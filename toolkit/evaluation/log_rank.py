@@ -20,7 +20,7 @@ from toolkit.corpus.splits import HeldOut
 from toolkit.evaluation.early_stopping import FEW_HITS, counted
 from toolkit.evaluation.metrics.hits import hits
 from toolkit.ranker import Ranker
-from toolkit.topk import row_counts, score_blocks
+from toolkit.topk import Scorer, row_counts, score_blocks
 
 SCORES = 2**22
 """Scores in memory at once."""
@@ -78,13 +78,11 @@ def hidden_ranks(ranker: Ranker, part: HeldOut, queries: Queries, tracks: np.nda
     A track that cannot be ranked (−∞) comes last.
     """
     sizes, scorer = np.bincount(owners, minlength=len(part)), ranker.scorer(queries)
-    columns, column = np.unique(tracks, return_inverse=True)
-    own = np.fmax(scorer(columns.astype(np.int32))[owners, column], np.float32(-np.inf)) if len(tracks) else np.zeros(0)
-    ranks = np.ones(len(tracks), np.int64)
+    block = max(1, SCORES // max(1, len(part)))
+    own, ranks = _own_scores(scorer, tracks, owners, block), np.ones(len(tracks), np.int64)
     # the nth hidden track of every playlist that has one at a time: playlists with the most come first
     order, firsts = np.argsort(-sizes, kind="stable"), np.cumsum(sizes) - sizes
     place_of = np.argsort(order)
-    block = max(1, SCORES // max(1, len(part)))
     for items, scores, seeds in score_blocks(scorer, queries, ranker.n_items, block=block, candidates=part.candidates):
         ordered = scores[order]
         ordered[place_of[seeds[0]], seeds[1]] = np.nan
@@ -99,3 +97,13 @@ def hidden_ranks(ranker: Ranker, part: HeldOut, queries: Queries, tracks: np.nda
         inside, place = inside[there], place[there]
         ranks[inside] -= scores[owners[inside], place] >= own[inside]
     return ranks
+
+
+def _own_scores(scorer: Scorer, tracks: np.ndarray, owners: np.ndarray, block: int) -> np.ndarray:
+    """Return the score of each track for its playlist, float32 [h], −∞ instead of NaN."""
+    columns, column = np.unique(tracks, return_inverse=True)
+    own = np.full(len(tracks), -np.inf, np.float32)
+    for start in range(0, len(columns), block):
+        inside = np.flatnonzero((column >= start) & (column < start + block))
+        own[inside] = scorer(columns[start : start + block].astype(np.int32))[owners[inside], column[inside] - start]
+    return np.fmax(own, np.float32(-np.inf))

@@ -153,9 +153,10 @@ def ingest_from(
     labels = (_labels(counted) if described else None) or []
     check_labels(labels, data.allow_label_leak)
     artists = data.level == "artist"
+    corpus = Corpus.load(root / (ARTISTS if artists else "corpus"))
     return Ingested(
         digest([key, ARTISTS]) if artists else key,
-        Corpus.load(root / (ARTISTS if artists else "corpus")),
+        corpus.with_own_recordings() if artists else corpus,
         database if described else None,
         about,
         facts["skipped"],

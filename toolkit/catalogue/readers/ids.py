@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+from toolkit.catalogue.normalised_names import normalised
 
 _KNOWN = (
     (re.compile(r"https?://open\.spotify\.com/(?:[a-z-]+/)?track/(\w+).*"), r"spotify:track:\1"),
@@ -60,9 +61,8 @@ def local_path(location: str) -> Path | None:
 
 
 def by_name(title: str, artist: str | None) -> str:
-    """Return the id of a track from title and artist, ignoring case and spaces."""
-    name = f"{artist} - {title}" if artist else title
-    return "local:" + " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    """Return the id of a track from its normalised artist and title."""
+    return "local:" + " - ".join(normalised(name) for name in (artist, title) if name)
 
 
 def _normal(path: Path) -> Path:

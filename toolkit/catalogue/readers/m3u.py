@@ -10,6 +10,7 @@ import math
 import re
 from pathlib import Path
 
+from toolkit.catalogue.normalised_names import normalised
 from toolkit.catalogue.readers.ids import local_path
 from toolkit.catalogue.readers.open_files import has_ending, is_file, read_bytes
 from toolkit.catalogue.readers.shared_playlist import Entry, SharedPlaylistParams, SharedPlaylistReader, Sheet
@@ -97,6 +98,6 @@ def _entry(line: str, about: Entry) -> Entry:
     """Return a track at the location `line`, with artist and title separated."""
     artist, title = about.creator, about.title
     before, dash, after = (title or "").partition(" - ")
-    if dash and (artist is None or before.casefold() == artist.casefold()):
+    if dash and (artist is None or normalised(before) == normalised(artist)):
         artist, title = artist or before, after
     return Entry([], [line], title, artist, about.album, about.duration)

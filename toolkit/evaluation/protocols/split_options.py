@@ -107,7 +107,21 @@ class Shuffled(Protocol):
         )
 
 
-class WholeLists(Shuffled):
+class StrictOverlap(Protocol):
+    """Key for stopping at data that is on both sides of the split in another form."""
+
+    strict_overlap: bool = Field(
+        False,
+        description="stop if a test playlist shares most of its tracks with a training playlist, or if the recording of"
+        " a hidden track is in training under another id",
+    )
+
+    @property
+    def stops_at_overlap(self) -> bool:
+        return self.strict_overlap
+
+
+class WholeLists(StrictOverlap, Shuffled):
     """Keys of protocols whose test playlists are not in training."""
 
     whole_lists: ClassVar[bool] = True
@@ -116,13 +130,6 @@ class WholeLists(Shuffled):
     equal_lists: Literal["stop", "drop"] = Field(
         "stop", description="whether a copy of a tested playlist in training or validation stops the run or is dropped"
     )
-    strict_overlap: bool = Field(
-        False, description="stop if a test playlist shares most of its tracks with a training playlist"
-    )
-
-    @property
-    def stops_at_overlap(self) -> bool:
-        return self.strict_overlap
 
     def larger_validation(self) -> list[dict[str, object]]:
         return [*super().larger_validation(), *_below(self.min_tracks)]
@@ -183,7 +190,7 @@ class Dealt(Folds):
         )
 
 
-class ColdTracks(Folds):
+class ColdTracks(StrictOverlap, Folds):
     """Keys and split of protocols whose hidden tracks are not in training.
 
     - by_artist: whether artists are held out with all their tracks.

@@ -16,7 +16,7 @@ from segue.model_kinds import Loaded
 from segue.results import evaluate, with_cutoffs
 from toolkit.contracts.learning import NotLearned, combined
 from toolkit.errors import SegueError
-from toolkit.evaluation import early_stopping, slices
+from toolkit.evaluation import early_stopping, shared_recordings, slices
 from toolkit.evaluation.evaluator import Key, Scores
 from toolkit.files import digest, folder, write_bytes
 from toolkit.pipeline.run import systems
@@ -168,6 +168,7 @@ def _score(
     # weights that are given in a later run must not change what the other systems were measured on
     described = {} if context.recipe.on_missing_weights == "skip" else material.modalities
     parts = slices.by_track(counts, {name: each.present for name, each in described.items()}, evaluation.slices)
+    parts |= shared_recordings.slice_of(material.shared[part], len(counts) - 1)
 
     def make(_: Path) -> tuple[Sequence[Path], Evaluation]:
         context.reporter(0, len(held), f"{name} on {part}")

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from toolkit.corpus.splits import HeldOut, Split
-from toolkit.errors import LeakError
 from toolkit.evaluation import leaks
 from toolkit.files import write_bytes
 from toolkit.pipeline.run.run_context import Context
@@ -42,16 +41,10 @@ def label_near_duplicates(context: Context, split: Split, key: str) -> Split:
         labelled = replace(
             split, valid=_with_label(split.valid, flags["valid"]), test=_with_label(split.test, flags["test"])
         )
+    if protocol.stops_at_overlap:
+        leaks.stop_at_near_copies(counts["test"], len(split.test))
     if counts["test"]:
-        message = (
-            f"{counts['test']:,} of {len(split.test):,} test playlists share more than half of their tracks "
-            "with a training playlist"
-        )
-        if protocol.stops_at_overlap:
-            raise LeakError(
-                f"{message}, but `strict_overlap: true` allows none: "
-                "split the playlists by group, or set `evaluation.split.strict_overlap: false`"
-            )
+        message = leaks.near_copies_message(counts["test"], len(split.test))
         context.reporter.note(f"{message} (Jaccard > .5): slice {leaks.OVERLAP}:{leaks.NEAR}")
     return labelled
 

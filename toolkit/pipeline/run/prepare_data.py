@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,11 @@ from segue.split import Training
 from toolkit.coldstart.factorisation import FactorStore
 from toolkit.contracts.protocol import Protocol
 from toolkit.corpus.splits import PlaylistSet, Split
-from toolkit.evaluation import leaks
+from toolkit.evaluation import leaks, shared_recordings
 from toolkit.evaluation.split_size import few_playlists
 from toolkit.files import digest
 from toolkit.ingest import label_matrices, read_data
+from toolkit.ingest.track_recordings import with_recordings
 from toolkit.pipeline.run import check_requirements, collect_stage, encode_modalities
 from toolkit.pipeline.run.run_context import Context
 from toolkit.pipeline.run.systems import Material, System, needs_catalogue
@@ -70,6 +72,8 @@ class Prepared:
             if count and name not in ("valid_tracks", "test_tracks")
         ):
             context.reporter.note(f"{protocol.type} leaves out: {excluded}")
+        shared = shared_recordings.in_training(split)
+        shared_recordings.report(split, shared, strict=protocol.stops_at_overlap, note=context.reporter.note)
         train = self._training(context, split.train)
         labels = _labels(train, systems)
         if left_out is None:
@@ -87,9 +91,18 @@ class Prepared:
             for name, modality in encoded.modalities.items()
         }
         content |= {f"label:{kind}": label_matrices.content_hash(matrix) for kind, matrix in labels.items()}
-        key = digest([self.ingested.key, recipe.evaluation.model_dump(mode="json")])
+        groups = hashlib.blake2b(self.ingested.corpus.recordings.tobytes(), digest_size=16).hexdigest()
+        key = digest([self.ingested.key, recipe.evaluation.model_dump(mode="json"), groups])
         return Material(
-            train, split, encoded.modalities, key, content, encoded.missing, labels, coverage=encoded.coverage
+            train,
+            split,
+            encoded.modalities,
+            key,
+            content,
+            encoded.missing,
+            labels,
+            coverage=encoded.coverage,
+            shared=shared,
         )
 
     def _training(self, context: Context, playlists: PlaylistSet) -> Training:
@@ -121,7 +134,7 @@ def prepare(context: Context, *, collect: bool = True) -> Prepared:
     for line in ingested.label_notes:
         reporter.note(line)
     ingested = collect_stage.collect(recipe, ingested, reporter, fill=collect)
-    return Prepared(context, ingested, before + collect_stage.stamp(recipe))
+    return Prepared(context, with_recordings(ingested), before + collect_stage.stamp(recipe))
 
 
 def read(recipe: Recipe, cache: Path, reporter: Reporter) -> read_data.Ingested:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import scipy.sparse as sp
 
 from segue.modalities import Modality
@@ -87,6 +88,7 @@ class Material:
     - encoded: the modalities.
     - coverage: their rows of `coverage.json`.
     - key: hash of playlists and split.
+    - shared: hidden tracks whose recording is in training under another id, by part, int64.
     - content: hash of each modality and, as `label:KIND`, of each kind of labels.
     - missing: modalities without their pretrained weights, and the recipe key for the path of the weights.
     """
@@ -99,6 +101,7 @@ class Material:
     missing: dict[str, str]
     labels: dict[str, sp.csr_matrix] = field(default_factory=dict)
     coverage: list[dict[str, object]] = field(default_factory=list)
+    shared: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def modalities(self) -> dict[str, Aligned]:

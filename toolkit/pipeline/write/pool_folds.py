@@ -269,11 +269,11 @@ def _attribution(
 def _data(folds: Sequence[DataFacts]) -> DataFacts:
     """Return `data.json` over all folds.
 
-    Training sizes are means over folds. Sizes of validation, test and near-duplicates are sums. Other facts are those
-    of the first fold.
+    Training sizes are means over folds. Sizes of validation and test, and what they share with training, are sums.
+    Other facts are those of the first fold.
     """
     first = folds[0]
-    return {
+    data: DataFacts = {
         **first,
         "train_placements": round(fmean(fold["train_placements"] for fold in folds)),
         "tracks_not_in_training": round(fmean(fold["tracks_not_in_training"] for fold in folds)),
@@ -286,6 +286,9 @@ def _data(folds: Sequence[DataFacts]) -> DataFacts:
             part: sum(fold["near_duplicates"][part] for fold in folds) for part in first["near_duplicates"]
         },
     }
+    if shared := [fold["recordings_in_training"] for fold in folds if "recordings_in_training" in fold]:
+        data["recordings_in_training"] = {part: sum(counts[part] for counts in shared) for part in PARTS}
+    return data
 
 
 def _table(folds: Mapping[str, Sequence[TableRow]]) -> list[TableRow]:

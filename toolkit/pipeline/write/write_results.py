@@ -189,6 +189,8 @@ def data_facts(ingested: Ingested, material: Material) -> DataFacts:
         },
     }
     facts["independent"] = {part: round(independent(lists.groups()), 1) for part, lists in held.items()}
+    if any(map(len, material.shared.values())):
+        facts["recordings_in_training"] = {part: len(material.shared[part]) for part in PARTS}
     if split.cuts:
         facts["cuts"] = dict(zip(PARTS, map(to_iso, split.cuts), strict=True))
     if split.facts:
