@@ -104,7 +104,9 @@ def test_report_and_terminal_list_rows_without_weights(grid: Path) -> None:
         read(grid, run_directory.METRICS), read(grid, run_directory.TIMINGS), read(grid, run_directory.TABLE)
     )
     names = [str(cell) for cell in table.columns[0].cells]
-    assert names[:4] == ["Ids alone", "ids-128\n  underfit", "One modality", "audio-mu\n  underfit"]
+    # one epoch is not enough: the marks that follow `underfit` name what else is wrong
+    marks = [name.partition(",")[0] for name in names[:4]]
+    assert marks == ["Ids alone", "ids-128\n  underfit", "One modality", "audio-mu\n  underfit"]
     assert names[4:] == [
         "lyrics-glove\n  not run: give its path",
         "Others",

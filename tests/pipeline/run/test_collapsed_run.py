@@ -30,8 +30,8 @@ def recipe(**encoder: Any) -> Recipe:
         encoders={"audio": {"encoder": "features-vae", "field": "audio_features", "params": encoder}},
         models=[
             sasrec | {"name": "dead", "modalities": [], "lr": 1e-12},
-            sasrec | {"name": "content", "lr": 0.02, "epochs": 6, "batch_tokens": 256},
-            sasrec | {"name": "ids", "modalities": [], "lr": 0.02, "epochs": 6, "batch_tokens": 256},
+            sasrec | {"name": "content", "lr": 0.01, "epochs": 8, "batch_tokens": 128},
+            sasrec | {"name": "ids", "modalities": [], "lr": 0.01, "epochs": 8, "batch_tokens": 128},
         ],
         baselines=["popularity"],
         evaluation={"split": {"min_tracks": 5}, "k": [20], "bootstrap": 50},
