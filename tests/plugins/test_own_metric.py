@@ -64,6 +64,7 @@ def test_custom_metric_is_measured_printed_and_loaded_without_module(
         "label": "Miss rate",
         "higher_is_better": False,
         "decimals": 2,
+        "value_range": [0.0, 1.0],
     }
     monkeypatch.setitem(sys.modules, "own_metrics_of_a_test", None)  # the module is gone
     described.cache_clear()
