@@ -17,7 +17,9 @@ from toolkit.report.claims import shown
 def yardstick(folder: Path, name: str) -> Playlists:
     """Return users with the items of LastFM or Beauty, each with its first attribute as a field of the track."""
     lines = [line.split() for line in (folder / "yardstick-s3rec" / f"{name}.txt").read_text().splitlines()]
-    frame = pd.DataFrame([(user, item) for user, *items in lines for item in items], columns=["playlist_id", "track_id"])
+    frame = pd.DataFrame(
+        [(user, item) for user, *items in lines for item in items], columns=["playlist_id", "track_id"]
+    )
     attributes = json.loads((folder / "yardstick-s3rec" / f"{name}_item2attributes.json").read_text())
     frame["attribute"] = [str(attributes[item][0]) for item in frame.track_id]
     return segue.from_dataframe(frame, fields={"attribute": "attribute"}, permission="test")
