@@ -35,7 +35,7 @@ class Learning:
 
     - loss: the training loss without dropout.
     - constant: that loss for the best constant prediction, on the same data with the same weights.
-    - moved: distance of the weights from their start, divided by the norm of the start.
+    - moved: distance of the weights from their start, divided by the larger of the two norms.
     - rank, dim: effective rank and dimension of the vectors.
     - least_rank: effective rank from which the vectors are accepted. It is 2, or half the rank of the inputs or targets
       where these have a rank below 4: vectors of data with two groups vary in one dimension.
