@@ -156,7 +156,8 @@ class Playlists:
     def split_by(self, evaluation: Evaluation) -> Split:
         """Split into training, validation and test playlists as in the section `evaluation` of a recipe.
 
-        Notes report few playlists, and hidden tracks whose recording is in training under another id, by names.
+        Prints notes if playlists are few, and if the recording of hidden tracks is in training under another id. Only
+        names are compared.
         """
         from toolkit.evaluation import leaks, shared_recordings
         from toolkit.evaluation.split_size import few_playlists

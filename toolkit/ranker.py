@@ -190,7 +190,7 @@ class Ranker(ABC):
     - listed: whether recipes and tables list the ranker as a baseline.
     - curve: one row per epoch of the last fit.
     - underfit: whether the last fit was cut short or was still improving.
-    - learning: what the training of a network reached in the last fit, with its vectors (`Learning.of_vectors`). None
+    - learning: record of the training of a network in the last fit, with its vectors (`Learning.of_vectors`). None
       for a ranker that trains no network. `Baseline` saves it.
     """
 
@@ -237,7 +237,7 @@ class Ranker(ABC):
         return ""
 
     def input_problem(self, inputs: FitInputs) -> str:
-        """Return what the ranker requires beyond its `capabilities` and `inputs` lack, with the cure, or "".
+        """Return a requirement beyond `capabilities` that `inputs` do not meet, with the cure, or "".
 
         Runs, benches and `Model.fit` call the method before any work, so that an impossible fit is reported at once.
         """

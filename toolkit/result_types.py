@@ -18,7 +18,7 @@ Settings = dict[str, object]
 
 
 Test = Literal["bootstrap", "sign flips"]
-"""Test behind the p of a paired difference. With few playlists, p is the larger one of sign flips and t-test."""
+"""Test that gives the p of a paired difference. With few playlists, p is the larger value of sign flips and t-test."""
 
 
 class MetricRow(TypedDict):
@@ -50,7 +50,7 @@ class PairedRow(TypedDict):
     - p, p_t: two-sided p-values of this comparison alone, by `test` and by the paired t-test.
     - p_floor: smallest p that `test` can give on these playlists.
     - p_holm, p_t_holm: p-values corrected for all compared systems.
-    - detectable: smallest true difference that these playlists show with power 80 %; None if they cannot show any.
+    - detectable: smallest true difference that these playlists can show with power 80 %; None if they cannot show any.
     - n, independent: number of playlists, and effective number of independent playlists.
     - resampled: `playlists`, or `groups` of playlist versions.
     """

@@ -46,7 +46,7 @@ def compare(a: RunA, b: RunB, metric: Metric = None, debug: Debug = False) -> No
         print_whole(console, _measured(comparison))
     if comparison.tested > 1:
         corrected = f"p (Holm) is corrected for the {comparison.tested} pairs tested together"
-        console.print(f"p is the larger one of two tests; {corrected}", highlight=False, soft_wrap=True)
+        console.print(f"p is the larger value of two tests; {corrected}", highlight=False, soft_wrap=True)
     if comparison.not_compared and comparison.pairs:
         console.print(f"note: {comparison.not_compared}", highlight=False, markup=False, soft_wrap=True)
 

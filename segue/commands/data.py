@@ -139,7 +139,7 @@ def _print(facts: dict[str, Any], source: Reader) -> None:
         origin = f" from {row['source']}{terms}" if row["source"] else ""
         print(f"  {row['field']:<20} {row['tracks']:,} ({100 * row['coverage']:.1f} %){origin}")
     for counts in source.labels:
-        verdict = ": labels the playlist, a leak" if is_leak(counts) else ""
+        verdict = ": it labels the playlist, which is a leak" if is_leak(counts) else ""
         print(f"  {printable(described(counts))}{verdict}")
     if facts["skipped"]:
         print(f"left out      {facts['skipped']:,} bad records, such as {printable(source.skipped.examples[0])}")

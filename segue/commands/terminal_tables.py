@@ -88,17 +88,17 @@ def detectable(comparisons: Sequence[ComparisonRow]) -> str:
     playlists = f"{rows[0]['n']:,} playlists" + _independent(rows[0])
     sentences = []
     if differences:
-        compared = f"differences from {rows[0]['reference']} of {differences}"
-        sentences.append(f"{playlists} show (p < .05, power 80 %) {compared}")
+        compared = f"differences from {rows[0]['reference']} of at least {differences}"
+        sentences.append(f"{playlists} can show (p < .05, power 80 %) {compared}")
     if none:
-        sentences.append(f"{playlists} cannot show any difference of {none}: use more test playlists")
+        sentences.append(f"{playlists} cannot show any difference in {none}: use more test playlists")
     return "\n".join(sentences)
 
 
 def _independent(row: ComparisonRow) -> str:
     """Return the effective number of independent playlists if it is smaller than their number."""
     independent = row.get("independent", row["n"])
-    return f" (as many as {independent:,.1f} independent ones)" if independent < row["n"] - 0.05 else ""
+    return f" (worth {independent:,.1f} independent ones)" if independent < row["n"] - 0.05 else ""
 
 
 def situation_tables(rows: Sequence[MetricRow], timings: Mapping[str, Timing]) -> list[Table]:

@@ -174,8 +174,8 @@ def _machine(
     """Train a machine on [n, visible] by contrastive divergence with one step.
 
     Returns weights [visible, hidden], the hidden bias, and the record of the training. Contrastive divergence has no
-    loss. The record has the error of reconstructing the visible units as a share of their variance, and in place of a
-    constant prediction the random start, which reconstructs hardly more than the mean.
+    loss. The record has the reconstruction error of the visible units as a share of their variance. In place of a
+    constant prediction it has the error of the random initial weights, which reconstruct hardly more than the mean.
     """
     import torch
 

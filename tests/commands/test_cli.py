@@ -319,11 +319,11 @@ def test_data_info_prints_one_line_for_each_column_that_is_content_of_tracks(lis
 
     found = segue("data", "info", lists, "--option", "fields={genre: mood}").stdout.splitlines()
 
-    shared = "and several values for {} of 3 tracks in several playlists"
+    shared = "and varies for {} of the 3 tracks that are in several playlists"
     assert [line for line in found if line.startswith("  column")] == [
-        f"  column 'title' (`title`) has one value in 0 of 20 playlists (0.2 by chance), {shared.format(0)}",
-        f"  column 'mood' (`fields.genre`) has one value in 20 of 20 playlists (0.0 by chance), {shared.format(3)}"
-        ": labels the playlist, a leak",
+        f"  column 'title' (`title`) is constant in 0 of 20 playlists (0.2 expected by chance), {shared.format(0)}",
+        "  column 'mood' (`fields.genre`) is constant in 20 of 20 playlists (0.0 expected by chance),"
+        f" {shared.format(3)}: it labels the playlist, which is a leak",
     ]
 
 

@@ -62,7 +62,7 @@ def test_log_rank_that_means_nothing_is_left_out() -> None:
 def test_note_reports_the_largest_number_of_hits() -> None:
     rows = [row(0.0, 0, 8.0), row(0.01, 12, 7.0), row(0.0, 4, 7.5)]
     assert note("sasrec", rows) == (
-        "sasrec: at most 12 validation hits, so epochs are chosen by the mean log rank of hidden tracks"
+        "sasrec: at most 12 validation hits in an epoch, so epochs are compared by the mean log rank of hidden tracks"
     )
 
 

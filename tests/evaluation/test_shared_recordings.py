@@ -66,10 +66,10 @@ def test_found_tracks_equal_a_slow_loop(seed: int, corpus_of: Build) -> None:
 def test_notes_have_counts_and_an_example(corpus_of: Build) -> None:
     parts, notes = split(corpus(corpus_of)), list[str]()
     shared_recordings.report(parts, shared_recordings.in_training(parts), strict=False, note=notes.append)
-    message = "1 hidden {} tracks are not in training, but their recording is, under another id (such as '{}' and '{}')"
+    message = "1 hidden {} track is in training under another id of the same recording (such as '{}' and '{}')"
     assert notes == [
-        f"{message.format('test', 't13', 't5')}: slice {SLICE}",
-        f"{message.format('valid', 't11', 't1')}: slice {SLICE}",
+        f"{message.format('test', 't13', 't5')}: see the slice {SLICE}",
+        f"{message.format('valid', 't11', 't1')}: see the slice {SLICE}",
     ]
 
 
@@ -77,7 +77,7 @@ def test_strict_overlap_raises_with_example_and_cure(corpus_of: Build) -> None:
     parts = split(corpus(corpus_of))
     with pytest.raises(
         LeakError,
-        match=r"1 hidden test tracks .* 't13' and 't5'\), but `strict_overlap: true` allows none: give",
+        match=r"1 hidden test track is .* 't13' and 't5'\), but `strict_overlap: true` allows none: give",
     ):
         shared_recordings.report(parts, shared_recordings.in_training(parts), strict=True, note=print)
 

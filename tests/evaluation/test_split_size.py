@@ -36,11 +36,9 @@ def test_versions_count_as_one_playlist() -> None:
 
 def test_one_validation_playlist_and_five_test_playlists_are_reported(corpus_of: Build) -> None:
     withheld, valid, test = few_playlists(parts_of(corpus_of, 10, 1, 5), PlaylistDisjoint())
-    assert withheld == (
-        "the split withholds 6 of 16 playlists (38 %) from training: 1 for validation and 5 for the test"
-    )
-    assert valid.startswith("validation is 1 playlist: 3 hidden tracks decide on epochs, settings and the best system")
-    assert test.startswith("the test is 5 playlists: no difference between systems can be shown, because p cannot go")
+    assert withheld == ("the split withholds 6 of 16 playlists (38 %) from training: 1 for validation and 5 for test")
+    assert valid.startswith("validation has 1 playlist: epochs, settings and the best system are chosen by 3 hidden")
+    assert test.startswith("test has 5 playlists: no difference between systems can be shown, because p cannot go")
     assert "below 0.0625" in test and "test_fold: all" in test
 
 

@@ -279,9 +279,10 @@ def test_leak_is_an_error_that_names_column_field_counts_and_cure(tmp_path: Path
         ingest(data, tmp_path / "cache", reporter=Reporter())
 
     assert str(error.value) == (
-        "column 'mood' (`fields.genre`) has one value in 80 of 80 playlists (0.0 by chance), and several values for"
-        " 40 of 40 tracks in several playlists: it labels the playlist and leaks which playlist a hidden track is in."
-        " Declare it under `playlist_fields`, or set `data.allow_label_leak` to a reason"
+        "column 'mood' (`fields.genre`) is constant in 80 of 80 playlists (0.0 expected by chance), and varies for 40"
+        " of the 40 tracks that are in several playlists: it labels the playlist, and would reveal the playlist of a"
+        " hidden track. Declare it under `playlist_fields`, or set `data.allow_label_leak` to the reason why it is"
+        " allowed"
     )
     assert error.value.exit_code == 2
 
@@ -314,7 +315,7 @@ def recall(data: segue.Playlists) -> float:
 
 def test_label_as_a_genre_lifts_recall_and_stops_until_it_is_a_playlist_field(tmp_path: Path) -> None:
     frame = rows_of(lambda playlist, _, __: f"owner {playlist}")
-    with pytest.raises(LeakError, match="or set `allow_label_leak` to a reason$"):
+    with pytest.raises(LeakError, match="or set `allow_label_leak` to the reason why it is allowed$"):
         recall(segue.from_dataframe(frame, fields={"genre": "mood"}, cache=tmp_path))
     with pytest.warns(UserWarning, match="'mood'.*allowed by `allow_label_leak`: to measure it"):
         leaking = recall(

@@ -31,7 +31,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-NOTES = ("·", "the split withholds", "validation is ", "the test is ")
+NOTES = ("·", "the split withholds", "validation has ", "test has ")
 
 
 def refused(*args: str) -> str:

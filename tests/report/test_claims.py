@@ -66,8 +66,8 @@ def test_page_says_where_p_is_the_smallest_possible() -> None:
     assert claims.at_floor({**SHOWN, "p": 0.001998}) and not claims.at_floor({**SHOWN, "p": 0.004})
     few = {**SHOWN, "test": "sign flips", "p": 0.0625, "p_floor": 0.0625, "independent": 5.0}
     note = comparison_note([{**SHOWN, "p": 0.001998}, few, few], {"evaluation": {"bootstrap": 1000}})
-    assert "In 1 row, p before correction is the smallest that the test by bootstrap can give here (0.002)" in note
-    assert "In 2 rows, p before correction is the smallest that the test by sign flips can give here (0.0625)" in note
+    assert "In 1 row, p before correction is the smallest that the bootstrap can give here (0.002)" in note
+    assert "In 2 rows, p before correction is the smallest that the sign-flip test can give here (0.0625)" in note
     assert "With 5 independent playlists, intervals are t intervals" in note
 
 
@@ -98,12 +98,14 @@ def test_report_of_few_test_playlists_claims_nothing(tmp_path: Path, n: int) -> 
     text = summary(files, pivot(files.metrics, timings=files.timings), Column("ndcg", 50))
     if tested <= 5:
         assert not NO_EVIDENCE.search(text)
-        assert "too few to show any difference between systems" in text or "It is not the best one there" in text
+        assert (
+            "too few to show any difference between systems" in text or "It is not the best system on the test" in text
+        )
         assert not any(claims.shown(row) for row in files.comparisons)
         assert "cannot show any" in (path / "report.html").read_text()
     notes = [json.loads(line).get("text", "") for line in (path / "log.jsonl").read_text().splitlines()]
     fitted = next(i for i, line in enumerate((path / "log.jsonl").read_text().splitlines()) if "popularity on" in line)
-    warned = next(i for i, note in enumerate(notes) if note.startswith("validation is"))
+    warned = next(i for i, note in enumerate(notes) if note.startswith("validation has"))
     assert warned < fitted and any(note.startswith("the split withholds") for note in notes)
 
 
@@ -126,7 +128,7 @@ def test_summary_names_the_system_that_is_better_on_the_test() -> None:
                      comparisons=[{**SHOWN, "system": "popularity", "reference": "sasrec", "difference": -0.1,
                                    "ci_low": -0.2, "ci_high": -0.05}])  # fmt: skip
     assert "Chosen on validation, sasrec reaches NDCG@50 0.2000 on the test playlists." in text
-    assert "It is not the best one there: item-knn reaches 0.3000, and 1 more is ahead of it." in text
+    assert "It is not the best system on the test: item-knn reaches 0.3000, and 1 more is better than it." in text
     assert "behind it" not in text
 
 
@@ -134,4 +136,4 @@ def test_summary_lists_systems_below_popularity_and_underfit_systems() -> None:
     timings = {"sasrec": {"underfit": True, "warnings": {"below popularity": "…"}}}
     text = report_of({"sasrec": 0.1, "popularity": 0.2}, {"sasrec": 0.1, "popularity": 0.2}, timings=timings)
     assert "Chosen on validation, popularity reaches" in text and "Below popularity: sasrec." in text
-    assert "Underfit, and perhaps better after more epochs: sasrec." in text
+    assert "Underfit, so more epochs may improve it: sasrec." in text

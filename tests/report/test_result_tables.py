@@ -116,7 +116,7 @@ def test_markdown_escapes_special_characters() -> None:
 
 
 def test_warnings_of_a_system_are_in_its_label_and_in_csv() -> None:
-    reason = "ndcg@50 0.0100 on validation, and popularity 0.0200"
+    reason = "ndcg@50 0.0100 on validation; popularity has 0.0200"
     marked = pivot(ROWS, timings={"sasrec & co": {"underfit": True, "warnings": {"below popularity": reason}}})
     assert {row.system: row.label for row in marked.rows}["sasrec & co"] == "sasrec & co (underfit, below popularity)"
     lines = {line["system"]: line for line in csv.DictReader(io.StringIO(to_csv(marked)))}

@@ -85,7 +85,7 @@ def test_corrected_p_above_the_level_reads_as_no_difference() -> None:
     told = [page_sections.reading(row | {"p_holm": p}, "base") for p in (0.049, 0.05, None)]
     assert told == ["better than base", "no difference shown once corrected", "better than base"]
     assert (
-        "p is the larger one of both tests, corrected for the systems compared (Holm)"
+        "p is the larger value of both tests, corrected for the systems compared (Holm)"
         in page_sections.comparison_note([row | {"p_holm": 0.05}], {})
     )
     assert "p is not corrected" in page_sections.comparison_note([row], {})

@@ -1,4 +1,4 @@
-"""The one normalisation of names, by which titles, artists and albums are the same everywhere.
+"""Normalisation of names: titles, artists and albums are compared in the same form everywhere.
 
 Matching, ids derived from names, artist identity, recordings and leak checks all compare names in this form.
 """
@@ -47,7 +47,7 @@ _GUESTS = re.compile(
 def normalised(text: str) -> str:
     """Return the form in which names are compared: words in lower case, separated by single spaces.
 
-    Two spellings are the same name if they differ in:
+    Two spellings are the same name if they differ only in:
 
     - case, full-width letters, ligatures and invisible characters;
     - accents of Latin and Greek letters, which are removed (`Beyoncé`, `Røyksopp`, `Μάνος`), and `ё`;
@@ -55,8 +55,8 @@ def normalised(text: str) -> str:
     - `&`, `+` and `and`; the dots of an acronym (`R.E.M.`); `$` for s and `!` for i within a word (`Ke$ha`, `P!nk`);
     - a final article after a comma (`Beatles, The`).
 
-    Other scripts are kept. A name without a letter or digit, such as `!!!`, keeps its signs. A leading article is kept,
-    because `The Band` and `Band` are different artists.
+    Other scripts are kept. A name without a letter or digit, such as `!!!`, keeps its punctuation. A leading article is
+    kept, because `The Band` and `Band` are different artists.
 
     Example:
         >>> normalised("Simon & Garfunkel") == normalised("SIMON  and Garfunkel")
@@ -101,7 +101,7 @@ def featured(name: str) -> list[str]:
 
 
 def artist_key(text: str) -> str:
-    """Return the normalised artists in a credit, one a line, in order. Equal keys are the same artists."""
+    """Return the normalised artists in a credit, one per line, in order. Equal keys mean the same artists."""
     return "\n".join(map(normalised, credited(text)))
 
 

@@ -1,8 +1,8 @@
 """Check that a trained part has learned: its loss, the distance of its weights from their start, and its vectors.
 
 A part is collapsed if its weights have not moved, if its training loss is not below the loss of the best constant
-prediction, or if its vectors have an effective rank below 2. The limits depend on what the part was trained on: data in
-which there is little to learn are not held against it.
+prediction, or if its vectors have an effective rank below 2. The limits are lower if the training data has little to
+learn.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any, Self
 import numpy as np
 
 MOST_ROWS, MOST_NUMBERS = 2000, 2**24
-"""Rows, and numbers of these rows, from which an effective rank is computed, at most."""
+"""Largest number of rows, and of values in these rows, from which an effective rank is computed."""
 LEAST_ROWS, LEAST_COLUMNS = 4, 3
-"""Rows and dimensions from which an effective rank is judged: two dimensions, centred, are often one."""
+"""Smallest numbers of rows and dimensions for which a rank is judged. Two centred dimensions often have rank 1."""
 LEAST_RANK = 2.0
 MARGIN = 1e-3
 """Share of the constant prediction's loss by which a loss must be below it."""
 UNMOVED = 1e-6
-"""Relative distance of weights that is rounding: float32 has seven digits."""
+"""Relative distance below which a change of weights may be rounding: float32 has seven digits."""
 
 
 class NotLearned(UserWarning):
@@ -31,14 +31,14 @@ class NotLearned(UserWarning):
 
 @dataclass(frozen=True)
 class Learning:
-    """What a training has reached, measured after its last step. None stands for a value that cannot be measured.
+    """Record of a training, measured after its last step. None means that a value cannot be measured.
 
     - loss: the training loss without dropout.
     - constant: that loss for the best constant prediction, on the same data with the same weights.
-    - moved: distance of the weights from their start, divided by the norm of the start.
+    - moved: distance of the weights from their start, divided by the larger of the two norms.
     - rank, dim: effective rank and dimension of the vectors.
     - least_rank: effective rank from which the vectors are accepted. It is 2, or half the rank of the inputs or targets
-      where these have a rank below 4: vectors of data with two groups are one dimension.
+      where these have a rank below 4: vectors of data with two groups vary in one dimension.
     """
 
     loss: float | None = None
@@ -76,11 +76,14 @@ class Learning:
         if self.moved is not None and self.moved < UNMOVED:
             return "the weights did not change"
         if self.loss is not None and self.constant is not None and not _below(self.loss, self.constant):
-            return f"loss {self.loss:.4g} is not below {self.constant:.4g}, the loss of a constant prediction"
+            return (
+                f"loss {self.loss:.4g} must be more than {100 * MARGIN:g} % below {self.constant:.4g}, the loss of the"
+                " best constant prediction"
+            )
         if self.rank == 0:
             return "all vectors are equal"
         if self.rank is not None and self.rank < self.least_rank:
-            return f"effective rank {self.rank:.1f} of {self.dim} dimensions"
+            return f"effective rank {self.rank:.2f} of {self.dim} dimensions is below {self.least_rank:.3g}"
         return ""
 
     def to_json(self) -> dict[str, Any]:
@@ -104,8 +107,8 @@ def combined(own: str, parts: Mapping[str, str]) -> str:
 
 
 def message(name: str, reason: str) -> str:
-    """Return the line of a log about a collapsed part."""
-    return f"{name}: collapsed: {reason}: train longer (epochs), raise the learning rate, or check inputs and targets"
+    """Return the line about a collapsed part for a log or a warning."""
+    return f"{name}: collapsed ({reason}): train longer (epochs), raise the learning rate, or check inputs and targets"
 
 
 def effective_rank(matrix: np.ndarray) -> float:
@@ -146,5 +149,5 @@ def sample_rows(n: int, d: int = 1) -> np.ndarray:
 
 
 def _below(loss: float, constant: float) -> bool:
-    """Return whether a loss is below that of a constant, or the constant is right everywhere."""
+    """Return whether a loss is below that of a constant by the margin, or the constant prediction has no error."""
     return constant < 1e-9 or (math.isfinite(loss) and loss < constant - MARGIN * abs(constant))

@@ -67,7 +67,7 @@ class Protocol(Part, ABC):
 
     @property
     def stops_at_overlap(self) -> bool:
-        """Whether the run stops if training has a near-copy of a test playlist, or another id of a hidden track."""
+        """Whether the run stops if training has a near-copy of a test playlist, or a hidden track under another id."""
         return False
 
     def larger_validation(self) -> list[dict[str, object]]:

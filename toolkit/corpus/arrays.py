@@ -83,7 +83,7 @@ class Corpus:
     def recordings(self) -> np.ndarray:
         """Return int64 [V + 1], with equal numbers for ids of the same recording, the smallest item id; 0 is padding.
 
-        Without `recording`, names alone decide.
+        Without `recording`, only names are compared.
         """
         if self.recording is not None:
             return self.recording
@@ -94,7 +94,7 @@ class Corpus:
         return recordings(*(self.tracks[name] for name in ("id", "title", "artist", "album")))
 
     def with_own_recordings(self) -> Corpus:
-        """Return the corpus with every item as a recording of its own, because artists with one name may be several."""
+        """Return the corpus with every item as a recording of its own, because different artists may share a name."""
         return replace(self, recording=np.arange(self.n_items + 1))
 
     @cached_property

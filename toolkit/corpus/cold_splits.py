@@ -120,9 +120,9 @@ def check_cold(split: Split, *, artists: bool) -> None:
 
 
 def _spelled(corpus: Corpus, rows: np.ndarray, *sides: np.ndarray) -> str:
-    """Return how the first tracks of an artist on both sides spell the artist, or an empty text if alike."""
+    """Return the credits of the first track of an artist on each side, or an empty text if they are equal."""
     first, second = (corpus.tracks["artist"][int(rows[np.isin(rows + 1, side)][0])].as_py() for side in sides)
-    return "" if first == second else f", as {first!r} and {second!r}"
+    return "" if first == second else f", credited as {first!r} and {second!r}"
 
 
 def _parts(names: list[str], folds: int, test_fold: int, valid_fraction: float) -> np.ndarray:

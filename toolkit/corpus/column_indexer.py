@@ -222,7 +222,7 @@ def _about(block: Placements | Playlists) -> dict[str, pa.Array | None]:
 
 
 class _VariedRows:
-    """Search for playlists whose rows have different fields than their first row."""
+    """Search for playlists with rows whose fields differ from those of the first row."""
 
     def __init__(self) -> None:
         self._values: dict[str, Numbering] = {}
@@ -237,7 +237,7 @@ class _VariedRows:
             values = np.where(missing, -1, values).astype(np.int32)
             first = self._first[name] = _grown(self._first.get(name), size, np.int32)
             fresh = np.flatnonzero(first[lists] == 0)[::-1]
-            first[lists[fresh]] = values[fresh]  # of several rows of a playlist, the first is written last
+            first[lists[fresh]] = values[fresh]  # reversed, so that the first row of a playlist is written last
             self._found = _grown(self._found, size, bool)
             self._found[lists[values != first[lists]]] = True
 

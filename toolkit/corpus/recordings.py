@@ -1,7 +1,7 @@
 """Recordings: groups of track ids of one recording, by codes or else by names and durations.
 
-Catalogues hold a recording several times: as a single, on an album, on a compilation, from another source. A split by
-id sees different tracks.
+Catalogues often list a recording several times: as a single, on an album, on a compilation, from another source. A
+split by id treats these as different tracks.
 """
 
 from __future__ import annotations
@@ -60,18 +60,18 @@ def recordings(
 
     - ids: external ids [V]. Codes are also read from ids such as `isrc:…` and `mbid:…`.
     - titles, artists, albums: names [V], None if unknown. Several artists are joined as in a corpus.
-    - durations: float [V], seconds, NaN if unknown. Without durations, names alone decide.
+    - durations: float [V], seconds, NaN if unknown. Without durations, only names are compared.
     - codes: texts [V] by kind (`isrc`, `mbid`), None if unknown.
 
     Two tracks are one recording if they have a code in common, or else the same normalised artists (guests in the title
     included) and title, and durations within 2 s. All words of a title count, and so do versions (live, remix,
     remaster, …), parts and numbers. A track of a live album has the word `live`, even where its title does not.
-    Tracks without a title or an artist have no recording in common with others. Generic titles (`Intro`) also require
-    the same album and known durations, and a title that is the artist's name requires known durations.
+    Names never group tracks without a title or an artist. Generic titles (`Intro`) also require the same album and
+    known durations, and a title that is the artist's name requires known durations.
 
-    Within 2 s is not transitive. Tracks of the same names are therefore sorted by duration: a group is all tracks
-    within 2 s of its shortest, and the next group begins after it. No group is longer than 2 s, whatever the order of
-    the tracks. A track of unknown duration joins the group of its names if there is only one.
+    The rule of 2 s is not transitive. Tracks with the same names are therefore sorted by duration. A group has all
+    tracks within 2 s of its shortest track, and the next group starts after it. No group spans more than 2 s, whatever
+    the order of the tracks. A track of unknown duration joins the group of its names if there is only one.
     """
     n = len(ids)
     coded = [_by_code(texts, kind) for kind, texts in (codes or {}).items()] + [_by_id(ids, kind) for kind in CODES]

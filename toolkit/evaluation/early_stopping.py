@@ -1,9 +1,9 @@
 """Order of the epochs of a training, by which the best epoch is chosen and patience is counted.
 
-A validation metric that counts hits among the first k says nothing while there are almost no hits: one hit more or less
-decides, and the hits of 42 playlists over a large catalogue are often none, one or two for many epochs, although the
-model learns. An epoch with few hits is therefore judged by the mean log rank of the hidden tracks, which every swap in
-the ranking changes. See `toolkit.evaluation.log_rank`.
+A validation metric that counts hits among the first k is not informative while there are almost no hits, because a
+single hit decides. With 42 playlists and a large catalogue, many epochs have 0, 1 or 2 hits, although the model learns.
+An epoch with few hits is therefore judged by the mean log rank of the hidden tracks. It changes whenever a hidden track
+changes its rank. See `toolkit.evaluation.log_rank`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def counted(hits: int, log_rank: float | None) -> dict[str, float]:
     """Return what `merits` requires of an epoch besides its metric: `hits`, and `log_rank` if they are few.
 
     - hits: number of hidden tracks among the first k of the metric, over all validation playlists.
-    - log_rank: mean log rank of the hidden tracks, or None if no rank means anything.
+    - log_rank: mean log rank of the hidden tracks, or None if the ranker knows none of them.
     """
     return {"hits": hits} | ({"log_rank": log_rank} if hits < FEW_HITS and log_rank is not None else {})
 
@@ -31,8 +31,8 @@ def merits(rows: Sequence[Mapping[str, float | None]], select: str) -> list[floa
 
     The value of an epoch with at least `FEW_HITS` hits is its metric. An epoch with fewer hits has a negative value,
     which increases as its `log_rank` decreases, so it is worse than every epoch with at least `FEW_HITS` hits. Without
-    `log_rank` the value is the metric. It is the metric of every epoch if one has no `hits`, as in a training that was
-    begun before hits were counted.
+    `log_rank` the value is the metric. If any epoch has no `hits`, as in a training that an earlier version began, the
+    value of every epoch is its metric.
     """
     every = all(row.get("hits") is not None for row in rows)
     return [_merit(row, select) if every else _number(row.get(select)) for row in rows]
@@ -53,4 +53,5 @@ def note(name: str, rows: Sequence[Mapping[str, float]]) -> str:
     if not rows or len(few) < len(rows):
         return ""
     most = int(max(row["hits"] for row in few))
-    return f"{name}: at most {most} validation hits, so epochs are chosen by the mean log rank of hidden tracks"
+    hits = f"at most {most} validation hits in an epoch"
+    return f"{name}: {hits}, so epochs are compared by the mean log rank of hidden tracks"

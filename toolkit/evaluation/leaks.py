@@ -124,7 +124,7 @@ def check_equal(parts: Split) -> None:
         if len(copies):
             corpus = parts.train.corpus
             same = np.array_equal(_items(corpus, copies[0]), _items(corpus, originals[0]))
-            under = "" if same else ", some under other ids,"
+            under = "" if same else ", some of them under other ids"
             raise LeakError(
                 "the split leaks, because "
                 f"{_id(corpus, copies[0])} in {first} and {_id(corpus, originals[0])} in {second}"

@@ -2,7 +2,7 @@
 
 It is the logarithm of the geometric mean rank (Hoyt, Berrendorf, Galkin, Tresp and Gyori, "A Unified Framework for
 Rank-based Evaluation Metrics for Link Prediction in Knowledge Graphs", 2022, section 3). A rank that halves counts the
-same anywhere in the ranking. A mean of ranks would depend on the worst ranks alone, and a mean of reciprocal ranks on
+same anywhere in the ranking. A mean of ranks would depend mostly on the worst ranks, and a mean of reciprocal ranks on
 the first ones, of which a small validation set has almost none. Unlike the validation loss it does not depend on the
 scale of scores. Ranks are counted, not sorted. A tie counts against the hidden track: the pessimistic rank of
 Berrendorf, Faerman, Vermue and Tresp, "On the Ambiguity of Rank-Based Evaluation of Entity Alignment or Link Prediction
@@ -32,7 +32,7 @@ class HitCount:
 
     - k: length of the rankings in which hits are counted.
     - known: bool [V + 1], tracks that the ranker has learned about. The ranks of other hidden tracks are left out,
-      because their scores are all equal, or those of random vectors, and would hide how the others improve.
+      because their scores are all equal or come from random vectors, and would hide how the others improve.
     """
 
     ranker: Ranker
@@ -80,7 +80,7 @@ def hidden_ranks(ranker: Ranker, part: HeldOut, queries: Queries, tracks: np.nda
     sizes, scorer = np.bincount(owners, minlength=len(part)), ranker.scorer(queries)
     block = max(1, SCORES // max(1, len(part)))
     own, ranks = _own_scores(scorer, tracks, owners, block), np.ones(len(tracks), np.int64)
-    # the nth hidden track of every playlist that has one at a time: playlists with the most come first
+    # one pass for the nth hidden track of every playlist: playlists with the most hidden tracks come first
     order, firsts = np.argsort(-sizes, kind="stable"), np.cumsum(sizes) - sizes
     place_of = np.argsort(order)
     for items, scores, seeds in score_blocks(scorer, queries, ranker.n_items, block=block, candidates=part.candidates):
@@ -90,7 +90,7 @@ def hidden_ranks(ranker: Ranker, part: HeldOut, queries: Queries, tracks: np.nda
             rows = order[: int((sizes > nth).sum())]
             at = firsts[rows] + nth
             ranks[at] += row_counts(ordered[: len(rows)] >= own[at, None])
-        # not the track itself, whose score a matrix product of another shape may round differently
+        # a track does not count for itself: a product of another shape may round its score differently
         inside = np.flatnonzero((tracks >= items[0]) & (tracks <= items[-1]))
         place = np.minimum(np.searchsorted(items, tracks[inside]), len(items) - 1)
         there = items[place] == tracks[inside]

@@ -1,7 +1,7 @@
 """Hidden tracks whose recording is in training under another id.
 
-Such a track has no training interactions and counts as cold, but models are trained on the same recording: its names,
-lyrics and audio are those of the other id.
+Such a track has no training interactions and counts as cold. Models are trained on the same recording nevertheless,
+because the other id has the same names, lyrics and audio.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ def report(parts: Split, shared: Mapping[str, np.ndarray], *, strict: bool, note
         message = _message(parts, name, tracks)
         if strict:
             raise LeakError(
-                f"{message}, but `strict_overlap: true` allows none: give all ids of a recording one id in the data, or"
+                f"{message}, but `strict_overlap: true` allows none: give each recording a single id in the data, or"
                 " set `evaluation.split.strict_overlap: false`"
             )
-        note(f"{message}: slice {SLICE}")
+        note(f"{message}: see the slice {SLICE}")
 
 
 def _message(parts: Split, name: str, tracks: np.ndarray) -> str:
@@ -57,8 +57,9 @@ def _message(parts: Split, name: str, tracks: np.ndarray) -> str:
     same = np.flatnonzero(corpus.recordings == corpus.recordings[tracks[0]])
     other = int(same[counts[same] > 0][0])
     ids = [corpus.tracks["id"][int(item) - 1].as_py() for item in (tracks[0], other)]
+    verb = "track is" if len(tracks) == 1 else "tracks are"
     return (
-        f"{len(tracks):,} hidden {name} tracks are not in training, but their recording is, under another id"
+        f"{len(tracks):,} hidden {name} {verb} in training under another id of the same recording"
         f" (such as {ids[0]!r} and {ids[1]!r})"
     )
 

@@ -30,7 +30,7 @@ class Difference:
 
     - p: two-sided p of no difference, by `test`; p_t: by the paired t-test.
     - p_floor: smallest p that `test` can give on this sample.
-    - detectable: true difference that is significant (p < .05) in 80 % of tests; NaN if none is.
+    - detectable: smallest true difference that is significant (p < .05) in 80 % of tests; NaN if there is none.
     - independent: effective number of independent playlists.
     """
 
@@ -76,7 +76,7 @@ def paired_differences(
         p, floor = _sign_flips(sample, seed=seed, samples=samples) if sample.few else _tails(drawn)
         p = np.maximum(p, p_t) if sample.few else p
         least = _detectable(sample, widths, floor)
-        if floor >= LEVEL:  # equal differences on so few playlists exclude no difference at all
+        if floor >= LEVEL:  # equal differences on so few playlists do not exclude any difference
             most = np.where(np.isfinite(widths), widths, np.nan)
             low, high = np.where(sample.constant, -most, low), np.where(sample.constant, most, high)
     test: Test = "sign flips" if sample.few else "bootstrap"
@@ -117,7 +117,7 @@ def holm(p: np.ndarray) -> np.ndarray:
 
 
 def _t_test(sample: Sample) -> np.ndarray:
-    # no spread: the difference is either nothing at all or the same everywhere
+    # no spread: the difference is zero, or the same everywhere
     same = np.where(np.abs(sample.means) <= 1e-12, 0.0, np.inf)
     t = np.divide(sample.means, sample.errors, out=same, where=sample.errors > 0)
     return np.asarray(2 * stdtr(sample.degrees, -np.abs(t)))

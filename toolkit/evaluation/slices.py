@@ -16,7 +16,7 @@ SEEDS, LENGTHS = (0, 1, 5, 10, 25, 100), (9, 24, 49, 99)
 """Upper bounds of the buckets. The last bucket is open."""
 
 MOST = 20
-"""Values of a playlist field with a slice of their own. An interval of a rare value says little."""
+"""Number of values of a playlist field that have a slice of their own. The interval of a rare value is too wide."""
 
 THIRDS = ("head", "middle", "tail")
 
@@ -37,7 +37,7 @@ def check_fields(kinds: Sequence[str], playlists: pa.Table) -> None:
     known = [name for name in playlists.column_names if name.startswith(FIELD)]
     for kind in kinds:
         if kind.startswith(FIELD) and kind not in known:
-            cure = f"fields: {', '.join(known)}" if known else "declare it under `data.options.playlist_fields`"
+            cure = f"use {' or '.join(known)}" if known else "declare it under `data.options.playlist_fields`"
             raise InputError(f"evaluation.slices={kind} is not a field of the playlists: {cure}")
 
 
@@ -62,7 +62,7 @@ def by_track(
 
 
 def _values(column: pa.ChunkedArray, rows: np.ndarray) -> np.ndarray:
-    """Return the values of a field of some playlists, text [n]; rare ones, of the whole corpus, are `other`."""
+    """Return the values of a field of some playlists, text [n]. Values that are rare in the corpus are `other`."""
     counts = Counter(column.to_pylist())
     named = {value for value, _ in counts.most_common(MOST)}
     return np.array(

@@ -13,7 +13,7 @@ from toolkit.evaluation.statistics import FEW, Sample
 if TYPE_CHECKING:
     from toolkit.contracts.protocol import Protocol
 
-NAMES = {"valid": "validation", "test": "the test"}
+NAMES = {"valid": "validation", "test": "test"}
 
 
 def independent(groups: np.ndarray) -> float:
@@ -22,7 +22,7 @@ def independent(groups: np.ndarray) -> float:
 
 
 def few_playlists(split: Split, protocol: Protocol) -> Iterator[str]:
-    """Yield what the split withholds from training and what that costs, if a part has few independent playlists."""
+    """Yield the size of the held-out parts and what it costs, if validation or test has few independent playlists."""
     sizes = {name: independent(part.groups()) for name, part in (("valid", split.valid), ("test", split.test))}
     if min(sizes.values()) >= FEW:
         return
@@ -31,17 +31,17 @@ def few_playlists(split: Split, protocol: Protocol) -> Iterator[str]:
         every = held + len(split.train)
         yield (
             f"the split withholds {held:,} of {every:,} playlists ({100 * held / every:.0f} %) from training:"
-            f" {len(split.valid):,} for validation and {len(split.test):,} for the test"
+            f" {len(split.valid):,} for validation and {len(split.test):,} for test"
         )
     for name, cost in (("valid", _choices), ("test", _claims)):
         part = getattr(split, name)
         if sizes[name] < FEW:
-            yield f"{NAMES[name]} is {_size(part, sizes[name])}: {cost(part)}; {_cure(name, protocol)}"
+            yield f"{NAMES[name]} has {_size(part, sizes[name])}: {cost(part)}; {_cure(name, protocol)}"
 
 
 def _size(part: HeldOut, independent: float) -> str:
     plural = "" if len(part) == 1 else "s"
-    alike = f", as many as {independent:.1f} independent ones" if independent < len(part) - 0.05 else ""
+    alike = f", worth {independent:.1f} independent ones" if independent < len(part) - 0.05 else ""
     return f"{len(part):,} playlist{plural}{alike}"
 
 
@@ -50,17 +50,17 @@ def _cure(part: str, protocol: Protocol) -> str:
     if part == "valid" and {"by", "valid_fraction"} <= keys.keys():
         return "raise evaluation.split.valid_fraction (with by: hash), or read more playlists"
     if part == "valid" and "valid_fraction" in keys:
-        return "raise evaluation.split.valid_fraction, or read more playlists"
+        return "raise evaluation.split.valid_fraction, or add playlists to the data"
     if part == "test" and {"by", "test_fold"} <= keys.keys():
-        return "test every playlist once (evaluation.split: {by: hash, test_fold: all}), or read more playlists"
-    return "hold out more playlists, or read more"
+        return "test every playlist once (evaluation.split: {by: hash, test_fold: all}), or add playlists to the data"
+    return "hold out more playlists, or add playlists to the data"
 
 
 def _choices(part: HeldOut) -> str:
     hidden = int(np.diff(part.hidden()[1]).sum())
     return (
-        f"{hidden:,} hidden track{'' if hidden == 1 else 's'} decide on epochs, settings and the best system,"
-        " and other playlists might decide otherwise"
+        f"epochs, settings and the best system are chosen by {hidden:,} hidden track{'' if hidden == 1 else 's'}, and"
+        " other playlists might lead to other choices"
     )
 
 

@@ -1,8 +1,9 @@
 """Means over playlists with 95 % intervals.
 
 Versions of the same playlist form a group. Groups are independent, versions are not: intervals over single versions
-would be too narrow. Few independent playlists have t intervals, more have bootstrap intervals (BCa). The bound between
-both, `FEW`, is where the two cover equally well in simulation (`benchmarks/interval_coverage.py`).
+would be too narrow. With few independent playlists the intervals are t intervals, with more they are bootstrap
+intervals (BCa). At `FEW` independent playlists both have about the same coverage in a simulation
+(`benchmarks/interval_coverage.py`).
 
 Sources: Efron and Tibshirani 1993, "An introduction to the bootstrap", chapters 8 (clusters), 11 (jackknife) and 14
 (BCa); Kish 1965, "Survey sampling", section 8.2 (effective number); Clopper and Pearson 1934 (no spread).
@@ -81,7 +82,7 @@ class Sample:
 
     @property
     def independent(self) -> float:
-        """Effective number of groups: as many groups of one size have the same variance of the mean."""
+        """Effective number of groups: this number of groups of equal size has the same variance of the mean."""
         return float(self.sizes.sum() ** 2 / (self.sizes**2).sum())
 
     @property
@@ -100,7 +101,7 @@ class Sample:
 
     @cached_property
     def errors(self) -> np.ndarray:
-        """Standard errors of the means by the jackknife, float64 [m]; for groups of one size, s / sqrt(G)."""
+        """Standard errors of the means by the jackknife, float64 [m]; for groups of equal size, s / sqrt(G)."""
         spread = ((self.left_out - self.left_out.mean(axis=0)) ** 2).sum(axis=0)
         errors = np.sqrt((len(self) - 1) / len(self) * spread)
         return np.asarray(np.where(self.constant, 0.0, errors))

@@ -1,7 +1,7 @@
 """Detection of playlist labels that are declared as content of tracks.
 
 The owner's mood or the genre of a playlist is the same for all of its tracks. As a field of the track it leaks: a
-hidden track that is only in its own playlist has the label of that playlist, and so have the playlist's seeds.
+hidden track that is in a single playlist has the label of that playlist, and the seeds have the same label.
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ from toolkit.catalogue.readers.tables.label_counts import LabelCounts
 from toolkit.errors import LeakError
 
 CONSTANT = 0.9
-"""Least share of the playlists in which a label is constant. Of a track's language or genre it is mostly less, and a
-label may be wrong in some playlists."""
+"""Smallest share of the playlists in which a label is constant. It is below 1, because a label may be wrong in some
+playlists. The language or genre of tracks is usually constant in fewer playlists."""
 
 BEYOND_CHANCE = 0.5
-"""Of the playlists that chance does not make constant, the least share that is. A flag that hardly any track has is the
-same in nearly all playlists, but only by chance. A label is constant in all of the others too."""
+"""Smallest share of constant playlists among those that are not constant by chance. A flag that hardly any track has is
+constant in nearly all playlists, but only by chance. A label is constant in all of the others too."""
 
 SIGNIFICANT = 0.001
-"""Largest probability that chance makes so many playlists constant. Three playlists of two tracks show nothing."""
+"""Largest probability that chance makes so many playlists constant. Three playlists of two tracks are not enough."""
 
 FOLLOWING = 0.01
-"""Least share of the tracks in several playlists whose value follows the playlist, and at least one track. A column of
-the track has none, apart from errors. An error in one row makes its playlist vary, and is not counted."""
+"""Smallest share, and at least one track, of the tracks in several playlists whose value changes with the playlist. A
+column that describes the track has no such track, apart from errors. An error in a single row makes its playlist vary
+and is not counted."""
 
 
 def check_labels(labels: Sequence[LabelCounts], allowed: str | None) -> None:
@@ -34,21 +35,22 @@ def check_labels(labels: Sequence[LabelCounts], allowed: str | None) -> None:
         for counts in labels:
             if is_leak(counts):
                 raise LeakError(
-                    f"{described(counts)}: it labels the playlist and leaks which playlist a hidden track is in."
-                    " Declare it under `playlist_fields`, or set `data.allow_label_leak` to a reason"
+                    f"{described(counts)}: it labels the playlist, and would reveal the playlist of a hidden track."
+                    " Declare it under `playlist_fields`, or set `data.allow_label_leak` to the reason why it is"
+                    " allowed"
                 )
 
 
 def doubtful(labels: Sequence[LabelCounts], allowed: str | None) -> tuple[str, ...]:
-    """Return a warning for each column that may label the playlist, or does so with the user's permission."""
+    """Return a warning for each column that may label the playlist, or that does so and is allowed by the user."""
     lines = []
     for counts in labels:
         if is_leak(counts):
-            lines.append(f"{described(counts)}: a label of the playlist, allowed by `allow_label_leak`: {allowed}")
+            lines.append(f"{described(counts)}: it labels the playlist, allowed by `allow_label_leak`: {allowed}")
         elif is_constant(counts):
             lines.append(
                 f"{described(counts)}: if it labels the playlist, declare it under `playlist_fields`, because it would"
-                " leak which playlist a hidden track is in"
+                " reveal the playlist of a hidden track"
             )
     return tuple(lines)
 
@@ -71,9 +73,9 @@ def described(counts: LabelCounts) -> str:
     options = ", ".join(f"`{option}`" for option in counts.options)
     sample = " of a sample" if counts.sampled else ""
     return (
-        f"column {counts.column!r} ({options}) has one value in {counts.constant:,} of {counts.playlists:,}"
-        f" playlists{sample} ({counts.chance:,.1f} by chance), and several values for {counts.varying:,} of"
-        f" {counts.tracks:,} tracks in several playlists"
+        f"column {counts.column!r} ({options}) is constant in {counts.constant:,} of {counts.playlists:,}"
+        f" playlists{sample} ({counts.chance:,.1f} expected by chance), and varies for {counts.varying:,} of the"
+        f" {counts.tracks:,} tracks that are in several playlists"
     )
 
 

@@ -13,7 +13,8 @@ from toolkit.ingest.read_data import Ingested, texts
 def with_recordings(ingested: Ingested) -> Ingested:
     """Return the data with the recordings of its corpus, unless it has recordings already.
 
-    Durations, and the fields `isrc` and `mbid`, are read from the catalogue. Without a catalogue, names alone decide.
+    Durations, and the fields `isrc` and `mbid`, are read from the catalogue. Without a catalogue, only names are
+    compared.
     """
     corpus = ingested.corpus
     if corpus.recording is not None:

@@ -113,7 +113,7 @@ class Evaluation(Parameters):
     metrics: Annotated[list[MetricName], Once] = ["recall", "ndcg"]
     slices: Annotated[list[SliceName], Once] = Field(
         ["seeds", "length", "popularity", "modalities"],
-        description="beside warm and cold: playlists by number of seeds and by length, hidden tracks by popularity"
+        description="besides warm and cold: playlists by number of seeds and by length, hidden tracks by popularity"
         " and by modalities; `field:NAME` also groups playlists by a field of `data.options.playlist_fields`",
     )
     bootstrap: int = Field(1000, ge=10, le=100_000)

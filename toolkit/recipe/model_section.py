@@ -110,8 +110,8 @@ class ModelSpec(Part):
     select: str = Field(
         "ndcg@50",
         pattern=r"^(recall|ndcg)@\d+$",
-        description="validation metric for early stopping and the best epoch; without ndcg@50 in the evaluation, what"
-        " it has next to it. An epoch with fewer than 50 hits is judged by the mean log rank of hidden tracks instead",
+        description="validation metric for early stopping and the best epoch; if ndcg@50 is not evaluated, the metric"
+        " closest to it. An epoch with fewer than 50 hits is judged by the mean log rank of hidden tracks instead",
     )
     batch_tokens: int = Field(4096, ge=64, description="positions a step")
     lr: float = Field(1e-3, gt=0)

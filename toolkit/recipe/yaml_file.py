@@ -71,7 +71,7 @@ class RecipeFile:
 
     @contextmanager
     def placing(self) -> Iterator[None]:
-        """Add the location in the file to a `RecipeError` of the block that has a key path."""
+        """Add the location in the file to a `RecipeError` with a key path that the block raises."""
         try:
             yield
         except RecipeError as error:

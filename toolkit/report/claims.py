@@ -18,7 +18,7 @@ def is_shown(low: float | None, high: float | None, p: float | None) -> bool:
 
 
 def largest_p(row: PairedRow, *, corrected: bool = True) -> float | None:
-    """Return the larger p of both tests, corrected for the systems compared where the row has been.
+    """Return the larger p of both tests, corrected for the systems compared if the row has corrected values.
 
     Rows of earlier versions with few playlists have p = 1, because their tests were too optimistic.
     """

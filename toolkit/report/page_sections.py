@@ -115,7 +115,7 @@ def signed(column: Column, *values: float | None) -> str:
 
 
 def reading(row: ComparisonRow, reference: str) -> str:
-    """Return a sentence that interprets a paired difference by its interval and by every test."""
+    """Return a phrase that interprets a paired difference by its interval and by every test."""
     low, high = row["ci_low"], row["ci_high"]
     if low is None or high is None:
         return ""
@@ -154,21 +154,23 @@ def comparison_note(rows: Sequence[ComparisonRow], recipe: StoredRecipe) -> str:
     few = [row["independent"] for row in rows if row.get("test") == "sign flips"]
     if few:
         sentences.append(
-            f"With {_range(few)} independent playlists, intervals are t intervals, and p is the larger one of the"
-            " sign-flip test and the t-test."
+            f"With {_range(few)} independent playlists, intervals are t intervals, and p is the larger value of"
+            " the sign-flip test and the t-test."
         )
     if any("p_holm" in row for row in rows):
         sentences.append(
-            "p is the larger one of both tests, corrected for the systems compared (Holm): from .05 on, and where the"
-            " interval holds zero, no difference is shown."
+            "p is the larger value of both tests, corrected for the systems compared (Holm). No difference is shown if"
+            " p is .05 or more, or if the interval contains zero."
         )
     else:
-        sentences.append("An interval that holds zero shows no difference; p is not corrected for the number of rows.")
+        sentences.append(
+            "An interval that contains zero shows no difference. p is not corrected for the number of rows."
+        )
     return " ".join([*sentences, *_floors(rows)])
 
 
 def _floors(rows: Sequence[ComparisonRow]) -> list[str]:
-    """Return a sentence for each test whose p cannot get smaller in some rows."""
+    """Return a sentence for each test that has its smallest possible p in some rows."""
     found: dict[str, list[float]] = {}
     for row in rows:
         if claims.at_floor(row):
@@ -176,10 +178,14 @@ def _floors(rows: Sequence[ComparisonRow]) -> list[str]:
     sentences = []
     for test, floors in found.items():
         count = f"{len(floors)} row{'s' if len(floors) != 1 else ''}"
-        cure = "raise evaluation.bootstrap" if test == "bootstrap" else "more test playlists"
+        name, cure = (
+            ("bootstrap", "raise evaluation.bootstrap")
+            if test == "bootstrap"
+            else ("sign-flip test", "use more test playlists")
+        )
         sentences.append(
-            f"In {count}, p before correction is the smallest that the test by {test} can give here"
-            f" ({_range(floors, digits=4)}); {cure} could lower it."
+            f"In {count}, p before correction is the smallest that the {name} can give here"
+            f" ({_range(floors, digits=4)}). To allow a smaller p, {cure}."
         )
     return sentences
 

@@ -43,8 +43,8 @@ def _beats(column: Column, value: float, other: float) -> bool:
 def _ahead(ahead: Sequence[tuple[Row, Cell]]) -> str:
     """Return a sentence on the systems with a better test value than the chosen one, best first."""
     (best, cell), *others = ahead
-    more = f", and {len(others)} more {'is' if len(others) == 1 else 'are'} ahead of it" if others else ""
-    return f"It is not the best one there: {best.system} reaches {_with_interval(cell)}{more}."
+    more = f", and {len(others)} more {'is' if len(others) == 1 else 'are'} better than it" if others else ""
+    return f"It is not the best system on the test: {best.system} reaches {_with_interval(cell)}{more}."
 
 
 def _warned(table: Table) -> list[str]:
@@ -54,7 +54,7 @@ def _warned(table: Table) -> list[str]:
         for word in row.warnings:
             marked.setdefault(word, []).append(row.system)
     if underfit := [row.system for row in table.rows if row.underfit]:
-        marked["underfit, and perhaps better after more epochs"] = underfit
+        marked["underfit, so more epochs may improve it"] = underfit
     return [f"{word[0].upper()}{word[1:]}: {_some(names)}." for word, names in marked.items()]
 
 
@@ -84,7 +84,7 @@ def _against(run: RunFiles, table: Table, column: Column, choice: str) -> str:
         stated = reading(row, row["reference"])
         by = f" ({signed(column, row['difference'])})"
         return f"It is {stated}{by}." if "than" in stated else f"Against {row['reference']}{by}, {stated}."
-    # the intervals are of others less it
+    # the intervals are of the others minus the choice
     readings = [(row["system"], reading(row, choice)) for row in rows]
     behind = [system for system, reading in readings if reading.startswith("worse")]
     level = [system for system, reading in readings if reading.startswith(("no", "too few"))]

@@ -142,6 +142,6 @@ def test_slices_of_a_field_have_the_most_frequent_values_and_other(tmp_path: Pat
     labels = by_playlist(held, ["field:mood"])["field:mood"].tolist()
 
     assert labels[25:] == ["m25"] * 15 and labels[1:3] == ["m1", "m2"] and labels.count("other") == 6
-    with pytest.raises(InputError, match="slices=field:moo is not a field of the playlists: fields: field:mood"):
+    with pytest.raises(InputError, match="slices=field:moo is not a field of the playlists: use field:mood"):
         check_fields(["seeds", "field:moo"], corpus.playlists)
     check_fields(["seeds", "field:mood"], corpus.playlists)

@@ -50,7 +50,7 @@ def table(recipe: Path, tiny_cache: Path) -> dict[str, Any]:
     assert found.exit_code == 0, found.output
     lines = [line.split()[0] for line in found.stdout.splitlines() if line.strip()]
     assert {"two-stage", "item-knn", "sasrec-multimodal"} <= set(lines)
-    assert "genre-popularity: left out, requires tracks with genre labels" in found.stderr
+    assert "genre-popularity is left out: requires tracks with genre labels" in found.stderr
     kept: dict[str, Any] = json.loads((recipe.parent / "table.json").read_text())
     return kept
 
@@ -188,7 +188,7 @@ def test_bench_skips_title_rankers_if_playlists_have_no_titles(
     )
     assert [row["system"] for row in found["rows"]] == ["popularity"]
     told = capsys.readouterr().err
-    assert all(f"{name}: left out, requires titles, but 0 training playlists have one" in told for name in names[1:])
+    assert all(f"{name} is left out: requires titles, but 0 training playlists have one" in told for name in names[1:])
 
 
 def test_bench_selects_by_a_metric_without_a_cutoff(recipe: Path, tmp_path: Path, tiny_cache: Path) -> None:
@@ -218,4 +218,4 @@ def test_bench_skips_stock_models_too_large_for_memory(
     found = tune_baselines.bench(load(recipe), tmp_path / "out", **asked)
     assert [row["system"] for row in found["rows"]] == ["popularity", "upper-bound"]
     told = capsys.readouterr().err
-    assert "recbole-bert4rec: left out, the scores of train_batch_size=2048 rows over 200 tracks take" in told
+    assert "recbole-bert4rec is left out: the scores of train_batch_size=2048 rows over 200 tracks take" in told

@@ -107,7 +107,7 @@ def test_bench_leaves_out_and_sweep_and_fit_refuse_the_same(
 ) -> None:
     table = bench(load(cut), tmp_path / "bench", baselines=["popularity", "two-stage"], progress=PlainReporter())
     assert [row["system"] for row in table["rows"]] == ["popularity"] and not table["failed"]
-    assert "two-stage: left out, requires at least 2 different validation playlists" in capsys.readouterr().err
+    assert "two-stage is left out: requires at least 2 different validation playlists" in capsys.readouterr().err
     swept = load(cut, ["sweep={over: {baselines.2.params.rounds: [3, 5]}, select: recall@20}"])
     with pytest.raises(InputError, match=re.escape(UNMET)):
         sweep(swept, tmp_path / "sweep")

@@ -55,7 +55,7 @@ def notes(folder: Path) -> list[str]:
 def test_log_names_each_collapsed_part_once(finished: Path) -> None:
     found = [text for text in notes(finished) if "collapsed" in text]
     assert [text.partition(":")[0] for text in found] == ["audio", "dead", "content"]
-    assert found[0].startswith(f"audio: collapsed: {UNMOVED}: train longer (epochs), raise the learning rate")
+    assert found[0].startswith(f"audio: collapsed ({UNMOVED}): train longer (epochs), raise the learning rate")
     assert found[1] == f"dead: collapsed ({UNMOVED})"
     assert found[2] == f"content: collapsed (audio: {UNMOVED})"
 

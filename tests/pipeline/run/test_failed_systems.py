@@ -159,7 +159,7 @@ def test_system_over_a_failed_one_fails_with_its_name(folder: Path) -> None:
     recipe = write(folder, "mine_fit", FAULTS["fit"], two)
     found = segue("run", recipe, "--out", folder / "run")
     assert found.exit_code == 1
-    assert "segue: two-stage failed: requires mine, which failed: correct mine" in found.stderr
+    assert "segue: two-stage failed: uses mine, which failed: fix mine" in found.stderr
     named = two.replace("rounds: 5", "rounds: 5, systems: [popularity, item-knn]")
     recipe = write(folder, "mine_fit", FAULTS["fit"], named)
     assert "two-stage failed" not in segue("run", recipe, "--out", folder / "named").stderr

@@ -246,7 +246,8 @@ def test_run_notes_models_whose_epochs_are_chosen_by_the_log_rank(lists: Path, t
     hits = int(max(row["hits"] for row in curve))
     assert hits < 50
     assert [line["text"] for line in lines if line["event"] == "note" and "hits" in line["text"]] == [
-        f"sasrec-ids: at most {hits} validation hits, so epochs are chosen by the mean log rank of hidden tracks"
+        f"sasrec-ids: at most {hits} validation hits in an epoch, so epochs are compared by the mean log rank of hidden"
+        " tracks"
     ]
 
 

@@ -79,4 +79,4 @@ def test_floor_judges_neither_trivial_baselines_nor_oracles_nor_equal_values() -
         ],  # type: ignore[typeddict-item]
     }
     found = list(below_floor(order))
-    assert found == [("worse", "below popularity", "ndcg@50 0.1999 on validation, and popularity 0.2000")]
+    assert found == [("worse", "below popularity", "ndcg@50 0.1999 on validation; popularity has 0.2000")]

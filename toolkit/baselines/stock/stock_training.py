@@ -1,7 +1,7 @@
-"""RecBole's own trainer with its steps, and with our checkpoints, a time limit and our order of epochs if hits are few.
+"""RecBole's own trainer and steps, with our checkpoints, a time limit, and our order of epochs if hits are few.
 
-RecBole stops early by its metric, here MRR@10 of the next track. While almost no next track is among the first 10, this
-metric is decided by one hit more or less, so such epochs are compared by `toolkit.evaluation.early_stopping` instead.
+RecBole stops early by its metric, here MRR@10 of the next track. While almost no next track is among the first 10, a
+single hit decides this metric. Such epochs are therefore compared by `toolkit.evaluation.early_stopping`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from toolkit.sequential.training import checkpoint_tensors
 log = logging.getLogger(__name__)
 
 CHECKED = 2
-"""Batches by which the loss is compared with that of a constant prediction."""
+"""Number of batches on which the loss is compared with that of a constant prediction."""
 
 
 class _TimeIsUp(Exception):

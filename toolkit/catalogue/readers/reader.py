@@ -123,7 +123,7 @@ class Reader(ABC):
 
     def varied(self, playlist: str) -> None:
         """Count a playlist whose rows have several values of a playlist field."""
-        self.doubles.add(f"{self.path}, playlist {playlist!r}: its fields have several values, the first ones are used")
+        self.doubles.add(f"{self.path}, playlist {playlist!r}: its fields differ between rows, the first row is used")
 
     def bad(self, where: str, why: str) -> None:
         """Raise `DataError` for a bad record or count the record; `where` is file and record."""

@@ -99,10 +99,10 @@ class Encoder(ABC):
     requires: ClassVar[tuple[Package, ...]] = ()
     Params: ClassVar[type[EncoderParams]] = EncoderParams
     learning: Learning | None = None
-    """What the last training reached, from which `encode` reports an encoder that did not learn.
+    """Record of the last training, from which `encode` reports an encoder that did not learn.
 
-    None for an encoder that trains nothing. An encoder that trains sets the class attribute to `Learning()` and the
-    attribute in `fit`. Networks of `toolkit.encoders.learning` do so. `save` and `load` keep the record.
+    None for an encoder that trains no network. An encoder that does sets the class attribute to `Learning()`, and the
+    attribute of the instance in `fit`. Networks of `toolkit.encoders.learning` do so. `save` and `load` keep it.
     """
     short_inputs: Sequence[int] = ()
     """Indices of the inputs in the last batch that are shorter than `min_samples`."""

@@ -58,8 +58,8 @@ class TrainableNetwork(nn.Module, ABC):
     def constant_loss(self, steps: Iterable[tuple[Any, Tensor]]) -> float | None:
         """Return the mean loss over all inputs of the best prediction that ignores the inputs.
 
-        A training that does not reach a lower loss has learned nothing. The default returns None, for a loss without
-        such a prediction. The network is then judged by its weights and vectors alone.
+        A network whose loss is not lower has learned nothing. The default returns None, for a loss without
+        such a prediction. Then only its weights and vectors are checked.
 
         - steps: inputs and noise of each batch, as `losses` takes them. Read once, batch by batch.
         """

@@ -1,4 +1,4 @@
-"""Distance of the weights of a network from their start."""
+"""Distance of the weights of a network from their initial values."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 MOST = 2**16
-"""Numbers of a tensor that are kept, evenly spaced: a copy of a large embedding table would double its memory."""
+"""Values of a tensor that are kept, evenly spaced. A copy of a large embedding table would double its memory."""
 
 
 class WeightStart:
-    """Weights before the first step.
+    """Initial weights, before the first step.
 
     - parameters: the trained weights. Their order must be the same in `distance`.
     """
@@ -22,7 +22,7 @@ class WeightStart:
         self._start = [_sample(weights) for weights in parameters]
 
     def distance(self, parameters: Iterable[Tensor]) -> float:
-        """Return the distance of the weights from their start, divided by the larger of the two norms."""
+        """Return the distance of the weights from their initial values, divided by the larger of the two norms."""
         moved = start = now = 0.0
         for before, weights in zip(self._start, parameters, strict=True):
             after, share = _sample(weights), weights.numel() / max(len(before), 1)

@@ -108,7 +108,7 @@ class Shuffled(Protocol):
 
 
 class StrictOverlap(Protocol):
-    """Key for stopping at data that is on both sides of the split in another form."""
+    """Key that stops the run if the same data is on both sides of the split in different forms."""
 
     strict_overlap: bool = Field(
         False,

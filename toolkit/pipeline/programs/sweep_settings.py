@@ -68,7 +68,7 @@ def sweep(recipe: Recipe, out: Path, *, progress: Reporter | None = None, cache:
     """Run the trials of `recipe.sweep`, write the best as `best.yaml`, and return the content of `sweep.json`.
 
     Each trial is trained on the training split and measured on validation. `segue run` with the best recipe evaluates
-    the system on test once. A trial that fails keeps its reason, and the same call tries it again. An interrupted
+    the system on test once. If a trial fails, its row has the reason, and the same call tries it again. An interrupted
     sweep keeps finished trials and resumes the unfinished trial.
 
     Raises `InputError` for a recipe without a sweep, and for incompatible settings.

@@ -208,7 +208,7 @@ def tune(recipe: Recipe, out: Path, tuning: Tuning) -> list[Tuned]:
         tuned = []
         for spec in specs:
             if why := left_out.get(spec.system_name):
-                progress.note(f"{spec.name}: left out, {why}")
+                progress.note(f"{spec.name} is left out: {why}")
                 continue
             progress.stage(f"tune {spec.name}")
             tuned.append(_tuned(context, material, ranker_class(spec.name), spec, tuning))
@@ -244,7 +244,7 @@ def _tuned(
             why = system_failures.recorded(context, f"{system.name} {setting or 'with its defaults'}", error)
             tried.append({"params": candidate.params, "value": None, "seconds": 0.0, "failed": why})
     measured = [(row["value"], row["params"]) for row in tried if row["value"] is not None]
-    # if all fail, the run reports the reason
+    # if all settings fail, the run reports the reason
     best = max(measured, key=lambda row: row[0])[1] if measured else base
     return Tuned(BaselineSpec(name=spec.name, params=best), tried)
 

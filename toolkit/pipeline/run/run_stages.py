@@ -80,7 +80,7 @@ def fit(state: RunState) -> None:
         with failures.of(system.name):
             if failed := [other.name for other in system.over if other.name in failures.reasons]:
                 names = " and ".join(failed)
-                raise SegueError(f"requires {names}, which failed: correct {names}, and run the same command again")
+                raise SegueError(f"uses {names}, which failed: fix {names}, then run the same command again")
             state.outcomes.append(_outcome(state.context, system, state.material))
     state.systems = [outcome.system for outcome in state.outcomes]
     if failures.first is not None and all(system.oracle for system in state.systems):

@@ -1,4 +1,4 @@
-"""Errors of single systems, which leave a reason in the tables and do not end a run."""
+"""Errors of single systems: the tables show the reason, and the run continues."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Failures:
     """Failed systems of a run.
 
     - reasons: one line for each failed system.
-    - first: the first error of a system, to raise if no system is left.
-    - postponed: the first error of a later stage, to raise when all results are written.
+    - first: the first error of a system, raised if no system is left.
+    - postponed: the first error of a later stage, raised once all results are written.
     """
 
     context: Context
@@ -90,7 +90,7 @@ def _ends_run(context: Context, error: Exception) -> bool:
 
 
 def _damaged(error: Exception) -> bool:
-    """Return whether a run directory is damaged. Files that a plug-in cannot read again are its own fault."""
+    """Return whether a run directory is damaged. If a plug-in cannot read its own files, it is at fault."""
     causes = (error, error.__context__)
     return isinstance(error, RunDirectoryError) and not any(plugins.at_fault(each) for each in causes if each)
 

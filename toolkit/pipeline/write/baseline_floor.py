@@ -1,6 +1,6 @@
 """Lowest useful result of a run: popularity on the validation playlists, or random order without popularity.
 
-A system below it has learned less than the number of playlists of each track, and is marked in every table.
+A system below it is worse than a count of the playlists of each track, and is marked in every table.
 """
 
 from __future__ import annotations
@@ -55,5 +55,5 @@ def below_floor(order: SystemOrder) -> Iterator[tuple[str, str, str]]:
         value = entry.get("value")
         judged = not entry["oracle"] and entry["ranker"] not in RANKERS and value is not None
         if judged and value is not None and value < least["value"]:
-            reason = f"{by['metric']}@{by['k']} {value:.4f} on validation, and {least['system']} {least['value']:.4f}"
+            reason = f"{by['metric']}@{by['k']} {value:.4f} on validation; {least['system']} has {least['value']:.4f}"
             yield entry["system"], f"below {least['system']}", reason

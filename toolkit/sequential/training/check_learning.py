@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from toolkit.sequential.training.training_steps import TrainingSteps
 
 BATCHES, POSITIONS = 8, 1024
-"""Batches from which the loss is measured, and targets of each batch, at most."""
+"""Largest numbers of batches, and of targets of each batch, on which the loss is measured."""
 
 
 def start(steps: TrainingSteps) -> WeightStart:
@@ -34,7 +34,7 @@ def learning(steps: TrainingSteps, start: WeightStart, *, seed: int) -> Learning
     """Return the record of a training, with the loss of the current weights on a few of its batches, without dropout.
 
     The constant prediction scores each track by its share of the training plays. It is measured on the same targets.
-    Only a loss that is a softmax over all trained tracks is compared with it.
+    Only the cross-entropy of a softmax over all trained tracks is compared with it.
     """
     moved = start.distance(_trained(steps))
     if not steps.spec.loss.cross_entropy:

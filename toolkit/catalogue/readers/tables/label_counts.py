@@ -1,8 +1,8 @@
 """Counts that show whether a column of a placement table describes the track or labels the playlist.
 
-A column of tracks has one value per track. A column that labels the playlist has one value per playlist, and a track
-has another value in another playlist. As a field of the track it would reveal the playlist of a hidden track:
-`toolkit.ingest.label_leaks` judges the counts.
+A column of tracks has one value per track. A column that labels the playlist has one value per playlist, and the same
+track has different values in different playlists. As a field of the track it would reveal the playlist of a hidden
+track. `toolkit.ingest.label_leaks` judges the counts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyarrow as pa
 from toolkit.catalogue.readers.tables.value_hashes import mixed, playlist_hashes, value_hashes
 
 KEPT = 1 << 20
-"""Rows that are kept, with 16 bytes and 4 per column each. Of longer tables a sample of the playlists is counted."""
+"""Rows that are kept, each of 16 bytes plus 4 per column. In longer tables, a sample of the playlists is counted."""
 
 BUFFERED = 4096
 """Rows of a text file that are hashed at once."""
@@ -28,9 +28,9 @@ class LabelCounts:
     """Counts of one column. Rows without a value are ignored.
 
     - options: options that make the column content of a track, such as `fields.genres`.
-    - tracks: tracks with values in several playlists. varying: those of them with several different values.
+    - tracks: tracks with values in several playlists. varying: how many of them have different values.
     - following: tracks with different values in playlists in which the column is constant.
-    - playlists: playlists with at least two different tracks with a value. constant: those with a single value.
+    - playlists: playlists with at least two different tracks with a value. constant: how many of them have one value.
     - chance: number of playlists that would be constant if values were drawn by their shares.
     - sampled: whether these are counts of a sample of the playlists.
     """
@@ -51,7 +51,7 @@ class LabelCounter:
 
     If there are more than `KEPT` rows, equal rows are kept once, and then only playlists with small hashes are kept.
 
-    - columns: by column, the options that name it.
+    - columns: the options that name each column.
     - places: index of each column in the cells of a row of a text file; by default 0, 1, …
     """
 
@@ -76,7 +76,7 @@ class LabelCounter:
     def add_row(self, playlist: str, track: str, cells: Sequence[str | None]) -> None:
         """Add a row of a text file, with stripped ids."""
         self._names.append(playlist)
-        # hashes, and not the texts, wait: the row can be forgotten
+        # the hashes are buffered, not the texts, so that the row can be freed
         self._hashes.append(hash(track))
         for place in self._places:
             self._hashes.append(hash((cells[place] or "").strip()))

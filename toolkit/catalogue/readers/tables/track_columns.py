@@ -27,7 +27,7 @@ CONTENT = ("title", "duration")
 
 
 PLAYLIST_FIELDS: dict[str, str] = Option(
-    default={}, description="values of the playlist, {name: column}, which `evaluation.slices` may name"
+    default={}, description="fields of the playlist, {name: column}; `evaluation.slices` can group results by them"
 )
 
 
@@ -76,7 +76,7 @@ class TrackColumns(ReaderParams):
 
         - header: columns of the table; None if any column may be in it.
 
-        Names and ids of artists and albums are not included: all tracks of an album's folder have the same.
+        Names and ids of artists and albums are not included, because all tracks in the folder of an album share them.
         """
         names = {option: getattr(self, option) or option for option in NAMES}
         exempt = {self.track, *(column for option, column in names.items() if option not in CONTENT)}

@@ -1,7 +1,7 @@
 """Hashes of column values, equal for equal values in any batch of a table.
 
-Texts are hashed by Python, which is fast, but different in each process. Only whether hashes are equal may matter. The
-upper half of `playlist_hashes` is the same in every process, because it chooses a sample.
+Texts are hashed by Python, which is fast, but gives different hashes in each process. Use the hashes only to compare
+values within a process. The upper half of `playlist_hashes` is the same in every process, because it selects a sample.
 """
 
 from __future__ import annotations
