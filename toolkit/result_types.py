@@ -17,7 +17,7 @@ Settings = dict[str, object]
 """Values by dotted recipe key or by parameter name."""
 
 
-Test = Literal["bootstrap", "sign flips"]
+Test = Literal["bootstrap", "sign flips", "random sign flips"]
 """Test that gives the p of a paired difference. With few playlists, p is the larger value of sign flips and t-test."""
 
 

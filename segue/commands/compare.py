@@ -98,7 +98,8 @@ def _reading(pair: Pair, column: Column) -> str:
     if pair.identical:
         return "identical on every playlist"
     if not is_shown(low, high, alone):
-        return "no difference shown"
+        possible = pair.difference.detectable == pair.difference.detectable or not pair.difference.value
+        return "no difference shown" if possible else "too few playlists to show any difference"
     if not is_shown(low, high, max(pair.p_holm, pair.p_t_holm)):
         return "no difference shown once corrected"
     better = "" if not column.lower_is_better else ", worse" if low > 0 else ", better"

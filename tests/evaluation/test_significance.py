@@ -77,7 +77,7 @@ def test_more_than_twenty_unequal_groups_draw_sign_flips_at_random() -> None:
     groups = np.repeat(np.arange(30), [60] + [2] * 29)
     values = np.random.default_rng(3).normal(size=30)[groups]
     found = against_zero(values, groups, samples=2000)
-    assert found.independent < 5 and found.test == "sign flips" and found.p_floor == 1 / 2001
+    assert found.independent < 5 and found.test == "random sign flips" and found.p_floor == 1 / 2001
     sums = np.bincount(groups, weights=values)
     signs = np.random.default_rng(9).choice([-1.0, 1.0], size=(20_000, 30))
     assert found.p >= np.mean(np.abs(signs @ sums) >= abs(sums.sum())) - 0.03

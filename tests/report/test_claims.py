@@ -49,6 +49,7 @@ SHOWN: dict[str, Any] = {
         ({"p_holm": 0.06}, "no difference shown once corrected"),
         ({"p_t_holm": 0.06}, "no difference shown once corrected"),
         ({"p": 0.0625, "p_holm": 0.125, "detectable": None}, "too few playlists to show any difference"),
+        ({"difference": 0.1, "ci_low": 0.1, "ci_high": 0.1, "detectable": None}, "better than base"),
         ({"difference": 0.0, "ci_low": 0.0, "ci_high": 0.0, "detectable": None}, "no difference shown"),
     ],
 )

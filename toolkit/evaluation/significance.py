@@ -79,7 +79,8 @@ def paired_differences(
         if floor >= LEVEL:  # equal differences on so few playlists do not exclude any difference
             most = np.where(np.isfinite(widths), widths, np.nan)
             low, high = np.where(sample.constant, -most, low), np.where(sample.constant, most, high)
-    test: Test = "sign flips" if sample.few else "bootstrap"
+    flips: Test = "sign flips" if len(sample) <= EXACT else "random sign flips"
+    test = flips if sample.few else "bootstrap"
     return [
         Difference(
             value=float(sample.means[at]),

@@ -63,11 +63,10 @@ def by_track(
 
 def _values(column: pa.ChunkedArray, rows: np.ndarray) -> np.ndarray:
     """Return the values of a field of some playlists, text [n]. Values that are rare in the corpus are `other`."""
-    counts = Counter(column.to_pylist())
-    named = {value for value, _ in counts.most_common(MOST)}
-    return np.array(
-        [(value or "none") if value in named else "other" for value in column.take(pa.array(rows)).to_pylist()], str
-    )
+    counts = Counter(filter(None, column.to_pylist()))
+    names = {value: value for value, _ in counts.most_common(MOST)}
+    values = column.take(pa.array(rows)).to_pylist()
+    return np.array([names.get(value, "other") if value else "none" for value in values], str)
 
 
 def _by_popularity(train_counts: np.ndarray) -> dict[str, np.ndarray]:

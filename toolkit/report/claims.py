@@ -36,7 +36,7 @@ def shown(row: PairedRow) -> bool:
 
 def cannot_show(row: PairedRow) -> bool:
     """Return whether no possible difference would be significant on the playlists of a row."""
-    return "test" in row and row.get("detectable") is None and row["difference"] != 0
+    return "test" in row and row.get("detectable") is None and row["difference"] != 0 and not shown(row)
 
 
 def at_floor(row: PairedRow) -> bool:

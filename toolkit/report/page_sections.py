@@ -151,7 +151,7 @@ def comparison_note(rows: Sequence[ComparisonRow], recipe: StoredRecipe) -> str:
     sentences = []
     if any(row.get("test", "bootstrap") == "bootstrap" for row in rows) and how:
         sentences.append(f"Resampled by bootstrap: {how}{f', {times:,} times' if times else ''}.")
-    few = [row["independent"] for row in rows if row.get("test") == "sign flips"]
+    few = [row["independent"] for row in rows if row.get("test", "bootstrap") != "bootstrap"]
     if few:
         sentences.append(
             f"With {_range(few)} independent playlists, intervals are t intervals, and p is the larger value of"
@@ -178,11 +178,8 @@ def _floors(rows: Sequence[ComparisonRow]) -> list[str]:
     sentences = []
     for test, floors in found.items():
         count = f"{len(floors)} row{'s' if len(floors) != 1 else ''}"
-        name, cure = (
-            ("bootstrap", "raise evaluation.bootstrap")
-            if test == "bootstrap"
-            else ("sign-flip test", "use more test playlists")
-        )
+        name = "bootstrap" if test == "bootstrap" else "sign-flip test"
+        cure = "use more test playlists" if test == "sign flips" else "raise evaluation.bootstrap"
         sentences.append(
             f"In {count}, p before correction is the smallest that the {name} can give here"
             f" ({_range(floors, digits=4)}). To allow a smaller p, {cure}."

@@ -136,10 +136,9 @@ def problem(spec: ModelSpec, fusion: Fusion, modalities: Collection[str], played
         )
     if spec.match and not _matched(modalities, fusion):
         names = ", ".join(fusion.match_modalities or modalities)
-        return (
-            f"`match: true` requires content, but the model has no modality{f' among {names}' if names else ''}:"
-            " set `fusion.match_modalities` to modalities of the model"
-        )
+        among = f" among {names}" if names else ""
+        cure = "set `fusion.match_modalities` to modalities of the model" if modalities else "add encoders"
+        return f"`match: true` requires content, but the model has no modality{among}: {cure}"
     return ""
 
 
