@@ -192,7 +192,8 @@ def at_fault(error: BaseException) -> str | None:
         if (package := packages.get(module.partition(".")[0])) is not None:
             return f"{module} of {package}"
         if (path := _OWN_MODULES.get(module.partition(".")[0])) is not None:
-            return path
+            owner, _, method = frame.f_code.co_qualname.partition(".")  # several classes may share a module
+            return f"{module}:{owner}" if method and owner.isidentifier() else path
     return None
 
 

@@ -78,7 +78,8 @@ def _measured(comparison: Comparison) -> Table:
         table.add_column(name, justify="left" if name in ("system", "reading") else "right", no_wrap=True)
     for pair in comparison.pairs:
         name = pair.system_a if pair.system_a == pair.system_b else f"{pair.system_a} → {pair.system_b} (best of each)"
-        bounds = (column.format(end, sign=True) for end in (pair.difference.low, pair.difference.high))
+        ends = () if pair.identical else (pair.difference.low, pair.difference.high)
+        bounds = " to ".join(column.format(end, sign=True) for end in ends) or "–"
         values = (
             column.format(pair.value_a),
             column.format(pair.value_b),
@@ -86,7 +87,7 @@ def _measured(comparison: Comparison) -> Table:
         )
         difference = pair.difference
         p_values = map(_p, (max(difference.p, difference.p_t), max(pair.p_holm, pair.p_t_holm)))
-        table.add_row(*map(Text, (name, *values, " to ".join(bounds), *p_values, _reading(pair, column))))
+        table.add_row(*map(Text, (name, *values, bounds, *p_values, _reading(pair, column))))
     return table
 
 
@@ -99,7 +100,7 @@ def _reading(pair: Pair, column: Column) -> str:
         return "identical on every playlist"
     if not is_shown(low, high, alone):
         possible = pair.difference.detectable == pair.difference.detectable or not pair.difference.value
-        return "no difference shown" if possible else "too few playlists to show any difference"
+        return "no difference shown" if possible else "cannot show any difference: use more test playlists"
     if not is_shown(low, high, max(pair.p_holm, pair.p_t_holm)):
         return "no difference shown once corrected"
     better = "" if not column.lower_is_better else ", worse" if low > 0 else ", better"

@@ -30,7 +30,7 @@ def result_table(
     from rich.text import Text
 
     pivoted = pivot(rows, timings=timings, layout=layout)
-    size = f"{pivoted.n:,} test playlists" if pivoted.n else "test playlists"
+    size = f"{pivoted.n:,} test playlist{'s' if pivoted.n != 1 else ''}" if pivoted.n else "test playlists"
     table = Table(
         box=box.SIMPLE_HEAD,
         title=f"{size}, 95 % intervals",
@@ -71,7 +71,7 @@ def detectable(comparisons: Sequence[ComparisonRow]) -> str:
     import math
     import statistics
 
-    from toolkit.report.claims import cannot_show
+    from toolkit.report.claims import cannot_show, cure
 
     by_column: dict[Column, list[float]] = {}
     rows = [row for row in comparisons if row["slice"] == "all"]
@@ -80,7 +80,7 @@ def detectable(comparisons: Sequence[ComparisonRow]) -> str:
             by_column.setdefault(Column.of(row), []).append(row.get("detectable") or math.inf)
     if not by_column:
         return ""
-    least = {column: statistics.median_low(values) for column, values in by_column.items()}
+    least = {column: statistics.median_high(values) for column, values in by_column.items()}
     differences = ", ".join(
         f"{column.label} {column.format(value)}" for column, value in least.items() if math.isfinite(value)
     )
@@ -91,7 +91,7 @@ def detectable(comparisons: Sequence[ComparisonRow]) -> str:
         compared = f"differences from {rows[0]['reference']} of at least {differences}"
         sentences.append(f"{playlists} can show (p < .05, power 80 %) {compared}")
     if none:
-        sentences.append(f"{playlists} cannot show any difference in {none}: use more test playlists")
+        sentences.append(f"{playlists} cannot show any difference in {none}: {cure(rows[0])}")
     return "\n".join(sentences)
 
 

@@ -135,15 +135,25 @@ def test_differences_beyond_the_range_of_the_metric_are_not_detectable(values: l
 def test_equal_values_have_p_1_and_one_group_has_none() -> None:
     ones, zeros = np.ones(4), np.zeros(4)
     same = paired_difference(ones, ones, np.arange(4), seed=0, value_range=SHARE)
-    assert (same.value, same.p, same.p_t, same.low, same.high) == (0, 1, 1, -1, 1)
+    assert (same.value, same.p, same.p_t) == (0, 1, 1) and same.low == -same.high < 0
     alone = paired_difference(ones, zeros, np.zeros(4, int), seed=0)
     assert all(math.isnan(each) for each in (alone.p, alone.p_t, alone.low, alone.detectable, alone.p_floor))
 
 
-@pytest.mark.parametrize(("n", "low", "high"), [(4, -1, 1), (5, -1, 1), (6, 0.25, 0.25), (40, 0.25, 0.25)])
-def test_same_difference_everywhere_is_shown_by_six_playlists_and_not_by_five(n: int, low: float, high: float) -> None:
+@pytest.mark.parametrize("n", [4, 5, 6, 40])
+def test_same_difference_everywhere_may_hide_a_share_of_other_differences(n: int) -> None:
     found = paired_difference(np.full(n, 0.75), np.full(n, 0.5), np.arange(n), seed=0, value_range=SHARE)
-    assert (found.low, found.high) == (low, high) and (found.p < 0.05) is (n >= 6) and math.isnan(found.detectable)
+    unseen = stats.binomtest(0, n).proportion_ci(0.95, method="exact").high
+    assert (found.low, found.high) == (pytest.approx(0.25 - unseen * 1.25), pytest.approx(0.25 + unseen * 0.75))
+    assert (found.p < 0.05) is (n >= 6) and math.isnan(found.detectable)
+
+
+@pytest.mark.parametrize("n", [6, 10, 19, 20, 30, 50])
+@pytest.mark.parametrize("rare", [0.02, 0.05, 0.95])
+def test_interval_covers_the_difference_of_systems_that_rarely_differ(rare: float, n: int) -> None:
+    values = (np.random.default_rng(n).random((n, 2000)) < rare).astype(float)
+    found = paired_differences(values, 0 * values, np.arange(n), seed=n, samples=500, ranges=[SHARE] * 2000)
+    assert np.mean([each.low <= rare <= each.high for each in found]) >= 0.88
 
 
 def test_paired_values_of_different_lengths_raise() -> None:

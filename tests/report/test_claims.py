@@ -48,7 +48,7 @@ SHOWN: dict[str, Any] = {
         ({"p_t": 0.099, "p_t_holm": 0.198}, "no difference shown"),
         ({"p_holm": 0.06}, "no difference shown once corrected"),
         ({"p_t_holm": 0.06}, "no difference shown once corrected"),
-        ({"p": 0.0625, "p_holm": 0.125, "detectable": None}, "too few playlists to show any difference"),
+        ({"p": 0.0625, "p_holm": 0.125, "detectable": None}, "cannot show any difference: use more test playlists"),
         ({"difference": 0.1, "ci_low": 0.1, "ci_high": 0.1, "detectable": None}, "better than base"),
         ({"difference": 0.0, "ci_low": 0.0, "ci_high": 0.0, "detectable": None}, "no difference shown"),
     ],
@@ -57,10 +57,24 @@ def test_reading_needs_the_interval_and_every_corrected_test(changes: dict[str, 
     assert reading({**SHOWN, **changes}, "base") == text
 
 
-@pytest.mark.parametrize(("n", "text"), [(5, "no difference shown"), (300, "better than base")])
-def test_rows_of_earlier_versions_are_trusted_only_with_many_playlists(n: int, text: str) -> None:
+@pytest.mark.parametrize(
+    ("n", "resampled", "text"),
+    [
+        (5, "playlists", "no difference shown"),
+        (300, "playlists", "better than base"),
+        (854, "groups", "no difference shown"),
+    ],
+)
+def test_rows_of_earlier_versions_are_trusted_only_with_many_independent_playlists(
+    n: int, resampled: str, text: str
+) -> None:
     old = {key: value for key, value in SHOWN.items() if key not in ("test", "independent", "p_floor")}
-    assert reading({**old, "n": n}, "base") == text
+    assert reading({**old, "n": n, "resampled": resampled}, "base") == text
+
+
+def test_few_resamplings_are_not_mistaken_for_few_playlists() -> None:
+    row = {**SHOWN, "p": 2 / 11, "p_holm": 0.4, "p_floor": 2 / 11, "detectable": None}
+    assert reading(row, "base") == "cannot show any difference: raise evaluation.bootstrap"
 
 
 def test_page_says_where_p_is_the_smallest_possible() -> None:
@@ -69,7 +83,7 @@ def test_page_says_where_p_is_the_smallest_possible() -> None:
     note = comparison_note([{**SHOWN, "p": 0.001998}, few, few], {"evaluation": {"bootstrap": 1000}})
     assert "In 1 row, p before correction is the smallest that the bootstrap can give here (0.002)" in note
     assert "In 2 rows, p before correction is the smallest that the sign-flip test can give here (0.0625)" in note
-    assert "With 5 independent playlists, intervals are t intervals" in note
+    assert "Rows with fewer than 20 independent playlists have t intervals" in note
 
 
 NO_EVIDENCE = re.compile(r"better than|worse than|behind it|ahead of it")
@@ -99,9 +113,7 @@ def test_report_of_few_test_playlists_claims_nothing(tmp_path: Path, n: int) -> 
     text = summary(files, pivot(files.metrics, timings=files.timings), Column("ndcg", 50))
     if tested <= 5:
         assert not NO_EVIDENCE.search(text)
-        assert (
-            "too few to show any difference between systems" in text or "It is not the best system on the test" in text
-        )
+        assert "cannot show any difference between systems" in text or "It is not the best system on the test" in text
         assert not any(claims.shown(row) for row in files.comparisons)
         assert "cannot show any" in (path / "report.html").read_text()
     notes = [json.loads(line).get("text", "") for line in (path / "log.jsonl").read_text().splitlines()]

@@ -28,6 +28,9 @@ Keep = Callable[[int, np.ndarray, np.ndarray], None]
 Watch = Callable[[HeldOut, Queries, np.ndarray], None]
 """watch(playlists of the block, their queries, ids int32 [B, k] of their rankings)."""
 
+ROUNDING = 1e-9
+"""Distance by which rounding may take a value out of the range of its metric."""
+
 Key = tuple[str, str, int]
 """slice, metric, k."""
 
@@ -193,7 +196,7 @@ class _Measured:
                         self.tallies[key, k] = self.tallies.get((key, k), 0) + metric.tally(block, k)
                 elif name == "all" or metric.reads != "list":
                     values |= {
-                        (name, key, k): _per_playlist(key, metric.values(block, k), block)
+                        (name, key, k): _per_playlist(key, metric, metric.values(block, k), block)
                         for k in self.plan.cutoffs(metric)
                     }
         self.blocks.append(Scores(values, n_hidden, rankings.ids[:, :top].astype(np.int32)))
@@ -224,11 +227,18 @@ class _Measured:
         )
 
 
-def _per_playlist(name: str, values: np.ndarray, block: Block) -> np.ndarray:
+def _per_playlist(name: str, metric: Metric, values: np.ndarray, block: Block) -> np.ndarray:
     if np.shape(values) != block.n_hidden.shape:
         raise SegueError(
             f"metric {name} returned shape {np.shape(values)} and must return one value per playlist,"
             f" {block.n_hidden.shape}: correct the method `values`"
+        )
+    low, high = metric.value_range
+    odd = ~np.isnan(values) & ~((values >= low - ROUNDING) & (values <= high + ROUNDING) & np.isfinite(values))
+    if odd.any():
+        raise SegueError(
+            f"metric {name} returned {values[odd][0]:g} and must return finite values from {low:g} to {high:g}: correct"
+            " the method `values`, or the attribute `value_range`"
         )
     return values
 

@@ -68,7 +68,7 @@ def paired_differences(
     widths = np.array([most - least for least, most in ranges or [ANY] * m])
     nan = np.full(m, np.nan)
     drawn = np.zeros((0, 0)) if sample.few else sample.draws(seed=seed, samples=samples)
-    low, high = np.clip(bounds(sample, drawn), -widths, widths)
+    low, high = bounds(sample, drawn, np.stack([-widths, widths]))
     if len(sample) < 2:
         p, p_t, least, floor = nan, nan, nan, np.nan
     else:
@@ -76,9 +76,6 @@ def paired_differences(
         p, floor = _sign_flips(sample, seed=seed, samples=samples) if sample.few else _tails(drawn)
         p = np.maximum(p, p_t) if sample.few else p
         least = _detectable(sample, widths, floor)
-        if floor >= LEVEL:  # equal differences on so few playlists do not exclude any difference
-            most = np.where(np.isfinite(widths), widths, np.nan)
-            low, high = np.where(sample.constant, -most, low), np.where(sample.constant, most, high)
     flips: Test = "sign flips" if len(sample) <= EXACT else "random sign flips"
     test = flips if sample.few else "bootstrap"
     return [

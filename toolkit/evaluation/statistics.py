@@ -1,9 +1,9 @@
 """Means over playlists with 95 % intervals.
 
 Versions of the same playlist form a group. Groups are independent, versions are not: intervals over single versions
-would be too narrow. With few independent playlists the intervals are t intervals, with more they are bootstrap
-intervals (BCa). At `FEW` independent playlists both have about the same coverage in a simulation
-(`benchmarks/interval_coverage.py`).
+would be too narrow. With few independent playlists the intervals are t intervals. With more, each bound is the farther
+one of the t interval and the bootstrap interval (BCa): t intervals miss the mean of sparse values too often, and BCa
+intervals that of values with a few extremes (`benchmarks/interval_coverage.py`).
 
 Sources: Efron and Tibshirani 1993, "An introduction to the bootstrap", chapters 8 (clusters), 11 (jackknife) and 14
 (BCa); Kish 1965, "Survey sampling", section 8.2 (effective number); Clopper and Pearson 1934 (no spread).
@@ -143,23 +143,24 @@ def mean_intervals(
     """
     sample = Sample.of(values, groups, macro=macro)
     drawn = np.zeros((0, 0)) if sample.few else sample.draws(seed=seed, samples=samples)
-    limits = np.array(list(ranges) or [ANY] * values.shape[1], np.float64).T
-    low, high = np.clip(np.where(sample.constant, _unseen(sample, limits), bounds(sample, drawn)), *limits)
+    low, high = bounds(sample, drawn, np.array(list(ranges) or [ANY] * values.shape[1], np.float64).T)
     return [Interval(float(m), float(a), float(b), sample.n) for m, a, b in zip(sample.means, low, high, strict=True)]
 
 
-def bounds(sample: Sample, drawn: np.ndarray) -> np.ndarray:
+def bounds(sample: Sample, drawn: np.ndarray, limits: np.ndarray) -> np.ndarray:
     """Return lower and upper bounds of 95 % intervals, float64 [2, m]; NaN with fewer than two groups.
 
     - drawn: bootstrap draws, which are not read if the sample is `few`.
+    - limits: lowest and highest possible values, float64 [2, m].
     """
-    means = sample.means
     if len(sample) < 2:
-        return np.full((2, len(means)), np.nan)
-    if not sample.few:
-        return _bca(sample, drawn)
+        return np.full((2, len(sample.means)), np.nan)
     half = stdtrit(sample.degrees, (1 + LEVEL) / 2) * sample.errors
-    return np.stack([means - half, means + half])
+    low, high = sample.means - half, sample.means + half
+    if not sample.few:
+        bca = _bca(sample, drawn)
+        low, high = np.minimum(low, bca[0]), np.maximum(high, bca[1])
+    return np.clip(np.where(sample.constant, _unseen(sample, limits), [low, high]), *limits)
 
 
 def _unseen(sample: Sample, limits: np.ndarray) -> np.ndarray:
@@ -169,8 +170,6 @@ def _unseen(sample: Sample, limits: np.ndarray) -> np.ndarray:
 
     - limits: lowest and highest possible values, float64 [2, m].
     """
-    if len(sample) < 2:
-        return np.full((2, len(sample.means)), np.nan)
     share = 1 - ((1 - LEVEL) / 2) ** (1 / sample.independent)
     found = sample.means + share * (limits - sample.means)
     return np.asarray(np.where(np.isfinite(found).all(axis=0), found, np.nan))

@@ -20,9 +20,10 @@ def is_shown(low: float | None, high: float | None, p: float | None) -> bool:
 def largest_p(row: PairedRow, *, corrected: bool = True) -> float | None:
     """Return the larger p of both tests, corrected for the systems compared if the row has corrected values.
 
-    Rows of earlier versions with few playlists have p = 1, because their tests were too optimistic.
+    Rows of earlier versions with few playlists, or with versions of playlists, have p = 1, because their tests were too
+    optimistic.
     """
-    if "test" not in row and (row.get("n") or FEW) < FEW:
+    if "test" not in row and ((row.get("n") or FEW) < FEW or row.get("resampled") == "groups"):
         return 1.0
     names = ("p_holm", "p_t_holm") if corrected and "p_holm" in row else ("p", "p_t")
     values = [p for name in names if isinstance(p := row.get(name), float | int)]
@@ -37,6 +38,13 @@ def shown(row: PairedRow) -> bool:
 def cannot_show(row: PairedRow) -> bool:
     """Return whether no possible difference would be significant on the playlists of a row."""
     return "test" in row and row.get("detectable") is None and row["difference"] != 0 and not shown(row)
+
+
+def cure(row: PairedRow) -> str:
+    """Return what would let the playlists of a row show smaller differences, or any."""
+    floor = row.get("p_floor")
+    resampled = row.get("test") != "sign flips" and floor is not None and floor >= LEVEL
+    return "raise evaluation.bootstrap" if resampled else "use more test playlists"
 
 
 def at_floor(row: PairedRow) -> bool:

@@ -123,7 +123,7 @@ def reading(row: ComparisonRow, reference: str) -> str:
         better = (low > 0) != Column.of(row).lower_is_better
         return f"{'better' if better else 'worse'} than {reference}"
     if claims.cannot_show(row):
-        return "too few playlists to show any difference"
+        return f"cannot show any difference: {claims.cure(row)}"
     alone = claims.is_shown(low, high, claims.largest_p(row, corrected=False))
     return "no difference shown once corrected" if alone else "no difference shown"
 
@@ -151,11 +151,10 @@ def comparison_note(rows: Sequence[ComparisonRow], recipe: StoredRecipe) -> str:
     sentences = []
     if any(row.get("test", "bootstrap") == "bootstrap" for row in rows) and how:
         sentences.append(f"Resampled by bootstrap: {how}{f', {times:,} times' if times else ''}.")
-    few = [row["independent"] for row in rows if row.get("test", "bootstrap") != "bootstrap"]
-    if few:
+    if any(row.get("test", "bootstrap") != "bootstrap" for row in rows):
         sentences.append(
-            f"With {_range(few)} independent playlists, intervals are t intervals, and p is the larger value of"
-            " the sign-flip test and the t-test."
+            "Rows with fewer than 20 independent playlists have t intervals, and p is the larger value of the sign-flip"
+            " test and the t-test."
         )
     if any("p_holm" in row for row in rows):
         sentences.append(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from toolkit.report.claims import cannot_show
+from toolkit.report.claims import cannot_show, cure
 from toolkit.report.page_sections import reading, signed
 from toolkit.report.result_tables import Cell, Column, Row, Table, pivot
 from toolkit.report.run_files import RunFiles
@@ -76,7 +76,7 @@ def _against(run: RunFiles, table: Table, column: Column, choice: str) -> str:
         if Column.of(row) == column and (row.get("slice") or "all") == "all" and row["system"] not in oracles
     ]
     if rows and all(cannot_show(row) for row in rows):
-        return "The test playlists are too few to show any difference between systems."
+        return f"These test playlists cannot show any difference between systems: {cure(rows[0])}."
     if all(row["reference"] != choice for row in rows):
         row = next((row for row in rows if row["system"] == choice), None)
         if row is None or row["ci_low"] is None:
@@ -112,7 +112,7 @@ def _contest(table: Table, column: Column) -> list[tuple[Row, Cell]]:
 
 
 def _playlists(n: int | None) -> str:
-    return f"{n:,} held-out playlists" if n else "held-out playlists"
+    return f"{n:,} held-out playlist{'s' if n != 1 else ''}" if n else "held-out playlists"
 
 
 def _sizes(data: DataFacts) -> str:

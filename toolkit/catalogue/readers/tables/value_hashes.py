@@ -48,9 +48,16 @@ def value_hashes(array: pa.Array) -> np.ndarray:
 
 
 def text_hashes(values: Sequence[str | bytes]) -> np.ndarray:
-    """Return the hash of each text, uint64 [n], and 0 for an empty text."""
-    hashes = np.fromiter((hash(value) if value else 0 for value in values), np.int64, len(values))
+    """Return the hash of each text, uint64 [n], and 0 for an empty text. Case and repeated spaces do not count."""
+    hashes = np.fromiter((hash(_bare(value)) if value else 0 for value in values), np.int64, len(values))
     return hashes.view(np.uint64)
+
+
+def _bare(value: str | bytes) -> str | bytes:
+    if isinstance(value, bytes):
+        return value
+    folded = value.casefold()
+    return " ".join(folded.split()) if "  " in folded else folded
 
 
 def playlist_hashes(ids: Sequence[str] | pa.DictionaryArray) -> np.ndarray:
@@ -62,7 +69,8 @@ def playlist_hashes(ids: Sequence[str] | pa.DictionaryArray) -> np.ndarray:
     places: dict[str, int] = {}
     rows = [places.setdefault(name, len(places)) for name in ids]
     stable = mixed(np.fromiter((crc32(name.encode()) for name in places), np.uint64, len(places)))
-    hashes = stable >> HALF << HALF | text_hashes([*places]) >> HALF
+    names = np.fromiter(map(hash, places), np.int64, len(places)).view(np.uint64)
+    hashes = stable >> HALF << HALF | names >> HALF
     return hashes[rows]
 
 
