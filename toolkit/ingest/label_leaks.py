@@ -9,12 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from toolkit.catalogue.readers.tables.label_counts import LabelCounts
+from toolkit.catalogue.readers.tables.label_counts import CONSTANT, NEARLY, LabelCounts
 from toolkit.errors import LeakError
-
-CONSTANT = 0.9
-"""Smallest share of the playlists in which a label is constant. It is below 1, because a label may be wrong in some
-playlists. The language or genre of tracks is usually constant in fewer playlists."""
 
 BEYOND_CHANCE = 0.5
 """Smallest share of constant playlists among those that are not constant by chance. A flag that hardly any track has is
@@ -25,8 +21,8 @@ SIGNIFICANT = 0.001
 
 FOLLOWING = 0.01
 """Smallest share, and at least one track, of the tracks in several playlists whose value changes with the playlist. A
-column that describes the track has no such track, apart from errors. An error in a single row makes its playlist vary
-and is not counted."""
+column that describes the track has no such track, apart from errors. An error in a single row is not the value of
+its playlist and is not counted."""
 
 
 def check_labels(labels: Sequence[LabelCounts], allowed: str | None) -> None:
@@ -72,8 +68,9 @@ def described(counts: LabelCounts) -> str:
     """Return the column, its options and its counts in one line."""
     options = ", ".join(f"`{option}`" for option in counts.options)
     sample = " of a sample" if counts.sampled else ""
+    nearly = f" for at least {100 * NEARLY:.0f} % of the tracks" if counts.nearly else ""
     return (
-        f"column {counts.column!r} ({options}) is constant in {counts.constant:,} of {counts.playlists:,}"
+        f"column {counts.column!r} ({options}) is constant{nearly} in {counts.constant:,} of {counts.playlists:,}"
         f" playlists{sample} ({counts.chance:,.1f} expected by chance), and varies for {counts.varying:,} of the"
         f" {counts.tracks:,} tracks that are in several playlists"
     )

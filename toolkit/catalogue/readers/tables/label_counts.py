@@ -9,15 +9,23 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
+from scipy.special import bdtrc
 
-from toolkit.catalogue.readers.tables.value_hashes import mixed, playlist_hashes, value_hashes
+from toolkit.catalogue.readers.tables.value_hashes import mixed, playlist_hashes, text_hash, value_hashes
 
 KEPT = 1 << 20
 """Rows that are kept, each of 16 bytes plus 4 per column. In longer tables, a sample of the playlists is counted."""
+
+CONSTANT = 0.9
+"""Smallest share of the playlists in which a label is constant. It is below 1, because a label may be wrong in some
+playlists. The language or genre of tracks is usually constant in fewer playlists."""
+
+NEARLY = 0.8
+"""Share of a playlist's tracks with the same value if a label may be wrong for some tracks."""
 
 BUFFERED = 4096
 """Rows of a text file that are hashed at once."""
@@ -29,9 +37,11 @@ class LabelCounts:
 
     - options: options that make the column content of a track, such as `fields.genres`.
     - tracks: tracks with values in several playlists. varying: how many of them have different values.
-    - following: tracks with different values in playlists in which the column is constant.
+    - following: tracks with different values in constant playlists, each the value of that playlist.
     - playlists: playlists with at least two different tracks with a value. constant: how many of them have one value.
-    - chance: number of playlists that would be constant if values were drawn by their shares.
+    - chance: bound on the expected number of constant playlists if values were drawn by their shares.
+    - nearly: whether playlists are counted as constant in which at least a share `NEARLY` of the tracks has one value.
+      They are if only they reach the share `CONSTANT` of the playlists.
     - sampled: whether these are counts of a sample of the playlists.
     """
 
@@ -43,6 +53,7 @@ class LabelCounts:
     playlists: int
     constant: int
     chance: float
+    nearly: bool = False
     sampled: bool = False
 
 
@@ -79,7 +90,7 @@ class LabelCounter:
         # the hashes are buffered, not the texts, so that the row can be freed
         self._hashes.append(hash(track))
         for place in self._places:
-            self._hashes.append(hash((cells[place] or "").strip()))
+            self._hashes.append(text_hash((cells[place] or "").strip()))
         if len(self._names) == BUFFERED:
             self._add_waiting()
 
@@ -95,7 +106,7 @@ class LabelCounter:
         lists, tracks, values = keys[order, 0], keys[order, 1], np.concatenate(self._values)[order]
         by_track = np.argsort(tracks, kind="stable")
         return tuple(
-            LabelCounts(name, options, *_counted(lists, tracks, values[:, place], by_track), sampled=self._bits > 0)
+            replace(_counted(lists, tracks, values[:, place], by_track, name, options), sampled=self._bits > 0)
             for place, (name, options) in enumerate(self.columns.items())
             if values[:, place].any()
         )
@@ -139,31 +150,66 @@ class LabelCounter:
 
 
 def _counted(
-    lists: np.ndarray, tracks: np.ndarray, values: np.ndarray, by_track: np.ndarray
-) -> tuple[int, int, int, int, int, float]:
-    """Return tracks, varying, following, playlists, constant and chance of one column.
+    lists: np.ndarray,
+    tracks: np.ndarray,
+    values: np.ndarray,
+    by_track: np.ndarray,
+    column: str,
+    options: tuple[str, ...],
+) -> LabelCounts:
+    """Return the counts of one column.
 
     - lists, tracks: hashes of playlist and track by row, sorted by playlist and then by track.
     - values: uint32, 0 for a missing value.
     - by_track: order of the rows by track and then by playlist.
     """
     there = values > 0
-    constant = np.zeros(len(values), bool)
     starts, distinct = _starts(lists[there]), _changes(lists[there], tracks[there])
-    same = _same_value(values[there], starts)
     lengths = np.add.reduceat(distinct, starts, dtype=np.int64)
+    most, times = _most_frequent(np.repeat(np.arange(len(starts)), lengths), values[there][distinct])
     counted, sizes = lengths > 1, np.diff(np.append(starts, there.sum()))
-    constant[there] = np.repeat(same & counted, sizes)
-    chance = _by_chance(values[there][distinct & np.repeat(counted, sizes)], lengths[counted])
+    nearly = bool((times == lengths)[counted].sum() < CONSTANT * counted.sum())
+    nearly &= bool((times >= _enough(lengths, nearly=True))[counted].sum() >= CONSTANT * counted.sum())
+    same = counted & (times >= _enough(lengths, nearly=nearly))
+    follows = np.zeros(len(values), bool)
+    follows[there] = np.repeat(same, sizes) & (values[there] == np.repeat(most, sizes))
+    chance = _by_chance(values[there][distinct & np.repeat(counted, sizes)], lengths[counted], nearly=nearly)
     rows = by_track[there[by_track]]
     starts = _starts(tracks[rows])
     several = np.add.reduceat(_changes(tracks[rows], lists[rows]), starts, dtype=np.int64) > 1
     varying = several & ~_same_value(values[rows], starts)
-    rows = rows[constant[rows]]
+    rows = rows[follows[rows]]
     following = ~_same_value(values[rows], _starts(tracks[rows]))
-    sums = (several.sum(), varying.sum(), following.sum(), counted.sum(), (same & counted).sum())
-    shared, differ, follow, n, same_value = map(int, sums)
-    return shared, differ, follow, n, same_value, chance
+    return LabelCounts(
+        column,
+        options,
+        tracks=int(several.sum()),
+        varying=int(varying.sum()),
+        following=int(following.sum()),
+        playlists=int(counted.sum()),
+        constant=int(same.sum()),
+        chance=chance,
+        nearly=nearly,
+    )
+
+
+def _enough(lengths: np.ndarray, *, nearly: bool) -> np.ndarray:
+    """Return the number of tracks that must have the same value in playlists of these lengths, int64."""
+    return np.ceil(NEARLY * lengths - 1e-9).astype(np.int64) if nearly else lengths
+
+
+def _most_frequent(playlists: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the most frequent value of each playlist, and how many tracks have it.
+
+    - playlists: int64 [n], ascending from 0 without gaps.
+    """
+    order = np.lexsort((values, playlists))
+    runs = _starts(playlists[order], values[order])
+    times = np.diff(np.append(runs, len(order)))
+    of_list, of_value = playlists[order][runs], values[order][runs]
+    last = np.flatnonzero(np.diff(np.append(of_list, -1)))
+    best = np.lexsort((times, of_list))[last]
+    return of_value[best], times[best]
 
 
 def _changes(*columns: np.ndarray) -> np.ndarray:
@@ -173,8 +219,8 @@ def _changes(*columns: np.ndarray) -> np.ndarray:
     return changes
 
 
-def _starts(sorted_numbers: np.ndarray) -> np.ndarray:
-    return np.flatnonzero(_changes(sorted_numbers))
+def _starts(*sorted_columns: np.ndarray) -> np.ndarray:
+    return np.flatnonzero(_changes(*sorted_columns))
 
 
 def _same_value(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
@@ -184,12 +230,16 @@ def _same_value(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
     return np.minimum.reduceat(values, starts) == np.maximum.reduceat(values, starts)
 
 
-def _by_chance(values: np.ndarray, lengths: np.ndarray) -> float:
-    """Return how many playlists of these lengths would have one value, if values were drawn by their shares."""
+def _by_chance(values: np.ndarray, lengths: np.ndarray, *, nearly: bool) -> float:
+    """Return a bound on how many playlists of these lengths are constant by chance.
+
+    Values are drawn by their shares. The bound adds the binomial probabilities of all values.
+    """
     if not len(values):
         return 0.0
     uses, kinds = np.unique(np.unique(values, return_counts=True)[1], return_counts=True)
     sizes, playlists = np.unique(lengths, return_counts=True)
-    return float(
-        sum(n * (kinds * (uses / len(values)) ** size).sum() for size, n in zip(sizes, playlists, strict=True))
-    )
+    found = 0.0
+    for size, enough, n in zip(sizes.tolist(), _enough(sizes, nearly=nearly).tolist(), playlists.tolist(), strict=True):
+        found += n * min(1.0, float((kinds * bdtrc(enough - 1, size, uses / len(values))).sum()))
+    return found

@@ -48,16 +48,16 @@ def value_hashes(array: pa.Array) -> np.ndarray:
 
 
 def text_hashes(values: Sequence[str | bytes]) -> np.ndarray:
-    """Return the hash of each text, uint64 [n], and 0 for an empty text. Case and repeated spaces do not count."""
-    hashes = np.fromiter((hash(_bare(value)) if value else 0 for value in values), np.int64, len(values))
-    return hashes.view(np.uint64)
+    """Return the `text_hash` of each text, uint64 [n]."""
+    return np.fromiter(map(text_hash, values), np.int64, len(values)).view(np.uint64)
 
 
-def _bare(value: str | bytes) -> str | bytes:
-    if isinstance(value, bytes):
-        return value
+def text_hash(value: str | bytes) -> int:
+    """Return the hash of a stripped text, and 0 for an empty text. Case and repeated spaces do not count."""
+    if not value or isinstance(value, bytes):
+        return hash(value) if value else 0
     folded = value.casefold()
-    return " ".join(folded.split()) if "  " in folded else folded
+    return hash(" ".join(folded.split()) if "  " in folded else folded)
 
 
 def playlist_hashes(ids: Sequence[str] | pa.DictionaryArray) -> np.ndarray:
