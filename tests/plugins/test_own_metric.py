@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.command import segue
-from toolkit import pipeline, run_directory
+from toolkit import pipeline, plugins, run_directory
 from toolkit.contracts.metric import described
+from toolkit.errors import SegueError
 from toolkit.recipe import load
 from toolkit.report.result_tables import pivot, to_markdown
 from toolkit.report.run_files import RunFiles
@@ -98,3 +99,31 @@ def test_table_prints_metric_name_without_stored_info(run: Path, monkeypatch: py
     (run / run_directory.METRIC_INFO).unlink()
     column = next(column for column in pivot(RunFiles.read(run).metrics).columns if column.metric == NAME)
     assert (column.label, column.lower_is_better, column.format(0.123)) == (f"{NAME}@5", False, "0.1230")
+
+
+@pytest.mark.parametrize(
+    ("module", "value", "shown"),
+    [("metric_above", "7.5", "7.5"), ("metric_infinite", "np.inf", "inf"), ("metric_below", "-0.5", "-0.5")],
+)
+def test_value_outside_the_range_of_the_metric_is_refused_by_name(
+    module: str, value: str, shown: str, tmp_path: Path, tiny_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / f"{module}.py").write_text(METRIC.replace("~block.hits[:, :k].any(axis=1)", value))
+    (tmp_path / "own.yaml").write_text(RECIPE.replace("own_metrics_of_a_test", module))
+    with pytest.raises(
+        SegueError, match=rf"{module}:MissRate returned {shown} and must return finite values from 0 to 1"
+    ):
+        pipeline.run(load(tmp_path / "own.yaml"), tmp_path / "run", cache=tiny_cache)
+
+
+def test_crash_names_the_class_among_several_of_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = "class {}:\n    def work(self):\n        return 1 / 0\n"
+    (tmp_path / "two_classes_of_a_test.py").write_text(source.format("First") + source.format("Second"))
+    for name in ("First", "Second"):
+        plugins.load("segue.metrics", f"two_classes_of_a_test:{name}")
+    cls = sys.modules["two_classes_of_a_test"].First
+    with pytest.raises(ZeroDivisionError) as caught:
+        cls().work()
+    assert plugins.crash(caught.value).startswith("an error inside two_classes_of_a_test:First, ZeroDivisionError")
