@@ -119,11 +119,10 @@ def test_value_outside_the_range_of_the_metric_is_refused_by_name(
 
 def test_crash_names_the_class_among_several_of_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    source = "class {}:\n    def work(self):\n        return 1 / 0\n"
-    (tmp_path / "two_classes_of_a_test.py").write_text(source.format("First") + source.format("Second"))
-    for name in ("First", "Second"):
-        plugins.load("segue.metrics", f"two_classes_of_a_test:{name}")
-    cls = sys.modules["two_classes_of_a_test"].First
+    broken = METRIC.replace("np.where(block.n_hidden > 0, ~block.hits[:, :k].any(axis=1), np.nan)", "1 / 0")
+    (tmp_path / "two_classes_of_a_test.py").write_text(broken + broken.replace("MissRate", "Second"))
+    first = plugins.load("segue.metrics", "two_classes_of_a_test:MissRate")
+    plugins.load("segue.metrics", "two_classes_of_a_test:Second")
     with pytest.raises(ZeroDivisionError) as caught:
-        cls().work()
-    assert plugins.crash(caught.value).startswith("an error inside two_classes_of_a_test:First, ZeroDivisionError")
+        first().values(None, 5)
+    assert plugins.crash(caught.value).startswith("an error inside two_classes_of_a_test:MissRate, ZeroDivisionError")
