@@ -145,6 +145,13 @@ def test_summary_names_the_system_that_is_better_on_the_test() -> None:
     assert "behind it" not in text
 
 
+def test_summary_does_not_name_a_marked_system_without_its_marks() -> None:
+    timings = {"untrained": {"warnings": {"collapsed": "…", "below random": "…"}}}
+    text = report_of({"untrained": 0.01}, {"untrained": 0.01}, timings=timings)
+    assert "Chosen on validation, untrained (collapsed, below random) reaches NDCG@50 0.0100" in text
+    assert "Collapsed: untrained. Below random: untrained." in text
+
+
 def test_summary_lists_systems_below_popularity_and_underfit_systems() -> None:
     timings = {"sasrec": {"underfit": True, "warnings": {"below popularity": "…"}}}
     text = report_of({"sasrec": 0.1, "popularity": 0.2}, {"sasrec": 0.1, "popularity": 0.2}, timings=timings)

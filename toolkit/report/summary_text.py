@@ -31,9 +31,10 @@ def summary(run: RunFiles, table: Table, column: Column | None) -> str:
     tested = next((cell for row, cell in contest if row.system == choice.system), None)
     result = f"reaches {column.label} {_with_interval(tested)} on the test playlists" if tested else "was not tested"
     chosen = "Best on validation, whose playlists other folds test" if "folds" in run.data else "Chosen on validation"
+    name = f"{choice.system} ({', '.join(choice.warnings)})" if choice.warnings else choice.system
     ahead = [(row, cell) for row, cell in contest if tested and _beats(column, cell.value, tested.value)]
     lead = _ahead(ahead) if ahead else _against(run, table, column, choice.system)
-    return " ".join([f"{subject} {chosen}, {choice.system} {result}.", *filter(None, [lead]), *_warned(table)])
+    return " ".join([f"{subject} {chosen}, {name} {result}.", *filter(None, [lead]), *_warned(table)])
 
 
 def _beats(column: Column, value: float, other: float) -> bool:
@@ -88,6 +89,7 @@ def _against(run: RunFiles, table: Table, column: Column, choice: str) -> str:
     readings = [(row["system"], reading(row, choice)) for row in rows]
     behind = [system for system, reading in readings if reading.startswith("worse")]
     level = [system for system, reading in readings if reading.startswith(("no", "too few"))]
+    name = f"{choice.system} ({', '.join(choice.warnings)})" if choice.warnings else choice.system
     ahead = [system for system, reading in readings if reading.startswith("better")]
     parts = [
         f"all {len(behind)} others are behind it"
