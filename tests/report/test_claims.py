@@ -157,3 +157,14 @@ def test_summary_lists_systems_below_popularity_and_underfit_systems() -> None:
     text = report_of({"sasrec": 0.1, "popularity": 0.2}, {"sasrec": 0.1, "popularity": 0.2}, timings=timings)
     assert "Chosen on validation, popularity reaches" in text and "Below popularity: sasrec." in text
     assert "Underfit, so more epochs may improve it: sasrec." in text
+
+
+def test_summary_groups_other_systems_by_what_the_tests_show() -> None:
+    rows = [
+        {**SHOWN, "system": "markov", "reference": "ease", "difference": -0.1, "ci_low": -0.2, "ci_high": -0.05},
+        {**SHOWN, "system": "item-knn", "reference": "ease", "ci_low": -0.01, "ci_high": 0.02},
+        {**SHOWN, "system": "random", "reference": "ease", "p": 0.0625, "p_holm": 0.2, "detectable": None},
+    ]
+    systems = {"ease": 0.3, "item-knn": 0.29, "markov": 0.2, "random": 0.1}
+    text = report_of(systems, systems, comparisons=rows)
+    assert "markov is behind it; item-knn, random are not shown to differ" in text

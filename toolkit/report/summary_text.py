@@ -88,8 +88,7 @@ def _against(run: RunFiles, table: Table, column: Column, choice: str) -> str:
     # the intervals are of the others minus the choice
     readings = [(row["system"], reading(row, choice)) for row in rows]
     behind = [system for system, reading in readings if reading.startswith("worse")]
-    level = [system for system, reading in readings if reading.startswith(("no", "too few"))]
-    name = f"{choice.system} ({', '.join(choice.warnings)})" if choice.warnings else choice.system
+    level = [system for system, reading in readings if reading.startswith(("no", "cannot"))]
     ahead = [system for system, reading in readings if reading.startswith("better")]
     parts = [
         f"all {len(behind)} others are behind it"
