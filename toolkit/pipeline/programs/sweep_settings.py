@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import NotRequired, TypedDict, cast
 
 import numpy as np
 
@@ -111,11 +111,12 @@ def _search(prepared: prepare_data.Prepared) -> SweepResult:
     settings: Settings | None = next(search, None)
     while settings is not None:
         context.reporter.stage(f"trial {len(rows) + 1}: {in_words(settings)}")
-        row: Trial = {"number": len(rows) + 1, "settings": settings, **NOT_MEASURED}
-        with failures.of(f"trial {row['number']}"):
-            row = {**row, **_reached(prepared, settings, where)}
-        if why := failures.reasons.get(f"trial {row['number']}"):
-            row["failed"] = why
+        number, reached = len(rows) + 1, NOT_MEASURED
+        with failures.of(f"trial {number}"):
+            reached = _reached(prepared, settings, where)
+        why = failures.reasons.get(f"trial {number}")
+        failed: dict[str, str] = {} if why is None else {"failed": why}
+        row = cast(Trial, {"number": number, "settings": settings, **reached, **failed})
         rows.append(row)
         result["best"] = max(rows, key=lambda row: -math.inf if row["value"] is None else row["value"])["number"]
         context.run.write(TABLE, result)
