@@ -93,18 +93,13 @@ def _measured(comparison: Comparison) -> Table:
 
 def _reading(pair: Pair, column: Column) -> str:
     """Return the conclusion from the interval and the corrected tests. The tests of an oracle are not corrected."""
-    from toolkit.report.claims import is_shown
+    from toolkit.report.claims import why_not_shown
 
-    low, high, alone = pair.difference.low, pair.difference.high, max(pair.difference.p, pair.difference.p_t)
+    higher = pair.difference.low > 0
+    better = "" if not column.lower_is_better else ", worse" if higher else ", better"
     if pair.identical:
         return "identical on every playlist"
-    if not is_shown(low, high, alone):
-        possible = pair.difference.detectable == pair.difference.detectable or not pair.difference.value
-        return "no difference shown" if possible else "cannot show any difference: use more test playlists"
-    if not is_shown(low, high, max(pair.p_holm, pair.p_t_holm)):
-        return "no difference shown once corrected"
-    better = "" if not column.lower_is_better else ", worse" if low > 0 else ", better"
-    return f"B is {'higher' if low > 0 else 'lower'}{better}"
+    return why_not_shown(pair.row(column.key)) or f"B is {'higher' if higher else 'lower'}{better}"
 
 
 def _p(value: float) -> str:

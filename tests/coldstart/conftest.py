@@ -29,6 +29,10 @@ def corpus_of(lists: list[list[int]], n_items: int, plays: list[list[float]] | N
 
 @pytest.fixture(scope="module")
 def planted() -> tuple[TrainingData, HeldOut]:
+    return planted_tastes()
+
+
+def planted_tastes() -> tuple[TrainingData, HeldOut]:
     """Return playlists of one taste each over 120 tracks, and two modalities.
 
     The last 24 tracks are only hidden tracks of the 60 held-out playlists. Each modality distinguishes two halves of

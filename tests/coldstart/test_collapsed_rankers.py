@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from segue_papers.rankers.content_user import ContentUser, IdItem
+from tests.coldstart.conftest import planted_tastes
 from tests.coldstart.planted_content import TRACKS, Planted, modality, plant
 from tests.papers.rankers.test_content_user import SMALL, sounds
 from toolkit.contracts.learning import Learning
-from toolkit.corpus.splits import HeldOut
 from toolkit.modality import Modality
-from toolkit.ranker import Ranker, TrainingData
+from toolkit.ranker import Ranker
 
 MLP = {"hidden": [32], "epochs": 40, "lr": 5e-3, "batch": 16}
 TOWERS = {"hidden": [32], "dim": 12, "epochs": 8, "lr": 5e-3, "seeds": 6, "batch": 64}
@@ -81,20 +81,12 @@ def test_rankers_without_a_network_have_no_record(planted: Planted, content: Mod
 
 
 @pytest.mark.parametrize("cls", [ContentUser, IdItem])
-def test_content_user_embedding_is_flagged_only_if_it_did_not_learn(
-    cls: type[IdItem], planted: Planted, request: pytest.FixtureRequest
-) -> None:
-    data: tuple[TrainingData, HeldOut] = _tones(request)
+def test_content_user_embedding_is_flagged_only_if_it_did_not_learn(cls: type[IdItem]) -> None:
+    data = planted_tastes()
     small = SMALL if cls is ContentUser else {"width": 16, "epochs": 6}
     assert cls(**small).fit(sounds(data[0])).collapsed == ""
     bad = cls(**small | {"lr": 1e-12, "epochs": 1}).fit(sounds(data[0]))
     assert bad.collapsed == "the weights did not change"
-
-
-def _tones(request: pytest.FixtureRequest) -> tuple[TrainingData, HeldOut]:
-    from tests.coldstart import conftest
-
-    return conftest.planted.__wrapped__()  # type: ignore[attr-defined, no-any-return]
 
 
 def test_loss_of_equal_scores_is_the_margin_of_each_counted_negative() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
@@ -66,7 +67,7 @@ def test_item_cold_split_does_not_depend_on_block_size(many: Corpus, monkeypatch
 
 
 @pytest.mark.parametrize("make", [item_cold, artist_disjoint])
-def test_cold_split_equals_a_slow_loop(make, many: Corpus) -> None:  # type: ignore[no-untyped-def]
+def test_cold_split_equals_a_slow_loop(make: Callable[..., Split], many: Corpus) -> None:
     split = make(many, folds=4, test_fold=1, valid_fraction=0.2, min_tracks=4)
     tracks = {name: set(getattr(split, name).candidates.tolist()) for name in PARTS[1:]}
     warm = set(np.flatnonzero(split.train.counts()).tolist())

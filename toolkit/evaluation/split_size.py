@@ -48,7 +48,7 @@ def _size(part: HeldOut, independent: float) -> str:
 def _cure(part: str, protocol: Protocol) -> str:
     keys = type(protocol).model_fields
     if part == "valid" and {"by", "valid_fraction"} <= keys.keys():
-        return "raise evaluation.split.valid_fraction (with by: hash), or read more playlists"
+        return "raise evaluation.split.valid_fraction (with by: hash), or add playlists to the data"
     if part == "valid" and "valid_fraction" in keys:
         return "raise evaluation.split.valid_fraction, or add playlists to the data"
     if part == "test" and {"by", "test_fold"} <= keys.keys():

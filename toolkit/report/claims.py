@@ -35,6 +35,16 @@ def shown(row: PairedRow) -> bool:
     return is_shown(row["ci_low"], row["ci_high"], largest_p(row))
 
 
+def why_not_shown(row: PairedRow) -> str:
+    """Return in words that a difference is not shown, or "" if it is."""
+    if shown(row):
+        return ""
+    if cannot_show(row):
+        return f"cannot show any difference: {cure(row)}"
+    alone = is_shown(row["ci_low"], row["ci_high"], largest_p(row, corrected=False))
+    return "no difference shown once corrected" if alone else "no difference shown"
+
+
 def cannot_show(row: PairedRow) -> bool:
     """Return whether no possible difference would be significant on the playlists of a row."""
     return "test" in row and row.get("detectable") is None and row["difference"] != 0 and not shown(row)

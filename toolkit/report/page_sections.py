@@ -116,16 +116,11 @@ def signed(column: Column, *values: float | None) -> str:
 
 def reading(row: ComparisonRow, reference: str) -> str:
     """Return a phrase that interprets a paired difference by its interval and by every test."""
-    low, high = row["ci_low"], row["ci_high"]
-    if low is None or high is None:
+    low = row["ci_low"]
+    if low is None:
         return ""
-    if claims.shown(row):
-        better = (low > 0) != Column.of(row).lower_is_better
-        return f"{'better' if better else 'worse'} than {reference}"
-    if claims.cannot_show(row):
-        return f"cannot show any difference: {claims.cure(row)}"
-    alone = claims.is_shown(low, high, claims.largest_p(row, corrected=False))
-    return "no difference shown once corrected" if alone else "no difference shown"
+    better = (low > 0) != Column.of(row).lower_is_better
+    return claims.why_not_shown(row) or f"{'better' if better else 'worse'} than {reference}"
 
 
 def _detectable(column: Column, row: PairedRow) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from toolkit import devices
+from toolkit.contracts.learning import sample_rows
 from toolkit.corpus.splits import HeldOut
 from toolkit.encoders.contract.encoder import Encoder
 from toolkit.errors import InputError
@@ -103,7 +104,10 @@ class SequentialRanker(PlaylistScorer):
         self.curve, self.underfit = progress.curve, progress.underfit(self.spec)
         if distributed.current().leads:  # it alone has the best weights
             learning = check_learning.learning(trainer.steps, start, seed=data.seed)
-            self.learning = check_learning.of_items(learning, self, data.modalities)
+            played = np.flatnonzero(self.played)
+            vectors = self.item_vectors(played[sample_rows(len(played))])
+            free_ids = self.fusion.id_embedding
+            self.learning = check_learning.of_items(learning, vectors, data.modalities, free_ids=free_ids)
         self._predict_cold()
         self.cold = None
         if self.neighbours is not None and valid is not None:

@@ -40,13 +40,14 @@ def built(data: Data, folder: Path) -> tuple[Corpus, int]:
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "parquet", "sorted csv"])
 def test_playlist_fields_are_columns_of_playlists_with_the_first_value(kind: str, tmp_path: Path) -> None:
-    path, options = tmp_path / f"lists.{kind.split()[-1]}", dict(FIELDS)
+    path = tmp_path / f"lists.{kind.split()[-1]}"
+    options: dict[str, object] = {**FIELDS}
     frame = ROWS.sort_values("playlist_id", kind="stable") if "sorted" in kind else ROWS
     if kind == "parquet":
         frame.to_parquet(path)
     else:
         frame.to_csv(path, index=False, sep="\t" if kind == "tsv" else ",")
-        options |= {"sorted": "sorted" in kind}  # type: ignore[dict-item]
+        options |= {"sorted": "sorted" in kind}
     corpus, varied = built(Data(path=path, options=options), tmp_path / "corpus")
 
     assert corpus.playlists["field:mood"].to_pylist() == ["calm", "party", None]

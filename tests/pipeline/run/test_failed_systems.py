@@ -106,8 +106,8 @@ def test_failing_system_leaves_its_reason_and_others_are_identical(fault: str, f
     recipe = write(folder, module, FAULTS[fault])
     found = segue("run", recipe, "--out", folder / "run")
     assert found.exit_code == 1, found.output
-    run, told = folder / "run", f"segue: mine failed: {read(folder / 'run', 'table.json')[0]['failed']}"
-    assert REASONS[fault] in told and told in found.stderr.splitlines()
+    run, line = folder / "run", f"segue: mine failed: {read(folder / 'run', 'table.json')[0]['failed']}"
+    assert REASONS[fault] in line and line in found.stderr.splitlines()
     assert [row["system"] for row in read(run, "table.json") if "failed" in row] == ["mine"]
     assert "mine" in found.stdout and "failed" in found.stdout
     rows = {name: (run / name).read_bytes() for name in ("metrics.json", "comparisons.json")}

@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 
 from segue.runs import run
+from toolkit.pipeline.write import pool_folds
 from toolkit.pipeline.write.baseline_floor import below_floor
+from toolkit.progress import Reporter
+from toolkit.recipe import Recipe
 from toolkit.report.result_tables import pivot
 from toolkit.result_types import SystemOrder
+from toolkit.run_directory import RunDirectory
 
 DEMO = {"reader": "demo", "options": {"tracks": 300, "artists": 40, "playlists": 200}}
 UNTRAINED = {
@@ -80,3 +84,20 @@ def test_floor_judges_neither_trivial_baselines_nor_oracles_nor_equal_values() -
     }
     found = list(below_floor(order))
     assert found == [("worse", "below popularity", "ndcg@50 0.1999 on validation; popularity has 0.2000")]
+
+
+def test_pooled_folds_are_compared_with_the_pooled_floor(tmp_path: Path) -> None:
+    split = {"by": "hash", "folds": 2, "test_fold": "all", "min_tracks": 5}
+    whole = {**recipe(["popularity"]), "evaluation": {"k": [10, 50], "bootstrap": 50, "split": split}}
+    run(whole, tmp_path / "run")
+    files = [tmp_path / "run" / name / "timings.json" for name in ("fold-0", "fold-1", "")]
+    warnings = [json.loads(path.read_text())["untrained"]["warnings"] for path in files]
+    assert len({each["below popularity"] for each in warnings}) == 3
+    for fold in range(2):  # as an earlier version wrote it
+        path = tmp_path / f"run/fold-{fold}/model/systems.json"
+        order = json.loads(path.read_text())
+        del order["floor"]
+        path.write_text(json.dumps(order))
+    folds = {f"fold-{fold}": RunDirectory(tmp_path / f"run/fold-{fold}") for fold in range(2)}
+    pool_folds.pool(Recipe.model_validate(whole), folds, RunDirectory(tmp_path / "run"), Reporter())
+    assert "floor" not in json.loads((tmp_path / "run/model/systems.json").read_text())

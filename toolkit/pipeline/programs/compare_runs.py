@@ -16,7 +16,7 @@ from toolkit.errors import InputError, RunDirectoryError
 from toolkit.evaluation.significance import Difference, holm, paired_difference
 from toolkit.plugins import suggest
 from toolkit.report.comparable_runs import other_data, other_questions
-from toolkit.result_types import SystemOrder
+from toolkit.result_types import PairedRow, SystemOrder
 
 Change = tuple[str, object, object]
 """Dotted key, value in A, value in B; None for a side without the key."""
@@ -40,6 +40,30 @@ class Pair:
     p_holm: float = np.nan
     p_t_holm: float = np.nan
     identical: bool = False
+
+    def row(self, key: str) -> PairedRow:
+        """Return the difference as a row of a table, by the compared metric. Only tested pairs have corrected p."""
+        metric, _, k = key.partition("@")
+        found = self.difference
+        values = (found.value, found.low, found.high, found.p, found.p_t, found.p_floor, found.detectable)
+        value, low, high, p, p_t, floor, least = (None if np.isnan(each) else each for each in values)
+        row: PairedRow = {
+            "system": self.system_b,
+            "metric": metric,
+            "k": int(k) if k else None,
+            "difference": value,
+            "ci_low": low,
+            "ci_high": high,
+            "p": p,
+            "p_t": p_t,
+            "p_floor": floor,
+            "test": found.test,
+            "detectable": least,
+            "n": found.n,
+        }
+        if not np.isnan(self.p_holm):
+            row["p_holm"], row["p_t_holm"] = self.p_holm, self.p_t_holm
+        return row
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,6 @@ from itertools import product
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
-import numpy as np
-
-from segue.results import evaluate
 from toolkit import plugins, run_directory
 from toolkit.contracts import metric as contract
 from toolkit.errors import InputError, RunDirectoryError
@@ -258,17 +255,8 @@ def _measured(
     workdir: Path,
 ) -> tuple[Sequence[Path], TriedSetting]:
     """Return the validation result of a setting."""
-    evaluation = context.recipe.evaluation
     with metered(context.device) as meter:
-        scores = evaluate(
-            fit_systems.fit_model(context, system, material, workdir),
-            material.held_out("valid"),
-            [tuning.key],
-            rankings=0,
-            allow_repeats=evaluation.allow_repeats,
-            memory_mb=evaluation.memory_mb,
-        ).scores
-    value = round(float(np.nanmean(scores.values["all", tuning.metric, tuning.k])), 8)
+        value = fit_systems.validation_value(context, system, material, tuning.key, workdir)
     return [], {"params": params, "value": value, "seconds": meter.seconds}
 
 

@@ -125,6 +125,23 @@ def fit_model(context: Context, system: systems.System, material: systems.Materi
         )
 
 
+def validation_value(
+    context: Context, system: systems.System, material: systems.Material, key: str, workdir: Path
+) -> float:
+    """Fit a system without saving it, and return its mean of a metric such as `ndcg@50` on validation."""
+    evaluation = context.recipe.evaluation
+    scores = evaluate(
+        fit_model(context, system, material, workdir),
+        material.held_out("valid"),
+        [key],
+        rankings=0,
+        allow_repeats=evaluation.allow_repeats,
+        memory_mb=evaluation.memory_mb,
+    ).scores
+    (values,) = (values for (part, _, _), values in scores.values.items() if part == "all")
+    return round(float(np.nanmean(values)), 8)
+
+
 def score(context: Context, system: systems.System, material: systems.Material, part: str) -> tuple[Scores, Evaluation]:
     """Return the scores of a fitted system on `valid` or `test`."""
     # of a system under several seeds only the rankings of the first are kept

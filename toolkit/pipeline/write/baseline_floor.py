@@ -8,9 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from segue.results import evaluate
 from toolkit.pipeline.run import fit_systems
 from toolkit.pipeline.run.run_context import Context
 from toolkit.pipeline.run.systems import Material, baseline_system
@@ -33,24 +30,17 @@ def floor(context: Context, material: Material, entries: Sequence[SystemEntry], 
     system = baseline_system(context, BaselineSpec(name=RANKERS[-1]))
 
     def make(workdir: Path) -> tuple[Sequence[Path], float]:
-        evaluation = context.recipe.evaluation
-        scores = evaluate(
-            fit_systems.fit_model(context, system, material, workdir),
-            material.held_out("valid"),
-            [f"{metric}@{k}"],
-            rankings=0,
-            allow_repeats=evaluation.allow_repeats,
-            memory_mb=evaluation.memory_mb,
-        ).scores
-        return [], float(np.nanmean(scores.values["all", metric, k]))
+        return [], fit_systems.validation_value(context, system, material, f"{metric}@{k}", workdir)
 
     inputs = {**fit_systems.inputs(context, system, material), "metric": metric, "k": k}
-    return {"system": system.name, "value": round(context.run.stage("floor", inputs, make), 8)}
+    return {"system": system.name, "value": context.run.stage("floor", inputs, make)}
 
 
 def below_floor(order: SystemOrder) -> Iterator[tuple[str, str, str]]:
     """Yield system, mark and reason of each system that is below the floor on validation. Oracles are not judged."""
-    least, by = order["floor"], order["chosen_by"]
+    least, by = order.get("floor"), order["chosen_by"]
+    if least is None:
+        return
     for entry in order["systems"]:
         value = entry.get("value")
         judged = not entry["oracle"] and entry["ranker"] not in RANKERS and value is not None

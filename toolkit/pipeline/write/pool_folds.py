@@ -26,6 +26,7 @@ from toolkit.files import write_bytes
 from toolkit.pipeline.figures import attribution
 from toolkit.pipeline.run import fit_systems, systems
 from toolkit.pipeline.write import rankings_file
+from toolkit.pipeline.write.baseline_floor import below_floor
 from toolkit.pipeline.write.write_results import (
     PARTS,
     Results,
@@ -41,7 +42,6 @@ from toolkit.result_types import (
     Attribution,
     AttributionRow,
     DataFacts,
-    Floor,
     MetricRow,
     SystemEntry,
     SystemOrder,
@@ -73,10 +73,10 @@ def pool(
     runs, evaluation, seed = list(folds.values()), recipe.evaluation, derived_seed(recipe.seed, "evaluation")
     frames = [fold.read_table(run_directory.PER_PLAYLIST) for fold in runs]
     table = _with_fold(frames)
-    orders, fold_timings = (
-        [fold.read(run_directory.SYSTEMS) for fold in runs],
-        [fold.read(run_directory.TIMINGS) for fold in runs],
-    )
+    orders = [fold.read(run_directory.SYSTEMS) for fold in runs]
+    fold_timings = [
+        _without_floor(fold.read(run_directory.TIMINGS), order) for fold, order in zip(runs, orders, strict=True)
+    ]
     entries = {entry["system"]: entry for entry in orders[0]["systems"]}
     names = [system for system in fold_timings[0] if all(system in timings for timings in fold_timings)]
     lists = {part: _Lists.of(table.filter(pc.field("split") == part)) for part in PARTS}
@@ -312,16 +312,22 @@ def _timings(folds: Sequence[Mapping[str, Timing]], names: Sequence[str]) -> dic
             "training_of": folds[0][system].get("training_of", ""),
             "underfit": any(timings[system]["underfit"] for timings in folds),
             "oracle": folds[0][system]["oracle"],
-            "warnings": _warnings([timings[system] for timings in folds]),
+            "warnings": {word: why for timings in folds for word, why in timings[system]["warnings"].items()},
         }
         for system in names
     }
 
 
-def _warnings(folds: Sequence[Timing]) -> dict[str, str]:
-    """Return the warnings of a system in any fold, except comparisons of single folds, which are pooled."""
-    every = [timing.get("warnings", {}) for timing in folds]
-    return {word: reason for fold in every for word, reason in fold.items() if not word.startswith("below ")}
+def _without_floor(timings: Mapping[str, Timing], order: SystemOrder) -> dict[str, Timing]:
+    """Return the timings of a fold without its own comparison with the floor, which pooling repeats for all folds."""
+    below = {(system, word) for system, word, _ in below_floor(order)}
+    return {
+        system: {
+            **timing,
+            "warnings": {word: why for word, why in timing.get("warnings", {}).items() if (system, word) not in below},
+        }
+        for system, timing in timings.items()
+    }
 
 
 def _order(orders: Sequence[SystemOrder], rows: Sequence[MetricRow], names: Sequence[str]) -> SystemOrder:
@@ -344,10 +350,13 @@ def _order(orders: Sequence[SystemOrder], rows: Sequence[MetricRow], names: Sequ
         for entry in order["systems"]
         if entry["system"] in names
     ]
-    least = order["floor"]["system"]
-    value = reached.get(least) if least in names else None
-    floor: Floor = {
-        "system": least,
-        "value": fmean(each["floor"]["value"] for each in orders) if value is None else value,
-    }
-    return {"chosen_by": by, "floor": floor, "systems": best_first(entries)}
+    pooled: SystemOrder = {"chosen_by": by, "systems": best_first(entries)}
+    floors = [each["floor"] for each in orders if "floor" in each]
+    if len(floors) == len(orders):  # folds of earlier versions have none
+        least = floors[0]["system"]
+        value = reached.get(least) if least in names else None
+        pooled["floor"] = {
+            "system": least,
+            "value": fmean(each["value"] for each in floors) if value is None else value,
+        }
+    return pooled

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from toolkit.contracts.learning import Learning, effective_rank, sample_rows
+from toolkit.contracts.learning import Learning, effective_rank
 from toolkit.encoders.learning.weight_distance import WeightStart
 from toolkit.modality import Modality
 from toolkit.seeds import derived_seed
 from toolkit.sequential.training.objectives import ALONE
 
 if TYPE_CHECKING:
-    from toolkit.sequential.sequential_ranker import SequentialRanker
     from toolkit.sequential.training.batches import Batch
     from toolkit.sequential.training.training_steps import TrainingSteps
 
@@ -59,14 +58,17 @@ def learning(steps: TrainingSteps, start: WeightStart, *, seed: int) -> Learning
     return Learning(loss / count, constant / count, moved) if count else Learning(moved=moved)
 
 
-def of_items(learning: Learning, ranker: SequentialRanker, modalities: Mapping[str, Modality]) -> Learning:
-    """Return the record with the vectors of a sample of the played tracks."""
-    played = np.flatnonzero(ranker.played)
-    if not ranker.fusion.id_embedding:
-        # without free ids the vectors have no more dimensions than the content
+def of_items(
+    learning: Learning, vectors: np.ndarray, modalities: Mapping[str, Modality], *, free_ids: bool
+) -> Learning:
+    """Return the record with the vectors of a sample of tracks, float [n, d].
+
+    - free_ids: whether the vectors have a part that does not come from content.
+    """
+    if not free_ids:  # the vectors have no more dimensions than the content
         content = (modality.matrix[modality.present] for modality in modalities.values())
         learning = learning.limited_by(sum(map(effective_rank, content)))
-    return learning.of_vectors(ranker.item_vectors(played[sample_rows(len(played))]))
+    return learning.of_vectors(vectors)
 
 
 def _part(batch: Batch) -> Batch:
