@@ -101,7 +101,7 @@ def test_content_of_one_line_is_collapsed_if_it_has_many_columns() -> None:
     with torch.no_grad():
         ids = ranker.model.space.ids.weight
         ids.copy_(torch.outer(torch.randn(len(ids)), torch.randn(ids.shape[1])))
-    planted = check_learning.of_items(Learning(), ranker, {})
+    planted = check_learning.of_items(Learning(), ranker.item_vectors(np.flatnonzero(ranker.played)), {}, free_ids=True)
     assert planted.collapsed == "effective rank 1.00 of 16 dimensions is below 2"
 
 
