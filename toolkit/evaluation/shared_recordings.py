@@ -12,6 +12,7 @@ import numpy as np
 
 from toolkit.corpus.splits import HeldOut, Split
 from toolkit.errors import LeakError
+from toolkit.evaluation.split_size import NAMES
 
 SLICE = "recording:in-training"
 """Slice of hidden tracks."""
@@ -59,7 +60,7 @@ def _message(parts: Split, name: str, tracks: np.ndarray) -> str:
     ids = [corpus.tracks["id"][int(item) - 1].as_py() for item in (tracks[0], other)]
     verb = "track is" if len(tracks) == 1 else "tracks are"
     return (
-        f"{len(tracks):,} hidden {name} {verb} in training under another id of the same recording"
+        f"{len(tracks):,} hidden {NAMES[name]} {verb} in training under another id of the same recording"
         f" (such as {ids[0]!r} and {ids[1]!r})"
     )
 
