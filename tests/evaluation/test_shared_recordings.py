@@ -69,7 +69,7 @@ def test_notes_have_counts_and_an_example(corpus_of: Build) -> None:
     message = "1 hidden {} track is in training under another id of the same recording (such as '{}' and '{}')"
     assert notes == [
         f"{message.format('test', 't13', 't5')}: see the slice {SLICE}",
-        f"{message.format('valid', 't11', 't1')}: see the slice {SLICE}",
+        f"{message.format('validation', 't11', 't1')}: see the slice {SLICE}",
     ]
 
 

@@ -77,7 +77,8 @@ def test_run_reports_hidden_tracks_with_another_id_in_training(lists: Path, tmp_
     }
     assert data["recordings_in_training"] == counts and min(counts.values()) > 3
     assert [note.split(" are ")[0] for note in notes(run)] == [
-        f"{counts[part]} hidden {part} tracks" for part in ("test", "valid")
+        f"{counts['test']} hidden test tracks",
+        f"{counts['valid']} hidden validation tracks",
     ]
     assert "such as 'local:10" in notes(run)[0] and notes(run)[0].endswith(f"slice {SLICE}")
     kinds = {(row["system"], row["split"], row["metric"]) for row in rows_of(run)}
