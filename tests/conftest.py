@@ -61,6 +61,10 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_cache: Path) -> Path
     return folder / "run"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="try 50 times as many mutated inputs, for hours")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     import torch
 

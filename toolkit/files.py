@@ -9,9 +9,10 @@ import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from toolkit.errors import RunDirectoryError
 
@@ -69,6 +70,26 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_json(path: Path, value: object) -> None:
     """Write JSON atomically with `replacing`. Raises `ValueError` for NaN and infinity."""
     write_bytes(path, (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """Return the content of a small file, up to `limit + 1` bytes, whatever the file system says about its size.
+
+    A longer result means that the file exceeds the limit. Raises `OSError` for a missing or unreadable file, a folder,
+    a device and a pipe, which might never end. Opening does not wait for the other end of a pipe.
+    """
+    with regular(path) as file:
+        return file.read(limit + 1)
+
+
+@contextlib.contextmanager
+def regular(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file for reading. Raises `OSError` for everything but a regular file, without waiting for a pipe."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        yield file
 
 
 def read_json(path: Path) -> Any:
