@@ -6,16 +6,18 @@ which is ItemAttributeKNN of MyMediaLite (Gantner et al. 2011): cosine of sets o
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import scipy.sparse as sp
 from pydantic import Field
 
-from toolkit.baselines.baseline import Baseline, BaselineParams, State
+from toolkit.baselines.baseline import BaselineParams, State
 from toolkit.baselines.sparse_products import packed, product_scorer, unpacked
+from toolkit.baselines.sparse_ranker import SparseRanker, product_rows
 from toolkit.coldstart.cold_ranker import COLD_START, single_modality
-from toolkit.corpus.item_similarity import similarities, top_per_row
+from toolkit.corpus.item_similarity import by_item, similarities, top_per_row
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
 from toolkit.ranker import Scorer, TrainingData
@@ -25,7 +27,7 @@ class AttributeKNNParams(BaselineParams):
     neighbours: int = Field(80, ge=1, description="training tracks that vote for a track")
 
 
-class AttributeKNN(Baseline):
+class AttributeKNN(SparseRanker):
     """Ranks tracks that share attributes, such as tags, with the seeds.
 
     Score of track i: the sum of |A_s ∩ A_i| / sqrt(|A_s| |A_i|) over the seeds s among the nearest training tracks of
@@ -56,6 +58,9 @@ class AttributeKNN(Baseline):
 
     def scorer(self, queries: Queries) -> Scorer:
         return product_scorer(queries.matrix(self.n_items), unpacked(self.state, "similar"))
+
+    def sparse_scores(self, queries: Queries, most: int) -> Iterator[sp.csr_matrix]:
+        return product_rows(queries.matrix(self.n_items), by_item(unpacked(self.state, "similar")), most)
 
 
 def _stored(matrix: sp.csr_matrix) -> sp.csr_matrix:

@@ -6,12 +6,15 @@ recommendation algorithms", section 4.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import scipy.sparse as sp
 from pydantic import Field
 
-from toolkit.baselines.baseline import Baseline, BaselineParams, State
+from toolkit.baselines.baseline import BaselineParams, State
 from toolkit.baselines.sparse_products import packed, product_scorer, unpacked
-from toolkit.corpus.item_similarity import by_item, similarities, top_per_row
+from toolkit.baselines.sparse_ranker import SparseRanker, product_rows
+from toolkit.corpus.item_similarity import by_item, similarities, stacked, top_per_row
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
 from toolkit.ranker import Capabilities, Scorer, TrainingData
@@ -25,7 +28,7 @@ class ItemKNNParams(BaselineParams):
     max_entries: int = Field(200_000_000, ge=1, description="bound on similarities kept: 8 bytes each")
 
 
-class ItemKNN(Baseline):
+class ItemKNN(SparseRanker):
     """Ranks tracks that share many training playlists with the seeds.
 
     Score of track i: the sum over seeds s of |P_s ∩ P_i| / (sqrt(|P_s| |P_i|) + shrink).
@@ -43,16 +46,27 @@ class ItemKNN(Baseline):
     grid = {"neighbours": [20, 100, None], "shrink": [0.0, 5.0]}
 
     def learn(self, data: TrainingData) -> State:
-        parts, kept, neighbours = [], 0, self.params.neighbours
+        similar = stacked(self._similarities(data))
+        # without a choice of neighbours the matrix is symmetric, and is not copied to be transposed
+        return packed(similar if self.params.neighbours is None else by_item(similar), "similar")
+
+    def _similarities(self, data: TrainingData) -> Iterator[sp.csr_matrix]:
+        """Yield the kept similarities by seed. Raises `InputError` if there are too many."""
+        kept, neighbours = 0, self.params.neighbours
         for part in similarities(data.train.matrix(), self.params.shrink):
-            parts.append(part if neighbours is None else top_per_row(part, neighbours))
-            kept += parts[-1].nnz
+            part = part if neighbours is None else top_per_row(part, neighbours)
+            kept += part.nnz
             if kept > self.params.max_entries:
                 raise InputError(
                     f"item-knn would keep more than max_entries={self.params.max_entries} similarities:"
                     " set neighbours (such as 200)"
                 )
-        return packed(by_item(sp.vstack(parts, format="csr")), "similar")
+            yield part
 
     def scorer(self, queries: Queries) -> Scorer:
         return product_scorer(queries.matrix(self.n_items), unpacked(self.state, "similar"))
+
+    def sparse_scores(self, queries: Queries, most: int) -> Iterator[sp.csr_matrix]:
+        similar = unpacked(self.state, "similar")
+        by_seed = similar if self.params.neighbours is None else by_item(similar)
+        return product_rows(queries.matrix(self.n_items), by_seed, most)

@@ -6,7 +6,7 @@ and Karypis 2004, "Item-based top-N recommendation algorithms", section 4.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import scipy.sparse as sp
@@ -31,6 +31,22 @@ def similarities(plays: sp.csr_matrix, shrink: float = 0.0) -> Iterator[sp.csr_m
         rows, columns, shared = block.row[other], block.col[other], block.data[other]
         values = shared / (np.sqrt(playlists[rows + start] * playlists[columns]) + shrink)
         yield sp.csr_matrix((values.astype(np.float32), (rows, columns)), block.shape)
+
+
+def stacked(blocks: Iterable[sp.csr_matrix]) -> sp.csr_matrix:
+    """Return blocks of rows as one matrix with sorted indices, float32, while holding a single block beside it."""
+    indices, data, ends, width = np.zeros(0, np.int32), np.zeros(0, np.float32), [np.zeros(1, np.int64)], 0
+    for block in blocks:
+        block.sort_indices()
+        size, width = len(data), block.shape[1]
+        # grown in place: a large array is moved by its pages and is not copied
+        indices.resize(size + block.nnz, refcheck=False)
+        data.resize(size + block.nnz, refcheck=False)
+        indices[size:], data[size:] = block.indices, block.data
+        ends.append(size + block.indptr[1:].astype(np.int64))
+    bounds = np.concatenate(ends)
+    bounds = bounds.astype(np.int32) if len(data) <= np.iinfo(np.int32).max else bounds
+    return sp.csr_matrix((data, indices, bounds), (len(bounds) - 1, width))
 
 
 def top_per_row(matrix: sp.csr_matrix, n: int) -> sp.csr_matrix:

@@ -6,12 +6,15 @@ section 3.2; cosine over sets of tracks.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import scipy.sparse as sp
 from pydantic import Field
 
-from toolkit.baselines.baseline import Baseline, BaselineParams, State
+from toolkit.baselines.baseline import BaselineParams, State
 from toolkit.baselines.sparse_products import packed, product_scorer, unpacked
+from toolkit.baselines.sparse_ranker import SparseRanker, product_rows
 from toolkit.corpus.item_similarity import by_item, top_per_row
 from toolkit.corpus.queries import Queries
 from toolkit.ranker import Capabilities, Scorer, TrainingData
@@ -24,7 +27,7 @@ class SessionKNNParams(BaselineParams):
     neighbours: int = Field(200, ge=1, description="training playlists that vote for a query")
 
 
-class SessionKNN(Baseline):
+class SessionKNN(SparseRanker):
     """Ranks the tracks of the training playlists that are most similar to the query.
 
     Score of track i: the sum of cosine(query, p) over the query's nearest training playlists p that contain i.
@@ -43,6 +46,10 @@ class SessionKNN(Baseline):
     def scorer(self, queries: Queries) -> Scorer:
         plays = unpacked(self.state, "plays")  # (V + 1, P)
         return product_scorer(self._neighbours(queries.matrix(self.n_items), plays), plays)
+
+    def sparse_scores(self, queries: Queries, most: int) -> Iterator[sp.csr_matrix]:
+        plays = unpacked(self.state, "plays")
+        return product_rows(self._neighbours(queries.matrix(self.n_items), plays), by_item(plays), most)
 
     def _neighbours(self, shown: sp.csr_matrix, plays: sp.csr_matrix) -> sp.csr_matrix:
         """Return cosines with the nearest playlists: float64 [B, P], with at most `neighbours` stored in a row."""

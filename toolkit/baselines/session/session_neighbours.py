@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from toolkit.baselines.baseline import Baseline, State
+from toolkit.baselines.baseline import State
 from toolkit.baselines.sparse_products import column_scorer, packed, unpacked
+from toolkit.baselines.sparse_ranker import SparseRanker
 from toolkit.corpus.block_ranges import blocks_of
 from toolkit.corpus.item_similarity import by_item, top_per_row
 from toolkit.corpus.queries import Queries
@@ -44,7 +45,7 @@ class SharedSeeds:
     length: np.ndarray
 
 
-class SessionNeighbours(Baseline):
+class SessionNeighbours(SparseRanker):
     """Base class of rankers that sum similarity · trust · decay · idf over the nearest playlists with a track.
 
     Subclasses define the summand of a shared seed (`counts`), the similarity from the sum (`similar`), the weight of a
@@ -87,11 +88,21 @@ class SessionNeighbours(Baseline):
         return None
 
     def scorer(self, queries: Queries) -> Scorer:
-        plays = unpacked(self.state, "plays")  # (V + 1, P), positions
-        of_playlist = plays.T.tocsr()
-        parts = [part for block in _blocks(queries, plays) for part in self._scores(block, plays, of_playlist)]
+        parts = list(self._votes(queries))
         whole = sp.vstack(parts, format="csc") if parts else sp.csc_matrix((0, self.n_items + 1), dtype=np.float32)
         return column_scorer(whole, self.state["idf"])
+
+    def sparse_scores(self, queries: Queries, most: int) -> Iterator[sp.csr_matrix]:
+        for part in self._votes(queries):
+            part.data *= self.state["idf"][part.indices]
+            yield part
+
+    def _votes(self, queries: Queries) -> Iterator[sp.csr_matrix]:
+        """Yield scores of consecutive queries before `idf`: float32 [b, V + 1]."""
+        plays = unpacked(self.state, "plays")  # (V + 1, P), positions
+        of_playlist = plays.T.tocsr()
+        for block in _blocks(queries, plays):
+            yield from self._scores(block, plays, of_playlist)
 
     def _scores(self, queries: Queries, plays: sp.csr_matrix, of_playlist: sp.csr_matrix) -> Iterator[sp.csr_matrix]:
         """Yield the scores of all tracks in neighbours, float32 [b, V + 1], for a few queries at a time."""
