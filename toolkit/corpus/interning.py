@@ -43,7 +43,16 @@ class Numbering:
 
     def numbers(self, texts: Sequence[str] | pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
         """Return the number of each text, int32 [n], and the first indices of new texts, int64, ascending."""
-        rows = self._as_rows(texts if isinstance(texts, pa.StringArray) else pa.array(texts, pa.string()))
+        texts = texts if isinstance(texts, pa.StringArray) else pa.array(texts, pa.string())
+        parts = [self._numbers(texts[start : start + BLOCK]) for start in range(0, max(1, len(texts)), BLOCK)]
+        if len(parts) == 1:
+            return parts[0]
+        firsts = [start * BLOCK + first for start, (_, first) in enumerate(parts)]
+        return np.concatenate([numbers for numbers, _ in parts]), np.concatenate(firsts)
+
+    def _numbers(self, texts: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the numbers and first indices for at most `BLOCK` texts, for which rows and hashes are in memory."""
+        rows = self._as_rows(texts)
         self._make_room(len(rows))
         hashes = _hashed(rows)
         numbers = self._found(rows, hashes)

@@ -7,7 +7,7 @@ of playlists.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,11 @@ from toolkit.corpus.splits import HeldOut
 from toolkit.evaluation.evaluator import Keep
 from toolkit.evaluation.metrics.hits import hits
 from toolkit.files import replacing
+
+BYTES_AT_ONCE = 128 << 20
+"""Bytes of ids in memory at once while files are written. A row of the files takes two ids."""
+ROWS_AT_ONCE = 1 << 20
+"""Rows of a group of `hidden.parquet`, unless its ids take more than `BYTES_AT_ONCE`."""
 
 NUMBERS = pa.schema(
     [("place", pa.int32()), ("rank", pa.int32()), ("item", pa.int32()), ("score", pa.float32()), ("hit", pa.bool_())]
@@ -76,12 +81,13 @@ def writer(path: Path, held: HeldOut) -> Iterator[Keep]:
 def write(run: run_directory.RunDirectory, held: HeldOut, train_counts: np.ndarray, names: Sequence[str]) -> None:
     """Write `rankings.parquet`, with the systems in the order of `names`, and `hidden.parquet`."""
     playlists, tracks = _ids(held.corpus.playlists.select(["id"]).take(pa.array(held.rows))), _ids(held.corpus.tracks)
+    most = max(1, BYTES_AT_ONCE // max(1, _longest(playlists) + _longest(tracks)))
     with (
         replacing(run.path(run_directory.RANKINGS)) as unfinished,
         parquet.ParquetWriter(unfinished, RANKINGS, compression="zstd") as writer,
     ):
         for name in names:
-            for table in _groups(stage_file(run, name)):
+            for table in _slices(_groups(stage_file(run, name)), most):
                 columns = [
                     pa.repeat(pa.scalar(name), len(table)),
                     playlists.take(table["place"]),
@@ -93,8 +99,14 @@ def write(run: run_directory.RunDirectory, held: HeldOut, train_counts: np.ndarr
                 writer.write_table(pa.Table.from_arrays(columns, schema=RANKINGS), row_group_size=max(1, len(table)))
     items, offsets = held.hidden()
     owners = np.repeat(np.arange(len(held)), np.diff(offsets))
-    hidden = [playlists.take(pa.array(owners)), tracks.take(pa.array(items - 1)), pa.array(train_counts[items] > 0)]
-    run.write_table(run_directory.HIDDEN, pa.Table.from_arrays(hidden, schema=HIDDEN))
+    numbers = pa.table({"owner": owners, "track": items - 1, "warm": train_counts[items] > 0})
+    with (
+        replacing(run.path(run_directory.HIDDEN)) as unfinished,
+        parquet.ParquetWriter(unfinished, HIDDEN, compression="zstd") as writer,
+    ):
+        for table in _slices([numbers], min(most, ROWS_AT_ONCE)):
+            columns = [playlists.take(table["owner"]), tracks.take(table["track"]), table["warm"]]
+            writer.write_table(pa.Table.from_arrays(columns, schema=HIDDEN), row_group_size=max(1, len(table)))
 
 
 def join(run: run_directory.RunDirectory, folds: Sequence[run_directory.RunDirectory], names: Collection[str]) -> None:
@@ -124,6 +136,16 @@ def _groups(path: Path) -> Iterator[pa.Table]:
                 yield file.read_row_group(place)
     except (pa.ArrowInvalid, OSError) as error:
         raise run_directory.unreadable(path, error) from None
+
+
+def _slices(tables: Iterable[pa.Table], most: int) -> Iterator[pa.Table]:
+    """Yield the tables in parts of at most `most` rows. An empty table is one part."""
+    return (table.slice(start, most) for table in tables for start in range(0, max(1, len(table)), most))
+
+
+def _longest(ids: pa.Array) -> int:
+    """Return the bytes of the longest id."""
+    return pc.max(pc.binary_length(ids)).as_py() or 0
 
 
 def _ids(table: pa.Table) -> pa.Array:
