@@ -51,7 +51,7 @@ class TfidfSemanticEncoder(TfidfEncoder):
     """
 
     name: ClassVar[str] = "tfidf-semantic"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     source: ClassVar[str] = "Oramas et al. 2017, artist biographies (Babelfy substituted)"
     Params: ClassVar[type[EncoderParams]] = TfidfSemanticParams
     params: TfidfSemanticParams

@@ -26,6 +26,8 @@ from toolkit.catalogue.templates import Template, is_template
 from toolkit.errors import DataError, InputError, SegueError
 
 BATCH = 5_000  # records per transaction
+LOOKED_UP = 10_000
+"""Tracks whose values are in memory while sources are counted. More than twice as many read the whole field."""
 
 Progress = Callable[[int], None]  # progress(records so far)
 
@@ -149,7 +151,12 @@ class Catalogue:
         """Return sorted sources of the values of a field or template, by default for all tracks."""
         names = dict.fromkeys(Template(field).parts) if is_template(field) else [field]
         ids = self.track_ids() if track_ids is None else track_ids
-        return [row for name in names for row in field_lookup.provenance(name, self._lookup(name, ids, source))]
+
+        def values(name: str) -> Iterator[field_lookup.SourcedValue | None]:
+            for start in range(0, max(1, len(ids)), LOOKED_UP):
+                yield from self._lookup(name, ids[start : start + LOOKED_UP], source)
+
+        return [row for name in names for row in field_lookup.provenance(name, values(name))]
 
     def has(self, table: Table) -> bool:
         """Return whether the database has this table."""

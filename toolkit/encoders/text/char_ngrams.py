@@ -46,7 +46,7 @@ class CharNgramsEncoder(TfidfEncoder):
     """
 
     name: ClassVar[str] = "char-ngrams"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     source: ClassVar[str] = "Cavnar and Trenkle 1994"
     Params: ClassVar[type[EncoderParams]] = CharNgramsParams
     params: CharNgramsParams

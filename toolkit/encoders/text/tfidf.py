@@ -18,6 +18,7 @@ from pydantic import Field
 from toolkit.encoders.contract.encoder import EncoderParams, FittedState, Progress, Texts
 from toolkit.encoders.contract.input_faults import not_fitted
 from toolkit.encoders.text.cleaning import Cleaner, Cleaning
+from toolkit.encoders.text.term_counts import term_counts
 from toolkit.encoders.text.text_encoder import TextEncoder, TextParams, TokenPattern
 from toolkit.errors import InputError
 from toolkit.packages import TEXT_SKLEARN, Package
@@ -30,6 +31,10 @@ BLOCK = 8192
 
 DENSE = 2**24
 """Numbers of a block that are in memory at once besides the result, whatever the number of terms."""
+
+
+LEARNED = 2**17
+"""Most texts from which axes are learned, evenly spaced: five matrices of these texts times `dim` are in memory."""
 
 
 class TermParams(TextParams):
@@ -67,7 +72,7 @@ class TfidfEncoder(TextEncoder):
     """
 
     name: ClassVar[str] = "tfidf"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     requires_fit: ClassVar[bool] = True
     may_be_empty: ClassVar[bool] = True
     source: ClassVar[str] = "Spärck Jones 1972; Deerwester et al. 1990"
@@ -90,22 +95,21 @@ class TfidfEncoder(TextEncoder):
         workdir: Path | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn vocabulary, weights and axes from n >= 1 texts. Raises `InputError` if no text contains a term."""
-        from sklearn.feature_extraction.text import CountVectorizer
+        """Learn vocabulary and weights from n >= 1 texts, and axes from at most `LEARNED` of them.
 
+        Raises `InputError` if no text contains a term.
+        """
         self.cleaner.fit(inputs)
-        limits = {"max_features": self.params.max_features, "min_df": self.params.min_df}
-        counter = CountVectorizer(analyzer=self._tokens, **limits)
-        try:
-            counts = counter.fit_transform(inputs)
-        except ValueError as error:
+        counted = term_counts(inputs, self._tokens, LEARNED)
+        self.vocabulary, frequency, counts = counted.limited(self.params.max_features, self.params.min_df)
+        if not self.vocabulary:
+            self.vocabulary = None
             raise InputError(
-                f"{self.name}: at least 1 of {len(inputs)} texts must contain a token ({error}): remove cleaning steps "
-                "or set another field"
-            ) from None
-        self.vocabulary = counter.get_feature_names_out().tolist()
-        frequency = np.bincount(counts.indices, minlength=counts.shape[1])
-        self.weights = np.log((1 + len(inputs)) / (1 + frequency)) + 1 if self.params.idf else np.ones(counts.shape[1])
+                f"{self.name}: at least 1 of {len(inputs)} texts must contain a token that is in min_df="
+                f"{self.params.min_df} texts: reduce min_df, remove cleaning steps or set another field"
+            )
+        del counted
+        self.weights = np.log((1 + len(inputs)) / (1 + frequency)) + 1 if self.params.idf else np.ones(len(frequency))
         self.components = self._axes(self._weighted(counts))
         return self
 
