@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from toolkit.corpus import interning
@@ -49,3 +51,15 @@ def test_texts_with_equal_hashes_get_different_numbers(monkeypatch: pytest.Monke
 def test_text_numbers_do_not_depend_on_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interning, "BLOCK", 3)
     against_a_dictionary([[str(place) for place in range(5000)], [str(place) for place in range(4000, 9000)]])
+
+
+def test_memory_of_one_large_batch_is_that_of_its_numbers() -> None:
+    texts = pa.array([f"spotify:track:{number % 1000:022d}" for number in range(500_000)])
+    Numbering().numbers(texts[:10])  # imports
+    numbering = Numbering()
+    tracemalloc.start()
+    numbers, fresh = numbering.numbers(texts)
+    peak = tracemalloc.get_traced_memory()[1] / 2**20
+    tracemalloc.stop()
+    assert fresh.tolist() == list(range(1000)) and numbers.tolist() == [*range(1, 1001)] * 500
+    assert peak < 40  # rows, hashes and masks of the whole batch were 150 MB

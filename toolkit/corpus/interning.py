@@ -16,6 +16,7 @@ WIDTH = 8 * WORDS
 LONGEST = WIDTH - 1  # bytes of a text in its row; the last byte is their number
 LONG = 255  # in the last byte: the row holds an index of the long texts
 BLOCK = 1 << 16  # rows that are processed at once in a pass over all rows
+AT_ONCE = 1 << 15  # texts that are looked up at once: about 600 bytes each for rows, hashes and masks
 ODD = np.array(
     [
         0x9E3779B97F4A7C15,
@@ -44,14 +45,14 @@ class Numbering:
     def numbers(self, texts: Sequence[str] | pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
         """Return the number of each text, int32 [n], and the first indices of new texts, int64, ascending."""
         texts = texts if isinstance(texts, pa.StringArray) else pa.array(texts, pa.string())
-        parts = [self._numbers(texts[start : start + BLOCK]) for start in range(0, max(1, len(texts)), BLOCK)]
+        parts = [self._numbers(texts[start : start + AT_ONCE]) for start in range(0, max(1, len(texts)), AT_ONCE)]
         if len(parts) == 1:
             return parts[0]
-        firsts = [start * BLOCK + first for start, (_, first) in enumerate(parts)]
+        firsts = [start * AT_ONCE + first for start, (_, first) in enumerate(parts)]
         return np.concatenate([numbers for numbers, _ in parts]), np.concatenate(firsts)
 
     def _numbers(self, texts: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the numbers and first indices for at most `BLOCK` texts, for which rows and hashes are in memory."""
+        """Return the numbers and first indices for at most `AT_ONCE` texts."""
         rows = self._as_rows(texts)
         self._make_room(len(rows))
         hashes = _hashed(rows)

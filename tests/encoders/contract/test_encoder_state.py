@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -74,3 +76,16 @@ def test_unfitted_encoder_can_be_saved_and_loaded(tmp_path):
     FeaturesEncoder().save(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["encoder.json"]
     assert FeaturesEncoder.load(tmp_path).standardiser is None
+
+
+def test_tensors_are_written_without_a_copy_in_memory(tmp_path: Path) -> None:
+    tensors = {"matrix": np.arange(2**23, dtype=np.float32)}
+    write_tensors(tmp_path / "first.safetensors", {"few": np.zeros(2)}, {})  # imports
+    tracemalloc.start()
+    write_tensors(tmp_path / "large.safetensors", tensors, {"a": 1})
+    peak = tracemalloc.get_traced_memory()[1] / 2**20
+    tracemalloc.stop()
+    assert peak < 4  # the file is 32 MB
+    read, header = read_tensors(tmp_path / "large.safetensors")
+    np.testing.assert_array_equal(read["matrix"], tensors["matrix"])
+    assert header == {"a": 1}

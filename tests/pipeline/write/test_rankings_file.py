@@ -13,6 +13,7 @@ import pytest
 from toolkit import pipeline, run_directory
 from toolkit.evaluation.metrics import ndcg_at, recall_at
 from toolkit.pipeline.run.fit_systems import unpacked
+from toolkit.pipeline.write import rankings_file
 from toolkit.recipe import load
 
 RECIPE = """\
@@ -150,3 +151,17 @@ def test_rankings_are_written_only_for_the_first_seed(recipe: Path, tiny_cache: 
     assert list(rankings.system.unique()) == ["random", "upper-bound"]
     first = unpacked(tmp_path / run_directory.STAGES / "evaluate-random-test.npz").values["all", "recall", 5]
     assert recomputed(tmp_path, (5,), 200)["random", "all", "recall", 5] == pytest.approx(np.nanmean(first), abs=1e-8)
+
+
+def test_ids_in_memory_are_bounded_while_files_are_written(
+    run: Path, recipe: Path, tiny_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rankings_file, "BYTES_AT_ONCE", 500)
+    pipeline.run(load(recipe), tmp_path / "bounded", cache=tiny_cache)
+    for name in (run_directory.RANKINGS, run_directory.HIDDEN):
+        usual, bounded = (parquet.read_table(folder / name) for folder in (run, tmp_path / "bounded"))
+        assert bounded.equals(usual)
+        about = parquet.ParquetFile(tmp_path / "bounded" / name).metadata
+        rows = [about.row_group(group).num_rows for group in range(about.num_row_groups)]
+        longest = sum(max(map(len, usual[key].to_pylist())) for key in ("playlist", "track"))
+        assert len(rows) > 3 and max(rows) * longest <= 500

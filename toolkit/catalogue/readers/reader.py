@@ -46,7 +46,10 @@ class Tally:
 
 
 class Reader(ABC):
-    """Base class of readers, which stream the records of a format with bounded memory.
+    """Base class of readers, which stream the records of a format.
+
+    A reader holds one record at a time, and at most about 1 kB for each playlist and each track that it must remember,
+    such as the names of playlists whose rows may be anywhere. It never holds all placements.
 
     The record of a track can be before or after the playlists that contain it. A track without a record has only an
     id.

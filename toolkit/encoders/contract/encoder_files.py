@@ -15,19 +15,23 @@ from toolkit import interrupts
 from toolkit.contracts.learning import Learning
 from toolkit.encoders.contract.encoder import Encoder, Tensors
 from toolkit.errors import DataError
-from toolkit.files import write_bytes
+from toolkit.files import replacing, write_bytes
 
 E = TypeVar("E", bound=Encoder)
 
 
 def write_tensors(path: Path, tensors: Tensors, header: Mapping[str, object]) -> None:
-    """Write a safetensors file atomically. Its metadata contains `header` and a checksum of the tensors as JSON."""
-    from safetensors.numpy import save
+    """Write a safetensors file atomically. Its metadata contains `header` and a checksum of the tensors as JSON.
+
+    The tensors are written from where they are: no copy of the file is in memory.
+    """
+    from safetensors.numpy import save_file
 
     solid = {name: np.asarray(value, order="C") for name, value in tensors.items()}
     # one key only: safetensors writes several in random order, and equal content should give equal bytes
     about = json.dumps({"header": header, "blake2b": checksum(solid)}, sort_keys=True)
-    write_bytes(path, save(solid, metadata={"segue": about}))
+    with replacing(path) as unfinished:
+        save_file(solid, unfinished, metadata={"segue": about})
 
 
 def read_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:

@@ -33,7 +33,7 @@ DENSE = 2**24
 """Numbers of a block that are in memory at once besides the result, whatever the number of terms."""
 
 
-LEARNED = 2**17
+LEARNED = 2**16
 """Most texts from which axes are learned, evenly spaced: five matrices of these texts times `dim` are in memory."""
 
 
