@@ -19,7 +19,7 @@ from toolkit.corpus.item_similarity import by_item, similarities, stacked, top_p
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.evaluation.evaluator import evaluate
-from toolkit.ranker import TrainingData
+from toolkit.ranker import Scorer, TrainingData
 from toolkit.topk import blocked_ranks, blocked_top_k
 
 Training = Callable[..., TrainingData]
@@ -99,6 +99,19 @@ def test_memory_of_an_evaluation_does_not_grow_with_the_catalogue(ranker: Sparse
 
     # dense scores of 1,000 queries for 300,000 tracks would be 1,144 MB
     assert peak(300_000) < peak(20_000) + 32
+
+
+def test_subclass_that_changes_the_scores_alone_is_ranked_by_them(small: Small) -> None:
+    class Reversed(ItemKNN):
+        def scorer(self, queries: Queries) -> Scorer:
+            scorer = super().scorer(queries)
+            return lambda items: -scorer(items)
+
+    data, held_out = small
+    ranker, queries = Reversed().fit(data), held_out.queries()
+    expected = blocked_top_k(ranker.scorer(queries), queries, 90, 10)
+    np.testing.assert_array_equal(ranker.rank(queries, 10)[0], expected[0])
+    assert ranker.target_ranks(queries, expected[0][:, 2]).tolist() == [3] * len(queries)
 
 
 def test_stored_scores_are_bounded_by_the_block(training: Training) -> None:

@@ -12,14 +12,21 @@ from toolkit.baselines.baseline import Baseline
 from toolkit.constants import PAD
 from toolkit.corpus.block_ranges import blocks_of
 from toolkit.corpus.queries import Queries
+from toolkit.ranker import Ranker
 
 
 class SparseRanker(Baseline):
     """Base class of baselines whose scores are sparse rows. Tracks that are not stored cannot be ranked (-inf).
 
     Subclasses define `sparse_scores`, with the scores of `scorer`. Time and memory of `rank` and `target_ranks` grow
-    with the stored scores and not with the catalogue. A subclass that changes `scorer` must change `sparse_scores` too.
+    with the stored scores and not with the catalogue. A subclass that changes `scorer` alone is ranked from its dense
+    scores.
     """
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "scorer" in vars(cls) and "sparse_scores" not in vars(cls):
+            cls.rank, cls.target_ranks = Ranker.rank, Ranker.target_ranks  # type: ignore[method-assign]
 
     @abstractmethod
     def sparse_scores(self, queries: Queries, most: int) -> Iterator[sp.csr_matrix]:
