@@ -136,9 +136,7 @@ threads: 1
 
 
 def recipe(baselines: str, *, more: str = "", options: str = "", min_tracks: int = 10) -> str:
-    return RECIPE.format(
-        input="{input}", more=more, options=options, baselines=baselines, min_tracks=min_tracks
-    )
+    return RECIPE.format(input="{input}", more=more, options=options, baselines=baselines, min_tracks=min_tracks)
 
 
 ENCODERS = "encoders: {words: {encoder: tfidf, field: title}, letters: {encoder: char-ngrams, field: title}}"
@@ -186,9 +184,7 @@ def measured(
         for command, arguments in load.commands.items():
             out = Path(work) / "out" / command.replace(" ", "-")
             out.mkdir(parents=True)
-            filled = [
-                part.format(**places, recipe=folder / "recipe.yaml", out=out) for part in arguments
-            ]
+            filled = [part.format(**places, recipe=folder / "recipe.yaml", out=out) for part in arguments]
             environment["SEGUE_CACHE"] = str(out / "cache")
             log = folder / f"{command.replace(' ', '-')}.log"
             done = subprocess.run(

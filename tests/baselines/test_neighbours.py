@@ -71,8 +71,8 @@ def test_item_knn_equals_slow_loop(
 
 
 def test_item_knn_raises_above_max_entries(small: Small) -> None:
-    with pytest.raises(InputError, match="more than max_entries=100 similarities: set neighbours"):
-        ItemKNN(max_entries=100).fit(small[0])
+    with pytest.raises(InputError, match="more than max_entries=300 similarities: set neighbours"):
+        ItemKNN(max_entries=300).fit(small[0])
 
 
 def test_session_knn_weighs_playlists_by_cosine(training: Training) -> None:
@@ -156,3 +156,16 @@ def test_all_forms_of_ease_give_equal_scores(regularisation: float, small: Small
 @pytest.mark.parametrize(("max_size", "form"), [(60, "dual"), (59, "low-rank")])
 def test_ease_with_form_auto_uses_low_rank_only_above_max_size(max_size: int, form: str, small: Small) -> None:
     assert EASE(max_size=max_size).fit(small[0]).form == form
+
+
+def test_item_knn_refuses_a_playlist_whose_pairs_exceed_the_bound_before_it_is_fitted(training: Training) -> None:
+    lists = [[1, 2], list(range(1, 1002)), [3, 3, 4]]
+    data = training(lists, 1001)
+    rule = "a training playlist of 1,001 tracks alone has 1,001,000 similarities, 0.0 GB, but max_entries=1,000,000"
+    assert ItemKNN(max_entries=1_000_000).memory_problem(data.train, "cpu").startswith(rule)
+    with pytest.raises(InputError, match="set neighbours \\(such as 200\\), or split the playlist"):
+        ItemKNN(max_entries=1_000_000).fit(data)
+    for ranker in (ItemKNN(), ItemKNN(max_entries=1_000_000, neighbours=200)):
+        assert ranker.memory_problem(data.train, "cpu") == ""
+    repeated = training([[5] * 3000, [1, 2]], 5)
+    assert ItemKNN(max_entries=1_000).memory_problem(repeated.train, "cpu") == ""

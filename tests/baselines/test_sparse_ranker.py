@@ -85,7 +85,9 @@ def test_sparse_ranker_is_measured_as_its_dense_scores_are(small: Small) -> None
         np.testing.assert_array_equal(sparse.values[key], values, err_msg=str(key))
 
 
-@pytest.mark.parametrize("ranker", [ItemKNN(), ItemKNN(neighbours=20), SessionKNN(), VSKNN()], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "ranker", [ItemKNN(), ItemKNN(neighbours=20), SessionKNN(), VSKNN()], ids=lambda each: each.name
+)
 def test_memory_of_an_evaluation_does_not_grow_with_the_catalogue(ranker: SparseRanker, training: Training) -> None:
     def peak(n_items: int) -> float:
         lists = (np.arange(2_000)[:, None] * 10 + np.arange(20)) % n_items + 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import scipy.sparse as sp
 from pydantic import Field
 
@@ -16,8 +17,14 @@ from toolkit.baselines.sparse_products import packed, product_scorer, unpacked
 from toolkit.baselines.sparse_ranker import SparseRanker, product_rows
 from toolkit.corpus.item_similarity import by_item, similarities, stacked, top_per_row
 from toolkit.corpus.queries import Queries
+from toolkit.corpus.splits import PlaylistSet
 from toolkit.errors import InputError
+from toolkit.memory import free_memory
 from toolkit.ranker import Capabilities, Scorer, TrainingData
+
+
+ENTRY = 8
+"""Bytes of a kept similarity."""
 
 
 class ItemKNNParams(BaselineParams):
@@ -44,6 +51,22 @@ class ItemKNN(SparseRanker):
     capabilities = Capabilities(deterministic=True)
     Params = ItemKNNParams
     grid = {"neighbours": [20, 100, None], "shrink": [0.0, 5.0]}
+
+    def memory_problem(self, train: PlaylistSet, device: str) -> str:
+        """Return a message if the similarities within the longest playlist alone are too many or too large."""
+        if not len(train):
+            return ""
+        longest = int(train.lengths.argmax())
+        tracks = len(np.unique(train.corpus.items[train.starts[longest] : train.ends[longest]]))
+        least = tracks * min(tracks - 1, self.params.neighbours or tracks)
+        need, free = ENTRY * least, free_memory("cpu")
+        if least <= self.params.max_entries and need <= free:
+            return ""
+        return (
+            f"a training playlist of {tracks:,} tracks alone has {least:,} similarities, {need / 1e9:,.1f} GB, but"
+            f" max_entries={self.params.max_entries:,} and {free / 1e9:,.1f} GB are free: set neighbours (such as 200),"
+            " or split the playlist"
+        )
 
     def learn(self, data: TrainingData) -> State:
         similar = stacked(self._similarities(data))

@@ -1,4 +1,4 @@
-"""Base class of baselines that score few tracks for a query: rankings from sparse rows, without a dense B x V matrix."""
+"""Base class of baselines that score few tracks for a query, and rankings from their sparse scores."""
 
 from __future__ import annotations
 
@@ -61,9 +61,7 @@ class SparseRanker(Baseline):
                 ranks[row] = 1 + np.count_nonzero(earlier)
         return ranks if limit is None else np.where(ranks > limit, 0, ranks)
 
-    def _rankable(
-        self, queries: Queries, allow_repeats: bool, block: int
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _rankable(self, queries: Queries, allow_repeats: bool, block: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield items and scores of each query, without its seeds and zeros."""
         row, hidden = 0, np.zeros(self.n_items + 1, bool)
         for scores in self.sparse_scores(queries, len(queries) * block):
