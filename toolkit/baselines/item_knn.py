@@ -6,11 +6,14 @@ recommendation algorithms", section 4.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import scipy.sparse as sp
 from pydantic import Field
 
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
 from toolkit.baselines.sparse_products import packed, product_scorer, unpacked
+from toolkit.contracts.saved_arrays import TRACKS, Layout, Sparse
 from toolkit.corpus.item_similarity import by_item, similarities, top_per_row
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
@@ -53,6 +56,9 @@ class ItemKNN(Baseline):
                     " set neighbours (such as 200)"
                 )
         return packed(by_item(sp.vstack(parts, format="csr")), "similar")
+
+    def layout(self, names: Collection[str]) -> Layout:
+        return {"similar": Sparse(TRACKS, TRACKS)}
 
     def scorer(self, queries: Queries) -> Scorer:
         return product_scorer(queries.matrix(self.n_items), unpacked(self.state, "similar"))

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import ValidationError
 
 from toolkit import interrupts
 from toolkit.contracts.learning import Learning
 from toolkit.encoders.contract.encoder import Encoder, Tensors
-from toolkit.errors import DataError
-from toolkit.files import write_bytes
+from toolkit.encoders.contract.tensor_file import read_file
+from toolkit.errors import DataError, first_line
+from toolkit.files import parsed_json, write_bytes
 
 E = TypeVar("E", bound=Encoder)
 
@@ -35,16 +35,14 @@ def read_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
 
     Raises `DataError` if the file is missing, truncated or changed.
     """
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(path, framework="numpy") as file:
-            about = json.loads((file.metadata() or {})["segue"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        file = read_file(path)
+        about = json.loads(file.metadata["segue"])
         header, expected = about["header"], about["blake2b"]
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        tensors = file.arrays
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         interrupts.raise_if_interrupted()
-        raise DataError(f"{path} cannot be read ({error}): restore or recompute the file") from None
+        raise DataError(f"{path} cannot be read ({first_line(error)}): restore or recompute the file") from None
     if expected != checksum(tensors):
         raise DataError(f"{path} is damaged because its checksum does not match: restore or recompute the file")
     return tensors, header
@@ -84,11 +82,13 @@ def load_encoder(cls: type[E], directory: Path, *, device: str) -> tuple[E, Tens
     """
     path = directory / "encoder.json"
     try:
-        about = json.loads(path.read_text())
+        about = parsed_json(path)
         saved = (about["encoder"], about["version"])
         params, seed = cls.Params.model_validate(about["params"]), int(about["seed"])
-    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
-        raise DataError(f"{path} is not a saved encoder ({error}): pass a folder written by `save`") from None
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+        raise DataError(
+            f"{path} is not a saved encoder ({first_line(error)}): pass a folder written by `save`"
+        ) from None
     if saved != (cls.name, cls.version):
         raise DataError(
             f"{path} holds encoder {saved[0]!r} version {saved[1]} but must hold {cls.name!r} version {cls.version}: "
