@@ -123,7 +123,10 @@ def parsed_json(path: Path) -> Any:
     if len(data) > LONGEST_JSON:
         raise ValueError(f"it is longer than {LONGEST_JSON:,} bytes")
     try:
-        return json.loads(data.decode("utf-8"), parse_float=_finite, parse_constant=_finite)
+        value = json.loads(data.decode("utf-8"), parse_float=_finite, parse_constant=_finite)
+        if b"\\ud" in data.lower():  # half of a pair: text that cannot be written again
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except RecursionError:
         raise ValueError("its brackets are nested too deeply") from None
 
@@ -148,7 +151,8 @@ def read_json(path: Path) -> Any:
 
 def open_to_append(path: Path) -> IO[str]:
     """Open a text file to append lines. Raises `OSError` if `path` is a link, which could lead anywhere."""
-    return open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | NOFOLLOW, 0o666), "a", encoding="utf-8", errors="backslashreplace")
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | NOFOLLOW, 0o666)
+    return open(descriptor, "a", encoding="utf-8", errors="backslashreplace")
 
 
 def check_links(root: Path) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import Any
 
 from toolkit.errors import InputError, MissingPackage
@@ -113,8 +114,12 @@ def of_a_run() -> Iterator[None]:
 
 def _check_trusted(path: str, module: str) -> None:
     trusted = {*BUILT_IN, *filter(None, re.split(r"[,\s]+", os.environ.get(TRUST, "")))}
-    if not _OF_A_RUN.get() or module in sys.modules or not trusted.isdisjoint((module, module.partition(".")[0])):
+    top = module.partition(".")[0]
+    if not _OF_A_RUN.get() or module in sys.modules or not trusted.isdisjoint((module, top)):
         return
+    with current_folder():
+        if find_spec(top) is None:
+            return  # the import fails, and its message has the cure
     raise InputError(
         f"the run requires {path!r}, and importing a module runs its code: if you trust {module}, set {TRUST}={module}"
         " or, in Python, import it first"

@@ -93,6 +93,6 @@ def fault_of(value: object, kind: object) -> str:
 
     try:
         msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         return str(error)
     return ""

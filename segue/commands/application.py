@@ -218,7 +218,9 @@ def main() -> None:
     interrupts.install_handler()
     try:
         application()(prog_name="segue")
-    except KeyboardInterrupt as error:  # before any command began
+    except (Exception, KeyboardInterrupt) as error:  # before any command began
         code, line = judged(error)
-        print(f"segue: {line}", file=sys.stderr)
+        if code is None:
+            raise
+        print(f"segue: {printable(line)}", file=sys.stderr)
         sys.exit(code)

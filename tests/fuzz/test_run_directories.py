@@ -147,9 +147,7 @@ def _changed_json(value: object, draw: random.Random) -> object:
     return draw.choice(JSON)
 
 
-def test_crafted_models_with_right_checksums_are_read_or_refused(
-    saved_run: Path, tries: Callable[[int], int]
-) -> None:
+def test_crafted_models_with_right_checksums_are_read_or_refused(saved_run: Path, tries: Callable[[int], int]) -> None:
     inputs = list(_crafted(saved_run, tries(80)))
 
     result = attempt(lambda pair: _with(saved_run, *pair), inputs, seconds=30, megabytes=600)

@@ -107,6 +107,9 @@ class TitleKNN(Baseline):
 
     def restore(self, directory: Path, *, device: str) -> None:
         self.title_encoder = plugins.load(registry.GROUP, self.params.encoder).load(directory / "titles")
+        terms, expected = self._vectors(["a"]).shape[1], int(self.state["titles.shape"][1])
+        if terms != expected:
+            raise ValueError(f"the title encoder has {terms:,} terms, not {expected:,}")
 
 
 class TitleMixParams(TitleKNNParams):

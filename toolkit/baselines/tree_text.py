@@ -85,8 +85,8 @@ def _check_nodes(number: int, values: dict[str, np.ndarray], leaves: int, featur
 
 
 def _numbers(text: str, name: str, count: int) -> np.ndarray:
-    """Return `count` finite numbers separated by spaces."""
+    """Return `count` numbers separated by spaces. Scores must be finite; a threshold may be infinite."""
     values = np.array(text.split(" ") if text else [], np.int32 if name in INTEGERS else np.float64)
-    if len(values) != count or not np.isfinite(values).all():
-        raise ValueError(f"{name} must have {count} finite numbers")
+    if len(values) != count or (name == "leaf_value" and not np.isfinite(values).all()):
+        raise ValueError(f"{name} must have {count} numbers")
     return values

@@ -119,8 +119,8 @@ def matrix(state: Mapping[str, np.ndarray], name: str) -> sp.csr_matrix:
         raise ValueError(f"{name} must have an index for each of {data.shape} values and rows for {rows} + 1 offsets")
     if indices.dtype not in (np.int32, np.int64) or indptr.dtype not in (np.int32, np.int64):
         raise ValueError(f"{name} must have indices of int32 or int64")
-    if data.dtype.kind not in "fiub" or not finite(data):
-        raise ValueError(f"{name} must have finite values")
+    if data.dtype.kind not in "fiub" or data.dtype == np.float16 or not finite(data):
+        raise ValueError(f"{name} must have finite values of float32 or float64, not {data.dtype}")
     if columns > rows + len(data) + EMPTY:
         raise ValueError(f"{name} must not have {columns:,} columns for {len(data):,} values")
     if indptr[0] != 0 or indptr[-1] != len(indices) or (indptr[1:] < indptr[:-1]).any():

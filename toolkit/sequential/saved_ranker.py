@@ -93,6 +93,8 @@ def _assembled(
     titles: Encoder | None = None
     if name := info.get("title_encoder"):
         titles = plugins.load("segue.encoders", name).load(directory / "titles", device=device)
+        if titles.dim != info["title_dim"]:
+            raise ValueError(f"its title vectors must have {info['title_dim']} numbers")
     spec, fusion = ModelSpec.saved(info["spec"]), Fusion.model_validate(modern(info["fusion"])[0])
     ranker = cls(spec, fusion, name=info["system"], titles=titles)
     ranker.curve, ranker.underfit = info["curve"], info["underfit"]

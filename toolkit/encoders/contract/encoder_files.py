@@ -12,9 +12,10 @@ import numpy as np
 
 from toolkit import interrupts
 from toolkit.contracts.learning import Learning
+from toolkit.contracts.saved_arrays import finite
 from toolkit.encoders.contract.encoder import Encoder, Tensors
 from toolkit.encoders.contract.tensor_file import read_file
-from toolkit.errors import DataError, first_line
+from toolkit.errors import UNREADABLE, DataError, first_line
 from toolkit.files import parsed_json, write_bytes
 
 E = TypeVar("E", bound=Encoder)
@@ -95,7 +96,12 @@ def load_encoder(cls: type[E], directory: Path, *, device: str) -> tuple[E, Tens
             "fit the encoder again"
         )
     tensors = read_tensors(directory / "encoder.safetensors")[0] if about.get("fitted") else None
+    if odd := [name for name, array in (tensors or {}).items() if not finite(array)]:
+        raise DataError(f"{path.parent} must have finite values in {odd[0]}: fit the encoder again")
     encoder = cls(params, seed=seed, device=device)
     if "learning" in about:
-        encoder.learning = Learning.from_json(about["learning"])
+        try:
+            encoder.learning = Learning.from_json(about["learning"])
+        except UNREADABLE as error:
+            raise DataError(f"{path} has no record of a training ({error}): fit the encoder again") from None
     return encoder, tensors, about
