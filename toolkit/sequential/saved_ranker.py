@@ -11,7 +11,7 @@ import torch
 
 from toolkit import devices, plugins
 from toolkit.contracts.learning import Learning
-from toolkit.contracts.saved_arrays import TRACKS, Dense, check, finite, flags, floats, integers
+from toolkit.contracts.saved_arrays import TRACKS, Dense, Layout, check, finite, flags, floats, integers
 from toolkit.encoders.contract.encoder import Encoder
 from toolkit.errors import UNREADABLE, RunDirectoryError, first_line
 from toolkit.files import write_json
@@ -33,7 +33,7 @@ COLUMNS = "modality_of"
 """Name of the buffer with the modality of each column, which indexes other arrays."""
 SPARE = 1 << 24
 """Numbers that a network may have beyond its saved ones, 64 MB."""
-ARRAYS = {
+ARRAYS: Layout = {
     "played": flags(TRACKS),
     "predicted": integers("predicted", least=1, below=TRACKS),
     "neighbours.ids": Dense("int32", (TRACKS, "neighbours"), least=0, below=TRACKS),
@@ -100,7 +100,7 @@ def _assembled(
     ranker.curve, ranker.underfit = info["curve"], info["underfit"]
     ranker.learning = Learning.from_json(info.get("learning"))
     # copies: a view of one tensor would keep the whole file mapped beside the model
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         name: tensors.pop(name).numpy().copy()
         for name in ("played", "predicted", "neighbours.ids", "neighbours.similarity")
         if name in tensors
@@ -113,7 +113,7 @@ def _assembled(
     network = build_network.blank(
         spec, fusion, info["modalities"], info["match"], played=ranker.played, title_dim=info["title_dim"]
     )
-    for name, buffer in network.named_buffers():
+    for name, buffer in network.state_dict().items():
         if name.endswith(COLUMNS) and not torch.equal(buffer, tensors[name]):
             raise ValueError(f"{name} does not fit the modalities")
     network.load_state_dict(tensors)

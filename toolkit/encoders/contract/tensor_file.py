@@ -64,7 +64,7 @@ def read_file(path: Path) -> TensorFile:
         arrays, at = {}, 0
         for name, entry in sorted(entries.items(), key=lambda pair: pair[1].data_offsets):
             arrays[name], at = _empty(name, entry, at, size - 8 - length), entry.data_offsets[1]
-            view = memoryview(arrays[name].reshape(-1).view(np.uint8))
+            view = arrays[name].reshape(-1).view(np.uint8).data
             while len(view):
                 if not (count := file.readinto(view)):  # type: ignore[attr-defined]
                     raise ValueError(f"it ends inside {name}")

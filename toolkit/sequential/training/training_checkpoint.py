@@ -63,9 +63,9 @@ class TrainingCheckpoint:
             best = self._best_file(self.path, progress)
             if not best.exists():
                 return _new_training(f"{best} is missing")
-            self.best = checkpoint_tensors.mapped(best, self.identity)
-            if self.best is None:
+            if (weights := checkpoint_tensors.mapped(best, self.identity)) is None:
                 return _new_training(f"{best} was written with other settings or data")
+            self.best = weights
         parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
         for name, tensor in tensors.items():
             part, _, key = name.partition(".")
@@ -84,7 +84,8 @@ class TrainingCheckpoint:
             return
         file = self._best_file(self.path, progress)
         checkpoint_tensors.write(file, weights, {"identity": self.identity})
-        self.best = checkpoint_tensors.mapped(file, self.identity)
+        if (kept := checkpoint_tensors.mapped(file, self.identity)) is not None:
+            self.best = kept
 
     @staticmethod
     def _best_file(path: Path, progress: Progress) -> Path:
