@@ -13,7 +13,7 @@ from pathlib import Path
 from collectors.source import Source
 from toolkit.catalogue.normalised_names import VERSION
 from toolkit.errors import InputError
-from toolkit.files import digest, locked
+from toolkit.files import digest, locked, replacing
 
 BATCH = 50_000
 """Rows of one transaction."""
@@ -97,9 +97,7 @@ def _state(files: Sequence[Path], version: object) -> str:
 
 def _build(path: Path, rows: Rows) -> None:
     """Write the index to a temporary file and rename it atomically."""
-    temporary = path.with_suffix(".part")
-    temporary.unlink(missing_ok=True)
-    with closing(sqlite3.connect(temporary)) as connection:
+    with replacing(path) as temporary, closing(sqlite3.connect(temporary)) as connection:
         # an interrupted build starts again, so nothing needs to be safe on disk before the rename
         connection.executescript(
             "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; CREATE TABLE entries (key TEXT, value BLOB)"
@@ -110,4 +108,3 @@ def _build(path: Path, rows: Rows) -> None:
                 connection.executemany("INSERT INTO entries VALUES (?, ?)", batch)
         connection.execute("CREATE INDEX by_key ON entries (key)")
         connection.commit()
-    temporary.replace(path)

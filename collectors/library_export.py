@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from collectors.engine.ledger import Ledger
 from toolkit.catalogue.store import Catalogue
 from toolkit.errors import InputError
-from toolkit.files import write_json
+from toolkit.files import replacing, write_json
+from toolkit.terminal import cell
 
 BATCH = 500
 """Tracks whose covers or clips are in memory at once."""
@@ -27,7 +28,7 @@ def export(library: Catalogue, field: str, out: Path, *, source: str | None = No
 
     - field: a name, or a template such as `{title} {lyrics}`.
     - out: a `.parquet` or `.csv` file. A value is a string, float, list of float32 (JSON in CSV), or bytes (Parquet
-      only).
+      only). In CSV, texts that look like formulas are quoted by `terminal.cell`.
     - source: source of the exported values, by default all.
 
     Returns the number of rows. The sources' terms are in the Parquet schema's metadata under `segue`, or in
@@ -39,21 +40,16 @@ def export(library: Catalogue, field: str, out: Path, *, source: str | None = No
         raise InputError(f"{out} must end in {' or '.join(WRITERS)}: rename the file")
     terms = {row.source: row.columns() for row in Ledger(library).stored_terms()}
     origins = [{**row, "terms": terms.get(row["source"])} for row in library.provenance(field, source=source)]
-    part = out.with_name(f".{out.name}.part")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        part.touch()
-    except OSError as error:
-        raise InputError(f"{out} must be writable ({error.strerror}): pass --out with a writable path") from None
     written = 0
-    try:
+    with ExitStack() as stack:
+        try:
+            part = stack.enter_context(replacing(out))
+        except OSError as error:
+            raise InputError(f"{out} must be writable ({error.strerror}): pass --out with a writable path") from None
         with opened(part, out, {"field": field, "sources": origins}) as write:
             for columns in _columns(library, field, source):
                 write(columns)
                 written += len(columns[0])
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
     return written
 
 
@@ -105,7 +101,9 @@ def _csv(part: Path, out: Path, about: Mapping[str, object]) -> Iterator[Write]:
     with part.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(COLUMNS)
-        yield lambda columns: rows.writerows(zip(*columns[:-1], map(_text, columns[-1]), strict=True))
+        yield lambda columns: rows.writerows(
+            map(cell, row) for row in zip(*columns[:-1], map(_text, columns[-1]), strict=True)
+        )
     notes = {"@context": "http://www.w3.org/ns/csvw", "url": out.name, "notes": [about]}
     write_json(out.with_name(f"{out.name}-metadata.json"), notes)
 

@@ -16,6 +16,7 @@ from collectors.engine.process_lock import is_running
 from toolkit.catalogue.database_schema import TRACK_ARTISTS, TRACKS
 from toolkit.catalogue.store import Catalogue
 from toolkit.progress import duration
+from toolkit.terminal import cell
 
 COVERAGE = ("field", "source", "entity", "entities", *STATUSES, "share", "tracks", "tracks_share")
 TERMS = ("source", "train_allowed", "licence", "attribution", "storage_bytes", "storage_days", "page")
@@ -70,7 +71,7 @@ def as_csv(rows: Sequence[Row], columns: Sequence[str]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from toolkit import run_directory
 from toolkit.errors import RunDirectoryError
+from toolkit.files import check_links
 from toolkit.progress import interactive
 from toolkit.recipe import Recipe
 from toolkit.run_directory import RunDirectory, RunFile
@@ -29,6 +30,7 @@ class Run:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        check_links(self.path)
         if not (self.path / run_directory.METRICS).exists():
             raise RunDirectoryError(
                 f"{path} is not the folder of a finished run: create a run with segue.run(recipe, {str(path)!r})"

@@ -22,6 +22,9 @@ class InputError(SegueError):
     exit_code = 2
 
 
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError)
+"""Errors of code that reads a damaged or crafted file: a wrong type or size, a missing key, a nesting without end."""
+
 Where = tuple[str | int, ...]
 """Path to a value in a recipe: keys and list indexes from the top."""
 

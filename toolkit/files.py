@@ -6,16 +6,31 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
+import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from toolkit.errors import RunDirectoryError
+from toolkit.errors import InputError, RunDirectoryError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+"""Flag by which a link is not opened."""
+TEMPORARY = re.compile(r"\..+\.segue_[0-9a-f]{8}\.part", re.DOTALL)
+"""Names of unfinished files and folders."""
+LONGEST_JSON = 256 << 20
+"""Most bytes of a JSON file. The largest file of a run, the map of tracks, has a few megabytes."""
+_LOOKED_IN: set[str] = set()
+"""Folders in which this process has deleted unfinished files of others."""
 POLL_SECONDS = 0.01
 """Seconds between attempts to acquire a held lock."""
 HOLDER_AT = 1
@@ -25,7 +40,16 @@ HOLDER_AT = 1
 
 def cache_folder() -> Path:
     """Return the folder for results shared by runs: `SEGUE_CACHE`, otherwise `runs/.cache` in the current folder."""
-    return Path(os.environ.get("SEGUE_CACHE") or Path("runs") / ".cache")
+    return in_utf8(Path(os.environ.get("SEGUE_CACHE") or Path("runs") / ".cache"))
+
+
+def in_utf8(path: Path) -> Path:
+    """Return a path. Raises `InputError` if its bytes are not UTF-8, because JSON and YAML cannot hold it."""
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{path} must be a path in UTF-8: rename the folder or file") from None
+    return path
 
 
 def derived_path(kind: str, suffix: str, *sources: Path, version: int) -> Path:
@@ -44,21 +68,22 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path next to `path`. At the end the file is synced to disk and replaces `path`.
 
     Readers see either the old or the new file, even after a full disk or a power cut. After an error `path` is
-    unchanged. Several processes may replace the same file, and the last process wins.
+    unchanged. Several processes may replace the same file, and the last process wins. A link at `path` is replaced and
+    not followed. The temporary file has a random name and is created empty, so that no link can take its place. A
+    later call in the same folder deletes the temporary files of killed processes.
 
     Raises `IsADirectoryError` if `path` is a folder.
     """
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        yield temporary
-        _sync(temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with _temporary(path, lambda new: os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | NOFOLLOW, 0o666)) as temporary:
+        try:
+            yield temporary
+            _sync(temporary)
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -92,10 +117,30 @@ def regular(path: Path) -> Iterator[IO[bytes]]:
         yield file
 
 
+def parsed_json(path: Path) -> Any:
+    """Read JSON. Raises `OSError` or `ValueError`."""
+    data = read_regular(path, LONGEST_JSON)
+    if len(data) > LONGEST_JSON:
+        raise ValueError(f"it is longer than {LONGEST_JSON:,} bytes")
+    try:
+        value = json.loads(data.decode("utf-8"), parse_float=_finite, parse_constant=_finite)
+        if b"\\ud" in data.lower():  # half of a pair: text that cannot be written again
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except RecursionError:
+        raise ValueError("its brackets are nested too deeply") from None
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text} is not a finite number")
+    return number
+
+
 def read_json(path: Path) -> Any:
     """Read JSON. Raises `RunDirectoryError` if the file is missing or damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parsed_json(path)
     except FileNotFoundError:
         raise RunDirectoryError(f"{path} does not exist: run the recipe to completion first") from None
     except (ValueError, OSError) as error:
@@ -104,17 +149,108 @@ def read_json(path: Path) -> Any:
         ) from None
 
 
+def open_to_append(path: Path) -> IO[str]:
+    """Open a text file to append lines. Raises `OSError` if `path` is a link, which could lead anywhere."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | NOFOLLOW, 0o666)
+    return open(descriptor, "a", encoding="utf-8", errors="backslashreplace")
+
+
+def check_links(root: Path) -> None:
+    """Raise `RunDirectoryError` for a link in a run that leads outside, and for anything but files and folders.
+
+    A run from a stranger could otherwise write to your files, or show them in its report. `root` itself may be a link.
+    """
+    inside = os.path.realpath(root)
+    for folder, folders, files in os.walk(inside):
+        for name in (*folders, *files):
+            path = os.path.join(folder, name)
+            if os.path.islink(path):
+                target = os.path.realpath(path)
+                if not target.startswith(inside + os.sep) or not os.path.exists(target):
+                    raise RunDirectoryError(
+                        f"{path} must not be a link to {target}, outside of the run: replace it by that file"
+                    )
+            elif name in files and not stat.S_ISREG(os.lstat(path).st_mode):
+                raise RunDirectoryError(f"{path} must be a file, not a pipe, socket or device: delete it")
+
+
 @contextlib.contextmanager
 def folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder next to `path`. At the end it is synced to disk and replaces `path`."""
-    temporary = path.with_name(f".{path.name}.part")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    yield temporary
-    for file in temporary.rglob("*"):
-        _sync(file)
-    shutil.rmtree(path, ignore_errors=True)
-    os.replace(temporary, path)
+    """Yield a temporary folder next to `path`. At the end it is synced to disk and replaces `path`.
+
+    A link at `path` is replaced and not followed. After an error the temporary folder is deleted. The folders of killed
+    processes are deleted by a later call.
+    """
+    with _temporary(path, _new_folder) as temporary:
+        try:
+            yield temporary
+            for file in temporary.rglob("*"):
+                _sync(file)
+            if path.is_symlink():
+                path.unlink()
+            shutil.rmtree(path, ignore_errors=True)
+            os.replace(temporary, path)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+
+def delete_unfinished(*folders: Path) -> None:
+    """Delete temporary files and folders in `folders` whose processes ended before they were finished."""
+    if fcntl is None:
+        return
+    for folder in folders:
+        _LOOKED_IN.add(os.path.abspath(folder))
+        try:
+            found = [Path(folder, name) for name in os.listdir(folder) if TEMPORARY.fullmatch(name)]
+        except OSError:  # a folder that may not be read, or is gone
+            continue
+        for path in found:
+            with contextlib.suppress(OSError):
+                descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | NOFOLLOW)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # its process would hold the lock
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+                finally:
+                    os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _temporary(path: Path, create: Callable[[Path], int | None]) -> Iterator[Path]:
+    """Yield a new file or folder next to `path`, locked until the end or until the process is killed.
+
+    - create: creates it, which fails if the name exists, and returns its descriptor.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if os.path.abspath(path.parent) not in _LOOKED_IN:
+        delete_unfinished(path.parent)
+    while True:
+        temporary = path.with_name(f".{path.name}.segue_{secrets.token_hex(4)}.part")
+        descriptor = create(temporary)
+        try:
+            if fcntl is not None and descriptor is not None:
+                with contextlib.suppress(OSError):  # a file system without locks
+                    fcntl.flock(descriptor, fcntl.LOCK_SH)
+                if not _is_at(descriptor, temporary):
+                    continue  # another process saw it before it was locked, and deleted it
+            yield temporary
+            return
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+
+
+def _new_folder(path: Path) -> int | None:
+    path.mkdir()
+    return None if fcntl is None else os.open(path, os.O_RDONLY | NOFOLLOW)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Return whether an open file or folder is still at `path`."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    except FileNotFoundError:
+        return False
 
 
 @contextlib.contextmanager
@@ -131,12 +267,12 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[int | None]:
     try:
         lock.acquire()
     except Timeout:
-        with path.open("rb") as file:
+        with regular(path) as file:
             file.seek(HOLDER_AT)
             yield int(file.read().strip() or 0)
         return
     try:
-        with path.open("r+b") as file:
+        with open(os.open(path, os.O_RDWR | NOFOLLOW), "r+b") as file:
             file.truncate(HOLDER_AT)
             file.seek(HOLDER_AT)
             file.write(f"{os.getpid()}\n".encode())
@@ -157,7 +293,7 @@ def disk_full(error: BaseException) -> bool:
 
 
 def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY | NOFOLLOW)
     try:
         os.fsync(descriptor)
     finally:

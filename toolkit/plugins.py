@@ -6,11 +6,14 @@ import contextlib
 import difflib
 import os
 import pkgutil
+import re
 import sys
 import traceback
 from collections.abc import Iterator
+from contextvars import ContextVar
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import Any
 
 from toolkit.errors import InputError, MissingPackage
@@ -32,6 +35,10 @@ CONTRACTS = {
 
 NOUNS = {"segue.missing": "missing-value policy", "segue.losses": "loss"}
 """Irregular nouns for entries of a group. Regular nouns are the group's name without the final s."""
+
+TRUST = "SEGUE_TRUST"
+"""Environment variable with the modules that run directories may name, separated by commas."""
+_OF_A_RUN = ContextVar("of_a_run", default=False)
 
 OWN = "segue"
 """Name of the distribution with the built-in plug-ins."""
@@ -92,6 +99,34 @@ def usable(group: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
+def of_a_run() -> Iterator[None]:
+    """Refuse imports of `module:Class` inside this context, where names come from a run directory.
+
+    Importing a module runs its code, and a run from a stranger could name any module that Python finds. Entry points,
+    modules that are already imported and modules in the environment variable `SEGUE_TRUST` are accepted.
+    """
+    token = _OF_A_RUN.set(True)
+    try:
+        yield
+    finally:
+        _OF_A_RUN.reset(token)
+
+
+def _check_trusted(path: str, module: str) -> None:
+    trusted = {*BUILT_IN, *filter(None, re.split(r"[,\s]+", os.environ.get(TRUST, "")))}
+    top = module.partition(".")[0]
+    if not _OF_A_RUN.get() or module in sys.modules or not trusted.isdisjoint((module, top)):
+        return
+    with current_folder():
+        if find_spec(top) is None:
+            return  # the import fails, and its message has the cure
+    raise InputError(
+        f"the run requires {path!r}, and importing a module runs its code: if you trust {module}, set {TRUST}={module}"
+        " or, in Python, import it first"
+    )
+
+
+@contextlib.contextmanager
 def current_folder() -> Iterator[None]:
     """Allow imports of modules in the current folder inside this context."""
     here = os.getcwd()
@@ -135,6 +170,7 @@ def imported(path: str) -> object:
     module, _, name = path.partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
         raise InputError(f"{path!r} must have the form module:Class: write my_ideas:MyLoss, for example")
+    _check_trusted(path, module)
     try:
         with current_folder():
             entry = pkgutil.resolve_name(path)

@@ -6,9 +6,11 @@ file are kept.
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Generic, Literal, NotRequired, TypedDict, TypeVar
 
 from toolkit.contracts.metric import MetricInfo
+
+T_co = TypeVar("T_co", covariant=True)
 
 Curve = list[dict[str, float | None]]
 """Values of a training epoch: `epoch`, `loss`, `seconds` and validation metrics such as `ndcg@50`."""
@@ -19,6 +21,14 @@ Settings = dict[str, object]
 
 Test = Literal["bootstrap", "sign flips", "random sign flips"]
 """Test that gives the p of a paired difference. With few playlists, p is the larger value of sign flips and t-test."""
+
+
+class StageEntry(TypedDict):
+    """Content of `stages/STAGE.json`: hash of the inputs, relative paths of the outputs, and the result."""
+
+    inputs: str
+    outputs: list[str]
+    result: object
 
 
 class MetricRow(TypedDict):
@@ -369,3 +379,14 @@ class StoredRecipe(TypedDict, total=False):
     defaults: dict[str, object]
     models: list[StoredModel] | None
     evaluation: StoredEvaluation | None
+
+
+class RunFile(str, Generic[T_co]):
+    """Name of a JSON file in a run. kind: type of the content."""
+
+    kind: type[T_co]
+
+    def __new__(cls, name: str, kind: type[T_co]) -> RunFile[T_co]:
+        file = super().__new__(cls, name)
+        file.kind = kind
+        return file

@@ -13,10 +13,24 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from toolkit import plugins
 from toolkit.errors import InputError, OldForm, RunDirectoryError
-from toolkit.files import digest, locked, read_json, replacing, write_bytes, write_json
+from toolkit.files import (
+    check_links,
+    delete_unfinished,
+    digest,
+    in_utf8,
+    locked,
+    open_to_append,
+    read_json,
+    read_regular,
+    regular,
+    replacing,
+    write_bytes,
+    write_json,
+)
 from toolkit.result_types import (
     Attribution,
     ComparisonRow,
@@ -27,6 +41,8 @@ from toolkit.result_types import (
     FactorMap,
     Manifest,
     MetricRow,
+    RunFile,
+    StageEntry,
     StoredEncoder,
     StoredRecipe,
     SystemOrder,
@@ -35,24 +51,12 @@ from toolkit.result_types import (
     Timing,
     TrackMap,
 )
+from toolkit.validation import conforms, fault_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-
-
-class RunFile(str, Generic[T_co]):
-    """Name of a JSON file in a run. kind: type of the content."""
-
-    kind: type[T_co]
-
-    def __new__(cls, name: str, kind: type[T_co]) -> RunFile[T_co]:
-        file = super().__new__(cls, name)
-        file.kind = kind
-        return file
-
 
 RECIPE = "recipe.yaml"
 MANIFEST = RunFile("manifest.json", Manifest)
@@ -95,6 +99,8 @@ RESULTS = (
     EXAMPLES,
 )
 """Files of every finished run."""
+LONGEST_RECIPE = 4_000_000
+"""Most bytes of a resolved recipe, which repeats what the recipe of at most 1,000,000 bytes sets once."""
 RESTORE = "restore the file, or run the recipe with a different --out"
 """Cure for a damaged recipe, without which no work in the folder can be resumed."""
 LOG = "log.jsonl"
@@ -116,12 +122,12 @@ class RunDirectory:
     @classmethod
     @contextlib.contextmanager
     def claim(cls, root: Path, recipe: Mapping[str, object]) -> Iterator[RunDirectory]:
-        """Lock `root` for this recipe (all values, including defaults) and create the folder if necessary.
+        """Lock `root` for this recipe (all values, including defaults), and create the folder if necessary.
 
         Raises `RunDirectoryError` without writing anything if the folder belongs to a different recipe, is in use by
         another process or contains other files.
         """
-        run = cls(root)
+        run = cls(in_utf8(root))
         run.check(recipe)
         root.mkdir(parents=True, exist_ok=True)
         with locked(run.path(LOCK), wait=False) as holder:
@@ -130,6 +136,7 @@ class RunDirectory:
                     f"{root} is in use by process {holder}: wait for the process, or set a different --out"
                 )
             run.check(recipe)
+            delete_unfinished(*(Path(folder) for folder, _, _ in os.walk(root)))
             if not run.path(RECIPE).exists() or _difference(_like(read_recipe(root), recipe), recipe):
                 run.write_recipe(recipe)
             yield run
@@ -180,7 +187,7 @@ class RunDirectory:
         """Return the content of a file of the run. Raises `RunDirectoryError` if it is missing or damaged."""
         value: object = read_json(self.path(file))
         if not conforms(value, file.kind):
-            raise self._damaged(file, _fault(value, file.kind))
+            raise self._damaged(file, fault_of(value, file.kind))
         return value
 
     def find(self, file: RunFile[T]) -> T:
@@ -205,8 +212,11 @@ class RunDirectory:
         import pyarrow.parquet as parquet
 
         try:
-            return parquet.read_table(self.path(name))
-        except (pa.ArrowInvalid, OSError) as error:
+            with regular(self.path(name)) as file:
+                table = parquet.read_table(file)
+            table.validate(full=True)
+            return table
+        except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
             raise unreadable(self.path(name), error) from None
 
     def write_table(self, name: str, table: pa.Table) -> None:
@@ -230,7 +240,7 @@ class RunDirectory:
     def log(self, event: str, **fields: object) -> None:
         """Append a line to `log.jsonl`."""
         line = json.dumps({"time": round(time.time(), 3), "event": event, **fields}, ensure_ascii=False, default=str)
-        with self.path(LOG).open("a", encoding="utf-8") as log:
+        with open_to_append(self.path(LOG)) as log:
             log.write(line + "\n")
 
     def done(self, stage: str, inputs: object) -> Any:
@@ -238,12 +248,11 @@ class RunDirectory:
 
         Returns None if the stage must run because it has not run, its inputs changed or an output is missing.
         """
-        name = f"{STAGES}/{stage}.json"
-        if not self.path(name).exists():
+        if not self.path(name := f"{STAGES}/{stage}.json").exists():
             return None
         entry = read_json(self.path(name))
-        if not isinstance(entry, dict) or not entry.keys() >= {"inputs", "outputs", "result"}:
-            raise self._damaged(name, "inputs, outputs or result missing")
+        if not conforms(entry, StageEntry):
+            raise self._damaged(name, fault_of(entry, StageEntry))
         same = entry["inputs"] == digest(inputs)
         return entry["result"] if same and all(self.path(name).exists() for name in entry["outputs"]) else None
 
@@ -274,7 +283,7 @@ class RunDirectory:
     def _workdir(self, stage: str, inputs: object) -> Path:
         workdir = self.path(f"{STAGES}/{stage}.work")
         owner = workdir / "inputs"
-        if workdir.exists() and (not owner.exists() or owner.read_text() != digest(inputs)):
+        if workdir.exists() and (not owner.exists() or owner.read_bytes() != digest(inputs).encode()):
             shutil.rmtree(workdir)
         workdir.mkdir(parents=True, exist_ok=True)
         write_bytes(owner, digest(inputs).encode())
@@ -285,21 +294,6 @@ def unreadable(path: Path, error: Exception, delete: Path | None = None) -> RunD
     """Return the error for an unreadable file. delete: path to delete; default: the file."""
     line, what = " ".join(str(error).split()), delete or "the file"
     return RunDirectoryError(f"{path} cannot be read ({line}): delete {what} and run the same command again")
-
-
-def conforms(value: object, kind: type[T]) -> TypeGuard[T]:
-    """Return whether a parsed JSON value has a type. Additional keys are allowed."""
-    return not _fault(value, kind)
-
-
-def _fault(value: object, kind: object) -> str:
-    import msgspec
-
-    try:
-        msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        return str(error)
-    return ""
 
 
 def to_yaml(value: object) -> bytes:
@@ -318,29 +312,38 @@ def read_recipe(root: Path) -> StoredRecipe:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
+    check_links(root)
     try:
-        recipe: object = YAML(typ="safe", pure=True).load((root / RECIPE).read_text(encoding="utf-8"))
+        recipe: object = YAML(typ="safe", pure=True).load(recipe_text(root))
     except FileNotFoundError:
         raise RunDirectoryError(
             f"{root} is not a run directory ({RECIPE} is missing): create a run with `segue run RECIPE --out {root}`"
         ) from None
-    except (YAMLError, ValueError, OSError) as error:
+    except (YAMLError, ValueError, OSError, RecursionError) as error:
         raise RunDirectoryError(f"{root / RECIPE} is damaged ({' '.join(str(error).split())}): {RESTORE}") from None
     if not conforms(recipe, StoredRecipe):
-        raise RunDirectoryError(f"{root / RECIPE} is damaged ({_fault(recipe, StoredRecipe)}): {RESTORE}")
+        raise RunDirectoryError(f"{root / RECIPE} is damaged ({fault_of(recipe, StoredRecipe)}): {RESTORE}")
     return recipe
+
+
+def recipe_text(root: Path) -> str:
+    """Return the text of a run's recipe. Raises `OSError` or `ValueError`."""
+    data = read_regular(root / RECIPE, LONGEST_RECIPE)
+    if len(data) > LONGEST_RECIPE:
+        raise ValueError(f"it is longer than {LONGEST_RECIPE:,} bytes")
+    return data.decode("utf-8")
 
 
 def current_form(recipe: StoredRecipe) -> StoredRecipe:
     """Return a resolved recipe, perhaps of an earlier version, in the form of this version.
 
-    The recipe is returned unchanged if this version rejects it. Plug-ins in the recipe are imported.
+    The recipe is returned unchanged if this version rejects it. Installed plug-ins in the recipe are imported.
     """
     from pydantic import ValidationError
 
     from toolkit.recipe import Recipe
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), plugins.of_a_run():
         warnings.simplefilter("ignore", OldForm)
         try:
             resolved = Recipe.model_validate(recipe).model_dump(mode="json")
@@ -363,7 +366,8 @@ def _without(recipe: Mapping[str, object], systems: Collection[str]) -> Mapping[
 
     kept = json.loads(json.dumps(recipe, default=str))
     try:
-        places = [where for where, name in system_names(Recipe.model_validate(recipe)) if name in systems]
+        with plugins.of_a_run():
+            places = [where for where, name in system_names(Recipe.model_validate(recipe)) if name in systems]
     except (InputError, ValidationError):
         return recipe
     for *sections, place in reversed(places):  # the last entries first

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -13,6 +13,7 @@ from toolkit.errors import InputError, Where
 from toolkit.parameters import yaml_text
 
 Model = TypeVar("Model", bound=BaseModel)
+T = TypeVar("T")
 
 REWORDED = (
     (r"^Value error, ", ""),
@@ -79,3 +80,19 @@ def _present(loc: Sequence[str | int], values: object) -> Where:
             continue
         where.append(step)
     return tuple(where)
+
+
+def conforms(value: object, kind: type[T]) -> TypeGuard[T]:
+    """Return whether a parsed JSON value has a type. Additional keys are allowed."""
+    return not fault_of(value, kind)
+
+
+def fault_of(value: object, kind: object) -> str:
+    """Return why a parsed JSON value does not have a type, or ""."""
+    import msgspec
+
+    try:
+        msgspec.convert(value, kind)
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
+        return str(error)
+    return ""

@@ -113,6 +113,9 @@ def judged(error: BaseException) -> tuple[int | None, str]:
     if disk_full(error):
         where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
         return 1, f"the disk is full{where}: delete files and run the same command again, which keeps finished steps"
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        text = error.object[max(0, error.start - 20) : error.end + 20]
+        return 2, f"{text!r} must be UTF-8: rename the file or folder, or correct the text"
     if out_of_memory(error):
         return 1, f"out of memory: {OUT_OF_MEMORY}"
     if isinstance(error, OSError) and error.filename and error.errno in REFUSED:
@@ -189,18 +192,35 @@ def _broken(error: SegueError) -> Callable[[], None]:
     return command
 
 
+def _open_closed_streams() -> None:
+    """Connect standard streams that the shell closed (`>&-`) to the null device.
+
+    The next file that is opened would otherwise become standard output, and prints would be written to it.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 (until the end)
+
+
 def main() -> None:
     """Run the command as a console script."""
     # OpenMP threads that spin while they wait make a shared machine up to five times slower. libgomp reads this when
     # torch is imported
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # print titles outside the terminal's encoding with escapes
             stream.reconfigure(errors="backslashreplace")
     interrupts.install_handler()
     try:
         application()(prog_name="segue")
-    except KeyboardInterrupt as error:  # before any command began
+    except (Exception, KeyboardInterrupt) as error:  # before any command began
         code, line = judged(error)
-        print(f"segue: {line}", file=sys.stderr)
+        if code is None:
+            raise
+        print(f"segue: {printable(line)}", file=sys.stderr)
         sys.exit(code)

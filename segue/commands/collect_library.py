@@ -105,12 +105,13 @@ def collect(
 def status(library: Where = "library", blobs: Blobs = None, debug: Debug = False) -> None:
     """Show the progress of every source and the reasons why sources stopped."""
     from collectors import library_reports
+    from toolkit.terminal import show
 
     with _open(library, blobs) as opened:
         for line in library_reports.status(opened):
-            print(line)
+            show(line)
         for line in library_reports.troubles(opened):
-            print(f"  {line}")
+            show(f"  {line}")
 
 
 @library.command()
@@ -122,20 +123,22 @@ def coverage(
 ) -> None:
     """Count found, absent and failed values by field and source."""
     from collectors import library_reports
+    from toolkit.terminal import show
 
     with _open(library, blobs) as opened:
         rows = library_reports.coverage(opened)
     table = library_reports.markdown if form is Form.markdown else library_reports.as_csv
-    print(table(rows, library_reports.COVERAGE).rstrip("\n"))
+    show(table(rows, library_reports.COVERAGE))
 
 
 @library.command()
 def terms(library: Where = "library", blobs: Blobs = None, debug: Debug = False) -> None:
     """Show the terms of the sources that filled the library: training, licence, attribution, storage."""
     from collectors import library_reports
+    from toolkit.terminal import show
 
     with _open(library, blobs) as opened:
-        print(library_reports.markdown(library_reports.terms(opened), library_reports.TERMS))
+        show(library_reports.markdown(library_reports.terms(opened), library_reports.TERMS))
 
 
 @library.command()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segue.commands.application import Debug
+from toolkit.terminal import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,7 +37,8 @@ def compare(a: RunA, b: RunB, metric: Metric = None, debug: Debug = False) -> No
     comparison = compared(a, b, key=metric)
     console = Console(width=None if sys.stdout.isatty() else 140)
     if comparison.not_compared and not comparison.pairs:
-        console.print(f"not compared: {comparison.not_compared}", highlight=False, markup=False, soft_wrap=True)
+        reason = printable(f"not compared: {comparison.not_compared}")
+        console.print(reason, highlight=False, markup=False, soft_wrap=True)
     for title, changes in (("recipe", comparison.recipe), ("surroundings", comparison.surroundings)):
         if changes:
             print_whole(console, _changed(title, changes))
@@ -48,7 +50,7 @@ def compare(a: RunA, b: RunB, metric: Metric = None, debug: Debug = False) -> No
         corrected = f"p (Holm) is corrected for the {comparison.tested} pairs tested together"
         console.print(f"p is the larger value of two tests; {corrected}", highlight=False, soft_wrap=True)
     if comparison.not_compared and comparison.pairs:
-        console.print(f"note: {comparison.not_compared}", highlight=False, markup=False, soft_wrap=True)
+        console.print(printable(f"note: {comparison.not_compared}"), highlight=False, markup=False, soft_wrap=True)
 
 
 def _changed(title: str, changes: list[Change]) -> Table:
@@ -60,7 +62,7 @@ def _changed(title: str, changes: list[Change]) -> Table:
         "key", "A", "B", box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=(0, 1, 0, 0), show_edge=False
     )
     for key, before, after in changes:
-        table.add_row(Text(key), Text(_short(before)), Text(_short(after)))
+        table.add_row(*(Text(printable(value)) for value in (key, _short(before), _short(after))))
     return table
 
 
@@ -87,7 +89,7 @@ def _measured(comparison: Comparison) -> Table:
         )
         difference = pair.difference
         p_values = map(_p, (max(difference.p, difference.p_t), max(pair.p_holm, pair.p_t_holm)))
-        table.add_row(*map(Text, (name, *values, bounds, *p_values, _reading(pair, column))))
+        table.add_row(*map(Text, (printable(name), *values, bounds, *p_values, _reading(pair, column))))
     return table
 
 

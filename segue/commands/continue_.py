@@ -48,6 +48,7 @@ def continue_(
     import sys
 
     from toolkit.continuation import Continuation
+    from toolkit.terminal import printable
 
     run = Continuation.load(run_dir, system)
     excluded = _split(exclude, run.item_of)
@@ -60,14 +61,15 @@ def continue_(
         Console(width=None if sys.stdout.isatty() else 160).print(continuation_table(ranked, system=run.system))
     else:
         from toolkit.continuation.playlist_formats import WRITERS
+        from toolkit.terminal import show
 
-        sys.stdout.write(WRITERS[format.value](ranked, title=title))
+        show(WRITERS[format.value](ranked, title=title))
     if unknown := [id for id in excluded if id not in run.item_of]:
         named = f"{len(unknown)} of {len(excluded)} excluded tracks are not in the catalogue, such as {unknown[0]!r}"
-        print(f"segue: {named}", file=sys.stderr)
+        print(f"segue: {printable(named)}", file=sys.stderr)
     if system is None and run.for_new_releases:
         names = f"{run.system}, the best system on validation, hardly ranks tracks without training playlists"
-        print(f"segue: {names}: add --system {run.for_new_releases} for new releases", file=sys.stderr)
+        print(f"segue: {printable(f'{names}: add --system {run.for_new_releases} for new releases')}", file=sys.stderr)
 
 
 def _split(lists: list[str], known: Collection[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from segue.commands.application import Debug
-from toolkit.terminal import printable
+from toolkit.terminal import escaped, printable
 
 if TYPE_CHECKING:
     from toolkit.catalogue.readers.reader import Reader
@@ -57,7 +57,9 @@ def info(
     if json:
         from json import dumps
 
-        print(dumps(facts, ensure_ascii=False, indent=1))
+        from toolkit.terminal import show
+
+        show(dumps(facts, ensure_ascii=False, indent=1))
     else:
         _print(facts, source)
 
@@ -137,7 +139,7 @@ def _print(facts: dict[str, Any], source: Reader) -> None:
     for row in facts["fields"]:
         terms = {True: ", training allowed", False: ", training not allowed", None: ""}[row["train_allowed"]]
         origin = f" from {row['source']}{terms}" if row["source"] else ""
-        print(f"  {row['field']:<20} {row['tracks']:,} ({100 * row['coverage']:.1f} %){origin}")
+        print(f"  {printable(row['field']):<20} {row['tracks']:,} ({100 * row['coverage']:.1f} %){escaped(origin)}")
     for counts in source.labels:
         verdict = ": it labels the playlist, which is a leak" if is_leak(counts) else ""
         print(f"  {printable(described(counts))}{verdict}")

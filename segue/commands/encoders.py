@@ -29,7 +29,9 @@ def encoders(ctx: typer.Context, json: Json = False, debug: Debug = False) -> No
     if json:
         from json import dumps
 
-        print(dumps(rows, ensure_ascii=False, indent=1))
+        from toolkit.terminal import show
+
+        show(dumps(rows, ensure_ascii=False, indent=1))
         return
     import sys
 
@@ -85,7 +87,9 @@ def preview(
     if json:
         from json import dumps
 
-        print(dumps(shown, ensure_ascii=False, indent=1))
+        from toolkit.terminal import show
+
+        show(dumps(shown, ensure_ascii=False, indent=1))
         return
     for row in shown:
         _show(row, length)

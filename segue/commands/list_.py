@@ -48,7 +48,9 @@ def list_(
     if json:
         from json import dumps
 
-        print(dumps([part.as_json() for part in parts], ensure_ascii=False, indent=1, default=str))
+        from toolkit.terminal import show
+
+        show(dumps([part.as_json() for part in parts], ensure_ascii=False, indent=1, default=str))
         return
     for part in parts:
         _print(part, whole=name is not None)

@@ -58,6 +58,7 @@ def report(
     from toolkit.report import merge_runs, result_tables
     from toolkit.report.page import html
     from toolkit.report.run_files import RunFiles
+    from toolkit.terminal import show
 
     if intervals and format is not Form.latex:
         raise InputError(f"--intervals can be set only with --format latex, not {format.value}: remove --intervals")
@@ -67,7 +68,7 @@ def report(
     each = merge_runs.across(read) if across else {"": merge_runs.merge(read)}
     if format is Form.html:
         target = out or (run[0] if len(run) == 1 else Path()) / "report.html"
-        write_bytes(target, html(each[""]).encode("utf-8"))
+        write_bytes(target, html(each[""]).encode("utf-8", "backslashreplace"))
         print(f"report    {target}")
         return
     rows = [row for files in each.values() for row in files.metrics]
@@ -87,7 +88,7 @@ def report(
     else:
         text = result_tables.to_csv(table) if format is Form.csv else result_tables.to_markdown(table)
     if out is None:
-        print(text, end="" if text.endswith("\n") else "\n")
+        show(text)
     else:
-        write_bytes(out, text.encode("utf-8"))
+        write_bytes(out, text.encode("utf-8", "backslashreplace"))
         print(f"report    {out}")

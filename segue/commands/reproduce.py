@@ -20,14 +20,15 @@ def reproduce(run: Directory, out: Out = None, debug: Debug = False) -> None:
     from segue.commands.terminal_tables import print_failed
     from toolkit import progress
     from toolkit.pipeline.programs.reproduce_run import reproduce as rerun
+    from toolkit.terminal import show
 
     target = out or run.with_name(f"{run.resolve().name}-again")
     with progress.reporter(Console(stderr=True)) as reporter:
         reproduction = rerun(run, target, progress=reporter)
     for key, before, after in reproduction.manifest:
-        print(f"changed environment: {key} was {before}, is {after}")
+        show(f"changed environment: {key} was {before}, is {after}")
     for key, before, after in reproduction.metrics:
-        print(f"differs: {key} was {before}, is {after}")
+        show(f"differs: {key} was {before}, is {after}")
     if reproduction.same:
         print(f"{run} is reproduced: metrics.json is identical to the byte")
         return print_failed(reproduction.failed)

@@ -40,11 +40,11 @@ def result_table(
     )
     table.add_column("system", no_wrap=True)
     for column in pivoted.columns:
-        table.add_column(column.label, justify="right", no_wrap=True)
+        table.add_column(Text(printable(column.label)), justify="right", no_wrap=True)
     for group, systems in pivoted.groups:
         table.add_section()
         if group:
-            table.add_row(Text(group, style="bold"))
+            table.add_row(Text(printable(group), style="bold"))
         for row in systems:
             table.add_row(_name(row), *map(_cell, row.cells))
     table.add_section()
@@ -61,7 +61,7 @@ def print_failed(failed: Mapping[str, str]) -> None:
     import typer
 
     for name, why in failed.items():
-        print(f"segue: {name} failed: {printable(why)}", file=sys.stderr)
+        print(f"segue: {printable(name)} failed: {printable(why)}", file=sys.stderr)
     if failed:
         raise typer.Exit(1)
 
@@ -139,7 +139,7 @@ def _name(row: Row) -> Text:
 
     under = row.marks or ("failed" if row.failed else "not run: give its path" if row.not_run else "")
     style = "dim" if row.oracle else "yellow" if row.underfit or row.warnings else ""
-    return Text(row.system + (f"\n  {under}" if under else ""), style=style)
+    return Text(printable(row.system) + (f"\n  {printable(under)}" if under else ""), style=style)
 
 
 def _cell(cell: Cell | None) -> Text:

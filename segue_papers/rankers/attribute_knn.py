@@ -6,7 +6,7 @@ which is ItemAttributeKNN of MyMediaLite (Gantner et al. 2011): cosine of sets o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from toolkit.baselines.baseline import BaselineParams, State
 from toolkit.baselines.sparse_products import packed, product_scorer, unpacked
 from toolkit.baselines.sparse_ranker import SparseRanker, product_rows
 from toolkit.coldstart.cold_ranker import COLD_START, single_modality
+from toolkit.contracts.saved_arrays import TRACKS, Layout, Sparse
 from toolkit.corpus.item_similarity import by_item, similarities, top_per_row
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
@@ -55,6 +56,9 @@ class AttributeKNN(SparseRanker):
                 " column for each tag"
             )
         return packed(similar, "similar")
+
+    def layout(self, names: Collection[str]) -> Layout:
+        return {"similar": Sparse(TRACKS, TRACKS)}
 
     def scorer(self, queries: Queries) -> Scorer:
         return product_scorer(queries.matrix(self.n_items), unpacked(self.state, "similar"))

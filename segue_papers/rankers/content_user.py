@@ -15,7 +15,7 @@ have, is represented by the mean of its tracks' vectors.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -26,6 +26,7 @@ from segue_papers.encoders.log_mel import LogMelParams
 from toolkit import devices
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
 from toolkit.coldstart.cold_ranker import COLD_START, factor_scorer, single_modality
+from toolkit.contracts.saved_arrays import TRACKS, Layout, flags, floats, integers
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
 from toolkit.modality import Modality
@@ -135,6 +136,14 @@ class IdItem(Baseline):
         self.learning = network.learning.of_vectors(items[ids])
         users = _embedded(network.users, np.arange(len(data.train)), 4096)
         return {"users": users, "rows": np.asarray(data.train.rows, np.int64), "items": items, "ranked": ranked}
+
+    def layout(self, names: Collection[str]) -> Layout:
+        return {
+            "users": floats("playlists", "dim"),
+            "rows": integers("playlists"),
+            "items": floats(TRACKS, "dim"),
+            "ranked": flags(TRACKS),
+        }
 
     def users(self, queries: Queries) -> tuple[np.ndarray, np.ndarray]:
         """Return vectors float32 [B, d] of the queries' users, and which users have a vector, bool [B]."""

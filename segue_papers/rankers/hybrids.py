@@ -11,7 +11,9 @@ Scores are estimates of 0 and 1, so RMSE can be computed.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Collection
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -24,6 +26,7 @@ from segue_papers.rankers.row_solver import solve_rows
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
 from toolkit.coldstart.cold_ranker import COLD_START, concatenated_columns, factor_scorer
 from toolkit.coldstart.factorisation import confidence_of
+from toolkit.contracts.saved_arrays import TRACKS, Layout, flags, floats, text
 from toolkit.corpus.queries import Queries
 from toolkit.parameters import Parameters
 from toolkit.ranker import Scorer, TrainingData
@@ -40,6 +43,9 @@ class FoldedRanker(Baseline):
     @abstractmethod
     def folded(self, plays: sp.csr_matrix) -> np.ndarray:
         """Return users float64 [B, k] from their plays [B, V + 1]."""
+
+    def layout(self, names: Collection[str]) -> Layout:
+        return {"items": floats(TRACKS, "k"), "known": flags(TRACKS), "ranked": flags(TRACKS)}
 
     def scorer(self, queries: Queries) -> Scorer:
         plays = queries.plays_matrix(self.n_items)
@@ -111,6 +117,9 @@ class HierarchicalLinear(FoldedRanker):
             self.params.ridge, getattr(self.params, "factor_ridge", self.params.ridge), self.params.negatives
         )
 
+    def layout(self, names: Collection[str]) -> Layout:
+        return {**super().layout(names), "prior": floats("k", dtype="float64")}
+
     def folded(self, plays: sp.csr_matrix) -> np.ndarray:
         state = self.state
         return fold_in(plays, Taste(state["items"].astype(np.float64), state["prior"]), state["known"], self._weights())
@@ -177,6 +186,12 @@ class ContentPrior(FoldedRanker):
         )
         settings = np.frombuffer(spec.model_dump_json().encode(), np.uint8).copy()
         return {"items": items.astype(np.float32), "known": known, "ranked": known | present, "spec": settings}
+
+    def layout(self, names: Collection[str]) -> Layout:
+        return {**super().layout(names), "spec": text("spec")}
+
+    def restore(self, directory: Path, *, device: str) -> None:
+        FactorSpec.model_validate_json(self.state["spec"].tobytes())
 
     def folded(self, plays: sp.csr_matrix) -> np.ndarray:
         state = self.state

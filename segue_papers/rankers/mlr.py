@@ -8,6 +8,8 @@ ranks tracks for a user. Here it is the distance to the mean of the user's track
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import scipy.sparse as sp
 from pydantic import Field
@@ -18,6 +20,7 @@ from toolkit.baselines.sparse_products import minus_inf_outside
 from toolkit.coldstart.cold_ranker import COLD_START, FactorParams, concatenated_columns, factors_of
 from toolkit.coldstart.factorisation import Factors
 from toolkit.contracts.learning import Learning
+from toolkit.contracts.saved_arrays import TRACKS, Layout, flags, floats
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
 from toolkit.packages import IMPLICIT
@@ -74,6 +77,9 @@ class MLR(Baseline):
             raise InputError(f"mlr: c={self.params.c:g} results in a metric of zero, which ranks no track: raise c")
         items = columns @ (vectors[:, kept] * np.sqrt(values[kept])).astype(np.float32)
         return {"items": np.asarray(items, np.float32), "ranked": present}
+
+    def layout(self, names: Collection[str]) -> Layout:
+        return {"items": floats(TRACKS, "dim"), "ranked": flags(TRACKS)}
 
     def scorer(self, queries: Queries) -> Scorer:
         items, ranked = self.state["items"], self.state["ranked"]

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import msgspec
 import numpy as np
 
 from toolkit.contracts.learning import Learning
-from toolkit.errors import RunDirectoryError, SegueError
-from toolkit.files import replacing, write_json
+from toolkit.contracts.saved_arrays import Layout, check
+from toolkit.encoders.contract.encoder_files import checksum, write_tensors
+from toolkit.encoders.contract.tensor_file import read_file
+from toolkit.errors import UNREADABLE, RunDirectoryError, SegueError, first_line
+from toolkit.files import parsed_json, write_json
 from toolkit.parameters import Parameters
 from toolkit.ranker import Ranker, TrainingData, checked
 from toolkit.validation import validated
+
+FILE = "ranker.safetensors"
 
 State = dict[str, np.ndarray]
 """Fitted arrays by name: what is saved, and all that scoring may read."""
@@ -50,6 +56,15 @@ class Baseline(Ranker):
         self._n_items = data.n_items
         return self
 
+    def layout(self, names: Collection[str]) -> Layout:
+        """Return the rule of each array that `learn` returns, by which `load` checks a saved state.
+
+        - names: names of the saved arrays, for states with optional arrays.
+
+        Sparse matrices of `packed` are always checked. The rules are in `toolkit.contracts.saved_arrays`.
+        """
+        return {}
+
     @property
     def n_items(self) -> int:
         return self._n_items
@@ -62,11 +77,7 @@ class Baseline(Ranker):
         return self._state
 
     def save(self, directory: Path) -> None:
-        from safetensors.numpy import save_file
-
-        state = self.state
-        with replacing(directory / "ranker.safetensors") as temporary:
-            save_file(state, temporary)
+        write_tensors(directory / FILE, self.state, {"ranker": self.name})
         about = {"ranker": self.name, "n_items": self._n_items, "params": self.params.model_dump(mode="json")}
         if self.learning is not None:
             about["learning"] = self.learning.to_json()
@@ -78,24 +89,23 @@ class Baseline(Ranker):
 
         Raises `RunDirectoryError` if files are missing or damaged, or were written by another ranker.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
         try:
-            about = json.loads((directory / "ranker.json").read_text())
+            about = parsed_json(directory / "ranker.json")
             if about["ranker"] != cls.name:
                 raise RunDirectoryError(
                     f"{directory} holds the ranker {about['ranker']!r}, not {cls.name!r}: load the folder with the"
                     f" class of {about['ranker']!r}"
                 )
             ranker = cls(**about["params"])
-            ranker._state = load_file(str(directory / "ranker.safetensors"))
+            ranker._state = _arrays(directory / FILE)
             ranker._n_items = int(about["n_items"])
+            check(ranker._state, ranker.layout(ranker._state), ranker._n_items)
             ranker.learning = Learning.from_json(about.get("learning"))
             ranker.restore(directory, device=device)
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        except UNREADABLE as error:
             raise RunDirectoryError(
-                f"{directory} is not a readable {cls.name} ranker ({error}): delete the folder and fit the ranker again"
+                f"{directory} is not a readable {cls.name} ranker ({first_line(error)}): delete the folder and fit the"
+                " ranker again"
             ) from None
         return ranker
 
@@ -104,3 +114,18 @@ class Baseline(Ranker):
 
         `load` raises errors about missing or damaged files.
         """
+
+
+def _arrays(path: Path) -> State:
+    """Return the arrays of a saved state. Files of earlier versions have no checksum."""
+    file = read_file(path)
+    about = msgspec.json.decode(file.metadata.get("segue", "{}"), type=_About)
+    if about.blake2b not in (None, checksum(file.arrays)):
+        raise ValueError(f"the checksum of {path.name} does not match")
+    return file.arrays
+
+
+class _About(msgspec.Struct):
+    """Metadata that `write_tensors` writes."""
+
+    blake2b: str | None = None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 from pydantic import Field
 
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
+from toolkit.contracts.saved_arrays import TRACKS, Layout, flags, floats
 from toolkit.corpus.queries import Queries
 from toolkit.modality import Modality
 from toolkit.plugins import suggest
@@ -45,6 +48,12 @@ class ContentCentroid(Baseline):
         known = list(inputs.modalities)
         unknown = next((name for name in self.params.modalities or () if name not in known), None)
         return "" if unknown is None else f"{unknown!r} is not a modality: {suggest(unknown, known)}"
+
+    def layout(self, names: Collection[str]) -> Layout:
+        numbers = range(len(names) // 2)
+        return {f"vectors.{number}": floats(TRACKS, f"dim.{number}") for number in numbers} | {
+            f"present.{number}": flags(TRACKS) for number in numbers
+        }
 
     def scorer(self, queries: Queries) -> Scorer:
         seeds = queries.matrix(self.n_items)

@@ -5,7 +5,7 @@ Content helps if most hidden tracks are unplayed. A two-stage ranker learns such
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import product
 
 import numpy as np
@@ -16,6 +16,7 @@ from toolkit.baselines.baseline import Baseline, BaselineParams, State
 from toolkit.baselines.item_knn import ItemKNN
 from toolkit.baselines.sparse_products import minus_inf_for_zero, packed, unpacked
 from toolkit.baselines.validation_recall import hidden_matrix, recalls
+from toolkit.contracts.saved_arrays import TRACKS, Layout, Sparse, floats
 from toolkit.corpus.label_rows import label_profile, unit_labels
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
@@ -74,6 +75,11 @@ class ContentMix(Baseline):
     def weights(self) -> dict[str, float]:
         """Weight of each kind of label."""
         return {kind: float(self.state[f"weight.{kind}"][0]) for kind in KINDS if f"weight.{kind}" in self.state}
+
+    def layout(self, names: Collection[str]) -> Layout:
+        kinds = [kind for kind in KINDS if f"weight.{kind}" in names]
+        labels = {kind: Sparse(TRACKS, kind) for kind in kinds}
+        return {"similar": Sparse(TRACKS, TRACKS), **labels} | {f"weight.{kind}": floats(1) for kind in kinds}
 
     def scorer(self, queries: Queries) -> Scorer:
         weights = self.weights

@@ -7,7 +7,7 @@ their first singular vectors.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Literal
 
 import numpy as np
@@ -16,6 +16,7 @@ from pydantic import Field
 
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
 from toolkit.baselines.sparse_products import minus_inf_outside, packed, unpacked
+from toolkit.contracts.saved_arrays import TRACKS, Layout, Sparse, flags, floats, integers
 from toolkit.corpus.item_similarity import by_item
 from toolkit.corpus.queries import Queries
 from toolkit.ranker import Capabilities, Scorer, TrainingData
@@ -72,6 +73,18 @@ class EASE(Baseline):
     def form(self) -> str:
         """Form of the fitted state: primal, dual or low-rank."""
         return "low-rank" if "factor" in self.state else "dual" if "kernel" in self.state else "primal"
+
+    def layout(self, names: Collection[str]) -> Layout:
+        if "factor" in names:
+            return {"factor": floats(TRACKS, "rank"), "rest": floats(TRACKS), "played": flags(TRACKS)}
+        if "kernel" in names:
+            plays = Sparse(TRACKS, "playlists")
+            return {"kernel": floats("playlists", "playlists"), "rest": floats(TRACKS), "plays": plays}
+        return {
+            "weights": floats("played", "played"),
+            "place": integers(TRACKS, least=-1, below="played"),
+            "played": integers("played", least=1, below=TRACKS),
+        }
 
     def scorer(self, queries: Queries) -> Scorer:
         seeds = queries.matrix(self.n_items)

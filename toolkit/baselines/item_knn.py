@@ -6,7 +6,7 @@ recommendation algorithms", section 4.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,13 +15,13 @@ from pydantic import Field
 from toolkit.baselines.baseline import BaselineParams, State
 from toolkit.baselines.sparse_products import packed, product_scorer, unpacked
 from toolkit.baselines.sparse_ranker import SparseRanker, product_rows
+from toolkit.contracts.saved_arrays import TRACKS, Layout, Sparse
 from toolkit.corpus.item_similarity import by_item, similarities, stacked, top_per_row
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import PlaylistSet
 from toolkit.errors import InputError
 from toolkit.memory import free_memory
 from toolkit.ranker import Capabilities, Scorer, TrainingData
-
 
 ENTRY = 8
 """Bytes of a kept similarity."""
@@ -85,6 +85,9 @@ class ItemKNN(SparseRanker):
                     " set neighbours (such as 200)"
                 )
             yield part
+
+    def layout(self, names: Collection[str]) -> Layout:
+        return {"similar": Sparse(TRACKS, TRACKS)}
 
     def scorer(self, queries: Queries) -> Scorer:
         return product_scorer(queries.matrix(self.n_items), unpacked(self.state, "similar"))

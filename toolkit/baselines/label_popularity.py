@@ -6,6 +6,7 @@ greatest hits"), ranks the tracks of the seeds' artists by plays.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from pydantic import Field
 
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
 from toolkit.baselines.sparse_products import packed, product_scorer, unpacked
+from toolkit.contracts.saved_arrays import TRACKS, Layout, Sparse, floats
 from toolkit.corpus.label_rows import label_profile, unit_labels
 from toolkit.corpus.queries import Queries
 from toolkit.ranker import Capabilities, Scorer, TrainingData
@@ -42,6 +44,9 @@ class LabelPopularity(Baseline):
         plays = np.asarray(data.train.matrix().sum(axis=0, dtype=np.float64)).ravel()
         labels = unit_labels(data.labels, self.label, self.name, idf=self.params.idf)
         return packed(labels, "labels") | {"boost": ((plays + 1.0) ** self.params.power).astype(np.float32)}
+
+    def layout(self, names: Collection[str]) -> Layout:
+        return {"labels": Sparse(TRACKS, "labels"), "boost": floats(TRACKS)}
 
     def scorer(self, queries: Queries) -> Scorer:
         labels = unpacked(self.state, "labels")

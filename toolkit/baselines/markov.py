@@ -7,12 +7,15 @@ language modelling"; Chen and Goodman 1999, "An empirical study of smoothing tec
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import scipy.sparse as sp
 from pydantic import Field
 
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
 from toolkit.baselines.sparse_products import packed, unpacked
+from toolkit.contracts.saved_arrays import TRACKS, Layout, Sparse, floats
 from toolkit.corpus.queries import Queries
 from toolkit.ranker import Scorer, TrainingData
 
@@ -53,6 +56,9 @@ class Markov(Baseline):
         left = np.where(total > 0, self.params.discount * followers / np.maximum(total, 1), 1.0)
         arrays = {"single": single.astype(np.float32), "left": left.astype(np.float32)}
         return packed(chances.astype(np.float32), "pairs") | arrays
+
+    def layout(self, names: Collection[str]) -> Layout:
+        return {"pairs": Sparse(TRACKS, TRACKS), "single": floats(TRACKS), "left": floats(TRACKS)}
 
     def scorer(self, queries: Queries) -> Scorer:
         pairs, single, left = unpacked(self.state, "pairs"), self.state["single"], self.state["left"]

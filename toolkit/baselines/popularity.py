@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from toolkit.baselines.baseline import Baseline, State
+from toolkit.contracts.saved_arrays import TRACKS, Layout, floats
 from toolkit.corpus.queries import Queries
 from toolkit.ranker import Capabilities, Scorer, TrainingData
 
@@ -18,6 +21,9 @@ class Popularity(Baseline):
     def learn(self, data: TrainingData) -> State:
         playlists = np.asarray(data.train.matrix().sum(axis=0, dtype=np.float64)).ravel()
         return {"playlists": playlists.astype(np.float32)}
+
+    def layout(self, names: Collection[str]) -> Layout:
+        return {"playlists": floats(TRACKS)}
 
     def scorer(self, queries: Queries) -> Scorer:
         playlists = self.state["playlists"]
@@ -40,6 +46,9 @@ class TotalPopularity(Baseline):
         corpus = data.train.corpus
         plays = np.bincount(corpus.items, weights=corpus.plays, minlength=data.n_items + 1)
         return {"plays": plays.astype(np.float32)}
+
+    def layout(self, names: Collection[str]) -> Layout:
+        return {"plays": floats(TRACKS)}
 
     def scorer(self, queries: Queries) -> Scorer:
         plays = np.where(self.state["plays"] > 0, self.state["plays"], np.float32(-np.inf))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 
 import numpy as np
 from pydantic import Field
 
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
+from toolkit.contracts.saved_arrays import Layout, integers
 from toolkit.corpus.queries import Queries
 from toolkit.ranker import Scorer, TrainingData
 
@@ -29,6 +31,9 @@ class RandomOrder(Baseline):
     def learn(self, data: TrainingData) -> State:
         seed = data.seed if self.params.seed is None else self.params.seed
         return {"seed": np.array([seed], np.int64)}
+
+    def layout(self, names: Collection[str]) -> Layout:
+        return {"seed": integers(1)}
 
     def scorer(self, queries: Queries) -> Scorer:
         seed = int(self.state["seed"][0])

@@ -6,7 +6,7 @@ section 4.3. `title-mix` adds the votes to a neighbour baseline of the seeds, wi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
@@ -19,6 +19,7 @@ from toolkit.baselines.baseline import Baseline, BaselineParams, State
 from toolkit.baselines.item_knn import ItemKNN
 from toolkit.baselines.session.session_knn import SessionKNN
 from toolkit.baselines.sparse_products import packed, product_scorer, unpacked
+from toolkit.contracts.saved_arrays import TRACKS, Layout, Sparse, floats
 from toolkit.corpus.item_similarity import by_item, top_per_row
 from toolkit.corpus.queries import Queries
 from toolkit.encoders.contract import registry
@@ -70,6 +71,9 @@ class TitleKNN(Baseline):
         plays = by_item((owners @ data.train.matrix()).tocsr())
         return packed(plays, "plays") | packed(self._vectors(known), "titles")
 
+    def layout(self, names: Collection[str]) -> Layout:
+        return {"plays": Sparse(TRACKS, "titles"), "titles": Sparse("titles", "terms")}
+
     def scorer(self, queries: Queries) -> Scorer:
         return product_scorer(self.votes(queries), unpacked(self.state, "plays"))
 
@@ -103,6 +107,9 @@ class TitleKNN(Baseline):
 
     def restore(self, directory: Path, *, device: str) -> None:
         self.title_encoder = plugins.load(registry.GROUP, self.params.encoder).load(directory / "titles")
+        terms, expected = self._vectors(["a"]).shape[1], int(self.state["titles.shape"][1])
+        if terms != expected:
+            raise ValueError(f"the title encoder has {terms:,} terms, not {expected:,}")
 
 
 class TitleMixParams(TitleKNNParams):
@@ -150,6 +157,9 @@ class TitleMix(TitleKNN):
             return float(np.nanmean(ndcg_at(hits(ranked, tracks, offsets), np.diff(offsets), k)))
 
         return choose_weight(WEIGHTS, ndcg)
+
+    def layout(self, names: Collection[str]) -> Layout:
+        return {**super().layout(names), "weight": floats(1)}
 
     def scorer(self, queries: Queries) -> Scorer:
         weight = float(self.state["weight"][0])

@@ -9,6 +9,7 @@ translation t.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ from toolkit.baselines.baseline import Baseline, BaselineParams, State
 from toolkit.baselines.sparse_products import minus_inf_outside
 from toolkit.baselines.validation_recall import hidden_matrix, recalls
 from toolkit.contracts.learning import Learning, sample_rows
+from toolkit.contracts.saved_arrays import TRACKS, Layout, flags, floats, integers
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.evaluation.choose_weight import sample_evenly
@@ -67,6 +69,14 @@ class TransRecGlobal(Baseline):
         self.learning = training.learning()
         return state
 
+    def layout(self, names: Collection[str]) -> Layout:
+        return {
+            "points": floats(TRACKS, "dim"),
+            "biases": floats(TRACKS),
+            "translation": floats("dim"),
+            "played": flags(TRACKS),
+        }
+
     def scorer(self, queries: Queries) -> Scorer:
         points, biases, played = self.state["points"], self.state["biases"], self.state["played"]
         last = queries.last_of(played)
@@ -96,6 +106,9 @@ class TransRec(TransRecGlobal):
     name = "transrec"
     own = True
     capabilities = Capabilities(playlist_tracks=2, training_playlists_only=True, counterpart=TransRecGlobal.name)
+
+    def layout(self, names: Collection[str]) -> Layout:
+        return {**super().layout(names), "own": floats("playlists", "dim"), "rows": integers("playlists")}
 
     def _own(self, queries: Queries) -> np.ndarray | float:
         if queries.rows is None or not len(queries):

@@ -6,8 +6,7 @@ Volkovs et al. 2018, "Two-stage model for automatic playlist continuation at sca
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,7 +19,10 @@ from toolkit.baselines.boosted_folds import assign_folds, boost_folds, training_
 from toolkit.baselines.candidates import Candidates, Content, candidate_blocks, feature_names
 from toolkit.baselines.content_centroid import unit_vectors
 from toolkit.baselines.sparse_products import column_scorer, packed, unpacked
+from toolkit.baselines.tree_text import checked_text
+from toolkit.contracts.saved_arrays import TRACKS, Layout, Sparse, floats, integers, text
 from toolkit.corpus.queries import Queries
+from toolkit.files import parsed_json, write_json
 from toolkit.packages import LIGHTGBM
 from toolkit.plugins import suggest
 from toolkit.ranker import Capabilities, FitInputs, Ranker, Scorer, TrainingData
@@ -139,9 +141,11 @@ class TwoStage(Baseline):
         import lightgbm
 
         if not self._boosters:
+            features = len(feature_names(self.systems, self.content))
             folds = range(sum(key.startswith("trees.") for key in self.state))
             self._boosters = [
-                lightgbm.Booster(model_str=self.state[f"trees.{fold}"].tobytes().decode()) for fold in folds
+                lightgbm.Booster(model_str=checked_text(self.state[f"trees.{fold}"].tobytes().decode(), features))
+                for fold in folds
             ]
         return self._boosters
 
@@ -151,6 +155,19 @@ class TwoStage(Baseline):
         shares = gains / max(float(gains.sum()), 1e-12)
         named = dict(zip(feature_names(self.systems, self.content), shares.tolist(), strict=True))
         return dict(sorted(named.items(), key=lambda item: -item[1]))
+
+    def layout(self, names: Collection[str]) -> Layout:
+        kinds = [kind for kind in self.capabilities.labels if f"labels.{kind}.indptr" in names]
+        vectors = [name for name in names if name.startswith("vectors.")]
+        trees = [name for name in names if name.startswith("trees.")]
+        return {
+            "plays": floats(TRACKS),
+            **{f"labels.{kind}": Sparse(TRACKS, f"{kind} labels") for kind in kinds},
+            **{name: floats(TRACKS, name) for name in vectors},
+            **{name: text(name) for name in trees},
+            "valid": integers("playlists"),
+            "fold": integers("playlists", least=0),
+        }
 
     def scorer(self, queries: Queries) -> Scorer:
         scored = [self._scores(block, queries) for block in self._candidates(queries)]
@@ -187,10 +204,22 @@ class TwoStage(Baseline):
         ]
         for entry in entries:
             self.systems[entry["name"]].save(directory / entry["folder"])
-        (directory / SYSTEMS).write_text(json.dumps(entries, indent=1) + "\n")
+        write_json(directory / SYSTEMS, entries)
 
     def restore(self, directory: Path, *, device: str) -> None:
+        import lightgbm
+
         self.systems = {
             str(entry["name"]): load_ranker(str(entry["ranker"]), directory / str(int(entry["folder"])), device=device)
-            for entry in json.loads((directory / SYSTEMS).read_text())
+            for entry in parsed_json(directory / SYSTEMS)
         }
+        for name, ranker in self.systems.items():
+            if ranker.n_items != self.n_items:
+                raise ValueError(f"{name} ranks {ranker.n_items:,} tracks and must rank {self.n_items:,}")
+        valid, folds = self.state["valid"], sum(key.startswith("trees.") for key in self.state)
+        if not len(valid) or int(self.state["fold"].max()) >= folds:
+            raise ValueError(f"fold must be < {folds} for each of {len(valid)} playlists")
+        try:
+            assert self.boosters
+        except lightgbm.basic.LightGBMError as error:
+            raise ValueError(f"its trees cannot be read: {error}") from None

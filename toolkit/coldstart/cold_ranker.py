@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Collection
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -11,6 +13,7 @@ from pydantic import Field
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
 from toolkit.baselines.sparse_products import minus_inf_outside
 from toolkit.coldstart.factorisation import Factors, FactorStore, FoldIn
+from toolkit.contracts.saved_arrays import TRACKS, Layout, flags, floats, text
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
 from toolkit.fusion.concatenated import concatenated_columns as concatenated_columns
@@ -80,9 +83,15 @@ class ColdRanker(Baseline):
             self._fold_in = FoldIn(self.state["items"], self.state["known"], spec)
         return self._fold_in(queries.plays_matrix(self.n_items))
 
+    def restore(self, directory: Path, *, device: str) -> None:
+        FactorSpec.model_validate_json(self.state["spec"].tobytes())
+
     def scored(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the factors used to score tracks, float32 [V + 1, k], and which tracks are ranked, bool [V + 1]."""
         return self.state["items"], self.state["ranked"]
+
+    def layout(self, names: Collection[str]) -> Layout:
+        return {"items": floats(TRACKS, "k"), "known": flags(TRACKS), "ranked": flags(TRACKS), "spec": text("spec")}
 
     def scorer(self, queries: Queries) -> Scorer:
         return factor_scorer(*self.users(queries), *self.scored())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from toolkit.baselines.baseline import State
 from toolkit.coldstart.cold_ranker import COLD_START, ColdRanker, single_modality
 from toolkit.coldstart.factorisation import Factors
+from toolkit.contracts.saved_arrays import TRACKS, Layout, flags, floats
 from toolkit.errors import InputError
 from toolkit.ranker import TrainingData
 
@@ -50,6 +52,9 @@ class PredictedForAll(PredictedFactors):
         has = present.copy()
         has[0] = False
         return state | {"predicted": np.where(has[:, None], vectors, 0).astype(np.float32), "has_prediction": has}
+
+    def layout(self, names: Collection[str]) -> Layout:
+        return {**super().layout(names), "predicted": floats(TRACKS, "k"), "has_prediction": flags(TRACKS)}
 
     def scored(self) -> tuple[np.ndarray, np.ndarray]:
         return self.state["predicted"], self.state["has_prediction"]

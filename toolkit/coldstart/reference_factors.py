@@ -6,6 +6,7 @@ RANDOM and UPPER-BOUND of Oramas et al. 2017, "A deep multimodal approach for co
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from toolkit.baselines.baseline import State
 from toolkit.coldstart.cold_ranker import COLD_START, ColdRanker
 from toolkit.coldstart.factorisation import Factors, FactorStore
+from toolkit.contracts.saved_arrays import Layout, floats
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import PlaylistSet
 from toolkit.ranker import TrainingData
@@ -50,6 +52,9 @@ class FactorUpperBound(ColdRanker):
 
     def predict(self, data: TrainingData, factors: Factors) -> tuple[np.ndarray, np.ndarray]:
         return factors.items, factors.known
+
+    def layout(self, names: Collection[str]) -> Layout:
+        return {**super().layout(names), "users": floats("playlists", "k")}
 
     def users(self, queries: Queries) -> tuple[np.ndarray, np.ndarray]:
         if queries.rows is None:

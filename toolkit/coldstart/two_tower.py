@@ -9,6 +9,7 @@ and unplayed candidates are comparable.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Annotated
 
@@ -24,6 +25,7 @@ from toolkit.coldstart.cold_ranker import (
     factor_scorer,
     factors_of,
 )
+from toolkit.contracts.saved_arrays import TRACKS, Layout, flags, floats
 from toolkit.corpus.queries import Queries
 from toolkit.encoders.contract.content_hash import combined
 from toolkit.errors import InputError
@@ -111,6 +113,10 @@ class TwoTower(Baseline):
         items, queries = model.all_tracks()
         self.learning = model.learning.of_task(content[ranked], known).of_vectors(items[ranked])
         return items, queries
+
+    def layout(self, names: Collection[str]) -> Layout:
+        vectors, which = floats(TRACKS, "dim"), flags(TRACKS)
+        return {"items": vectors, "queries": vectors, "ranked": which, "heard": which}
 
     def scorer(self, queries: Queries) -> Scorer:
         seeds, state = queries.matrix(self.n_items), self.state

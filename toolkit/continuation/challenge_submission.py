@@ -22,6 +22,7 @@ from toolkit.continuation.continuation import Continuation
 from toolkit.corpus.queries import Queries
 from toolkit.errors import DataError, InputError
 from toolkit.files import write_bytes
+from toolkit.terminal import cell
 
 TRACKS = 500
 BLOCK = 256
@@ -62,7 +63,7 @@ def write(model: Continuation, playlists: Sequence[PlaylistRecord], path: Path, 
             [_pid(record), *(ids[item - 1] for item in row)] for record, row in zip(part, ranked.tolist(), strict=True)
         ]
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
+    csv.writer(text, lineterminator="\n").writerows(map(cell, line) for line in lines)
     data = text.getvalue().encode()
     write_bytes(path, gzip.compress(data, mtime=0) if path.name.endswith(".gz") else data)
     return filled

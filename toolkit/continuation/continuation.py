@@ -10,12 +10,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
+
 from toolkit import plugins, run_directory
 from toolkit.catalogue.normalised_names import normalised
 from toolkit.errors import InputError, RunDirectoryError
+from toolkit.files import check_links, regular
 from toolkit.ranker_registry import load_ranker
 from toolkit.result_types import SystemEntry
 
+NAMES = ("title", "artist", "album")
 HARDLY = 10
 """Another system is suggested for new releases if it finds more than this factor of what the chosen one finds."""
 
@@ -64,7 +68,7 @@ class Continuation:
         the run or that cannot continue playlists.
         """
         entry, others = _entry(Path(run_dir), system)
-        ranker = load_ranker(entry["ranker"], Path(run_dir) / run_directory.MODEL / entry["system"])
+        ranker = _ranker(entry, Path(run_dir))
         tracks = _tracks(Path(run_dir) / run_directory.TRACKS)
         if tracks.num_rows != ranker.n_items:
             sizes = f"its table has {tracks.num_rows} tracks, {entry['system']} ranks {ranker.n_items}"
@@ -85,7 +89,7 @@ class Continuation:
         if self.run_dir is None or system not in self.others:
             return None
         entry, _ = _entry(self.run_dir, system)
-        return load_ranker(entry["ranker"], self.run_dir / run_directory.MODEL / system)
+        return _ranker(entry, self.run_dir)
 
     def continue_playlist(
         self,
@@ -124,6 +128,8 @@ class Continuation:
         ids, scores = self.ranker.rank(Queries.of([seeds], titles=[title]), length, allow_repeats=allow_repeats)
         if not ids[0].any():
             raise InputError(self._nothing_ranked(seeds))
+        if np.isnan(scores).any():
+            raise RunDirectoryError(f"{self.system} has scores that are not numbers: restore the run, or fit it again")
         kept = [place for place in range(length) if ids[0, place] and int(ids[0, place]) not in banned][:k]
         if len(kept) < k:
             warnings.warn(
@@ -198,6 +204,7 @@ class Continuation:
 def _entry(run_dir: Path, system: str | None) -> tuple[SystemEntry, list[SystemEntry]]:
     """Return the entry of a system in a run, and the entries of all other systems, best first."""
     run = run_directory.RunDirectory(run_dir)
+    check_links(run_dir)
     saved = run.path(run_directory.SYSTEMS).exists()  # a model saved by itself has no recipe
     if not saved and not (run_dir / run_directory.RECIPE).exists():
         raise RunDirectoryError(
@@ -218,10 +225,17 @@ def _entry(run_dir: Path, system: str | None) -> tuple[SystemEntry, list[SystemE
             f"{run_dir} has only oracles, which read the hidden tracks: add a baseline or a model to the recipe"
         )
     names = [entry["system"] for entry in systems]
+    if odd := [name for name in names if name in ("", ".", "..") or "/" in name or "\\" in name or "\0" in name]:
+        raise RunDirectoryError(f"{run_dir} is damaged (system {odd[0]!r} must name a folder): restore the run")
     chosen = names[0] if system is None else system
     if chosen not in names:
         raise InputError(f"{run_dir} has no system {chosen!r}: {plugins.suggest(chosen, names)}")
     return systems[names.index(chosen)], [entry for entry in systems if entry["system"] != chosen]
+
+
+def _ranker(entry: SystemEntry, run_dir: Path) -> Ranker:
+    with plugins.of_a_run():
+        return load_ranker(entry["ranker"], run_dir / run_directory.MODEL / entry["system"])
 
 
 def _for_new_releases(entry: SystemEntry, others: Sequence[SystemEntry]) -> str:
@@ -238,9 +252,16 @@ def _tracks(path: Path) -> pa.Table:
     import pyarrow as pa
     import pyarrow.feather as feather
 
+    columns = [pa.field("id", pa.string(), nullable=False), *(pa.field(name, pa.string()) for name in NAMES)]
     try:
-        return feather.read_table(path, columns=["id", "title", "artist", "album"])
-    except (OSError, pa.ArrowInvalid) as error:
+        with regular(path) as file:
+            table = feather.read_table(file, columns=[column.name for column in columns], memory_map=False)
+        table = table.cast(pa.schema(columns))
+        table.validate(full=True)
+        if table["id"].null_count:
+            raise ValueError("a track has no id")
+        return table
+    except (OSError, pa.ArrowException, ValueError, MemoryError) as error:
         raise run_directory.unreadable(path, error) from None
 
 

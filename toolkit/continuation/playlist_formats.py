@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from toolkit.continuation.continuation import Next
+from toolkit.terminal import cell
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -23,12 +24,13 @@ def to_json(tracks: Sequence[Next], *, title: str | None = None) -> str:
 
 
 def to_csv(tracks: Sequence[Next], *, title: str | None = None) -> str:
-    """Return CSV (RFC 4180) with rank, id, title, artist, album and score."""
+    """Return CSV (RFC 4180) with rank, id, title, artist, album and score. Texts are quoted by `terminal.cell`."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(["rank", "id", "title", "artist", "album", "score"])
     for rank, track in enumerate(tracks, start=1):
-        writer.writerow([rank, track.id, track.title, track.artist, track.album, repr(track.score)])
+        named = map(cell, (track.id, track.title, track.artist, track.album))
+        writer.writerow([rank, *named, repr(track.score)])
     return out.getvalue()
 
 

@@ -220,9 +220,13 @@ def value_range(name: str) -> tuple[float, float]:
 
 @lru_cache
 def described(name: str) -> MetricInfo:
-    """Return the table properties of the metric `name`, or only its name if the metric is not installed."""
+    """Return the table properties of the metric `name`, or only its name if the metric is not installed.
+
+    The name may come from a run directory, so a class that is not yet imported is not imported either.
+    """
     try:
-        return named(name).info
+        with plugins.of_a_run():
+            return named(name).info
     except InputError:
         return MetricInfo(name)
 

@@ -59,7 +59,7 @@ def render(run_dir: Path) -> Path:
     Raises `RunDirectoryError` if recipe or metrics are missing, or if a file is damaged.
     """
     path = Path(run_dir) / run_directory.REPORT
-    write_bytes(path, html(RunFiles.read(Path(run_dir))).encode("utf-8"))
+    write_bytes(path, html(RunFiles.read(Path(run_dir))).encode("utf-8", "backslashreplace"))
     return path
 
 

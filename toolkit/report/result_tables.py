@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from toolkit import terminal
 from toolkit.contracts.metric import MetricInfo, described
 from toolkit.result_types import MetricRow, PairedRow, TableRow, Timing
 
@@ -299,11 +300,15 @@ def _cell_markdown(cell: Cell | None, intervals: bool) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """Return a table as CSV (RFC 4180) in full precision: seven columns on the system, and three for each metric."""
+    """Return a table as CSV (RFC 4180) in full precision: seven columns on the system, and three for each metric.
+
+    Texts are quoted by `terminal.cell`.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     names = [name for column in table.columns for name in (column.key, f"{column.key}_low", f"{column.key}_high")]
-    writer.writerow(["system", "modalities", "oracle", "underfit", "warnings", "group", "not_run", *names])
+    about: list[object] = ["system", "modalities", "oracle", "underfit", "warnings", "group", "not_run"]
+    writer.writerow([*about, *map(terminal.cell, names)])
     for row in table.rows:
         numbers = [
             number
@@ -312,7 +317,7 @@ def to_csv(table: Table) -> str:
         ]
         warnings = "; ".join(f"{word}: {reason}" for word, reason in row.warnings.items())
         about = [row.system, row.modalities, int(row.oracle), int(row.underfit), warnings, row.group, row.not_run]
-        writer.writerow([*about, *numbers])
+        writer.writerow([*map(terminal.cell, about), *numbers])
     return out.getvalue()
 
 

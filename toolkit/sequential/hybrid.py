@@ -9,7 +9,6 @@ validation playlists.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -18,7 +17,9 @@ import numpy as np
 
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
+from toolkit.errors import UNREADABLE, RunDirectoryError, first_line
 from toolkit.evaluation.choose_weight import choose_weight, sample_evenly
+from toolkit.files import parsed_json, write_json
 from toolkit.ranker import FitInputs, Ranker, Scorer, TrainingData
 from toolkit.ranker_registry import entry_name, load_ranker
 from toolkit.sequential.sequential_ranker import SequentialRanker
@@ -110,14 +111,22 @@ class AdvisedRanker(SequentialRanker):
         assert self.advice is not None
         self.advice.save(directory / ADVICE)
         about = {"ranker": entry_name(self.advice), "weight": self.weight}
-        (directory / f"{ADVICE}.json").write_text(json.dumps(about, indent=1) + "\n")
+        write_json(directory / f"{ADVICE}.json", about)
 
     @classmethod
     def load(cls, directory: Path, *, device: str = "cpu") -> Self:
         ranker = super().load(directory, device=device)
-        about = json.loads((directory / f"{ADVICE}.json").read_text())
-        ranker.advice = load_ranker(about["ranker"], directory / ADVICE, device=device)
-        ranker.weight = float(about["weight"])
+        try:
+            about = parsed_json(directory / f"{ADVICE}.json")
+            ranker.advice = load_ranker(str(about["ranker"]), directory / ADVICE, device=device)
+            ranker.weight = float(about["weight"])
+            if ranker.advice.n_items != ranker.n_items:
+                raise ValueError(f"its system ranks {ranker.advice.n_items:,} tracks, not {ranker.n_items:,}")
+        except UNREADABLE as error:
+            raise RunDirectoryError(
+                f"{directory} is not a readable model ({first_line(error)}): delete the folder and train the model"
+                " again"
+            ) from None
         return ranker
 
 

@@ -6,7 +6,7 @@ section 3.2; cosine over sets of tracks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,6 +15,7 @@ from pydantic import Field
 from toolkit.baselines.baseline import BaselineParams, State
 from toolkit.baselines.sparse_products import packed, product_scorer, unpacked
 from toolkit.baselines.sparse_ranker import SparseRanker, product_rows
+from toolkit.contracts.saved_arrays import TRACKS, Layout, Sparse
 from toolkit.corpus.item_similarity import by_item, top_per_row
 from toolkit.corpus.queries import Queries
 from toolkit.ranker import Capabilities, Scorer, TrainingData
@@ -42,6 +43,9 @@ class SessionKNN(SparseRanker):
 
     def learn(self, data: TrainingData) -> State:
         return packed(by_item(data.train.matrix()), "plays")
+
+    def layout(self, names: Collection[str]) -> Layout:
+        return {"plays": Sparse(TRACKS, "playlists")}
 
     def scorer(self, queries: Queries) -> Scorer:
         plays = unpacked(self.state, "plays")  # (V + 1, P)

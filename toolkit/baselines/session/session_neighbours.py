@@ -7,7 +7,7 @@ tracks of the most similar playlists are scored by their distance to the last sh
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ import scipy.sparse as sp
 from toolkit.baselines.baseline import State
 from toolkit.baselines.sparse_products import column_scorer, packed, unpacked
 from toolkit.baselines.sparse_ranker import SparseRanker
+from toolkit.contracts.saved_arrays import TRACKS, Layout, Sparse, floats
 from toolkit.corpus.block_ranges import blocks_of
 from toolkit.corpus.item_similarity import by_item, top_per_row
 from toolkit.corpus.queries import Queries
@@ -86,6 +87,9 @@ class SessionNeighbours(SparseRanker):
     def reach(self) -> float | None:
         """Distance in tracks from the last shared seed at which weights fall to 1/e; None for no decay."""
         return None
+
+    def layout(self, names: Collection[str]) -> Layout:
+        return {"plays": Sparse(TRACKS, "playlists"), "idf": floats(TRACKS)}
 
     def scorer(self, queries: Queries) -> Scorer:
         parts = list(self._votes(queries))

@@ -26,7 +26,9 @@ from pydantic import Field
 from toolkit import devices
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
 from toolkit.contracts.learning import sample_rows
+from toolkit.contracts.saved_arrays import finite
 from toolkit.errors import InputError
+from toolkit.files import parsed_json, write_json
 from toolkit.memory import free_memory
 from toolkit.packages import RECBOLE
 from toolkit.parameters import Parameters
@@ -47,6 +49,10 @@ SCORES_HELD = 4
 
 4.5 were measured.
 """
+
+
+SMALL = 1024
+"""Size of a setting up to which a network is built without a saved array of that size."""
 
 
 class StockTraining(BaselineParams):
@@ -262,14 +268,28 @@ class StockRanker(Baseline):
 
     def save(self, directory: Path) -> None:
         super().save(directory)
-        (directory / "training.json").write_text(
-            json.dumps({"underfit": self.underfit, "curve": self.curve}, indent=1) + "\n"
-        )
+        write_json(directory / "training.json", {"underfit": self.underfit, "curve": self.curve})
 
     def restore(self, directory: Path, *, device: str) -> None:
-        about = json.loads((directory / "training.json").read_text())
+        about = parsed_json(directory / "training.json")
         self.underfit, self.curve = bool(about["underfit"]), list(about["curve"])
         self._device = devices.device(device)
+        self._check_sizes()
+
+    def _check_sizes(self) -> None:
+        """Raise `ValueError` if a network would be larger than its saved weights, or if a weight is not finite."""
+        rows, width = self.state["item_embedding.weight"].shape
+        sizes = (self.params.hidden_size, getattr(self.params, "embedding_size", None))
+        if width not in sizes or not self.n_items < rows <= self.n_items + 2:
+            raise ValueError(f"{rows:,} vectors of {width} numbers do not fit {self.n_items:,} tracks")
+        largest = max(len(self.state), *(size for array in self.state.values() for size in array.shape))
+        for name in ("max_length", "hidden_size", "embedding_size", "inner_size", "layers"):
+            if getattr(self.params, name, 0) > max(largest, SMALL):
+                raise ValueError(f"{name}={getattr(self.params, name)} is not a size of the saved weights")
+        for name, array in self.state.items():
+            if not finite(array):
+                raise ValueError(f"{name} must have finite values")
+        assert self.model, "the weights fit the network"
 
 
 class StockSASRec(StockRanker):

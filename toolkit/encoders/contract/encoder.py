@@ -16,7 +16,7 @@ import numpy as np
 
 from toolkit.contracts.learning import Learning
 from toolkit.encoders.contract.input_faults import BadInput
-from toolkit.errors import SegueError
+from toolkit.errors import UNREADABLE, DataError, SegueError, first_line
 from toolkit.packages import Package
 from toolkit.parameters import Parameters
 
@@ -211,5 +211,9 @@ class Encoder(ABC):
 
         encoder, tensors, values = load_encoder(cls, directory, device=device)
         if tensors is not None:
-            encoder.restore(FittedState(tensors, values))
+            try:
+                encoder.restore(FittedState(tensors, values))
+            except UNREADABLE as error:
+                reason = f"{directory} holds no fitted {cls.name!r} encoder ({first_line(error)})"
+                raise DataError(f"{reason}: fit the encoder again") from None
         return encoder

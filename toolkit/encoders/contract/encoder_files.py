@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import ValidationError
 
 from toolkit import interrupts
 from toolkit.contracts.learning import Learning
+from toolkit.contracts.saved_arrays import finite
 from toolkit.encoders.contract.encoder import Encoder, Tensors
-from toolkit.errors import DataError
-from toolkit.files import replacing, write_bytes
+from toolkit.encoders.contract.tensor_file import read_file
+from toolkit.errors import UNREADABLE, DataError, first_line
+from toolkit.files import parsed_json, replacing, write_bytes
 
 E = TypeVar("E", bound=Encoder)
 
@@ -39,16 +40,14 @@ def read_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
 
     Raises `DataError` if the file is missing, truncated or changed.
     """
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(path, framework="numpy") as file:
-            about = json.loads((file.metadata() or {})["segue"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        file = read_file(path)
+        about = json.loads(file.metadata["segue"])
         header, expected = about["header"], about["blake2b"]
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        tensors = file.arrays
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         interrupts.raise_if_interrupted()
-        raise DataError(f"{path} cannot be read ({error}): restore or recompute the file") from None
+        raise DataError(f"{path} cannot be read ({first_line(error)}): restore or recompute the file") from None
     if expected != checksum(tensors):
         raise DataError(f"{path} is damaged because its checksum does not match: restore or recompute the file")
     return tensors, header
@@ -88,18 +87,25 @@ def load_encoder(cls: type[E], directory: Path, *, device: str) -> tuple[E, Tens
     """
     path = directory / "encoder.json"
     try:
-        about = json.loads(path.read_text())
+        about = parsed_json(path)
         saved = (about["encoder"], about["version"])
         params, seed = cls.Params.model_validate(about["params"]), int(about["seed"])
-    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
-        raise DataError(f"{path} is not a saved encoder ({error}): pass a folder written by `save`") from None
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+        raise DataError(
+            f"{path} is not a saved encoder ({first_line(error)}): pass a folder written by `save`"
+        ) from None
     if saved != (cls.name, cls.version):
         raise DataError(
             f"{path} holds encoder {saved[0]!r} version {saved[1]} but must hold {cls.name!r} version {cls.version}: "
             "fit the encoder again"
         )
     tensors = read_tensors(directory / "encoder.safetensors")[0] if about.get("fitted") else None
+    if odd := [name for name, array in (tensors or {}).items() if not finite(array)]:
+        raise DataError(f"{path.parent} must have finite values in {odd[0]}: fit the encoder again")
     encoder = cls(params, seed=seed, device=device)
     if "learning" in about:
-        encoder.learning = Learning.from_json(about["learning"])
+        try:
+            encoder.learning = Learning.from_json(about["learning"])
+        except UNREADABLE as error:
+            raise DataError(f"{path} has no record of a training ({error}): fit the encoder again") from None
     return encoder, tensors, about

@@ -181,6 +181,13 @@ def without_words(text: str, *, words: frozenset[str]) -> str:
     return tidied(_WORD.sub(lambda match: "" if match[0].lower().replace("’", "'") in words else match[0], text))
 
 
+def words_of(value: object) -> list[str]:
+    """Return the list of distinct words that a saved encoder has. Raises `ValueError` for anything else."""
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value) or len(set(value)) < len(value):
+        raise ValueError("its words must be a list of distinct texts")
+    return value
+
+
 def common_words(texts: Iterable[str], limit: float) -> list[str]:
     """Return words with ln((1 + n) / (1 + df)) + 1 below `limit` over n texts, in lower case, sorted."""
     frequency, n = Counter[str](), 0

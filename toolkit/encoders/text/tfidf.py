@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 from pydantic import Field
 
+from toolkit.contracts.saved_arrays import check, floats
 from toolkit.encoders.contract.encoder import EncoderParams, FittedState, Progress, Texts
 from toolkit.encoders.contract.input_faults import not_fitted
-from toolkit.encoders.text.cleaning import Cleaner, Cleaning
+from toolkit.encoders.text.cleaning import Cleaner, Cleaning, words_of
 from toolkit.encoders.text.term_counts import term_counts
 from toolkit.encoders.text.text_encoder import TextEncoder, TextParams, TokenPattern
 from toolkit.errors import InputError
@@ -133,7 +134,12 @@ class TfidfEncoder(TextEncoder):
         return FittedState({"weights": self.weights, **axes}, values)
 
     def restore(self, state: FittedState) -> None:
-        self.vocabulary, self.cleaner = state.values["vocabulary"], Cleaner(self.params.clean, state.values["common"])
+        self.vocabulary = words_of(state.values["vocabulary"])
+        self.cleaner = Cleaner(self.params.clean, words_of(state.values["common"]))
+        layout = {"weights": floats(len(self.vocabulary), dtype="float64")}
+        if "components" in state.tensors:
+            layout["components"] = floats("dim", len(self.vocabulary), dtype="float32 or float64")
+        check(state.tensors, layout, 0)
         self.weights, self.components = state.tensors["weights"], state.tensors.get("components")
 
     def _vocabulary(self) -> list[str]:

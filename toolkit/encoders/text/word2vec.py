@@ -19,8 +19,10 @@ import numpy as np
 from pydantic import Field
 
 from toolkit.contracts.learning import Learning, distance, sample_rows
+from toolkit.contracts.saved_arrays import check, floats
 from toolkit.encoders.contract.content_hash import bytes_of
 from toolkit.encoders.contract.encoder import EncoderParams, FittedState, Progress, Texts
+from toolkit.encoders.text.cleaning import words_of
 from toolkit.encoders.text.word_means import BLOCK, WordMeanEncoder, WordMeanParams
 from toolkit.errors import InputError, require
 from toolkit.packages import GENSIM, Package
@@ -117,7 +119,8 @@ class Word2vecEncoder(WordMeanEncoder):
 
     def restore(self, state: FittedState) -> None:
         super().restore(state)
-        self.vocabulary = {word: row for row, word in enumerate(state.values["words"])}
+        self.vocabulary = {word: row for row, word in enumerate(words_of(state.values["words"]))}
+        check(state.tensors, {"vectors": floats(len(self.vocabulary), self.params.dim)}, 0)
         self.matrix = state.tensors["vectors"]
 
 

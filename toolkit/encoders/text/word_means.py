@@ -13,7 +13,7 @@ import numpy as np
 
 from toolkit.encoders.contract.encoder import EncoderParams, FittedState, Progress, Texts
 from toolkit.encoders.contract.input_faults import not_fitted
-from toolkit.encoders.text.cleaning import Cleaner, LyricsCleaning
+from toolkit.encoders.text.cleaning import Cleaner, LyricsCleaning, words_of
 from toolkit.encoders.text.text_encoder import TextEncoder, TextParams, TokenPattern
 
 BLOCK = 1024
@@ -103,4 +103,7 @@ class WordMeanEncoder(TextEncoder):
         return FittedState(values={"unknown": self.unknown, "common": self.cleaner.common})
 
     def restore(self, state: FittedState) -> None:
-        self.unknown, self.cleaner = state.values["unknown"], Cleaner(self.params.clean, state.values["common"])
+        self.unknown, self.cleaner = (
+            state.values["unknown"],
+            Cleaner(self.params.clean, words_of(state.values["common"])),
+        )

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit import run_directory
+from toolkit import plugins, run_directory
 from toolkit.errors import RunDirectoryError
 from toolkit.files import digest, read_json
 from toolkit.pipeline.programs.compare_runs import Change, changes
@@ -38,6 +38,7 @@ class Reproduction:
     failed: dict[str, str]
 
 
+@plugins.of_a_run()
 def reproduce(directory: Path, out: Path, *, progress: Reporter | None = None) -> Reproduction:
     """Run the recipe of a finished run again in `out`, and compare both runs.
 

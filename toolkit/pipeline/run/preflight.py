@@ -20,6 +20,7 @@ from toolkit import devices, plugins, ranker_registry
 from toolkit.catalogue.templates import Template, is_template
 from toolkit.encoders.contract import registry
 from toolkit.errors import InputError, MissingWeights, RecipeError, Where
+from toolkit.files import in_utf8
 from toolkit.ingest.read_data import open_reader
 from toolkit.packages import IMPLICIT, OPTUNA, RAY, REPORT_SKLEARN, UMAP, Package
 from toolkit.parameters import nearest
@@ -224,6 +225,10 @@ def _path(recipe: Recipe) -> Finding | None:
     path, where = recipe.data.path, ("data", "path")
     if path is None:
         return None
+    try:
+        in_utf8(path)
+    except InputError as error:
+        return Finding(where, f": {error}")
     if not path.exists():
         return Finding(where, f": {path} does not exist: correct the path, or put the data there")
     if not os.access(path, os.R_OK | os.X_OK if path.is_dir() else os.R_OK):

@@ -63,8 +63,7 @@ class TrainingCheckpoint:
             best = self._best_file(self.path, progress)
             if not best.exists():
                 return _new_training(f"{best} is missing")
-            weights, about = checkpoint_tensors.read(best)
-            if about["identity"] != self.identity:
+            if (weights := checkpoint_tensors.mapped(best, self.identity)) is None:
                 return _new_training(f"{best} was written with other settings or data")
             self.best = weights
         parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
@@ -85,7 +84,8 @@ class TrainingCheckpoint:
             return
         file = self._best_file(self.path, progress)
         checkpoint_tensors.write(file, weights, {"identity": self.identity})
-        self.best = checkpoint_tensors.read(file)[0]
+        if (kept := checkpoint_tensors.mapped(file, self.identity)) is not None:
+            self.best = kept
 
     @staticmethod
     def _best_file(path: Path, progress: Progress) -> Path:
