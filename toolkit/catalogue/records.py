@@ -19,6 +19,10 @@ LARGEST = 3.4028234663852886e38
 """The largest float32. Vectors are stored as float32, where a larger number would become infinite."""
 
 
+LONGEST_PLAYLIST = 2_000_000
+"""Tracks of one playlist, which is in memory as a whole. The longest playlists of services have about 100,000."""
+
+
 class Field(msgspec.Struct, frozen=True):
     """Field value of a track with its source.
 

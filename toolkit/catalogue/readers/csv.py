@@ -40,6 +40,7 @@ class CsvParams(PlacementColumns):
 
     delimiter: str | None = Option(None, min_length=1, max_length=1)
     encoding: Encoding = "auto"
+    quoted: bool = Option(True, description="whether cells may be in double quotes; false if quotes are part of values")
     sorted: bool = False
     tracks: TrackTable | None = None
     source: str = "csv"
@@ -92,7 +93,7 @@ class CsvReader(FileReader):
 
     def _table(self, path: Path, bad: Bad | None = None) -> DelimitedFile:
         params = self.params
-        return DelimitedFile(path, bad or self.bad, delimiter=params.delimiter, encoding=params.encoding)
+        return DelimitedFile(path, bad or self.bad, delimiter=params.delimiter, quoted=params.quoted, encoding=params.encoding)
 
     def _side(self, columns: TrackTable) -> DelimitedFile:
         """Return the track file. Raises `InputError` for a missing column."""

@@ -6,16 +6,15 @@ The terms allow research use but no redistribution. Playlists in the challenge s
 
 from __future__ import annotations
 
-import mmap
 import re
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 
-from toolkit.catalogue.readers.open_files import BROKEN_JSON, existing, has_ending, head, mapped, with_playlists
+from toolkit.catalogue.readers.open_files import BROKEN_JSON, Oversized, existing, has_ending, head, read_bytes, with_playlists
 from toolkit.catalogue.readers.reader import FileReader, ReaderParams
 from toolkit.catalogue.readers.tables.track_columns import NAMES
 from toolkit.catalogue.records import NamedPlaylist, Names, PlaylistRecord, Record, TrackRecord
@@ -36,7 +35,7 @@ class _Named(msgspec.Struct, gc=False):
 class _Track(_Named, gc=False):
     artist_uri: str
     album_uri: str
-    duration_ms: int
+    duration_ms: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 T = TypeVar("T", bound=_Named)
@@ -48,6 +47,8 @@ class _Playlist(msgspec.Struct, Generic[T], gc=False):
     name: str | None = None
     description: str | None = None
     modified_at: Annotated[int, msgspec.Meta(ge=0, le=LAST)] = NO_TIME
+    num_tracks: int | None = None
+    num_samples: int | None = None
 
 
 P = TypeVar("P")
@@ -69,6 +70,7 @@ class _Decoders(Generic[T]):
 
 _FULL, _BRIEF = _Decoders(_Track), _Decoders(_Named)
 _POS, _URI = attrgetter("pos"), attrgetter("track_uri")
+_COUNT = {True: "num_tracks", False: "num_samples"}
 _NUMBER = re.compile(r"mpd\.slice\.(\d+)-\d+\.json")
 
 
@@ -126,8 +128,8 @@ class MpdReader(FileReader):
                 if places != sorted(places):
                     playlist.tracks.sort(key=_POS)
                 tracks = list(map(_URI, playlist.tracks))
-                if not all(tracks):
-                    self.bad(f"{file}, playlist {index}", "track_uri must not be empty")
+                if (fault := _fault(playlist, tracks)) is not None:
+                    self.bad(f"{file}, playlist {index}", fault)
                     continue
                 about = (playlist.name or None, playlist.description or None)
                 yield playlist, PlaylistRecord(f"mpd:{playlist.pid}", tracks, *about, time=playlist.modified_at)
@@ -143,23 +145,28 @@ class MpdReader(FileReader):
 
     def _decoded(self, file: Path, decoders: _Decoders[T]) -> Iterator[tuple[int, _Playlist[T]]]:
         """Yield numbered playlists of a slice, and free each before the next to reuse cached memory."""
-        with mapped(file) as data:
-            try:
-                waiting = decoders.whole.decode(data).playlists[::-1]
-            except BROKEN_JSON:
-                yield from self._apart(file, data, decoders)
-                return
+        try:
+            data = read_bytes(file)
+        except Oversized as error:
+            self.bad(str(file), str(error))
+            return
+        try:
+            waiting = decoders.whole.decode(data).playlists[::-1]
+        except BROKEN_JSON:
+            yield from self._apart(file, data, decoders)
+            return
+        del data
         count = len(waiting)
         while waiting:
             yield count - len(waiting), waiting.pop()
 
-    def _apart(self, file: Path, data: bytes | mmap.mmap, decoders: _Decoders[T]) -> Iterator[tuple[int, _Playlist[T]]]:
+    def _apart(self, file: Path, data: bytearray, decoders: _Decoders[T]) -> Iterator[tuple[int, _Playlist[T]]]:
         """Yield valid playlists of a slice and report bad playlists."""
         try:
             parts = decoders.parts.decode(data).playlists
         except BROKEN_JSON as error:
-            end = f" at byte {len(data)}" if "truncated" in str(error) else ""
-            self.bad(str(file), f"is not a slice ({error}{end})")
+            end, lost = f" at byte {len(data)}" if "truncated" in str(error) else "", data.count(b'"pid"')
+            self.bad(str(file), f"is not a slice ({error}{end}), with {lost} playlists: download the file again")
             return
         for index, part in enumerate(parts):
             try:
@@ -172,15 +179,25 @@ class MpdReader(FileReader):
     def _track(self, track: _Track) -> TrackRecord:
         return TrackRecord(
             track.track_uri,
-            track.track_name,
-            (track.artist_name,),
-            (track.artist_uri,),
-            track.album_name,
-            track.album_uri,
+            track.track_name or None,
+            (track.artist_name,) if track.artist_name else (),
+            (track.artist_uri,) if track.artist_uri else (),
+            track.album_name or None,
+            track.album_uri or None,
             track.duration_ms / 1000,
             source=self.name,
             train_allowed=self.params.train_allowed,
         )
+
+
+def _fault(playlist: _Playlist[Any], tracks: Sequence[str]) -> str | None:
+    """Return why a playlist is not as it was written, or None. In the challenge set only `num_samples` are given."""
+    if not all(tracks):
+        return "track_uri must not be empty"
+    count = playlist.num_tracks if playlist.num_samples is None else playlist.num_samples
+    if count is not None and count != len(tracks):
+        return f"has {len(tracks)} tracks and must have {count} like its {_COUNT[playlist.num_samples is None]}"
+    return None
 
 
 def _names(tracks: list[_Named]) -> Callable[[Sequence[int]], Names]:
