@@ -53,8 +53,8 @@ class M3uReader(SharedPlaylistReader):
     def entries(self, file: Path, sheet: Sheet) -> Iterator[Entry]:
         encoding, about = self._encoding(file), Entry()  # directives since the last entry
         for number, line in enumerate(_lines(file), start=1):
-            text = line.removeprefix(BOM).decode(encoding) if number == 1 else line.decode(encoding)
-            text = text.strip(BLANKS)
+            # a byte that is not UTF-8 can only come from a change between the two passes
+            text = (line.removeprefix(BOM) if number == 1 else line).decode(encoding, "replace").strip(BLANKS)
             if text.upper().startswith("#PLAYLIST:"):
                 sheet.title = text[10:].strip(BLANKS)
             elif text.startswith("#EXT-X-"):
@@ -73,6 +73,7 @@ class M3uReader(SharedPlaylistReader):
 
     def _encoding(self, file: Path) -> str:
         """Return UTF-8, or Latin-1 for an .m3u file with a line that is not UTF-8."""
+        start = 0
         for number, line in enumerate(_lines(file), start=1):
             if b"\0" in line:
                 raise BadSheet(f"contains NUL in line {number}, as UTF-16 text does: save the file as UTF-8")
@@ -84,9 +85,9 @@ class M3uReader(SharedPlaylistReader):
                 if has_ending(file, ".m3u"):
                     return "latin-1"
                 raise BadSheet(
-                    f"must be UTF-8 because of the suffix .m3u8 (line {number}, byte {error.start}): save the file as"
-                    " UTF-8"
+                    f"must be UTF-8 because of the suffix .m3u8 (byte {start + error.start}): save the file as UTF-8"
                 ) from None
+            start += len(line)
         return "utf-8"
 
     def _directive(self, line: str, about: Entry, where: str) -> None:

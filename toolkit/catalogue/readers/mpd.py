@@ -10,11 +10,19 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
-from toolkit.catalogue.readers.open_files import BROKEN_JSON, Oversized, existing, has_ending, head, read_bytes, with_playlists
+from toolkit.catalogue.readers.open_files import (
+    BROKEN_JSON,
+    Oversized,
+    existing,
+    has_ending,
+    head,
+    read_bytes,
+    with_playlists,
+)
 from toolkit.catalogue.readers.reader import FileReader, ReaderParams
 from toolkit.catalogue.readers.tables.track_columns import NAMES
 from toolkit.catalogue.records import NamedPlaylist, Names, PlaylistRecord, Record, TrackRecord
@@ -22,28 +30,22 @@ from toolkit.errors import InputError
 from toolkit.timestamps import LAST, NO_TIME
 
 
-class _Named(msgspec.Struct, gc=False):
-    """Values of a playlist entry that a corpus requires, without garbage collection for speed."""
+class _Track(msgspec.Struct, gc=False):
+    """Playlist entry, without garbage collection for speed."""
 
     pos: int
     track_uri: str
     track_name: str
     artist_name: str
     album_name: str
-
-
-class _Track(_Named, gc=False):
     artist_uri: str
     album_uri: str
     duration_ms: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
-T = TypeVar("T", bound=_Named)
-
-
-class _Playlist(msgspec.Struct, Generic[T], gc=False):
+class _Playlist(msgspec.Struct, gc=False):
     pid: int
-    tracks: list[T]
+    tracks: list[_Track]
     name: str | None = None
     description: str | None = None
     modified_at: Annotated[int, msgspec.Meta(ge=0, le=LAST)] = NO_TIME
@@ -58,17 +60,11 @@ class _Slice(msgspec.Struct, Generic[P]):
     playlists: list[P]
 
 
-class _Decoders(Generic[T]):
-    """Decoders for a whole slice, or for `parts` and then `one` playlist if a slice has bad playlists."""
+_WHOLE = msgspec.json.Decoder(_Slice[_Playlist])
+_PARTS = msgspec.json.Decoder(_Slice[msgspec.Raw])
+_ONE = msgspec.json.Decoder(_Playlist)
+"""Decoders for a whole slice, or for the parts and then one playlist if a slice has bad playlists."""
 
-    parts = msgspec.json.Decoder(_Slice[msgspec.Raw])
-
-    def __init__(self, track: type[T]) -> None:
-        self.whole = msgspec.json.Decoder(_Slice[_Playlist[track]])  # type: ignore[valid-type]
-        self.one = msgspec.json.Decoder(_Playlist[track])  # type: ignore[valid-type]
-
-
-_FULL, _BRIEF = _Decoders(_Track), _Decoders(_Named)
 _POS, _URI = attrgetter("pos"), attrgetter("track_uri")
 _COUNT = {True: "num_tracks", False: "num_samples"}
 _NUMBER = re.compile(r"mpd\.slice\.(\d+)-\d+\.json")
@@ -100,7 +96,7 @@ class MpdReader(FileReader):
         )
 
     def brief(self) -> Iterator[Record | NamedPlaylist]:
-        briefs = (NamedPlaylist(rec, _names(playlist.tracks)) for playlist, rec in self._playlists(_BRIEF))
+        briefs = (NamedPlaylist(rec, _names(playlist.tracks)) for playlist, rec in self._playlists())
         return with_playlists(briefs, self.path)
 
     def check_source(self) -> None:
@@ -111,7 +107,7 @@ class MpdReader(FileReader):
 
     def _read(self) -> Iterator[Record]:
         seen: set[str] = set()
-        for playlist, record in self._playlists(_FULL):
+        for playlist, record in self._playlists():
             if not seen.issuperset(record.tracks):
                 for track in playlist.tracks:
                     if track.track_uri not in seen:
@@ -119,10 +115,10 @@ class MpdReader(FileReader):
                         yield self._track(track)
             yield record
 
-    def _playlists(self, decoders: _Decoders[T]) -> Iterator[tuple[_Playlist[T], PlaylistRecord]]:
-        """Yield playlists with tracks sorted by `pos`."""
+    def _playlists(self) -> Iterator[tuple[_Playlist, PlaylistRecord]]:
+        """Yield playlists with tracks sorted by `pos`. All values are checked, also those that `brief` does not use."""
         for file in self._files():
-            for index, playlist in self._decoded(file, decoders):
+            for index, playlist in self._decoded(file):
                 # the dataset's own files are sorted; a check is cheaper than sorting
                 places = list(map(_POS, playlist.tracks))
                 if places != sorted(places):
@@ -143,7 +139,7 @@ class MpdReader(FileReader):
             raise InputError(f"{self.path} must contain mpd.slice.*.json or challenge_set.json: correct the path")
         return files
 
-    def _decoded(self, file: Path, decoders: _Decoders[T]) -> Iterator[tuple[int, _Playlist[T]]]:
+    def _decoded(self, file: Path) -> Iterator[tuple[int, _Playlist]]:
         """Yield numbered playlists of a slice, and free each before the next to reuse cached memory."""
         try:
             data = read_bytes(file)
@@ -151,26 +147,26 @@ class MpdReader(FileReader):
             self.bad(str(file), str(error))
             return
         try:
-            waiting = decoders.whole.decode(data).playlists[::-1]
+            waiting = _WHOLE.decode(data).playlists[::-1]
         except BROKEN_JSON:
-            yield from self._apart(file, data, decoders)
+            yield from self._apart(file, data)
             return
         del data
         count = len(waiting)
         while waiting:
             yield count - len(waiting), waiting.pop()
 
-    def _apart(self, file: Path, data: bytearray, decoders: _Decoders[T]) -> Iterator[tuple[int, _Playlist[T]]]:
+    def _apart(self, file: Path, data: bytearray) -> Iterator[tuple[int, _Playlist]]:
         """Yield valid playlists of a slice and report bad playlists."""
         try:
-            parts = decoders.parts.decode(data).playlists
+            parts = _PARTS.decode(data).playlists
         except BROKEN_JSON as error:
             end, lost = f" at byte {len(data)}" if "truncated" in str(error) else "", data.count(b'"pid"')
             self.bad(str(file), f"is not a slice ({error}{end}), with {lost} playlists: download the file again")
             return
         for index, part in enumerate(parts):
             try:
-                playlist = decoders.one.decode(part)
+                playlist = _ONE.decode(part)
             except BROKEN_JSON as error:
                 self.bad(f"{file}, playlist {index}", str(error))
                 continue
@@ -190,7 +186,7 @@ class MpdReader(FileReader):
         )
 
 
-def _fault(playlist: _Playlist[Any], tracks: Sequence[str]) -> str | None:
+def _fault(playlist: _Playlist, tracks: Sequence[str]) -> str | None:
     """Return why a playlist is not as it was written, or None. In the challenge set only `num_samples` are given."""
     if not all(tracks):
         return "track_uri must not be empty"
@@ -200,7 +196,7 @@ def _fault(playlist: _Playlist[Any], tracks: Sequence[str]) -> str | None:
     return None
 
 
-def _names(tracks: list[_Named]) -> Callable[[Sequence[int]], Names]:
+def _names(tracks: list[_Track]) -> Callable[[Sequence[int]], Names]:
     def names(places: Sequence[int]) -> Names:
         chosen = [tracks[place] for place in places]
         return (

@@ -27,12 +27,16 @@ challenge set 150 MB, and an XSPF file of a million tracks 200 MB. More is a dec
 ROW_CHARACTERS = 1 << 25
 """Bytes (or characters, of text that is not UTF-8) of a line in a table or M3U file: three times the longest cell."""
 
+JSON_BYTES, JSON_VALUES = 1 << 27, 5_000_000
+"""Bytes and values of a line of JSON Lines: a playlist of a million tracks has about 40 MB, or 100 MB with names. Each
+value takes up to 70 bytes of memory."""
+
 CHUNK = 1 << 20
 """Bytes that are read at once."""
 
 BLANKS = " \t\n\v\f\r"
-"""Characters around a value that do not belong to it. Other spaces do: byte 0x85 is `…` in Windows' Latin-1 files, which
-Unicode regards as a line end."""
+"""Characters around a value that do not belong to it. Other spaces do: Windows writes `…` as byte 0x85, which is a line
+end in Unicode."""
 
 BOM = b"\xef\xbb\xbf"
 
@@ -45,6 +49,7 @@ Bad = Callable[[str, str], None]  # `Reader.bad`: (where, why)
 
 BROKEN_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """Errors of msgspec for a text that is not JSON, or JSON of another shape; the last one for too deep nesting."""
+
 
 class Oversized(Exception):
     """Error that a file has more bytes than are read as a whole."""
@@ -124,6 +129,21 @@ def bounded_lines(file: IO[AnyStr], newline: AnyStr, limit: int) -> Iterator[Any
             while (rest := read()) and not rest.endswith(newline):
                 pass
             yield None
+
+
+def json_lines(path: Path, bad: Bad) -> Iterator[tuple[int, bytes]]:
+    """Yield number and content of the lines of JSON Lines, which only LF or CRLF end.
+
+    A line is a bad record if it has `JSON_BYTES` or more, or more than `JSON_VALUES` values.
+    """
+    with opened(path) as file:
+        for number, line in enumerate(bounded_lines(file, b"\n", JSON_BYTES), start=1):
+            if line is None:
+                bad(f"{path}, line {number}", f"has {JSON_BYTES:,} bytes or more: split the playlist")
+            elif len(line) > JSON_VALUES and line.count(b",") > JSON_VALUES:
+                bad(f"{path}, line {number}", f"has more than {JSON_VALUES:,} values: split the playlist")
+            else:
+                yield number, line.removeprefix(BOM)
 
 
 def lines(path: Path, bad: Bad, encoding: Encoding | None = None) -> Iterator[str]:

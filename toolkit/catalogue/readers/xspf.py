@@ -46,7 +46,8 @@ class _Parser:
             raise BadSheet(f"has elements that nest more than {DEEPEST} deep")
         if self._path == [_ROOT, _LIST, _TRACK]:
             self._tracks.append({})
-        self._text = [] if len(self._path) == 2 or self._path[1:3] == [_LIST, _TRACK] and len(self._path) == 4 else None
+        of_track = len(self._path) == 4 and self._path[1:3] == [_LIST, _TRACK]
+        self._text = [] if of_track or len(self._path) == 2 else None
 
     def data(self, text: str) -> None:
         if self._text is not None:

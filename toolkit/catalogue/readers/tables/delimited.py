@@ -9,11 +9,11 @@ from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from toolkit.catalogue.readers.open_files import Bad, Encoding, lines
+from toolkit.catalogue.readers.open_files import BLANKS, Bad, Encoding, lines
 from toolkit.errors import DataError, InputError
 
 _LONGEST = 10_000_000
-"""Characters of one cell or of a row with line breaks: whole lyrics fit, an unclosed quote over a whole file does not."""
+"""Characters of a cell, or of a row with line breaks: whole lyrics fit, an unclosed quote over a whole file does not."""
 
 _OPEN = 'has a quote (") that is never closed'
 
@@ -86,9 +86,7 @@ class DelimitedFile:
             if len(row) == len(self.header):
                 yield number, row
             elif row:
-                self.bad(
-                    self.where(number), f"has {len(row)} cells and must have {len(self.header)} like the header"
-                )
+                self.bad(self.where(number), f"has {len(row)} cells and must have {len(self.header)} like the header")
 
     def _cells(self, line: str) -> list[str]:
         """Return the cells of a line. Raises `csv.Error` for a stray quote or carriage return, or an open quote."""
@@ -177,6 +175,12 @@ def optional_column(
         return default if default in header else None
     check_column(path, header, option, name)
     return name
+
+
+def stripped(text: str) -> str:
+    """Return a value without `BLANKS` around it, or an empty text if it has only spaces of any kind."""
+    text = text.strip(BLANKS)
+    return "" if text.isspace() else text
 
 
 def number_or_nan(value: str | int | float | None) -> float:
