@@ -24,9 +24,13 @@ from toolkit.catalogue.readers.open_files import (
     opened,
 )
 from toolkit.catalogue.readers.shared_playlist import BadSheet, Entry, SharedPlaylistParams, SharedPlaylistReader, Sheet
-from toolkit.catalogue.records import Field
+from toolkit.catalogue.records import LONGEST_PLAYLIST, Field
 
 _EXTINF = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?)[^,]*(?:,(.*))?", re.DOTALL)
+
+
+LINES = 5 * LONGEST_PLAYLIST
+"""Lines of a file: a location and four directives for each track."""
 
 
 class M3uParams(SharedPlaylistParams):
@@ -112,6 +116,8 @@ def _lines(file: Path) -> Iterator[bytes]:
         for number, line in enumerate(bounded_lines(data, b"\n", ROW_CHARACTERS), start=1):
             if line is None:
                 raise BadSheet(f"has a line {number} that {TOO_LONG}")
+            if number > LINES:
+                raise BadSheet(f"has more than {LINES:,} lines: split the playlist")
             yield line
 
 
