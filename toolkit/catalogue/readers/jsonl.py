@@ -185,9 +185,7 @@ class JsonlReader(FileReader):
             self.bad(where, f"{params.items!r} must be a list of tracks (option items)")
             return None
         if len(listed) > LONGEST_PLAYLIST:
-            self.bad(
-                where, f"must have at most {LONGEST_PLAYLIST:,} tracks and has {len(listed):,}: split the playlist"
-            )
+            self.bad(where, f"must have at most {LONGEST_PLAYLIST:,} tracks: split the playlist")
             return None
         read = [self._track(item, f"{where}, track {index}", parser) for index, item in enumerate(listed)]
         ids = [track if isinstance(track, str) else track.id for track in read if track is not None]
@@ -196,8 +194,8 @@ class JsonlReader(FileReader):
         return PlaylistRecord(name, ids, title, description, group, split, time=when, fields=fields), described
 
     def _track(self, item: object, where: str, parser: TrackParser) -> TrackRecord | str | None:
-        if isinstance(item, str) and (name := stripped(item)):
-            return qualified(name, self.params.scheme)
+        if isinstance(item, str) and (text := stripped(item)):
+            return qualified(text, self.params.scheme)
         if isinstance(item, dict):
             return parser.record(item, where)
         if isinstance(item, int | float) and id_fault(item) is None and (name := id_text(item)) is not None:

@@ -6,6 +6,7 @@ comments. An `.m3u` file that is not valid UTF-8 is Latin-1, as players write it
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from toolkit.catalogue.readers.open_files import (
     BOM,
     ROW_CHARACTERS,
     TOO_LONG,
+    UTF_16,
     bounded_lines,
     has_ending,
     is_file,
@@ -111,14 +113,34 @@ class M3uReader(SharedPlaylistReader):
 
 
 def _lines(file: Path) -> Iterator[bytes]:
-    """Yield lines, which only LF or CRLF end. Raises `BadSheet` for a line that is too long."""
+    """Yield lines, which LF or CRLF end, or CR in a file without LF. UTF-16 with a byte order mark becomes UTF-8.
+
+    Raises `BadSheet` for a line that is too long, and for too many lines.
+    """
+    for number, line in enumerate(_unbounded(file), start=1):
+        if line is None:
+            raise BadSheet(f"has a line {number} that {TOO_LONG}")
+        if number > LINES:
+            raise BadSheet(f"has more than {LINES:,} lines: split the playlist")
+        yield line
+
+
+def _unbounded(file: Path) -> Iterator[bytes | None]:
     with opened(file) as data:
-        for number, line in enumerate(bounded_lines(data, b"\n", ROW_CHARACTERS), start=1):
-            if line is None:
-                raise BadSheet(f"has a line {number} that {TOO_LONG}")
-            if number > LINES:
-                raise BadSheet(f"has more than {LINES:,} lines: split the playlist")
-            yield line
+        marked = data.read(2) in UTF_16
+        data.seek(0)
+        if marked:
+            try:
+                with io.TextIOWrapper(data, encoding="utf-16", newline="\n") as text:
+                    yield from (line and line.encode() for line in bounded_lines(text, "\n", ROW_CHARACTERS))
+            except UnicodeError as error:
+                raise BadSheet(f"must be UTF-16 like its first bytes ({error.args[-1]}): save it as UTF-8") from None
+            return
+        for number, line in enumerate(bounded_lines(data, b"\n", ROW_CHARACTERS)):
+            if number == 0 and line is not None and not line.endswith(b"\n"):
+                yield from line.split(b"\r")  # all of the file
+            else:
+                yield line
 
 
 def _entry(line: str, about: Entry) -> Entry:

@@ -43,7 +43,7 @@ BOM = b"\xef\xbb\xbf"
 Encoding = Literal["auto", "utf-8", "utf-16", "latin-1"]
 """Of a text; auto is UTF-8, or UTF-16 if the file begins with its byte order mark."""
 
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 Bad = Callable[[str, str], None]  # `Reader.bad`: (where, why)
 
@@ -126,7 +126,8 @@ def bounded_lines(file: IO[AnyStr], newline: AnyStr, limit: int) -> Iterator[Any
         if len(line) < limit or line.endswith(newline):
             yield line
         else:
-            while (rest := read()) and not rest.endswith(newline):
+            del line
+            while (rest := file.readline(CHUNK)) and not rest.endswith(newline):
                 pass
             yield None
 
@@ -156,7 +157,7 @@ def lines(path: Path, bad: Bad, encoding: Encoding | None = None) -> Iterator[st
     """
     cure = "set `options.encoding: latin-1` or save the file as UTF-8" if encoding else "save the file as UTF-8"
     with opened(path) as file:
-        marked = file.read(2) in _UTF_16
+        marked = file.read(2) in UTF_16
         file.seek(0)
         if encoding in ("utf-16", "latin-1") or (marked and encoding != "utf-8"):
             yield from _decoded(path, file, bad, encoding if encoding == "latin-1" else "utf-16")

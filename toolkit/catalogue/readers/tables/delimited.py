@@ -13,7 +13,7 @@ from toolkit.catalogue.readers.open_files import BLANKS, Bad, Encoding, lines
 from toolkit.errors import DataError, InputError
 
 _LONGEST = 10_000_000
-"""Characters of a cell, or of a row with line breaks: whole lyrics fit, an unclosed quote over a whole file does not."""
+"""Characters of a cell, or of a row with line breaks: whole lyrics fit, an unclosed quote over a file does not."""
 
 _OPEN = 'has a quote (") that is never closed'
 
@@ -78,11 +78,11 @@ class DelimitedFile:
                     self.bad(self.where(number), self._fault(error))
                     continue
                 record = self._record(entry, waiting, numbered)
-                row = self._whole(record)
-                if row is None:
+                if (whole := self._whole(record)) is None:
                     self.bad(self.where(number), f"{_OPEN} or joins lines: {self._cure}")
                     waiting.extendleft(reversed(record[1:]))
                     continue
+                row = whole
             if len(row) == len(self.header):
                 yield number, row
             elif row:
