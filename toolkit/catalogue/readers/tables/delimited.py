@@ -15,6 +15,9 @@ from toolkit.errors import DataError, InputError
 _LONGEST = 10_000_000
 """Characters of a cell, or of a row with line breaks: whole lyrics fit, an unclosed quote over a file does not."""
 
+_LINES = 100_000
+"""Lines of a row, which are in memory until its quote is closed. The longest lyrics have a few thousand."""
+
 _OPEN = 'has a quote (") that is never closed'
 
 _CURE = "write a quoted cell with its quotes doubled"
@@ -104,7 +107,9 @@ class DelimitedFile:
         """
         record, size = [first], len(first[1])
         if first[1].count('"') % 2:
-            while size <= _LONGEST and (entry := waiting.popleft() if waiting else next(numbered, None)) is not None:
+            while size <= _LONGEST and len(record) < _LINES:
+                if (entry := waiting.popleft() if waiting else next(numbered, None)) is None:
+                    break
                 record.append(entry)
                 size += len(entry[1])
                 if entry[1].count('"') % 2:
@@ -114,11 +119,12 @@ class DelimitedFile:
     def _whole(self, record: list[tuple[int, str]]) -> list[str] | None:
         """Return the cells of a row with line breaks, or None if a stray quote joins rows.
 
-        If each line has as many delimiters as the header, the lines are rows, and the quotes are not around a cell.
+        If the first and last line and most others have as many delimiters as the header, they are rows, and the quotes
+        are not around a cell.
         """
         texts = [line for _, line in record]
-        delimiters = len(self.header) - 1
-        if delimiters > 1 and all(text.count(self.delimiter) == delimiters for text in texts):
+        alike = [text.count(self.delimiter) == len(self.header) - 1 for text in texts]
+        if len(self.header) > 2 and alike[0] and alike[-1] and sum(alike) > len(alike) / 2:
             return None
         try:
             return next(csv.reader(texts, self._dialect))

@@ -224,8 +224,16 @@ def _times(
         return None
     found, bad = column_types.times(batch.column(name))
     for row in np.flatnonzero(bad | (required & (found == NO_TIME))).tolist():
-        faults.setdefault(row, f"time {shortened(batch.column(name)[row].as_py())} {TIME_RULE}")
+        faults.setdefault(row, f"time {_shown(batch.column(name), row)} {TIME_RULE}")
     return found
+
+
+def _shown(column: pa.Array, row: int) -> str:
+    """Return a value for a message. Python has no dates after the year 9999."""
+    try:
+        return shortened(column[row].as_py())
+    except (OverflowError, ValueError):
+        return f"after 9999 or before 1 ({column.type})"
 
 
 def _positions(batch: pa.RecordBatch, name: str | None, faults: dict[int, str]) -> np.ndarray | None:
@@ -233,5 +241,5 @@ def _positions(batch: pa.RecordBatch, name: str | None, faults: dict[int, str]) 
         return None
     found = column_types.numbers(batch.column(name))
     for row in np.flatnonzero(~(np.abs(found) <= LARGEST_POSITION)).tolist():
-        faults.setdefault(row, f"position {shortened(batch.column(name)[row].as_py())} {POSITION_RULE}")
+        faults.setdefault(row, f"position {_shown(batch.column(name), row)} {POSITION_RULE}")
     return found
