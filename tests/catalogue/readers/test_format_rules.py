@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from toolkit import plugins
-from toolkit.catalogue.readers import open_files
+from toolkit.catalogue.readers import auto, m3u, open_files, parquet
 from toolkit.catalogue.readers.csv import CsvParams, CsvReader
 from toolkit.catalogue.readers.jsonl import JsonlReader
 from toolkit.catalogue.readers.jspf import JspfReader
 from toolkit.catalogue.readers.m3u import M3uReader
 from toolkit.catalogue.readers.mpd import MpdReader
+from toolkit.catalogue.readers.parquet import ParquetReader
 from toolkit.catalogue.readers.reader import Reader
 from toolkit.catalogue.readers.tables.arrow_tables import ArrowReader
 from toolkit.catalogue.readers.triplets import TripletsReader
@@ -304,8 +306,6 @@ BOMBS = {
 def test_compressed_file_beyond_the_bounds_is_refused(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from toolkit.catalogue.readers import auto, m3u
-
     for module in (open_files, m3u):
         for bound in ("FILE_BYTES", "ROW_CHARACTERS", "JSON_BYTES"):
             if hasattr(module, bound):
@@ -353,3 +353,44 @@ def test_file_name_that_is_not_utf8_is_percent_encoded_in_ids(tmp_path: Path) ->
     assert corpus.playlists["id"].to_pylist() == ["caf%E9/o%FF.m3u"]
     assert corpus.playlists["title"].to_pylist() == ["o%FF"]
     assert corpus.tracks["id"].to_pylist() == ["local:caf%E9/a.mp3", "local:caf%E9/b.mp3"]
+
+
+@pytest.mark.parametrize("encoding", ["UTF-81", "x"])
+def test_xspf_in_an_unknown_encoding_is_a_bad_record(encoding: str, tmp_path: Path) -> None:
+    path = saved(tmp_path, "a.xspf", f'<?xml version="1.0" encoding="{encoding}"?><playlist/>'.encode())
+
+    with pytest.raises(DataError, match=r"a\.xspf: is not XML \(unknown encoding"):
+        list(XspfReader(path).read())
+
+
+def test_parquet_of_few_long_texts_in_many_rows_is_refused(tmp_path: Path) -> None:
+    codes = pa.array([0, 1] * 50_000, pa.int32())
+    texts = pa.DictionaryArray.from_arrays(codes, pa.array(["a" * 5_000_000, "b"]))
+    table = pa.table({"playlist_id": pa.array([1] * 100_000), "track_id": texts})
+    pq.write_table(table, tmp_path / "dict.parquet", compression="zstd", store_schema=False)
+
+    with pytest.raises(DataError, match="column 'track_id' repeats texts that are too long"):
+        list(ParquetReader(tmp_path / "dict.parquet").read())
+
+
+def test_parquet_value_of_a_gigabyte_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "VALUE_BYTES", 1 << 10)
+    table = pa.table({"playlist_id": ["1", "2"], "track_id": ["a" * 10_000, "b"]})
+    pq.write_table(table, tmp_path / "one.parquet", compression="zstd")
+
+    with pytest.raises(DataError, match="a value of column 'track_id' must have at most 1,024 bytes"):
+        list(ParquetReader(tmp_path / "one.parquet").read())
+
+
+def test_mpd_slice_that_shrinks_while_it_is_read_is_an_error_and_not_a_crash(tmp_path: Path) -> None:
+    entries = ", ".join(f'{{"pid": {pid}, "tracks": [{ENTRY % 1}]}}' for pid in range(20_000))
+    path = saved(tmp_path, "mpd.slice.0-1.json", f'{{"playlists": [{entries}]}}'.encode())
+
+    with open_files.opened(path) as file:
+        file.read(1 << 20)
+        os.truncate(path, 1 << 16)
+        assert len(file.read()) < 1 << 16
+    with pytest.raises(DataError, match="is not a slice"):
+        list(MpdReader(path).read())

@@ -106,7 +106,7 @@ class ParquetPart:
                 yield batch.select(list(names))
 
     def _rows(self, chunks: Sequence[pq.ColumnChunkMetaData], rows: int) -> int:
-        """Return the number of rows to read at once, at most `rows`. Raises `DataError` for values that are too large."""
+        """Return how many rows to read at once, at most `rows`. Raises `DataError` for values that are too large."""
         largest = 1
         for chunk in chunks:
             largest = max(largest, chunk.total_uncompressed_size // max(chunk.num_values, 1))

@@ -85,7 +85,7 @@ class XspfReader(SharedPlaylistReader):
                     parser.close()
                 else:
                     parser.feed(piece)
-            except (ET.ParseError, ValueError) as error:
+            except (ET.ParseError, ValueError, LookupError) as error:  # the last for an unknown encoding
                 raise BadSheet(f"is not XML ({error})") from None
             for texts in target.taken(last=piece is None):
                 yield self._entry(texts, f"{file}, track {index}")
