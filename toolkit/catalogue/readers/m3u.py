@@ -132,7 +132,8 @@ def _unbounded(file: Path) -> Iterator[bytes | None]:
         if marked:
             try:
                 with io.TextIOWrapper(data, encoding="utf-16", newline="\n") as text:
-                    yield from (line and line.encode() for line in bounded_lines(text, "\n", ROW_CHARACTERS))
+                    for decoded in bounded_lines(text, "\n", ROW_CHARACTERS):
+                        yield None if decoded is None else decoded.encode()
             except UnicodeError as error:
                 raise BadSheet(f"must be UTF-16 like its first bytes ({error.args[-1]}): save it as UTF-8") from None
             return
