@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
-from toolkit.catalogue.readers.open_files import files_below
+from toolkit.catalogue.readers.open_files import JSON_BYTES, bounded_lines, files_below
 from toolkit.errors import DataError, InputError
 
 MAX_MEMBER = 64 << 20
@@ -61,16 +61,24 @@ def lines(path: Path, member: str) -> Iterator[bytes]:
     """
     with stream(path) as file:
         if ".tar" not in path.name:
-            yield from file
+            yield from _bounded(path, file)
             return
         with tarfile.open(fileobj=file, mode="r|") as archive:
             for entry in archive:
                 if entry.isfile() and f"/{entry.name}".endswith(f"/{member}"):
                     content = archive.extractfile(entry)
                     assert content is not None  # it is a file
-                    yield from content
+                    yield from _bounded(path, content)
                     return
     raise DataError(f"{path} must contain {member!r}: download the matching dump")
+
+
+def _bounded(path: Path, file: IO[bytes]) -> Iterator[bytes]:
+    """Yield lines. Raises `DataError` for a line that is longer than any record of a dump."""
+    for number, line in enumerate(bounded_lines(file, b"\n", JSON_BYTES), start=1):
+        if line is None:
+            raise DataError(f"{path}, line {number} must have less than {JSON_BYTES:,} bytes: download the dump again")
+        yield line
 
 
 def text_lines(path: Path | None) -> Iterator[tuple[int, str]]:

@@ -25,6 +25,8 @@ def to_seconds(text: str) -> int | None:
     times in milliseconds.
     """
     text = text.strip()
+    if not text.isascii() or "_" in text:  # digits of other scripts, and the underscores of Python
+        return None
     if not (len(text) == DATE_DIGITS and text.isdecimal()):
         try:
             number = float(text)
@@ -35,7 +37,8 @@ def to_seconds(text: str) -> int | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return math.floor((moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp())
+    seconds = math.floor((moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp())
+    return seconds if FIRST <= seconds <= LAST else None  # a time zone can lead out of the years
 
 
 def to_iso(moment: int) -> str:

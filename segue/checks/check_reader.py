@@ -12,7 +12,6 @@ usual cause.
 
 from __future__ import annotations
 
-import math
 import re
 import tempfile
 import tracemalloc
@@ -24,7 +23,7 @@ from pydantic import ValidationError
 
 from toolkit.catalogue.readers.reader import OnError, Reader, ReaderParams
 from toolkit.catalogue.readers.tables.record_blocks import records
-from toolkit.catalogue.records import Field, NamedPlaylist, PlaylistRecord, Record, TrackRecord
+from toolkit.catalogue.records import LARGEST, SMALLEST, Field, NamedPlaylist, PlaylistRecord, Record, TrackRecord
 from toolkit.errors import DataError, InputError
 from toolkit.packages import check_requires
 
@@ -298,7 +297,7 @@ def _track_fault(record: TrackRecord) -> str | None:
     ):
         return "artists and artist_ids must be tuples of non-empty strings"
     duration = record.duration_s
-    if duration is not None and not (isinstance(duration, float | int) and math.isfinite(duration) and duration >= 0):
+    if duration is not None and not (isinstance(duration, float | int) and 0 <= duration <= LARGEST):
         return f"duration_s={duration!r} must be >= 0 or None"
     return next((fault for name, field in record.fields.items() if (fault := _field_fault(name, field))), None)
 
@@ -309,9 +308,9 @@ def _field_fault(name: str, field: object) -> str | None:
     if not isinstance(field.value, str | list | bytes | Path):
         return f"field {name!r} has {type(field.value).__name__} and must have str, list of numbers, bytes or Path"
     if isinstance(field.value, list) and not (
-        field.value and all(isinstance(number, float | int) and math.isfinite(number) for number in field.value)
+        field.value and all(isinstance(number, float | int) and abs(number) <= LARGEST for number in field.value)
     ):
-        return f"field {name!r} must be a non-empty list of finite numbers: omit the field if there are none"
+        return f"field {name!r} must be a non-empty list of finite numbers (as float32): omit the field if there are none"
     if field.entity not in ENTITIES:
         return f"field {name!r} has entity={field.entity!r}, which must be one of {', '.join(ENTITIES)}"
     return (
@@ -333,6 +332,8 @@ def _playlist_fault(record: PlaylistRecord, counts: bool) -> str | None:
         return f"split={record.split!r} must be 'train', 'valid', 'test' or None"
     if (record.plays is not None) is not counts:
         return f"plays must be {'set' if counts else 'None'} because counts={counts}"
+    if not all(SMALLEST <= plays <= LARGEST for plays in record.plays or ()):
+        return f"plays={record.plays!r:.60} must be above 0 and finite as float32"
     for what, values in (("plays", record.plays), ("times", record.times)):
         if values is not None and len(values) != len(record.tracks):
             return f"{len(values)} {what} must match {len(record.tracks)} tracks"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from sqlalchemy import Connection, Table, bindparam, delete, insert
 
 from toolkit.catalogue.database_schema import ALBUMS, ARTISTS, FIELDS, PLAYLISTS, TRACK_ARTISTS, TRACKS, Row, upsert
 from toolkit.catalogue.normalised_names import featured, normalised
-from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
+from toolkit.catalogue.records import LARGEST, Field, PlaylistRecord, Record, TrackRecord
 from toolkit.errors import DataError
 
 PutBlob = Callable[[bytes | Path], str]
@@ -161,6 +160,9 @@ def _encode(field: Field, where: str, put: PutBlob) -> tuple[str, str] | None:
         return "blob", put(value)
     if not value:
         raise DataError(f"{where} must be a non-empty vector: remove the field")
-    if not all(map(math.isfinite, value)):
-        raise DataError(f"{where} must be finite and has NaN or infinity: remove the field")
+    if not all(-LARGEST <= number <= LARGEST for number in value):
+        raise DataError(
+            f"{where} must be finite as float32 and has NaN, infinity or a number beyond ±{LARGEST:.1e}: remove the"
+            " field"
+        )
     return "vector", msgspec.json.encode([float(number) for number in value]).decode()

@@ -18,6 +18,13 @@ FieldValue = str | list[float] | bytes | Path
 LARGEST = 3.4028234663852886e38
 """The largest float32. Vectors are stored as float32, where a larger number would become infinite."""
 
+SMALLEST = 1e-37
+"""The smallest play count. Below the smallest float32 (1.2e-38), a count would become 0."""
+
+
+LONGEST_PLAYLIST = 2_000_000
+"""Tracks of one playlist, which is in memory as a whole. The longest playlists of services have about 100,000."""
+
 
 class Field(msgspec.Struct, frozen=True):
     """Field value of a track with its source.
@@ -61,7 +68,8 @@ class PlaylistRecord(msgspec.Struct, frozen=True):
     - group: id of the playlist of which this is a version. Versions are always in the same part of a split and
       are resampled together.
     - split: `train`, `valid` or `test` if the file prescribes it.
-    - plays: play count of each track, from readers with `counts=True`, in which tracks are unique.
+    - plays: play count of each track, from readers with `counts=True`, in which tracks are unique. Counts are stored
+      as float32 and are from `SMALLEST` to `LARGEST`.
     - times, time: seconds since 1970 (`toolkit.timestamps`) at which each track was added or played, or the time of the
       playlist if only that is known.
     - fields: further values of the playlist by name, such as its genre, or None.

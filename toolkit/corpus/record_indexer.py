@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.catalogue.readers.reader import Reader
-from toolkit.catalogue.records import NamedPlaylist, Names, PlaylistRecord, Record, TrackRecord
+from toolkit.catalogue.records import LARGEST, SMALLEST, NamedPlaylist, Names, PlaylistRecord, Record, TrackRecord
 from toolkit.corpus.arrays import FIELD
 from toolkit.corpus.interning import Numbering
 from toolkit.timestamps import NO_TIME
@@ -120,6 +120,8 @@ class RecordIndexer:
             len(record.plays) != len(record.tracks) or len(set(record.tracks)) != len(record.tracks)
         ):
             why = "tracks must be unique in a playlist with plays"
+        elif record.plays is not None and not all(SMALLEST <= plays <= LARGEST for plays in record.plays):
+            why = f"plays must be numbers above 0 and within {LARGEST:.1e}, the largest float32"
         elif record.times is not None and len(record.times) != len(record.tracks):
             why = f"has {len(record.times)} times and must have {len(record.tracks)} like the tracks"
         else:

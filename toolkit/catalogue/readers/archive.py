@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from pydantic import Field as Option
 
-from toolkit.catalogue.readers.open_files import BROKEN_JSON, existing, opened
+from toolkit.catalogue.readers.open_files import BROKEN_JSON, existing, json_lines
 from toolkit.catalogue.readers.reader import FileReader, ReaderParams, shortened
 from toolkit.catalogue.readers.tables.delimited import DelimitedFile
 from toolkit.catalogue.readers.tables.track_columns import TrackColumns, TrackOrigin, TrackParser, feature_vector
@@ -160,9 +160,13 @@ class ArchiveReader(FileReader):
         return splits
 
     def _entries(self, path: Path) -> Iterator[tuple[str, _List]]:
-        with opened(path) as file:
-            for number, line in enumerate(file, start=1):
-                try:
-                    yield f"{path}, line {number}", _LIST.decode(line)
-                except BROKEN_JSON as error:
-                    self.bad(f"{path}, line {number}", str(error))
+        for number, line in json_lines(path, self.bad):
+            try:
+                entry = _LIST.decode(line)
+            except BROKEN_JSON as error:
+                self.bad(f"{path}, line {number}", str(error))
+                continue
+            if entry.playlist_id and all(entry.tracks):
+                yield f"{path}, line {number}", entry
+            else:
+                self.bad(f"{path}, line {number}", "must have a playlist_id and must not have an empty track id")

@@ -13,7 +13,6 @@ needed.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,10 +21,16 @@ from pydantic import Field as Option
 from toolkit.catalogue.readers.ids import qualified
 from toolkit.catalogue.readers.open_files import Bad, Encoding, has_ending, with_playlists
 from toolkit.catalogue.readers.reader import FileReader, shortened
-from toolkit.catalogue.readers.tables.delimited import DelimitedFile, number_or_nan
+from toolkit.catalogue.readers.tables.delimited import DelimitedFile, number_or_nan, stripped
 from toolkit.catalogue.readers.tables.label_counts import LabelCounter
 from toolkit.catalogue.readers.tables.placement_columns import PlacementColumns
-from toolkit.catalogue.readers.tables.playlist_spool import Placement, adjacent, collected
+from toolkit.catalogue.readers.tables.playlist_spool import (
+    LARGEST_POSITION,
+    POSITION_RULE,
+    Placement,
+    adjacent,
+    collected,
+)
 from toolkit.catalogue.readers.tables.repeated_tracks import FirstRows
 from toolkit.catalogue.readers.tables.track_columns import TrackParser, TrackTable
 from toolkit.catalogue.records import Record, TrackRecord
@@ -40,6 +45,7 @@ class CsvParams(PlacementColumns):
 
     delimiter: str | None = Option(None, min_length=1, max_length=1)
     encoding: Encoding = "auto"
+    quoted: bool = Option(True, description="whether cells may be in double quotes; false if quotes are part of values")
     sorted: bool = False
     tracks: TrackTable | None = None
     source: str = "csv"
@@ -92,7 +98,9 @@ class CsvReader(FileReader):
 
     def _table(self, path: Path, bad: Bad | None = None) -> DelimitedFile:
         params = self.params
-        return DelimitedFile(path, bad or self.bad, delimiter=params.delimiter, encoding=params.encoding)
+        return DelimitedFile(
+            path, bad or self.bad, delimiter=params.delimiter, quoted=params.quoted, encoding=params.encoding
+        )
 
     def _side(self, columns: TrackTable) -> DelimitedFile:
         """Return the track file. Raises `InputError` for a missing column."""
@@ -114,8 +122,9 @@ class CsvReader(FileReader):
         parser, seen = TrackParser(self.params, table.path.parent, self.params, self.bad), {""}
         # the pass over placements reports broken rows, this one need not
         for line, row in self._table(self.path, lambda *_: None).rows():
-            if row[identifier] not in seen:
-                seen.add(row[identifier])
+            # a row without a track is reported by the other pass
+            if (track := stripped(row[identifier])) not in seen:
+                seen.add(track)
                 if (record := parser.record(table.mapping(row), table.where(line))) is not None:
                     yield record
 
@@ -137,29 +146,30 @@ class CsvReader(FileReader):
         playlist, track, position, time, about = self._columns(table)
         fields = self._fields(table)
         for line, row in table.rows():
-            if not row[playlist].strip() or not row[track].strip():
-                self.bad(
-                    table.where(line),
-                    f"must have a value for {params.track if row[playlist].strip() else params.playlist}",
-                )
+            name, identifier = stripped(row[playlist]), stripped(row[track])
+            if not name or not identifier:
+                self.bad(table.where(line), f"must have a value for {params.track if name else params.playlist}")
+                continue
+            if "\n" in name or "\n" in identifier:
+                broken = name if "\n" in name else identifier
+                self.bad(table.where(line), f"id {shortened(broken)} must not have a line break: correct the quotes")
                 continue
             when = None
             if time is not None and (when := to_seconds(row[time])) is None:
                 self.bad(table.where(line), f"time {shortened(row[time])} {TIME_RULE}")
                 continue
             place = float(when or 0) if position is None else number_or_nan(row[position])
-            if math.isnan(place):
-                self.bad(table.where(line), f"position {shortened(row[position or 0])} must be a number")
+            if not abs(place) <= LARGEST_POSITION:
+                self.bad(table.where(line), f"position {shortened(row[position or 0])} {POSITION_RULE}")
                 continue
-            name, identifier = row[playlist].strip(), row[track].strip()
             if labels.columns:
                 labels.add_row(name, identifier, row)
-            cells = [row[index].strip() or None if index is not None else None for index in about]
+            cells = [stripped(row[index]) or None if index is not None else None for index in about]
             yield Placement(
                 name,
                 qualified(identifier, params.scheme),
                 place,
                 *cells,
                 time=when,
-                fields=tuple([(name, row[index].strip() or None) for name, index in fields]) if fields else (),
+                fields=tuple([(name, stripped(row[index]) or None) for name, index in fields]) if fields else (),
             )

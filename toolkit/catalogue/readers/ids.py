@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from toolkit.catalogue.normalised_names import normalised
+from toolkit.catalogue.readers.open_files import storable
 
 _KNOWN = (
     (re.compile(r"https?://open\.spotify\.com/(?:[a-z-]+/)?track/(\w+).*"), r"spotify:track:\1"),
@@ -44,7 +45,7 @@ def by_location(location: str, file: Path, root: Path) -> str:
     if written is None:
         return location
     target, base = _normal(file.parent / written), _normal(root)
-    return f"local:{(target.relative_to(base) if target.is_relative_to(base) else written).as_posix()}"
+    return storable(f"local:{(target.relative_to(base) if target.is_relative_to(base) else written).as_posix()}")
 
 
 def local_path(location: str) -> Path | None:

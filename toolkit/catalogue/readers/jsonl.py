@@ -7,6 +7,7 @@ A playlist's tracks are ids, or objects that describe them:
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence, Set
 from itertools import islice
 from pathlib import Path
@@ -15,9 +16,9 @@ import msgspec
 from pydantic import Field as Option
 
 from toolkit.catalogue.readers.ids import qualified
-from toolkit.catalogue.readers.open_files import BROKEN_JSON, Bad, has_ending, opened, with_playlists
+from toolkit.catalogue.readers.open_files import BROKEN_JSON, Bad, has_ending, json_lines, with_playlists
 from toolkit.catalogue.readers.reader import FileReader, shortened
-from toolkit.catalogue.readers.tables.delimited import nearest
+from toolkit.catalogue.readers.tables.delimited import nearest, stripped
 from toolkit.catalogue.readers.tables.label_counts import LabelCounter
 from toolkit.catalogue.readers.tables.repeated_tracks import FirstRows
 from toolkit.catalogue.readers.tables.track_columns import (
@@ -28,9 +29,11 @@ from toolkit.catalogue.readers.tables.track_columns import (
     TrackParser,
     TrackTable,
     cell_text,
+    id_fault,
+    id_text,
     text_fault,
 )
-from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
+from toolkit.catalogue.records import LONGEST_PLAYLIST, PlaylistRecord, Record, TrackRecord
 from toolkit.errors import InputError
 from toolkit.timestamps import NO_TIME, TIME_RULE, to_seconds
 
@@ -111,7 +114,7 @@ class JsonlReader(FileReader):
             if isinstance(item, dict) and item.get(self.params.track) is not None:
                 cells = (item.get(name) for name in labels.columns)
                 texts = [cell if isinstance(cell, str | None) else str(cell) for cell in cells]
-                labels.add_row(playlist, str(item[self.params.track]).strip(), texts)
+                labels.add_row(playlist, id_text(item[self.params.track]) or "", texts)
 
     def check_source(self) -> None:
         params, (lines, whole) = self.params, self._first(self.path)
@@ -167,7 +170,11 @@ class JsonlReader(FileReader):
         if (when := NO_TIME if time is None else to_seconds(time)) is None:
             self.bad(where, f"{params.time!r}={shortened(time)} {TIME_RULE}")
             return None
-        name, title, description, group, split = (cell_text(line.get(key)) for key in keys)
+        if (fault := id_fault(line.get(params.playlist))) is not None:
+            self.bad(where, f"{params.playlist!r}{fault}")
+            return None
+        name = id_text(line.get(params.playlist))
+        title, description, group, split = (cell_text(line.get(key)) for key in keys[1:])
         if name is None:
             key = params.playlist
             missing = f"has no {key!r} (option playlist): {nearest(key, list(line))}"
@@ -177,6 +184,9 @@ class JsonlReader(FileReader):
         if not isinstance(listed, list):
             self.bad(where, f"{params.items!r} must be a list of tracks (option items)")
             return None
+        if len(listed) > LONGEST_PLAYLIST:
+            self.bad(where, f"must have at most {LONGEST_PLAYLIST:,} tracks: split the playlist")
+            return None
         read = [self._track(item, f"{where}, track {index}", parser) for index, item in enumerate(listed)]
         ids = [track if isinstance(track, str) else track.id for track in read if track is not None]
         described = [track for track in read if isinstance(track, TrackRecord)]
@@ -184,10 +194,12 @@ class JsonlReader(FileReader):
         return PlaylistRecord(name, ids, title, description, group, split, time=when, fields=fields), described
 
     def _track(self, item: object, where: str, parser: TrackParser) -> TrackRecord | str | None:
+        if isinstance(item, str) and (text := stripped(item)):
+            return qualified(text, self.params.scheme)
         if isinstance(item, dict):
             return parser.record(item, where)
-        if isinstance(item, str | int) and not isinstance(item, bool) and str(item).strip():
-            return qualified(str(item).strip(), self.params.scheme)
+        if isinstance(item, int | float) and id_fault(item) is None and (name := id_text(item)) is not None:
+            return qualified(name, self.params.scheme)
         self.bad(where, f"{shortened(item)} must be an id or an object")
         return None
 
@@ -203,17 +215,51 @@ class JsonlReader(FileReader):
 
     def _objects(self, path: Path, bad: Bad | None = None) -> Iterator[tuple[str, Line]]:
         """Yield (file and line, object). Other lines are reported to `bad`, by default the method of the reader."""
-        with opened(path) as file:
-            for number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
-                where = f"{path}, line {number}"
-                try:
-                    value = _OBJECT.decode(line.removeprefix(b"\xef\xbb\xbf"))
-                except BROKEN_JSON as error:
-                    (bad or self.bad)(where, f"is not a JSON object: {error}")
-                    continue
-                yield where, value
+        for number, line in json_lines(path, bad or self.bad):
+            if not line.strip():
+                continue
+            where = f"{path}, line {number}"
+            try:
+                value = _OBJECT.decode(line)
+                repeated = _repeated_key(line, value)
+            except BROKEN_JSON as error:
+                (bad or self.bad)(where, f"is not a JSON object: {error}")
+                continue
+            if repeated is not None:
+                (bad or self.bad)(where, f"has the key {shortened(repeated)} twice in one object: remove one")
+                continue
+            yield where, value
+
+
+def _repeated_key(line: bytes, value: Line) -> str | None:
+    """Return a key that is twice in an object, of which the decoder keeps the second value only.
+
+    Nearly every line has one `":` for each key that was decoded, so that the slow search is rare.
+    """
+    if line.count(b'":') == _keys(value):
+        return None
+
+    def check(pairs: list[tuple[str, object]]) -> None:
+        if len(dict(pairs)) < len(pairs):
+            names = [name for name, _ in pairs]
+            raise _Repeated(next(name for place, name in enumerate(names) if name in names[:place]))
+
+    try:
+        json.loads(line, object_pairs_hook=check, parse_int=str, parse_float=str)
+    except _Repeated as error:
+        return str(error)
+    return None
+
+
+class _Repeated(Exception):
+    """Error that an object has a key twice. The message is the key."""
+
+
+def _keys(value: Line | list[object]) -> int:
+    """Return the number of keys in an object, and in those that it contains."""
+    if isinstance(value, list):
+        return sum(_keys(inner) for inner in value if isinstance(inner, dict | list))
+    return len(value) + sum(_keys(inner) for inner in value.values() if isinstance(inner, dict | list))
 
 
 def _missing_key(path: Path, keys: Set[str], options: str) -> InputError:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from toolkit.catalogue.readers.open_files import BROKEN_JSON, read_bytes
+from toolkit.catalogue.readers.open_files import BOM, BROKEN_JSON, read_bytes
 from toolkit.catalogue.readers.reader import shortened
-from toolkit.catalogue.readers.shared_playlist import Entry, SharedPlaylistReader, Sheet
+from toolkit.catalogue.readers.shared_playlist import BadSheet, Entry, SharedPlaylistReader, Sheet
 from toolkit.timestamps import NO_TIME, TIME_RULE, to_seconds
 
 ADDED = "https://musicbrainz.org/doc/jspf#track"
 """ListenBrainz's extension of a track, with the time when it was added."""
+
+
+OBJECTS = 5_000_000
+"""JSON objects of a file, which bound its memory: two or three for each track of a long playlist."""
 
 
 class _Track(msgspec.Struct):
@@ -46,17 +51,23 @@ class JspfReader(SharedPlaylistReader):
     name = "jspf"
     endings = (".jspf",)
 
-    def parse(self, file: Path) -> Sheet | None:
+    def entries(self, file: Path, sheet: Sheet) -> Iterator[Entry]:
+        data = read_bytes(file)
+        if data.startswith(BOM):
+            del data[: len(BOM)]
+        if data.count(b"{") > OBJECTS:
+            raise BadSheet(f"has more than {OBJECTS:,} objects: split the playlist")
         try:
-            playlist = _FILE.decode(read_bytes(file).removeprefix(b"\xef\xbb\xbf")).playlist
+            playlist = _FILE.decode(data).playlist
         except BROKEN_JSON as error:
-            self.bad(str(file), f"is not JSPF ({error})")
-            return None
-        tracks = [self._entry(track, f"{file}, track {index}") for index, track in enumerate(playlist.track)]
-        return Sheet(tracks, playlist.title, playlist.annotation, playlist.date)
+            raise BadSheet(f"is not JSPF ({error})") from None
+        del data
+        sheet.title, sheet.annotation, sheet.date = playlist.title, playlist.annotation, playlist.date
+        for index, track in enumerate(playlist.track):
+            yield self._entry(track, f"{file}, track {index}")
 
     def _entry(self, track: _Track, where: str) -> Entry:
-        about = (track.title, track.creator, track.album, track.duration / 1000 if track.duration else None)
+        about = (track.title, track.creator, track.album, None if track.duration is None else track.duration / 1000)
         return Entry(_listed(track.identifier), _listed(track.location), *about, self._time(track.extension, where))
 
     def _time(self, extension: object, where: str) -> int:

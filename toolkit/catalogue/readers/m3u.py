@@ -6,17 +6,33 @@ comments. An `.m3u` file that is not valid UTF-8 is Latin-1, as players write it
 
 from __future__ import annotations
 
+import io
 import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from toolkit.catalogue.normalised_names import normalised
 from toolkit.catalogue.readers.ids import local_path
-from toolkit.catalogue.readers.open_files import has_ending, is_file, read_bytes
-from toolkit.catalogue.readers.shared_playlist import Entry, SharedPlaylistParams, SharedPlaylistReader, Sheet
-from toolkit.catalogue.records import Field
+from toolkit.catalogue.readers.open_files import (
+    BLANKS,
+    BOM,
+    ROW_CHARACTERS,
+    TOO_LONG,
+    UTF_16,
+    bounded_lines,
+    has_ending,
+    is_file,
+    opened,
+)
+from toolkit.catalogue.readers.shared_playlist import BadSheet, Entry, SharedPlaylistParams, SharedPlaylistReader, Sheet
+from toolkit.catalogue.records import LONGEST_PLAYLIST, Field
 
-_EXTINF = re.compile(r"\s*(-?\d+(?:\.\d+)?)[^,]*(?:,(.*))?")
+_EXTINF = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?)[^,]*(?:,(.*))?", re.DOTALL)
+
+
+LINES = 5 * LONGEST_PLAYLIST
+"""Lines of a file: a location and four directives for each track."""
 
 
 class M3uParams(SharedPlaylistParams):
@@ -40,21 +56,20 @@ class M3uReader(SharedPlaylistReader):
     def fields_offered(self) -> set[str]:
         return super().fields_offered() | ({"audio"} if self.params.audio else set())
 
-    def parse(self, file: Path) -> Sheet | None:
-        text = self._text(file)
-        if text is None:
-            return None
-        sheet, about = Sheet([]), Entry()  # directives since the last entry
-        for number, line in enumerate(text.splitlines(), start=1):
-            line = line.strip()
-            if line.upper().startswith("#PLAYLIST:"):
-                sheet.title = line[10:].strip()
-            elif line.startswith("#"):
-                self._directive(line, about, f"{file}, line {number}")
-            elif line:
-                sheet.tracks.append(_entry(line, about))
+    def entries(self, file: Path, sheet: Sheet) -> Iterator[Entry]:
+        encoding, about = self._encoding(file), Entry()  # directives since the last entry
+        for number, line in enumerate(_lines(file), start=1):
+            # a byte that is not UTF-8 can only come from a change between the two passes
+            text = (line.removeprefix(BOM) if number == 1 else line).decode(encoding, "replace").strip(BLANKS)
+            if text.upper().startswith("#PLAYLIST:"):
+                sheet.title = text[10:].strip(BLANKS)
+            elif text.startswith("#EXT-X-"):
+                raise BadSheet("must be a playlist and not an HLS stream")
+            elif text.startswith("#"):
+                self._directive(text, about, f"{file}, line {number}")
+            elif text:
+                yield _entry(text, about)
                 about = Entry(album=about.album)  # kept until the next #EXTALB
-        return sheet
 
     def fields_of(self, entry: Entry, file: Path) -> dict[str, Field]:
         params, written = self.params, local_path(entry.locations[0])
@@ -62,36 +77,71 @@ class M3uReader(SharedPlaylistReader):
             return {}
         return {"audio": Field(file.parent / written, params.source, train_allowed=params.train_allowed)}
 
-    def _text(self, file: Path) -> str | None:
-        data = read_bytes(file)
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            if not has_ending(file, ".m3u"):
-                self.bad(
-                    str(file), f"must be UTF-8 because of the suffix .m3u8 (byte {error.start}): save the file as UTF-8"
-                )
-                return None
-            text = data.decode("latin-1")
-        if "#EXT-X-" in text:
-            self.bad(str(file), "must be a playlist and not an HLS stream")
-            return None
-        return text
+    def _encoding(self, file: Path) -> str:
+        """Return UTF-8, or Latin-1 for an .m3u file with a line that is not UTF-8."""
+        start = 0
+        for number, line in enumerate(_lines(file), start=1):
+            if b"\0" in line:
+                raise BadSheet(f"contains NUL in line {number}, as UTF-16 text does: save the file as UTF-8")
+            if b"\r" in line.rstrip(b"\r\n"):
+                raise BadSheet(f"has a carriage return (CR) inside line {number}: end lines with LF or CRLF")
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                if has_ending(file, ".m3u"):
+                    return "latin-1"
+                raise BadSheet(
+                    f"must be UTF-8 because of the suffix .m3u8 (byte {start + error.start}): save the file as UTF-8"
+                ) from None
+            start += len(line)
+        return "utf-8"
 
     def _directive(self, line: str, about: Entry, where: str) -> None:
         key, _, value = line.partition(":")
-        value = value.strip()
+        value = value.strip(BLANKS)
         if key.upper() == "#EXTART":
             about.creator = value or None
         elif key.upper() == "#EXTALB":
             about.album = value or None
         elif key.upper() == "#EXTINF":
             match = _EXTINF.fullmatch(value)
-            if match is None or math.isinf(float(match[1])):
+            if match is None or not math.isfinite(float(match[1])):
                 self.bad(where, f"#EXTINF:{value[:80]} must start with a number of seconds")
                 return
             about.duration = float(match[1]) if float(match[1]) > 0 else None  # -1 means unknown
-            about.title = (match[2] or "").strip() or None
+            about.title = (match[2] or "").strip(BLANKS) or None
+
+
+def _lines(file: Path) -> Iterator[bytes]:
+    """Yield lines, which LF or CRLF end, or CR in a file without LF. UTF-16 with a byte order mark becomes UTF-8.
+
+    Raises `BadSheet` for a line that is too long, and for too many lines.
+    """
+    for number, line in enumerate(_unbounded(file), start=1):
+        if line is None:
+            raise BadSheet(f"has a line {number} that {TOO_LONG}")
+        if number > LINES:
+            raise BadSheet(f"has more than {LINES:,} lines: split the playlist")
+        yield line
+
+
+def _unbounded(file: Path) -> Iterator[bytes | None]:
+    with opened(file) as data:
+        marked = data.read(2) in UTF_16
+        data.seek(0)
+        if marked:
+            try:
+                with io.TextIOWrapper(data, encoding="utf-16", newline="\n") as text:
+                    for decoded in bounded_lines(text, "\n", ROW_CHARACTERS):
+                        yield None if decoded is None else decoded.encode()
+            except UnicodeError as error:
+                raise BadSheet(f"must be UTF-16 like its first bytes ({error.args[-1]}): save it as UTF-8") from None
+            return
+        for number, line in enumerate(bounded_lines(data, b"\n", ROW_CHARACTERS)):
+            if number == 0 and line is not None and not line.endswith(b"\n"):
+                yield from line.split(b"\r")  # all of the file
+            else:
+                yield line
 
 
 def _entry(line: str, about: Entry) -> Entry:

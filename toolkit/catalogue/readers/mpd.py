@@ -6,7 +6,6 @@ The terms allow research use but no redistribution. Playlists in the challenge s
 
 from __future__ import annotations
 
-import mmap
 import re
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
@@ -15,7 +14,15 @@ from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
-from toolkit.catalogue.readers.open_files import BROKEN_JSON, existing, has_ending, head, mapped, with_playlists
+from toolkit.catalogue.readers.open_files import (
+    BROKEN_JSON,
+    Oversized,
+    existing,
+    has_ending,
+    head,
+    read_bytes,
+    with_playlists,
+)
 from toolkit.catalogue.readers.reader import FileReader, ReaderParams
 from toolkit.catalogue.readers.tables.track_columns import NAMES
 from toolkit.catalogue.records import NamedPlaylist, Names, PlaylistRecord, Record, TrackRecord
@@ -23,31 +30,27 @@ from toolkit.errors import InputError
 from toolkit.timestamps import LAST, NO_TIME
 
 
-class _Named(msgspec.Struct, gc=False):
-    """Values of a playlist entry that a corpus requires, without garbage collection for speed."""
+class _Track(msgspec.Struct, gc=False):
+    """Playlist entry, without garbage collection for speed."""
 
     pos: int
     track_uri: str
     track_name: str
     artist_name: str
     album_name: str
-
-
-class _Track(_Named, gc=False):
     artist_uri: str
     album_uri: str
-    duration_ms: int
+    duration_ms: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
-T = TypeVar("T", bound=_Named)
-
-
-class _Playlist(msgspec.Struct, Generic[T], gc=False):
+class _Playlist(msgspec.Struct, gc=False):
     pid: int
-    tracks: list[T]
+    tracks: list[_Track]
     name: str | None = None
     description: str | None = None
     modified_at: Annotated[int, msgspec.Meta(ge=0, le=LAST)] = NO_TIME
+    num_tracks: int | None = None
+    num_samples: int | None = None
 
 
 P = TypeVar("P")
@@ -57,18 +60,13 @@ class _Slice(msgspec.Struct, Generic[P]):
     playlists: list[P]
 
 
-class _Decoders(Generic[T]):
-    """Decoders for a whole slice, or for `parts` and then `one` playlist if a slice has bad playlists."""
+_WHOLE = msgspec.json.Decoder(_Slice[_Playlist])
+_PARTS = msgspec.json.Decoder(_Slice[msgspec.Raw])
+_ONE = msgspec.json.Decoder(_Playlist)
+"""Decoders for a whole slice, or for the parts and then one playlist if a slice has bad playlists."""
 
-    parts = msgspec.json.Decoder(_Slice[msgspec.Raw])
-
-    def __init__(self, track: type[T]) -> None:
-        self.whole = msgspec.json.Decoder(_Slice[_Playlist[track]])  # type: ignore[valid-type]
-        self.one = msgspec.json.Decoder(_Playlist[track])  # type: ignore[valid-type]
-
-
-_FULL, _BRIEF = _Decoders(_Track), _Decoders(_Named)
 _POS, _URI = attrgetter("pos"), attrgetter("track_uri")
+_COUNT = {True: "num_tracks", False: "num_samples"}
 _NUMBER = re.compile(r"mpd\.slice\.(\d+)-\d+\.json")
 
 
@@ -98,7 +96,7 @@ class MpdReader(FileReader):
         )
 
     def brief(self) -> Iterator[Record | NamedPlaylist]:
-        briefs = (NamedPlaylist(rec, _names(playlist.tracks)) for playlist, rec in self._playlists(_BRIEF))
+        briefs = (NamedPlaylist(rec, _names(playlist.tracks)) for playlist, rec in self._playlists())
         return with_playlists(briefs, self.path)
 
     def check_source(self) -> None:
@@ -109,7 +107,7 @@ class MpdReader(FileReader):
 
     def _read(self) -> Iterator[Record]:
         seen: set[str] = set()
-        for playlist, record in self._playlists(_FULL):
+        for playlist, record in self._playlists():
             if not seen.issuperset(record.tracks):
                 for track in playlist.tracks:
                     if track.track_uri not in seen:
@@ -117,17 +115,17 @@ class MpdReader(FileReader):
                         yield self._track(track)
             yield record
 
-    def _playlists(self, decoders: _Decoders[T]) -> Iterator[tuple[_Playlist[T], PlaylistRecord]]:
-        """Yield playlists with tracks sorted by `pos`."""
+    def _playlists(self) -> Iterator[tuple[_Playlist, PlaylistRecord]]:
+        """Yield playlists with tracks sorted by `pos`. All values are checked, also those that `brief` does not use."""
         for file in self._files():
-            for index, playlist in self._decoded(file, decoders):
+            for index, playlist in self._decoded(file):
                 # the dataset's own files are sorted; a check is cheaper than sorting
                 places = list(map(_POS, playlist.tracks))
                 if places != sorted(places):
                     playlist.tracks.sort(key=_POS)
                 tracks = list(map(_URI, playlist.tracks))
-                if not all(tracks):
-                    self.bad(f"{file}, playlist {index}", "track_uri must not be empty")
+                if (fault := _fault(playlist, tracks)) is not None:
+                    self.bad(f"{file}, playlist {index}", fault)
                     continue
                 about = (playlist.name or None, playlist.description or None)
                 yield playlist, PlaylistRecord(f"mpd:{playlist.pid}", tracks, *about, time=playlist.modified_at)
@@ -141,29 +139,34 @@ class MpdReader(FileReader):
             raise InputError(f"{self.path} must contain mpd.slice.*.json or challenge_set.json: correct the path")
         return files
 
-    def _decoded(self, file: Path, decoders: _Decoders[T]) -> Iterator[tuple[int, _Playlist[T]]]:
+    def _decoded(self, file: Path) -> Iterator[tuple[int, _Playlist]]:
         """Yield numbered playlists of a slice, and free each before the next to reuse cached memory."""
-        with mapped(file) as data:
-            try:
-                waiting = decoders.whole.decode(data).playlists[::-1]
-            except BROKEN_JSON:
-                yield from self._apart(file, data, decoders)
-                return
+        try:
+            data = read_bytes(file)
+        except Oversized as error:
+            self.bad(str(file), str(error))
+            return
+        try:
+            waiting = _WHOLE.decode(data).playlists[::-1]
+        except BROKEN_JSON:
+            yield from self._apart(file, data)
+            return
+        del data
         count = len(waiting)
         while waiting:
             yield count - len(waiting), waiting.pop()
 
-    def _apart(self, file: Path, data: bytes | mmap.mmap, decoders: _Decoders[T]) -> Iterator[tuple[int, _Playlist[T]]]:
+    def _apart(self, file: Path, data: bytearray) -> Iterator[tuple[int, _Playlist]]:
         """Yield valid playlists of a slice and report bad playlists."""
         try:
-            parts = decoders.parts.decode(data).playlists
+            parts = _PARTS.decode(data).playlists
         except BROKEN_JSON as error:
-            end = f" at byte {len(data)}" if "truncated" in str(error) else ""
-            self.bad(str(file), f"is not a slice ({error}{end})")
+            end, lost = f" at byte {len(data)}" if "truncated" in str(error) else "", data.count(b'"pid"')
+            self.bad(str(file), f"is not a slice ({error}{end}), with {lost} playlists: download the file again")
             return
         for index, part in enumerate(parts):
             try:
-                playlist = decoders.one.decode(part)
+                playlist = _ONE.decode(part)
             except BROKEN_JSON as error:
                 self.bad(f"{file}, playlist {index}", str(error))
                 continue
@@ -172,18 +175,28 @@ class MpdReader(FileReader):
     def _track(self, track: _Track) -> TrackRecord:
         return TrackRecord(
             track.track_uri,
-            track.track_name,
-            (track.artist_name,),
-            (track.artist_uri,),
-            track.album_name,
-            track.album_uri,
+            track.track_name or None,
+            (track.artist_name,) if track.artist_name else (),
+            (track.artist_uri,) if track.artist_uri else (),
+            track.album_name or None,
+            track.album_uri or None,
             track.duration_ms / 1000,
             source=self.name,
             train_allowed=self.params.train_allowed,
         )
 
 
-def _names(tracks: list[_Named]) -> Callable[[Sequence[int]], Names]:
+def _fault(playlist: _Playlist, tracks: Sequence[str]) -> str | None:
+    """Return why a playlist is not as it was written, or None. In the challenge set only `num_samples` are given."""
+    if not all(tracks):
+        return "track_uri must not be empty"
+    count = playlist.num_tracks if playlist.num_samples is None else playlist.num_samples
+    if count is not None and count != len(tracks):
+        return f"has {len(tracks)} tracks and must have {count} like its {_COUNT[playlist.num_samples is None]}"
+    return None
+
+
+def _names(tracks: list[_Track]) -> Callable[[Sequence[int]], Names]:
     def names(places: Sequence[int]) -> Names:
         chosen = [tracks[place] for place in places]
         return (

@@ -2,39 +2,76 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
-import mmap
 import os
+import stat
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import IO, Literal, TypeVar
+from typing import IO, AnyStr, Literal, TypeVar
 
 import msgspec
 
 from toolkit.catalogue.records import NamedPlaylist, PlaylistRecord, Record
 from toolkit.errors import DataError, InputError
+from toolkit.files import regular
+
+FILE_BYTES = 1 << 28
+"""Bytes, after decompression, of a file that is read as a whole. A slice of the Million Playlist Dataset has 35 MB, its
+challenge set 150 MB, and an XSPF file of a million tracks 200 MB. More is a decompression bomb."""
+
+ROW_CHARACTERS = 1 << 25
+"""Bytes (or characters, of text that is not UTF-8) of a line in a table or M3U file: three times the longest cell."""
+
+JSON_BYTES, JSON_VALUES = 1 << 27, 5_000_000
+"""Bytes and values of a line of JSON Lines: a playlist of a million tracks has about 40 MB, or 100 MB with names. Each
+value takes up to 70 bytes of memory."""
+
+CHUNK = 1 << 20
+"""Bytes that are read at once."""
+
+BLANKS = " \t\n\v\f\r"
+"""Characters around a value that do not belong to it. Other spaces do: Windows writes `…` as byte 0x85, which is a line
+end in Unicode."""
+
+BOM = b"\xef\xbb\xbf"
 
 Encoding = Literal["auto", "utf-8", "utf-16", "latin-1"]
 """Of a text; auto is UTF-8, or UTF-16 if the file begins with its byte order mark."""
 
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 Bad = Callable[[str, str], None]  # `Reader.bad`: (where, why)
 
 BROKEN_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """Errors of msgspec for a text that is not JSON, or JSON of another shape; the last one for too deep nesting."""
 
+
+class Oversized(Exception):
+    """Error that a file has more bytes than are read as a whole."""
+
+    def __str__(self) -> str:
+        return f"has more than {FILE_BYTES:,} bytes after decompression: split the file into smaller ones"
+
+
 R = TypeVar("R", bound=Record | NamedPlaylist)
 
 
 def existing(path: Path) -> Path:
     """Return the path. Raises `InputError` for a missing path or a pipe, which cannot be read twice."""
-    if not path.exists():
-        raise InputError(f"{path} does not exist: correct the path")
-    if not (path.is_file() or path.is_dir()):
+    try:
+        mode = os.stat(path).st_mode
+    except ValueError:  # a name with NUL
+        raise InputError(f"{path} does not exist: correct the path") from None
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            raise InputError(f"{path} does not exist: correct the path") from None
+        raise InputError(f"{path} cannot be read ({error.strerror}): correct path or permissions") from None
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise InputError(
             f"{path} must be a file or folder because the data is read more than once: save the data to a file"
         )
@@ -48,7 +85,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
     Raises `InputError` for a missing or unreadable file, `DataError` for a damaged or truncated gzip file.
     """
     try:
-        with existing(path).open("rb") as raw:
+        with regular(existing(path)) as raw:
             zipped = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
             if zipped:
@@ -64,46 +101,96 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         raise InputError(f"{path} cannot be read ({error.strerror or error}): correct path or permissions") from None
 
 
-def read_bytes(path: Path) -> bytes:
-    """Return the decompressed content of a small file."""
-    with opened(path) as file:
-        return file.read()
+def read_bytes(path: Path) -> bytearray:
+    """Return the decompressed content of a file. Raises `Oversized` for more than `FILE_BYTES`."""
+    data = bytearray()
+    for piece in pieces(path):
+        data += piece
+    return data
 
 
-@contextmanager
-def mapped(path: Path) -> Iterator[bytes | mmap.mmap]:
-    """Yield the content of a file, memory-mapped if it is not compressed, inside the `with` block."""
+def pieces(path: Path) -> Iterator[bytes]:
+    """Yield the decompressed content of a file in pieces. Raises `Oversized` after `FILE_BYTES`."""
+    size = 0
     with opened(path) as file:
-        plain = isinstance(file, io.BufferedReader) and not isinstance(file.raw, gzip.GzipFile)
-        mappable = plain and path.stat().st_size
-        yield mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if mappable else file.read()
+        while piece := file.read(CHUNK):
+            if (size := size + len(piece)) > FILE_BYTES:
+                raise Oversized
+            yield piece
+
+
+def bounded_lines(file: IO[AnyStr], newline: AnyStr, limit: int) -> Iterator[AnyStr | None]:
+    """Yield lines with line ends, and None for a line of `limit` bytes or characters, whose rest is not kept."""
+    read = partial(file.readline, limit)
+    for line in iter(read, newline[:0]):
+        if len(line) < limit or line.endswith(newline):
+            yield line
+        else:
+            del line
+            while (rest := file.readline(CHUNK)) and not rest.endswith(newline):
+                pass
+            yield None
+
+
+def json_lines(path: Path, bad: Bad) -> Iterator[tuple[int, bytes]]:
+    """Yield number and content of the lines of JSON Lines, which only LF or CRLF end.
+
+    A line is a bad record if it has `JSON_BYTES` or more, or more than `JSON_VALUES` values.
+    """
+    with opened(path) as file:
+        for number, line in enumerate(bounded_lines(file, b"\n", JSON_BYTES), start=1):
+            if line is None:
+                bad(f"{path}, line {number}", f"has {JSON_BYTES:,} bytes or more: split the playlist")
+            elif len(line) > JSON_VALUES and line.count(b",") > JSON_VALUES:
+                bad(f"{path}, line {number}", f"has more than {JSON_VALUES:,} values: split the playlist")
+            else:
+                yield number, line.removeprefix(BOM)
 
 
 def lines(path: Path, bad: Bad, encoding: Encoding | None = None) -> Iterator[str]:
-    """Yield lines of a text file with line ends. A line that is not UTF-8 is a bad record and yields an empty line.
+    """Yield lines of a text file with line ends. A bad line is a bad record and yields an empty line.
+
+    A line is bad if it is not UTF-8, contains NUL, has `ROW_CHARACTERS` or more, or begins with a byte order mark after
+    the first line, as in files that were joined.
 
     - encoding: reader option `encoding`, or None for a reader without the option, which means `auto`.
     """
     cure = "set `options.encoding: latin-1` or save the file as UTF-8" if encoding else "save the file as UTF-8"
     with opened(path) as file:
-        marked = file.read(2) in _UTF_16
+        marked = file.read(2) in UTF_16
         file.seek(0)
         if encoding in ("utf-16", "latin-1") or (marked and encoding != "utf-8"):
-            yield from _decoded(path, file, encoding if encoding == "latin-1" else "utf-16")
+            yield from _decoded(path, file, bad, encoding if encoding == "latin-1" else "utf-16")
             return
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(bounded_lines(file, b"\n", ROW_CHARACTERS), start=1):
             try:
-                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+                if line is None:
+                    fault = TOO_LONG
+                elif b"\0" in line:
+                    fault = f"contains NUL, as UTF-16 text does: {cure}"
+                elif number > 1 and line.startswith(BOM):
+                    fault = "begins with a byte order mark, which only the first line may have: split the joined files"
+                else:
+                    yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+                    continue
             except UnicodeDecodeError as error:
-                bad(f"{path}, line {number}", f"is not UTF-8 ({error.reason} at byte {error.start}): {cure}")
-                yield "\n"
+                fault = f"is not UTF-8 ({error.reason} at byte {error.start}): {cure}"
+            bad(f"{path}, line {number}", fault)
+            yield "\n"
 
 
-def _decoded(path: Path, file: IO[bytes], encoding: str) -> Iterator[str]:
+TOO_LONG = f"has {ROW_CHARACTERS:,} characters or more: shorten the line"
+"""Message for a line that `bounded_lines` does not return."""
+
+
+def _decoded(path: Path, file: IO[bytes], bad: Bad, encoding: str) -> Iterator[str]:
     """Yield lines in an encoding that cannot be read after an invalid character."""
     try:
         with io.TextIOWrapper(file, encoding=encoding, newline="\n") as text:
-            yield from text
+            for number, line in enumerate(bounded_lines(text, "\n", ROW_CHARACTERS), start=1):
+                if line is None or "\0" in line:
+                    bad(f"{path}, line {number}", TOO_LONG if line is None else "contains NUL: correct the encoding")
+                yield "\n" if line is None or "\0" in line else line
     except UnicodeError as error:
         raise DataError(
             f"{path} is not {encoding.upper()} ({error.args[-1]}): set options.encoding or save the file as UTF-8"
@@ -113,7 +200,7 @@ def _decoded(path: Path, file: IO[bytes], encoding: str) -> Iterator[str]:
 def head(path: Path, size: int = 2048) -> str:
     """Return the first characters of a file, or an empty text if the file cannot be read."""
     try:
-        with existing(path).open("rb") as raw:
+        with regular(existing(path)) as raw:
             start = raw.read(size)
         if start.startswith(b"\x1f\x8b"):
             # as far as possible: a truncated file has a format too
@@ -143,6 +230,13 @@ def files_below(folder: Path) -> list[Path]:
     """Return all files in a folder at any depth, sorted. Raises `InputError` for an unreadable subfolder."""
     files = (Path(place, name) for place, _, names in os.walk(folder, onerror=_raise_unreadable) for name in names)
     return sorted(file for file in files if file.is_file())
+
+
+def storable(text: str) -> str:
+    """Return a file name in which bytes that are not UTF-8 are percent-encoded, because ids are stored as UTF-8."""
+    if text.isascii():
+        return text
+    return "".join(f"%{ord(letter) - 0xDC00:02X}" if "\ud800" <= letter <= "\udfff" else letter for letter in text)
 
 
 def is_file(path: Path) -> bool:

@@ -18,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from toolkit.catalogue.readers.open_files import existing, files_of
@@ -29,6 +30,10 @@ from toolkit.errors import DataError, InputError
 
 ENDINGS = (".parquet", ".pq")
 CODED = 6  # bytes per value; a column of texts with fewer is stored as codes into a dictionary
+VALUE_BYTES = 1 << 26
+"""Mean bytes of a value, the size of the largest image (`track_columns.IMAGE_BYTES`)."""
+BATCH_BYTES = 1 << 28
+"""Bytes of a column that are in memory at once. More is a decompression bomb, or is read in smaller batches."""
 BUFFER = 1 << 20  # bytes of a column that are read at once
 
 
@@ -86,17 +91,59 @@ class ParquetPart:
             return file.schema_arrow
 
     def batches(self, names: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
-        with self._open(self._repeated(names)) as file:
+        with self._open(()) as file:
+            groups = [file.metadata.row_group(place) for place in range(file.metadata.num_row_groups)]
+        chunks = [group.column(place) for group in groups for place in range(group.num_columns)]
+        rows = self._rows([chunk for chunk in chunks if chunk.path_in_schema.partition(".")[0] in names], rows)
+        texts = [name for name in names if column_types.is_text(self.schema.field(name).type)]
+        repeated = [
+            name for name in texts if self._repeats([chunk for chunk in chunks if chunk.path_in_schema == name], rows)
+        ]
+        with self._open(repeated) as file:
             for batch in file.iter_batches(rows, columns=list(names), use_threads=False):
+                for name in repeated:
+                    self._check(name, batch.column(name))
                 yield batch.select(list(names))
 
-    def _repeated(self, names: Sequence[str]) -> list[str]:
-        """Return dictionary-encoded text columns, in which each text is processed only once."""
-        with self._open(()) as file:
-            first = file.metadata.row_group(0) if file.metadata.num_row_groups else None
-            chunks = [] if first is None else [first.column(place) for place in range(first.num_columns)]
-        small = {chunk.path_in_schema for chunk in chunks if chunk.total_uncompressed_size < CODED * chunk.num_values}
-        return [name for name in names if column_types.is_text(self.schema.field(name).type) and name in small]
+    def _rows(self, chunks: Sequence[pq.ColumnChunkMetaData], rows: int) -> int:
+        """Return how many rows to read at once, at most `rows`. Raises `DataError` for values that are too large."""
+        largest = 1
+        for chunk in chunks:
+            largest = max(largest, chunk.total_uncompressed_size // max(chunk.num_values, 1))
+            if largest > VALUE_BYTES:
+                raise DataError(
+                    f"{self.path}: a value of column {chunk.path_in_schema!r} must have at most {VALUE_BYTES:,} bytes:"
+                    " shorten the values"
+                )
+        return max(1, min(rows, BATCH_BYTES // largest))
+
+    def _repeats(self, chunks: Sequence[pq.ColumnChunkMetaData], rows: int) -> bool:
+        """Return whether to read a text column as codes into a dictionary.
+
+        Each text is then processed once, and is in memory once, however many rows refer to it. Columns of mostly
+        different texts are faster as they are, unless their dictionary has long texts.
+        """
+        if not any(chunk.has_dictionary_page for chunk in chunks):
+            return False
+        if any(chunk.total_uncompressed_size < CODED * chunk.num_values for chunk in chunks):
+            return True
+        name = chunks[0].path_in_schema
+        with self._open([name]) as file:
+            for group in range(len(chunks)):
+                for batch in file.iter_batches(1, row_groups=[group], columns=[name], use_threads=False):
+                    longest = pc.max(pc.binary_length(batch.column(0).dictionary)).as_py() or 0
+                    if longest * rows > BATCH_BYTES:
+                        return True
+                    break
+        return False
+
+    def _check(self, name: str, column: pa.Array) -> None:
+        """Raise `DataError` for a few long texts to which many rows refer."""
+        lengths = pc.binary_length(column.dictionary)
+        if (pc.max(lengths).as_py() or 0) * len(column) > BATCH_BYTES:
+            total = pc.sum(lengths.take(column.indices).cast(pa.int64())).as_py() or 0
+            if total > BATCH_BYTES:
+                raise DataError(f"{self.path}: column {name!r} repeats texts that are too long: shorten the texts")
 
     @contextmanager
     def _open(self, texts: Sequence[str]) -> Iterator[pq.ParquetFile]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from toolkit.catalogue.readers.open_files import with_playlists
+from toolkit.catalogue.readers.open_files import storable, with_playlists
 from toolkit.catalogue.records import NamedPlaylist, Record
 from toolkit.errors import DataError
 from toolkit.packages import Package
@@ -130,7 +130,7 @@ class Reader(ABC):
 
     def bad(self, where: str, why: str) -> None:
         """Raise `DataError` for a bad record or count the record; `where` is file and record."""
-        message = f"{where}: {why}"
+        message = storable(f"{where}: {why}")
         if self.on_error == "stop":
             raise DataError(f"{message} ({self.skip_by} skips such records)")
         self.skipped.add(message)

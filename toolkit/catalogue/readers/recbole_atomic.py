@@ -6,7 +6,6 @@ quoted.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ from toolkit.catalogue.readers.ids import qualified
 from toolkit.catalogue.readers.open_files import existing, has_ending
 from toolkit.catalogue.readers.reader import FileReader, shortened
 from toolkit.catalogue.readers.tables.delimited import DelimitedFile, number_or_nan
-from toolkit.catalogue.readers.tables.playlist_spool import Placement, collected
+from toolkit.catalogue.readers.tables.playlist_spool import LARGEST_POSITION, POSITION_RULE, Placement, collected
 from toolkit.catalogue.readers.tables.track_columns import NAMES, TrackColumns, TrackOrigin, TrackParser
 from toolkit.catalogue.records import Record, TrackRecord
 from toolkit.errors import DataError, InputError
@@ -136,8 +135,8 @@ class RecboleReader(FileReader):
             if not row[playlist] or not row[track]:
                 self.bad(table.where(line), "must have a playlist and a track")
                 continue
-            if math.isnan(position := 0.0 if place is None else number_or_nan(row[place])):
-                self.bad(table.where(line), f"position {shortened(row[place or 0])} must be a number")
+            if not abs(position := 0.0 if place is None else number_or_nan(row[place])) <= LARGEST_POSITION:
+                self.bad(table.where(line), f"position {shortened(row[place or 0])} {POSITION_RULE}")
                 continue
             when = None
             if time is not None and (when := to_seconds(row[time])) is None:
@@ -150,7 +149,8 @@ class RecboleReader(FileReader):
         parser = TrackParser(columns, path.parent, self.params, self.bad)
         for line, row in table.rows():
             cells = {
-                name: cell.split() if types[name] == "float_seq" else cell for name, cell in table.mapping(row).items()
+                name: cell.split(" ") if types[name] == "float_seq" else cell
+                for name, cell in table.mapping(row).items()
             }
             if (record := parser.record(cells, table.where(line))) is not None:
                 yield record

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from toolkit.catalogue.readers.ids import by_location, by_name, recognised
-from toolkit.catalogue.readers.open_files import files_of, has_ending
+from toolkit.catalogue.readers.open_files import Oversized, files_of, has_ending, storable
 from toolkit.catalogue.readers.reader import FileReader, ReaderParams, shortened
-from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
+from toolkit.catalogue.records import LARGEST, LONGEST_PLAYLIST, Field, PlaylistRecord, Record, TrackRecord
 from toolkit.timestamps import NO_TIME, TIME_RULE, to_seconds
 
 
@@ -32,12 +32,15 @@ class Entry:
 
 @dataclass
 class Sheet:
-    """Content of a playlist file, with the creation date as written."""
+    """Values of a playlist, with the creation date as written."""
 
-    tracks: list[Entry]
     title: str | None = None
     annotation: str | None = None
     date: str | None = None
+
+
+class BadSheet(Exception):
+    """Error that a file is not a playlist of the format. The message is the reason."""
 
 
 class SharedPlaylistParams(ReaderParams):
@@ -67,8 +70,8 @@ class SharedPlaylistReader(FileReader):
         return {"title", "artist", "album", "duration"}
 
     @abstractmethod
-    def parse(self, file: Path) -> Sheet | None:
-        """Return the playlist in a file, or None if it was reported as bad."""
+    def entries(self, file: Path, sheet: Sheet) -> Iterator[Entry]:
+        """Yield the tracks in a file, and set the values of the playlist. Raises `BadSheet`."""
 
     def fields_of(self, entry: Entry, file: Path) -> dict[str, Field]:
         """Return fields of a track beyond names and duration, by default none."""
@@ -78,23 +81,29 @@ class SharedPlaylistReader(FileReader):
         root = self.path if self.path.is_dir() else self.path.parent
         seen: set[str] = set()
         for file in files_of(self.path, *self.endings):
-            sheet = self.parse(file)
-            if sheet is None:
+            sheet, tracks, times, fresh = Sheet(), list[str](), list[int](), dict[str, TrackRecord]()
+            try:
+                for index, entry in enumerate(self.entries(file, sheet)):
+                    if index == LONGEST_PLAYLIST:
+                        raise BadSheet(f"has more than {LONGEST_PLAYLIST:,} tracks: split the playlist")
+                    track = self._track(entry, index, file, root)
+                    if track is not None:
+                        if track.id not in seen:
+                            track = fresh.setdefault(track.id, track)
+                        tracks.append(track.id)
+                        times.append(entry.time)
+            except (BadSheet, Oversized) as error:
+                self.bad(str(file), str(error))
                 continue
-            records = [(self._track(entry, index, file, root), entry.time) for index, entry in enumerate(sheet.tracks)]
-            tracks = [record for record, _ in records if record is not None]
-            times = [time for record, time in records if record is not None]
             if not tracks:
                 self.bad(str(file), "must contain a track")
                 continue
-            for track in tracks:
-                if track.id not in seen:
-                    seen.add(track.id)
-                    yield track
+            yield from fresh.values()
+            seen |= fresh.keys()
             yield PlaylistRecord(
-                file.relative_to(root).as_posix(),
-                [track.id for track in tracks],
-                sheet.title or file.stem,
+                storable(file.relative_to(root).as_posix()),
+                tracks,
+                sheet.title or storable(file.stem),
                 sheet.annotation,
                 times=times if any(time != NO_TIME for time in times) else None,
                 time=self._made(sheet.date, file),
@@ -118,11 +127,17 @@ class SharedPlaylistReader(FileReader):
             (),
             entry.album,
             None,
-            entry.duration or None,
+            self._duration(entry.duration, index, file),
             self.fields_of(entry, file),
             source=self.params.source or self.name,
             train_allowed=self.params.train_allowed,
         )
+
+    def _duration(self, seconds: float | None, index: int, file: Path) -> float | None:
+        if seconds is not None and not 0 <= seconds <= LARGEST:
+            self.bad(f"{file}, track {index}", f"duration {seconds:g} s must be a number >= 0")
+            return None
+        return seconds or None
 
 
 def _identifier(entry: Entry, file: Path, root: Path) -> str | None:

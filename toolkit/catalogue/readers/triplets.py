@@ -14,7 +14,6 @@ artists.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,13 +21,13 @@ import msgspec
 from pydantic import Field as Option
 
 from toolkit.catalogue.readers.ids import qualified
-from toolkit.catalogue.readers.open_files import Encoding, existing, lines
+from toolkit.catalogue.readers.open_files import BLANKS, Encoding, existing, lines
 from toolkit.catalogue.readers.reader import FileReader, ReaderParams, shortened
-from toolkit.catalogue.readers.tables.delimited import DelimitedFile, number_or_nan
+from toolkit.catalogue.readers.tables.delimited import DelimitedFile, number_or_nan, stripped
 from toolkit.catalogue.readers.tables.playlist_spool import Placement, PlaylistSpool
 from toolkit.catalogue.readers.tables.repeated_tracks import FirstRows
 from toolkit.catalogue.readers.tables.track_columns import TrackOrigin, TrackParser, TrackTable
-from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
+from toolkit.catalogue.records import LARGEST, SMALLEST, Field, PlaylistRecord, Record, TrackRecord
 
 LEAST = 3  # the least number of columns in the file
 
@@ -98,9 +97,9 @@ class TripletsReader(FileReader):
     def _rows(self) -> Iterator[tuple[str, str, str | None, float]]:
         """Yield user, item, item name if present, and plays."""
         for number, line in enumerate(lines(self.path, self.bad, self.params.encoding), start=1):
-            if not line.strip():
+            if not line.strip(BLANKS):
                 continue
-            where, cells = f"{self.path}, line {number}", [cell.strip() for cell in line.split(self.params.delimiter)]
+            where, cells = f"{self.path}, line {number}", [stripped(cell) for cell in line.split(self.params.delimiter)]
             if not LEAST <= len(cells) <= LEAST + 1:
                 self.bad(
                     where,
@@ -112,8 +111,8 @@ class TripletsReader(FileReader):
             item = cells[1] or name or ""  # Last.fm leaves out ids that it does not know
             if not user or not item:
                 self.bad(where, f"must have a value for {'item' if user else 'user'}")
-            elif not 0 < plays < math.inf:
-                self.bad(where, f"plays {shortened(cells[-1])} must be a number above 0")
+            elif not SMALLEST <= plays <= LARGEST:
+                self.bad(where, f"plays {shortened(cells[-1])} must be a number above 0 and within {LARGEST:.1e}")
             else:
                 yield user, item, name, plays
 
@@ -127,7 +126,8 @@ class TripletsReader(FileReader):
             self.doubles.add(
                 f"{self.path}, user {record.id!r}: {repeated} items are listed more than once: their plays are summed"
             )
-        return PlaylistRecord(record.id, list(total), plays=list(total.values()))
+        # the sum of counts near the largest float32 is not one
+        return PlaylistRecord(record.id, list(total), plays=[min(plays, LARGEST) for plays in total.values()])
 
     def _item(self, item: str, name: str | None, fields: dict[str, Field]) -> TrackRecord:
         """Return an item without a track table, with artist fields if the item is an artist."""
@@ -176,15 +176,15 @@ class TripletsReader(FileReader):
         found: dict[str, dict[str, Field]] = {}
         for line, row in file.rows():
             fields = {
-                name: Field(row[column].strip(), params.source, "artist", train_allowed=params.train_allowed)
+                name: Field(text, params.source, "artist", train_allowed=params.train_allowed)
                 for name, column in columns.items()
-                if row[column].strip()
+                if (text := stripped(row[column]))
             }
-            if not row[place].strip():
+            if not (artist := stripped(row[place])):
                 self.bad(file.where(line), f"must have a value for {table.id}")
-            elif found.setdefault(row[place].strip(), fields) != fields:
+            elif found.setdefault(artist, fields) != fields:
                 self.doubles.add(
-                    f"{file.where(line)}: artist {row[place].strip()!r} came before with other {', '.join(columns)}:"
+                    f"{file.where(line)}: artist {artist!r} came before with other {', '.join(columns)}:"
                     " the first stays"
                 )
         return found

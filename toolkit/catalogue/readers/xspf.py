@@ -8,22 +8,66 @@ from __future__ import annotations
 
 import math
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
-from toolkit.catalogue.readers.open_files import read_bytes
+from toolkit.catalogue.readers.open_files import BLANKS, pieces
 from toolkit.catalogue.readers.reader import shortened
-from toolkit.catalogue.readers.shared_playlist import Entry, SharedPlaylistReader, Sheet
+from toolkit.catalogue.readers.shared_playlist import BadSheet, Entry, SharedPlaylistReader, Sheet
 
 _NS = "{http://xspf.org/ns/0/}"
 
+_ROOT, _LIST, _TRACK = (_NS + name for name in ("playlist", "trackList", "track"))
 
-class _Doctype(ValueError):
-    """Error that a file declares a document type."""
+DEEPEST = 100
+"""Levels of nested elements, of which XSPF needs five outside extensions."""
+
+Texts = dict[str, list[str]]
 
 
-class _Builder(ET.TreeBuilder):
+class _Parser:
+    """Target of the XML parser, which collects the texts of the playlist and of each track.
+
+    - tracks: texts by element name of the tracks since the last call of `taken`.
+    """
+
+    def __init__(self) -> None:
+        self.about: Texts = {}
+        self._tracks: list[Texts] = []
+        self._path: list[str] = []
+        self._text: list[str] | None = None
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        if not self._path and tag != _ROOT:
+            raise BadSheet(f"must have the root element playlist of http://xspf.org/ns/0/ and has {shortened(tag)}")
+        self._path.append(tag)
+        if len(self._path) > DEEPEST:
+            raise BadSheet(f"has elements that nest more than {DEEPEST} deep")
+        if self._path == [_ROOT, _LIST, _TRACK]:
+            self._tracks.append({})
+        of_track = len(self._path) == 4 and self._path[1:3] == [_LIST, _TRACK]
+        self._text = [] if of_track or len(self._path) == 2 else None
+
+    def data(self, text: str) -> None:
+        if self._text is not None:
+            self._text.append(text)
+
+    def end(self, tag: str) -> None:
+        if self._text is not None and (text := "".join(self._text).strip(BLANKS)):
+            texts = self._tracks[-1] if len(self._path) == 4 else self.about
+            texts.setdefault(tag.removeprefix(_NS), []).append(text)
+        self._text = None
+        self._path.pop()
+
     def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
-        raise _Doctype
+        raise BadSheet("must not declare a DOCTYPE")
+
+    def taken(self, *, last: bool) -> list[Texts]:
+        """Return the complete tracks, and forget them."""
+        n = len(self._tracks) if last or len(self._path) < 3 else len(self._tracks) - 1
+        complete, self._tracks = self._tracks[:n], self._tracks[n:]
+        return complete
 
 
 class XspfReader(SharedPlaylistReader):
@@ -32,44 +76,40 @@ class XspfReader(SharedPlaylistReader):
     name = "xspf"
     endings = (".xspf",)
 
-    def parse(self, file: Path) -> Sheet | None:
-        try:
-            root = ET.fromstring(read_bytes(file), ET.XMLParser(target=_Builder()))
-        except _Doctype:
-            self.bad(str(file), "must not declare a DOCTYPE")
-            return None
-        except (ET.ParseError, ValueError) as error:
-            self.bad(str(file), f"is not XML ({error})")
-            return None
-        if root.tag != f"{_NS}playlist":
-            self.bad(str(file), f"must have the root element playlist of http://xspf.org/ns/0/ and has {root.tag!r}")
-            return None
-        tracks = [
-            self._entry(element, f"{file}, track {index}")
-            for index, element in enumerate(root.iterfind(f"{_NS}trackList/{_NS}track"))
-        ]
-        return Sheet(tracks, _text(root, "title"), _text(root, "annotation"), _text(root, "date"))
-
-    def _entry(self, element: ET.Element, where: str) -> Entry:
-        return Entry(
-            _texts(element, "identifier"),
-            _texts(element, "location"),
-            _text(element, "title"),
-            _text(element, "creator"),
-            _text(element, "album"),
-            self._duration(_text(element, "duration"), where),
+    def entries(self, file: Path, sheet: Sheet) -> Iterator[Entry]:
+        target = _Parser()
+        parser, index = ET.XMLParser(target=target), 0
+        for piece in chain(pieces(file), (None,)):
+            try:
+                if piece is None:
+                    parser.close()
+                else:
+                    parser.feed(piece)
+            except (ET.ParseError, ValueError, LookupError) as error:  # the last for an unknown encoding
+                raise BadSheet(f"is not XML ({error})") from None
+            for texts in target.taken(last=piece is None):
+                yield self._entry(texts, f"{file}, track {index}")
+                index += 1
+        sheet.title, sheet.annotation, sheet.date = (
+            _first(target.about, name) for name in ("title", "annotation", "date")
         )
 
-    def _duration(self, text: str | None, where: str) -> float | None:
-        if text is not None and not (text.isdecimal() and math.isfinite(float(text))):
+    def _entry(self, texts: Texts, where: str) -> Entry:
+        return Entry(
+            texts.get("identifier", []),
+            texts.get("location", []),
+            _first(texts, "title"),
+            _first(texts, "creator"),
+            _first(texts, "album"),
+            self._milliseconds(_first(texts, "duration"), where),
+        )
+
+    def _milliseconds(self, text: str | None, where: str) -> float | None:
+        if text is not None and not (text.isascii() and text.isdecimal() and math.isfinite(float(text))):
             self.bad(where, f"duration {shortened(text)} must be a whole number of milliseconds")
             return None
         return float(text) / 1000 if text else None
 
 
-def _texts(element: ET.Element, name: str) -> list[str]:
-    return [text for child in element.iterfind(_NS + name) if (text := (child.text or "").strip())]
-
-
-def _text(element: ET.Element, name: str) -> str | None:
-    return next(iter(_texts(element, name)), None)
+def _first(texts: Texts, name: str) -> str | None:
+    return next(iter(texts.get(name, ())), None)

@@ -150,7 +150,8 @@ def ids_of(path: Path) -> list[str]:
         raise DataError(
             f"{path} cannot be read ({error}): save the ids as .npy, as .json, or as text with one id per line"
         ) from None
-    return [line.strip() for line in written.splitlines() if line.strip()]
+    lines = (line.strip(" \t\r") for line in written.split("\n"))  # other spaces can be part of an id
+    return [line for line in lines if line]
 
 
 def texts(path: Path, ids: np.ndarray) -> list[str]:

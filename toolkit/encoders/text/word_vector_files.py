@@ -202,6 +202,8 @@ def _split(line: bytes, dim: int) -> tuple[bytes, list[bytes]]:
 
 def _floats(numbers: list[bytes]) -> np.ndarray:
     """Return the numbers of a text line as float32, or an empty array if a field is not a number."""
+    if b"_" in b"".join(numbers):  # which Python allows between digits
+        return np.array([], np.float32)
     try:
         return np.array([float(number) for number in numbers], np.float32)
     except ValueError:

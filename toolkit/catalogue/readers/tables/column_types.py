@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.catalogue.readers.ids import qualified
+from toolkit.catalogue.readers.open_files import BLANKS
 from toolkit.catalogue.readers.tables.delimited import number_or_nan
 from toolkit.errors import InputError
 from toolkit.timestamps import FIRST, LAST, NO_TIME, to_seconds
@@ -126,8 +127,8 @@ def texts(array: pa.Array) -> pa.Array:
         # as Python writes a number, which is how it is in a text file
         values = [None if value is None or value != value else str(value) for value in array.to_pylist()]
         return pa.array(values, pa.string())
-    array = pc.utf8_trim_whitespace(array.cast(pa.string()))
-    empty = pc.equal(pc.binary_length(array), 0)
+    array = pc.utf8_trim(array.cast(pa.string()), BLANKS)
+    empty = pc.equal(pc.binary_length(pc.utf8_trim_whitespace(array)), 0)
     return pc.if_else(empty, pa.scalar(None, pa.string()), array) if pc.any(empty).as_py() else array
 
 
@@ -218,12 +219,14 @@ def times(array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     bad = np.zeros(len(array), bool)
     if pa.types.is_timestamp(array.type):
         found = _ints(array) // _UNITS[array.type.unit]
+        bad = ~((found >= FIRST) & (found <= LAST))
     elif pa.types.is_date(array.type):
-        found = _ints(array.cast(pa.date32())) * _DAY
+        found = _ints(array.cast(pa.date32(), safe=False)) * _DAY
+        bad = ~((found >= FIRST) & (found <= LAST))
     elif is_number(array.type):
         values = numbers(array)
-        found = np.floor(np.where(missing, 0, values)).astype(np.int64)
         bad = ~((values >= FIRST) & (values <= LAST))
+        found = np.floor(np.where(bad, 0, values)).astype(np.int64)
         if pa.types.is_integer(array.type) and (dates := (values >= _DATES[0]) & (values <= _DATES[1])).any():
             found[dates], bad[dates] = _read(array.filter(pa.array(dates)).cast(pa.string()))
     else:
@@ -271,10 +274,12 @@ def _whole(array: pa.Array, where: Callable[[int], str], column: str) -> pa.Arra
     """Return integers, which pandas stores as floats if a value is missing."""
     values = array.cast(pa.float64())
     array = pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
-    broken = pc.not_equal(pc.floor(array), array).fill_null(False)
+    # two whole numbers above 2^53 can be the same float
+    broken = pc.or_(pc.not_equal(pc.floor(array), array), pc.greater(pc.abs(array), 2.0**53)).fill_null(False)
     if pc.any(broken).as_py():
         row = int(np.flatnonzero(broken.to_numpy(zero_copy_only=False))[0])
         raise InputError(
-            f"{where(row)}: {column!r} is {array[row].as_py()!r} and must be text or a whole number for an id"
+            f"{where(row)}: {column!r} is {array[row].as_py()!r} and must be text or a whole number within ±2^53 for an"
+            " id"
         )
     return array.cast(pa.int64())

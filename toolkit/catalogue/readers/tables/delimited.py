@@ -5,21 +5,30 @@ from __future__ import annotations
 import csv
 import difflib
 import math
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from toolkit.catalogue.readers.open_files import Bad, Encoding, lines
+from toolkit.catalogue.readers.open_files import BLANKS, Bad, Encoding, lines
 from toolkit.errors import DataError, InputError
 
 _LONGEST = 10_000_000
-"""Characters of one cell: whole lyrics fit, an unclosed quote over a whole file does not."""
+"""Characters of a cell, or of a row with line breaks: whole lyrics fit, an unclosed quote over a file does not."""
+
+_LINES = 100_000
+"""Lines of a row, which are in memory until its quote is closed. The longest lyrics have a few thousand."""
+
+_OPEN = 'has a quote (") that is never closed'
+
+_CURE = "write a quoted cell with its quotes doubled"
 
 
 class DelimitedFile:
     """Table file that is read row by row; `header` has the column names.
 
     - delimiter: by default a tab or semicolon if the header contains it and no comma, otherwise a comma.
-    - quoted: whether cells may be in double quotes.
+    - quoted: reader option `quoted`, whether cells may be in double quotes, as RFC 4180 describes. None for a reader
+      without the option means true.
     - encoding: reader option `encoding`.
 
     Raises `DataError` for an empty file or a repeated column name.
@@ -31,7 +40,7 @@ class DelimitedFile:
         bad: Bad,
         *,
         delimiter: str | None = None,
-        quoted: bool = True,
+        quoted: bool | None = None,
         encoding: Encoding | None = None,
     ) -> None:
         self.path = path
@@ -41,48 +50,94 @@ class DelimitedFile:
         self.delimiter = delimiter or _delimiter(first)
         self._dialect = csv.excel()
         self._dialect.delimiter = self.delimiter
-        self._dialect.quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+        self._dialect.quoting = csv.QUOTE_NONE if quoted is False else csv.QUOTE_MINIMAL
+        self._dialect.strict = True
+        self._quoted = quoted is not False
+        self._cure = _CURE if quoted is None else f"{_CURE}, or set options.quoted: false if quotes are part of values"
         try:
             self.header = next(csv.reader([first], self._dialect), [])
         except csv.Error as error:
-            raise DataError(f"{path}, line 1: {_fault(error)}") from None
+            raise DataError(f"{path}, line 1: {self._fault(error)}") from None
         if not any(self.header):
             raise DataError(f"{path} is empty and must start with a header of column names: add a header")
         if len(set(self.header)) < len(self.header):
             raise DataError(f"{path}, line 1: column names must be unique ({', '.join(self.header)}): rename a column")
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield (line number, cells). A row with a different length than the header is a bad record."""
+        """Yield (number of the first line, cells).
+
+        A bad record is a row with a different length than the header, or with a stray quote. Only the line with the
+        stray quote is lost: reading resumes at the next line.
+        """
         csv.field_size_limit(_LONGEST)
-        ended = False
-
-        def watched() -> Iterator[str]:
-            nonlocal ended
-            yield from lines(self.path, self.bad, self.encoding)
-            ended = True
-
-        reader = csv.reader(watched(), self._dialect)
-        next(reader)
-        last = reader.line_num
-        while True:
+        numbered, waiting = enumerate(lines(self.path, self.bad, self.encoding), start=1), deque[tuple[int, str]]()
+        next(numbered)
+        while (entry := waiting.popleft() if waiting else next(numbered, None)) is not None:
+            number, line = entry
             try:
-                row = next(reader)
-            except StopIteration:
-                return
+                row = self._cells(line)
             except csv.Error as error:
-                self.bad(self.where(reader.line_num), _fault(error))
-                continue
-            if ended:  # the row extends to the end of the file: a quote is open
-                self.bad(self.where(last + 1), 'has a quote (") that is never closed')
-                return
-            last = reader.line_num
+                if "unexpected end" not in str(error):
+                    self.bad(self.where(number), self._fault(error))
+                    continue
+                record = self._record(entry, waiting, numbered)
+                if (whole := self._whole(record)) is None:
+                    self.bad(self.where(number), f"{_OPEN} or joins lines: {self._cure}")
+                    waiting.extendleft(reversed(record[1:]))
+                    continue
+                row = whole
             if len(row) == len(self.header):
-                yield reader.line_num, row
+                yield number, row
             elif row:
-                self.bad(
-                    self.where(reader.line_num),
-                    f"has {len(row)} cells and must have {len(self.header)} like the header",
-                )
+                self.bad(self.where(number), f"has {len(row)} cells and must have {len(self.header)} like the header")
+
+    def _cells(self, line: str) -> list[str]:
+        """Return the cells of a line. Raises `csv.Error` for a stray quote or carriage return, or an open quote."""
+        text = line[:-2] if line.endswith("\r\n") else line.removesuffix("\n")
+        if (self._quoted and '"' in text) or "\r" in text or len(text) > _LONGEST:
+            return next(csv.reader((line,), self._dialect), [])
+        return text.split(self.delimiter) if text else []
+
+    def _record(
+        self, first: tuple[int, str], waiting: deque[tuple[int, str]], numbered: Iterator[tuple[int, str]]
+    ) -> list[tuple[int, str]]:
+        """Return the lines up to the next that can close an open quote, which has an odd number of quotes.
+
+        Each line is part of at most one such record, so that a file of stray quotes takes linear time.
+        """
+        record, size = [first], len(first[1])
+        if first[1].count('"') % 2:
+            while size <= _LONGEST and len(record) < _LINES:
+                if (entry := waiting.popleft() if waiting else next(numbered, None)) is None:
+                    break
+                record.append(entry)
+                size += len(entry[1])
+                if entry[1].count('"') % 2:
+                    break
+        return record
+
+    def _whole(self, record: list[tuple[int, str]]) -> list[str] | None:
+        """Return the cells of a row with line breaks, or None if a stray quote joins rows.
+
+        If the first and last line and most others have as many delimiters as the header, they are rows, and the quotes
+        are not around a cell.
+        """
+        texts = [line for _, line in record]
+        alike = [text.count(self.delimiter) == len(self.header) - 1 for text in texts]
+        if len(self.header) > 2 and alike[0] and alike[-1] and sum(alike) > len(alike) / 2:
+            return None
+        try:
+            return next(csv.reader(texts, self._dialect))
+        except csv.Error:
+            return None
+
+    def _fault(self, error: csv.Error) -> str:
+        """Return the message of the parser without advice to programmers."""
+        if "new-line" in str(error):
+            return "has a carriage return (CR) inside a cell without quotes: end lines with LF or CRLF"
+        if "expected after" in str(error):
+            return f"has text after a closing quote: {self._cure}"
+        return f"{_OPEN}: {self._cure}" if "unexpected end" in str(error) else str(error)
 
     def where(self, line: int) -> str:
         """Return file and line for messages."""
@@ -128,10 +183,21 @@ def optional_column(
     return name
 
 
+def stripped(text: str) -> str:
+    """Return a value without `BLANKS` around it, or an empty text if it has only spaces of any kind."""
+    text = text.strip(BLANKS)
+    return "" if text.isspace() else text
+
+
 def number_or_nan(value: str | int | float | None) -> float:
-    """Return the number, or NaN for None and other texts."""
+    """Return the number, or NaN for None, true, false and other texts.
+
+    Digits are ASCII, without the underscores of Python: `1_000` is not a number.
+    """
+    if isinstance(value, str) and not (value.isascii() and "_" not in value):
+        return math.nan
     try:
-        return math.nan if value is None else float(value)
+        return math.nan if value is None or isinstance(value, bool) else float(value)
     except (ValueError, OverflowError):  # the latter for a JSON integer of hundreds of digits
         return math.nan
 
@@ -140,12 +206,6 @@ def nearest(name: str, known: list[str]) -> str:
     """Return `did you mean 'x'?` or the known columns."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]!r}?" if near else f"columns: {', '.join(known)}"
-
-
-def _fault(error: csv.Error) -> str:
-    """Return the message of the parser without advice to programmers."""
-    carriage_return = "has a carriage return (CR) inside a cell without quotes: end lines with LF or CRLF"
-    return carriage_return if "new-line" in str(error) else str(error)
 
 
 def _delimiter(header: str) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import bdtrc
 
+from toolkit.catalogue.readers.tables.delimited import stripped
 from toolkit.catalogue.readers.tables.value_hashes import mixed, playlist_hashes, text_hash, value_hashes
 
 KEPT = 1 << 20
@@ -90,7 +91,7 @@ class LabelCounter:
         # the hashes are buffered, not the texts, so that the row can be freed
         self._hashes.append(hash(track))
         for place in self._places:
-            self._hashes.append(text_hash((cells[place] or "").strip()))
+            self._hashes.append(text_hash(stripped(cells[place] or "")))
         if len(self._names) == BUFFERED:
             self._add_waiting()
 

@@ -9,14 +9,19 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Self
 
-from toolkit.catalogue.records import PlaylistRecord
-from toolkit.errors import SegueError
+from toolkit.catalogue.records import LONGEST_PLAYLIST, PlaylistRecord
+from toolkit.errors import DataError, SegueError
 
 _BATCH = 50_000
+
+LARGEST_POSITION = float(2**53)
+"""Above it, two whole numbers can be the same float64, which is how positions are sorted."""
+
+POSITION_RULE = "must be a number within ±2^53"
 
 Varied = Callable[[str], None]  # called with a playlist id
 
@@ -85,7 +90,8 @@ class PlaylistSpool:
         try:
             rows = self._db.execute("SELECT list, track, plays_or_time FROM placements ORDER BY list, position, rowid")
             for first, (_, group) in zip(self._first.values(), groupby(rows, key=lambda row: row[0]), strict=True):
-                held = list(group)
+                held = list(islice(group, LONGEST_PLAYLIST + 1))
+                check_length(first.playlist, len(held))
                 plays = None if first.plays is None else [row[2] for row in held]
                 times = None if first.time is None else [row[2] for row in held]
                 yield playlist(first, [row[1] for row in held], plays, times)
@@ -117,11 +123,18 @@ def collected(placements: Iterable[Placement], varied: Varied | None = None) -> 
 def adjacent(placements: Iterator[Placement], varied: Varied | None = None) -> Iterator[PlaylistRecord]:
     """Yield playlists from adjacent rows, without a temporary file. varied: as in `PlaylistSpool`."""
     for name, group in groupby(placements, key=lambda placement: placement.playlist):
-        rows = sorted(group, key=lambda placement: placement.position)
+        rows = sorted(islice(group, LONGEST_PLAYLIST + 1), key=lambda placement: placement.position)
+        check_length(name, len(rows))
         times = [row.time for row in rows if row.time is not None]
         if varied is not None and any(row.fields != rows[0].fields for row in rows):
             varied(name)
         yield playlist(rows[0], [row.track for row in rows], times=times or None)
+
+
+def check_length(name: str, tracks: int) -> None:
+    """Raise `DataError` for a playlist that is longer than `LONGEST_PLAYLIST`."""
+    if tracks > LONGEST_PLAYLIST:
+        raise DataError(f"playlist {name!r} must have at most {LONGEST_PLAYLIST:,} tracks: split the playlist")
 
 
 def playlist(

@@ -16,6 +16,8 @@ from toolkit.catalogue.readers.open_files import Bad
 from toolkit.catalogue.readers.reader import shortened
 from toolkit.catalogue.readers.tables import column_types
 from toolkit.catalogue.readers.tables.column_layout import Layout
+from toolkit.catalogue.readers.tables.delimited import stripped
+from toolkit.catalogue.readers.tables.playlist_spool import LARGEST_POSITION, POSITION_RULE
 from toolkit.catalogue.readers.tables.record_blocks import Placements, Playlists, Tracks
 from toolkit.catalogue.readers.tables.track_columns import TrackColumns
 from toolkit.timestamps import NO_TIME, TIME_RULE
@@ -186,7 +188,7 @@ def artist_texts(array: pa.Array, separator: str) -> pa.Array:
 
 
 def _once(parts: Sequence[object]) -> str | None:
-    texts = (str(part).strip() for part in parts if part is not None)
+    texts = (stripped(str(part)) for part in parts if part is not None)
     return ", ".join(dict.fromkeys(text for text in texts if text)) or None
 
 
@@ -222,14 +224,22 @@ def _times(
         return None
     found, bad = column_types.times(batch.column(name))
     for row in np.flatnonzero(bad | (required & (found == NO_TIME))).tolist():
-        faults.setdefault(row, f"time {shortened(batch.column(name)[row].as_py())} {TIME_RULE}")
+        faults.setdefault(row, f"time {_shown(batch.column(name), row)} {TIME_RULE}")
     return found
+
+
+def _shown(column: pa.Array, row: int) -> str:
+    """Return a value for a message. Python has no dates after the year 9999."""
+    try:
+        return shortened(column[row].as_py())
+    except (OverflowError, ValueError):
+        return f"after 9999 or before 1 ({column.type})"
 
 
 def _positions(batch: pa.RecordBatch, name: str | None, faults: dict[int, str]) -> np.ndarray | None:
     if name is None:
         return None
     found = column_types.numbers(batch.column(name))
-    for row in np.flatnonzero(np.isnan(found)).tolist():
-        faults.setdefault(row, f"position {shortened(batch.column(name)[row].as_py())} must be a number")
+    for row in np.flatnonzero(~(np.abs(found) <= LARGEST_POSITION)).tolist():
+        faults.setdefault(row, f"position {_shown(batch.column(name), row)} {POSITION_RULE}")
     return found

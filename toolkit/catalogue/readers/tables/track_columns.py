@@ -14,13 +14,17 @@ from toolkit.catalogue.image_check import flaw
 from toolkit.catalogue.readers.ids import qualified
 from toolkit.catalogue.readers.open_files import Bad, is_file
 from toolkit.catalogue.readers.reader import ReaderParams, shortened
-from toolkit.catalogue.readers.tables.delimited import check_column, number_or_nan
+from toolkit.catalogue.readers.tables.delimited import check_column, number_or_nan, stripped
 from toolkit.catalogue.records import LARGEST, Field, FieldValue, TrackRecord
+from toolkit.files import read_regular
 
 Row = Mapping[str, object]
 
 NAMES = ("title", "artist", "artist_id", "album", "album_id", "duration")
 """Options that name a column; also the attributes of a track record."""
+
+IMAGE_BYTES = 1 << 26
+"""Bytes of an image file, which is read as a whole. A 50-megapixel photo as PNG has about 60 MB."""
 
 CONTENT = ("title", "duration")
 """Those of `NAMES` that describe the track alone."""
@@ -125,10 +129,10 @@ class TrackParser:
     def record(self, row: Row, where: str) -> TrackRecord | None:
         """Return the track of a row, or None without an id."""
         cell = row.get(self.columns.track)
-        if (fault := text_fault(cell)) is not None:
+        if (fault := id_fault(cell)) is not None:
             self.bad(where, f"{self.columns.track!r}{fault}")
             return None
-        if (identifier := cell_text(cell)) is None:
+        if (identifier := id_text(cell)) is None:
             self.bad(where, f"must have a value for {self.columns.track}")
             return None
         album_id, scheme = self._text(row, "album_id", where), self.origin.scheme
@@ -170,7 +174,7 @@ class TrackParser:
     def _duration(self, row: Row, where: str) -> float | None:
         text = self._text(row, "duration", where)
         number = _number(text) if text is not None else None
-        if text is not None and (number is None or number < 0):
+        if text is not None and (number is None or not 0 <= number <= LARGEST):
             self.bad(where, f"duration {shortened(text)} must be a number >= 0")
             return None
         return number / 1000 if number is not None and self.columns.duration_unit == "ms" else number
@@ -208,12 +212,15 @@ class TrackParser:
             return None
         name = row[column] if isinstance(content, Path) else column
         try:
-            data = content.read_bytes() if isinstance(content, Path) else content
+            data = read_regular(content, IMAGE_BYTES) if isinstance(content, Path) else content
         except OSError as error:
-            self.bad(where, f"cover {name!r} cannot be read ({error.strerror})")
+            self.bad(where, f"cover {shortened(name)} cannot be read ({error.strerror})")
+            return None
+        if len(data) > IMAGE_BYTES:
+            self.bad(where, f"cover {shortened(name)} must have at most {IMAGE_BYTES:,} bytes: use a smaller image")
             return None
         if (fault := flaw(data)) is not None:
-            self.bad(where, f"cover {name!r} {fault}")
+            self.bad(where, f"cover {shortened(name)} {fault}")
             return None
         return data
 
@@ -245,9 +252,21 @@ def text_fault(value: object) -> str | None:
     return f"={shortened(value)} must be text or a number: set the option to another key"
 
 
+def id_fault(value: object) -> str | None:
+    """Return the fault of a JSON value that must be an id, or None. A number must be whole and exact."""
+    if isinstance(value, float) and not (value.is_integer() and abs(value) <= 2**53):
+        return f"={shortened(value)} must be text or a whole number within ±2^53 for an id"
+    return text_fault(value)
+
+
+def id_text(value: object) -> str | None:
+    """Return an id as text, or None if empty. `1.0` is `1`, because JSON has one kind of number."""
+    return cell_text(int(value) if isinstance(value, float) else value)
+
+
 def cell_text(value: object) -> str | None:
-    """Return a cell as stripped text, or None if empty."""
-    return None if value is None else str(value).strip() or None
+    """Return a cell without blanks around it, or None if empty."""
+    return None if value is None else stripped(str(value)) or None
 
 
 def _number(value: object) -> float | None:
