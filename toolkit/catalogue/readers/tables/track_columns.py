@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field as Option
 
-from toolkit.catalogue.image_check import flaw
+from toolkit.catalogue.image_check import flaw, read_file
 from toolkit.catalogue.readers.ids import qualified
 from toolkit.catalogue.readers.open_files import Bad, is_file
 from toolkit.catalogue.readers.reader import ReaderParams, shortened
@@ -208,7 +208,7 @@ class TrackParser:
             return None
         name = row[column] if isinstance(content, Path) else column
         try:
-            data = content.read_bytes() if isinstance(content, Path) else content
+            data = read_file(content) if isinstance(content, Path) else content
         except OSError as error:
             self.bad(where, f"cover {name!r} cannot be read ({error.strerror})")
             return None
