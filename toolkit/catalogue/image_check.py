@@ -105,7 +105,7 @@ def read_image(data: bytes, *, least: int) -> Image:
             f"is not a picture in {names} or {FORMATS[-1]} ({len(data)} bytes that begin {bytes(data[:8])!r})"
         ) from None
     except Exception as error:  # decoders raise exceptions of any kind for damaged files
-        raise UnusableImage(f"is damaged ({first_line(error)})") from None
+        raise UnusableImage(f"is a damaged image: {first_line(error)}") from None
 
 
 def _check_size(picture: Image, width: int, height: int, data: bytes) -> None:

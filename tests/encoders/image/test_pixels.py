@@ -79,7 +79,7 @@ def test_decoding_stretches_pictures_to_a_square():
 @pytest.mark.parametrize(
     ("image", "why"),
     [
-        (b"", "has a picture that is not a picture in .* .0 bytes"),
+        (b"", "has a file that is not a picture in .* .0 bytes"),
         (b"<html></html>", "not a picture in .* .13 bytes that begin b'<html></'"),
         (picture(0)[:90], "damaged"),
     ],
@@ -92,7 +92,7 @@ def test_file_that_is_not_a_picture_raises_bad_input_with_its_index(image, why):
 
 def test_too_many_pixels_raise_bad_input_before_decoding(monkeypatch):
     monkeypatch.setattr(image_check, "MAX_MEMORY", 4 * 50 * 50 - 1)
-    with pytest.raises(BadInput, match="has a picture that has 50 x 50 pixels, .* above the limit"):
+    with pytest.raises(BadInput, match="has a file that has 50 x 50 pixels, .* above the limit"):
         pixels(picture(0), size=8)
 
 

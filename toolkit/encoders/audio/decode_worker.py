@@ -38,8 +38,8 @@ MOST_LEVEL = 2.0**31
 """Maximum size of a sample, where full scale is 1. Some programs write 32-bit integers as floats."""
 MOST_MEMORY = 512 << 20
 """Memory in bytes that a worker may take for a file, in addition to the result."""
-BLOCK = 1 << 18
-"""Number of samples over all channels that are decoded at a time."""
+BLOCK = 1 << 14
+"""Number of samples over all channels that are decoded at a time. After an error, a block is lost as a whole."""
 LIBSNDFILE_FORMATS = frozenset(("AIFF", "AU", "CAF", "FLAC", "MP3", "OGG", "RF64", "W64", "WAV", "WAVEX"))
 """Formats read by libsndfile, by its names. It knows others, of old samplers and of measurements."""
 MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"fLaC", b"OggS", b"caff", b".snd", b"ID3")
@@ -217,7 +217,7 @@ def _opened(file: bytes | str, stack: contextlib.ExitStack) -> _Sound:
 def _regular(path: str) -> IO[bytes]:
     """Open a file. Raises `OSError` for a device, and for a pipe without waiting for its other end."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    file = open(descriptor, "rb", buffering=BLOCK)  # noqa: SIM115 (the caller closes it)
+    file = open(descriptor, "rb", buffering=1 << 16)  # noqa: SIM115 (the caller closes it)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         file.close()
         raise OSError("not a regular file")
@@ -304,7 +304,9 @@ class _LibavSound(_Sound):
                 raise Unreadable("audio that cannot be read (no audio track): replace the file")
             stream = file.streams.audio[0]
             if stream.codec_context.name not in LIBAV_CODECS:
-                raise Unreadable(f"audio that cannot be read (in the codec {stream.codec_context.name}): replace the file")
+                raise Unreadable(
+                    f"audio that cannot be read (in the codec {stream.codec_context.name}): replace the file"
+                )
             self.begins = float((stream.start_time or 0) * stream.time_base)
             lasts = float(stream.duration * stream.time_base) if stream.duration else 0.0
             # the header has half the rate of some streams

@@ -60,9 +60,7 @@ def waveforms(
             yield waiting.popleft().result()
 
 
-def _decoded(
-    files: Files, index: int, rate: int, seconds: float, cut_short: list[int] | None
-) -> np.ndarray | BadInput:
+def _decoded(files: Files, index: int, rate: int, seconds: float, cut_short: list[int] | None) -> np.ndarray | BadInput:
     try:
         file = files.source(index)
     except BadInput as fault:

@@ -19,6 +19,7 @@ from toolkit.files import write_bytes
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+
 def pixels(image: bytes, *, size: int, index: int = 0) -> np.ndarray:
     """Decode a picture to RGB and stretch it to a square, uint8 [size, size, 3].
 
@@ -35,7 +36,7 @@ def rgb(image: bytes, *, least: int, index: int = 0) -> Image:
     try:
         return read_image(image, least=least)
     except UnusableImage as error:
-        raise BadInput(index, f"has a picture that {error}: replace the file") from None
+        raise BadInput(index, f"has a file that {error}: replace the file") from None
 
 
 def decoded(
