@@ -82,6 +82,8 @@ def test_every_error_of_a_decoder_is_a_flaw(error: type[Exception], monkeypatch:
 
     monkeypatch.setattr(ImageFile.ImageFile, "load", fail)
 
+    flaw = image_check.flaw(encoded("PNG")) or ""
+
     assert re.fullmatch(
         r"is a damaged image: '?of a decoder(\\nwith a second line')?", image_check.flaw(encoded("PNG")) or ""
     )

@@ -15,8 +15,9 @@ from collectors.local_files import audio_files
 from collectors.sources.local_covers import embedded_cover
 from tests.fuzz.attempts import attempt
 from tests.fuzz.mutations import mutations
-from toolkit.encoders.audio.decode_worker import MOST_LEVEL, Unreadable, excerpt
-from toolkit.errors import DataError
+from toolkit.encoders.audio.decode_worker import MOST_LEVEL
+from toolkit.encoders.audio.waveforms import waveforms
+from toolkit.encoders.contract.input_faults import BadInput
 
 pytestmark = pytest.mark.fuzz
 
@@ -54,10 +55,9 @@ def samples() -> dict[str, bytes]:
 
 
 def _decode(data: bytes) -> None:
-    try:
-        found = excerpt(data, rate=RATE, seconds=SECONDS).samples
-    except Unreadable as error:
-        raise DataError(f"track x has {error}") from None
+    (found,) = waveforms([data], rate=RATE, seconds=SECONDS, workers=1)
+    if isinstance(found, BadInput):
+        raise found
     assert found.dtype == np.float32 and 0 < len(found) <= RATE * SECONDS
     assert np.isfinite(found).all() and np.abs(found).max() <= 2 * MOST_LEVEL
 

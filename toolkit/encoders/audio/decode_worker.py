@@ -47,7 +47,7 @@ MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"fLaC", b"OggS", b"caff",
 LIBAV_CODECS = ("aac", "alac", "flac", "mp3", "mp3float", "opus", "wavpack")
 """Codecs read by FFmpeg, which knows hundreds."""
 _CUT = re.compile(r": (\d+) \(should be (\d+)\)|lacks an end-of-stream bit")
-"""What libsndfile logs about a header that promises more than the file has, and of an Ogg file without its last page."""
+"""What libsndfile logs about a header that promises more than the file has, and an Ogg file without its last page."""
 
 _UNKNOWN = 1 << 62
 """Number of frames from which libsndfile does not know the number."""
