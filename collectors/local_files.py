@@ -203,7 +203,7 @@ def read_tags(path: Path, *, easy: bool = False) -> mutagen.FileType | None:
     import mutagen
     import mutagen.id3._frames as id3_frames
 
-    id3_frames.zlib = _NotRead
+    id3_frames.zlib = _NotRead  # type: ignore[assignment]
     try:
         with _Limited(io.FileIO(path)) as file:
             return mutagen.File(file, easy=easy)

@@ -20,6 +20,8 @@ from toolkit.files import read_regular, regular
 
 MAX_CONTENT = 512 << 20
 """Maximum size in bytes of a file that is read whole. Decoders of audio read files in blocks and have no such limit."""
+CHUNK = 1 << 20
+"""Number of bytes of a file that are hashed at a time."""
 
 
 @runtime_checkable
@@ -76,8 +78,11 @@ class Files(Sequence[bytes]):
         value = self.source(index)
         if not isinstance(value, Path):
             return hashlib.blake2b(value, digest_size=size).digest()
+        hasher = hashlib.blake2b(digest_size=size)
         with _readable(index), regular(value) as file:
-            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=size)).digest()
+            while chunk := file.read(CHUNK):
+                hasher.update(chunk)
+        return hasher.digest()
 
     def take(self, rows: np.ndarray) -> Files:
         """Return the files at `rows` without reading them."""
