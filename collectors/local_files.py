@@ -5,7 +5,9 @@ The folder is listed first, and requests are looked up in the list. Ids and titl
 
 from __future__ import annotations
 
+import io
 import re
+import zlib
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,16 +16,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collectors.matching import Candidate, nearest, normalise
-from collectors.source import Absent, Answer, Http, Request, Source, Transient
+from collectors.source import Absent, Answer, Http, Request, Source, Transient, Trouble
 from toolkit.catalogue.readers.ids import recognised
 from toolkit.catalogue.readers.open_files import files_below
-from toolkit.errors import InputError
+from toolkit.errors import InputError, SegueError, first_line
 
 if TYPE_CHECKING:
     import mutagen
 
 AUDIO = (".mp3", ".flac", ".ogg", ".oga", ".opus", ".wav", ".aif", ".aiff", ".m4a", ".mp4", ".wv", ".ape")
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
+MAX_TAG_BYTES = 256 << 20
+"""Maximum number of bytes read for the tags of a file, the largest size of ID3 tags. Pictures take most of it."""
 COVERS = ("cover", "folder", "front", "albumart")
 """Names that players give to the one image of an album's folder."""
 
@@ -114,8 +118,12 @@ class FolderSource(Source):
             return Absent()
         try:
             return self.answer(*match)
+        except (Trouble, SegueError, MemoryError):
+            raise
         except OSError as error:
-            raise Transient(f"{match[0].name} cannot be read ({error.strerror})") from None
+            raise Transient(f"{match[0].name} cannot be read ({error.strerror or error})") from None
+        except Exception as error:  # decoders and parsers of tags raise exceptions of any kind for damaged files
+            raise Trouble(f"{match[0].name} is damaged ({first_line(error)})") from None
 
 
 def audio_files(folder: Path, *, tags: bool) -> Iterator[LocalFile]:
@@ -159,15 +167,48 @@ def _from_name(path: Path, name: str) -> LocalFile:
     return LocalFile(path, name, ids, title if dash else stem, artist if dash else None)
 
 
+class _Limited(io.BufferedReader):
+    """An open file of which at most `MAX_TAG_BYTES` are read, whatever sizes stand in its tags."""
+
+    left = MAX_TAG_BYTES
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0 or size > self.left:
+            size = self.left + 1
+        data = super().read(size)
+        self.left -= len(data)
+        if self.left < 0:
+            raise OSError(f"tags must have at most {MAX_TAG_BYTES >> 20} MB")
+        return data
+
+
+class _NotRead:
+    """Replacement of `zlib` for mutagen, which would unpack a frame of half a megabyte to any size.
+
+    Frames that are compressed are left out. They are in the standard, but no usual program writes them.
+    """
+
+    error = zlib.error
+
+    @staticmethod
+    def decompress(data: bytes) -> bytes:
+        raise zlib.error("compressed frames are not read")
+
+
 def read_tags(path: Path, *, easy: bool = False) -> mutagen.FileType | None:
     """Return an audio file read by mutagen, or None for other files and damaged tags.
 
     `easy` uses tag names that are common to all formats.
     """
     import mutagen
+    import mutagen.id3._frames as id3_frames
 
+    id3_frames.zlib = _NotRead  # type: ignore[assignment]
     try:
-        return mutagen.File(path, easy=easy)
+        with _Limited(io.FileIO(path)) as file:
+            return mutagen.File(file, easy=easy)
+    except MemoryError:
+        raise
     except Exception:  # its parsers raise exceptions of many kinds for damaged files
         return None
 
@@ -183,7 +224,7 @@ def _from_tags(path: Path, name: str) -> LocalFile:
     def first(key: str) -> str | None:
         try:
             values = tags.get(key)
-        except (KeyError, ValueError):
+        except Exception:  # as for the file
             return None
         return str(values[0]).strip() or None if isinstance(values, list) and values else None
 
@@ -195,5 +236,10 @@ def _from_tags(path: Path, name: str) -> LocalFile:
         first("title") or by_name.title,
         first("artist") or by_name.artist,
         first("album"),
-        getattr(file.info, "length", None) or None,
+        _duration(getattr(file.info, "length", None)),
     )
+
+
+def _duration(seconds: object) -> float | None:
+    """Return a duration from a header, or None for one that is not a positive finite number."""
+    return float(seconds) if isinstance(seconds, int | float) and 0 < seconds < float("inf") else None

@@ -53,7 +53,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "catalogue": set(),
     "corpus": {"catalogue", "recipe"},
     "ranker": {"corpus"},
-    "encoders": {"recipe"},
+    # a cover that the catalogue accepts is one that encoders can read
+    "encoders": {"recipe", "catalogue.image_check"},
     "fusion": {"recipe", "corpus", "encoders"},
     "evaluation": {"recipe", "corpus", "ranker"},
     # early stopping calls the evaluator

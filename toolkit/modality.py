@@ -17,6 +17,8 @@ class Modality:
     - short: bool [V + 1], True if the track's audio clip is shorter than the encoder's input and was padded with
       silence. None if no clip was padded.
     - collapsed: why the encoder did not learn, in one line, or "".
+    - cut_short: bool [V + 1], True if the track's file is used although a part of it is missing on disk. None if no
+      file was cut short.
     """
 
     name: str
@@ -25,6 +27,7 @@ class Modality:
     encoder: str = ""
     short: np.ndarray | None = None
     collapsed: str = ""
+    cut_short: np.ndarray | None = None
 
     @property
     def dim(self) -> int:

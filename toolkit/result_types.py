@@ -171,6 +171,7 @@ class CoverageRow(TypedDict, total=False):
     coverage: float | None
     absent: Count
     short: Count
+    cut_short: Count
     weights_licence: str
     targets: dict[str, int | str]
     sources: list[Source]

@@ -34,6 +34,6 @@ def _checked(name: str, value: FieldValue) -> FieldValue:
         if not value or not all(isinstance(number, int | float) and math.isfinite(number) for number in value):
             raise Trouble(f"{name} must be a non-empty list of finite numbers")
         return value
-    if name == COVER and (flaw := image_check.flaw(value.read_bytes() if isinstance(value, Path) else value)):
+    if name == COVER and (flaw := image_check.flaw(image_check.read_file(value) if isinstance(value, Path) else value)):
         raise Transient(f"{name} {flaw}")  # mostly the rest of the image was lost on its way
     return value

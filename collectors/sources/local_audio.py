@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from collectors import matching
 from collectors.local_files import FolderSource, LocalFile, audio_files
@@ -28,13 +29,17 @@ from toolkit.encoders.contract.input_faults import BadInput
 
 RATE, SECONDS = 22050, 30.0
 MAX_BYTES = 512 << 20
-"""A longer file is not read: an hour of CD sound as WAV has more bytes, a track does not."""
+"""A longer file is not stored: an hour of CD sound as WAV has more bytes, a track does not."""
 
 
 class AudioFolder(FolderSource):
-    """Base class of sources that read audio files in a folder."""
+    """Base class of sources that read audio files in a folder.
+
+    - most_bytes: maximum size of a file, or None without a limit.
+    """
 
     together = True
+    most_bytes: ClassVar[int | None] = None
 
     class Params(SourceParams):
         """Parameters, with the folder and whether to read `tags`, which takes about a millisecond per file."""
@@ -48,8 +53,8 @@ class AudioFolder(FolderSource):
     def answer(self, file: LocalFile, score: float) -> Answer:
         if matching.verdict(score) == "ambiguous":
             return Ambiguous(score, note=f"{file.name}: {file.artist} - {file.title}")
-        if file.path.stat().st_size > MAX_BYTES:
-            return Absent(f"{file.name} has more than {MAX_BYTES >> 20} MB")
+        if self.most_bytes is not None and file.path.stat().st_size > self.most_bytes:
+            return Absent(f"{file.name} has more than {self.most_bytes >> 20} MB")
         return Found(self.values(file), score, file.name)
 
     @abstractmethod
@@ -69,7 +74,7 @@ class LocalFeatures(AudioFolder):
     terms = Terms(True, "measured here, from files of your own", "https://librosa.org/doc", attribution="librosa")
 
     def values(self, file: LocalFile) -> Mapping[str, FieldValue]:
-        (samples,) = waveforms([file.path.read_bytes()], rate=RATE, seconds=SECONDS, workers=1)
+        (samples,) = waveforms([file.path], rate=RATE, seconds=SECONDS, workers=1)
         if isinstance(samples, BadInput):
             raise Trouble(f"{file.name} {samples.why}")
         return {"audio_features": measure(samples, RATE).tolist()}
@@ -82,6 +87,7 @@ class LocalPreviews(AudioFolder):
     """
 
     name = "local-previews"
+    most_bytes = MAX_BYTES
     fields = {"audio": "track"}
     terms = Terms(None, "that of your files", "docs/sources.md")
 

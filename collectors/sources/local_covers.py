@@ -7,7 +7,6 @@ An image matches an album by an id in the file name, by names in the path (`Arti
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,12 +19,11 @@ from collectors.source import (
     Terms,
 )
 from collectors.sources.matched_answer import answer_by_score
-from toolkit.catalogue.image_check import flaw
+from toolkit.catalogue.image_check import MAX_BYTES, flaw, read_file
 
 if TYPE_CHECKING:
     import mutagen
 
-MAX_BYTES = 64 << 20
 FRONT = 3
 """The picture type of a front cover in ID3 and FLAC."""
 
@@ -50,7 +48,7 @@ class LocalCovers(FolderSource):
 
     def cover(self, path: Path) -> bytes | None:
         """Return the cover of a file, or None."""
-        return path.read_bytes() if path.stat().st_size <= MAX_BYTES else None
+        return read_file(path)
 
     def answer(self, file: LocalFile, score: float) -> Answer:
         if (data := self.cover(file.path)) is None:
@@ -99,7 +97,7 @@ def _pictures(file: mutagen.FileType | None) -> Iterator[tuple[int, bytes]]:
             for text in value:
                 try:
                     picture = flac.Picture(base64.b64decode(text))
-                except (binascii.Error, flac.error, ValueError):
+                except Exception:  # as for the file
                     continue
                 yield picture.type, picture.data
         elif key.lower() == "cover art (front)":  # APE: a name, a zero, the picture

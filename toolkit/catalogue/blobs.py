@@ -37,10 +37,13 @@ class BlobStore:
 
     def get(self, key: str) -> bytes:
         """Return the content of a blob. Raises `InputError` for an unknown key."""
-        try:
-            return self.path(key).read_bytes()
-        except FileNotFoundError:
-            raise InputError(f"blob {key} is missing in {self.root}: collect or read the data again") from None
+        return self.existing(key).read_bytes()
+
+    def existing(self, key: str) -> Path:
+        """Return the path of a blob. Raises `InputError` for an unknown key."""
+        if key not in self:
+            raise InputError(f"blob {key} is missing in {self.root}: collect or read the data again")
+        return self.path(key)
 
     def put(self, data: bytes) -> str:
         """Store the content, unless it is already stored, and return the key."""
@@ -104,6 +107,10 @@ class BlobValues(Sequence[bytes]):
     def __getitem__(self, index: int | slice) -> bytes | BlobValues:
         keys = self.keys[index]
         return self.store.get(keys) if isinstance(keys, str) else BlobValues(self.store, keys)
+
+    def path(self, index: int) -> Path:
+        """Return the path of a blob without reading it. Raises `InputError` for a missing blob."""
+        return self.store.existing(self.keys[index])
 
     def paths(self) -> list[Path]:
         """Return the paths of the blobs."""

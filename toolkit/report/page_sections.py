@@ -200,6 +200,7 @@ def coverage(rows: Iterable[CoverageRow]) -> list[dict[str, object]]:
             "percent": f"{100 * float(row.get('coverage') or 0):.1f}",
             "absent": _listed(row.get("absent"), "without"),
             "short": _listed(row.get("short"), "with too short a clip, which ends in silence"),
+            "cut_short": _listed(row.get("cut_short"), "with a file cut short on disk"),
             "sources": [_source(source) for source in row.get("sources") or []],
         }
         for row in rows

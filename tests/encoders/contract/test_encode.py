@@ -148,7 +148,7 @@ def test_damaged_cover_raises_data_error_with_the_track(tmp_path, pictures):
     missing = tmp_path / "gone.png"
     for bad, message in (
         (b"hello", "'local:d' has a file that is not a picture"),
-        (pictures[2][:200], "'local:d' has a damaged picture"),
+        (pictures[2][:200], "'local:d' has a file that is a damaged image"),
     ):
         with pytest.raises(DataError, match=f"cover: track {message}"):
             encode(encoder, FieldValues("cover", IDS, PRESENT, [pictures[0], pictures[0], bad]), cache=tmp_path)

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from toolkit.catalogue.image_check import MAX_BYTES
 from toolkit.catalogue.readers.open_files import existing, files_of
 from toolkit.catalogue.readers.tables import column_types
 from toolkit.catalogue.readers.tables.arrow_tables import TableReader
@@ -30,8 +31,8 @@ from toolkit.errors import DataError, InputError
 
 ENDINGS = (".parquet", ".pq")
 CODED = 6  # bytes per value; a column of texts with fewer is stored as codes into a dictionary
-VALUE_BYTES = 1 << 26
-"""Mean bytes of a value, the size of the largest image (`track_columns.IMAGE_BYTES`)."""
+VALUE_BYTES = MAX_BYTES
+"""Mean bytes of a value, the size of the largest picture."""
 BATCH_BYTES = 1 << 28
 """Bytes of a column that are in memory at once. More is a decompression bomb, or is read in smaller batches."""
 BUFFER = 1 << 20  # bytes of a column that are read at once

@@ -69,7 +69,8 @@ class AudioEncoder(Encoder):
         Raises `BadInput` for an unreadable file if `on_error` is `stop`.
         """
         self.short_inputs = short = list[int]()
-        decoded = waveforms(inputs, rate=self.sample_rate, seconds=self.params.seconds)
+        self.cut_inputs = cut = list[int]()
+        decoded = waveforms(inputs, rate=self.sample_rate, seconds=self.params.seconds, cut_short=cut)
         for index, samples in enumerate(decoded):
             if not isinstance(samples, BadInput):
                 if len(samples) < self.min_samples:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from toolkit.encoders.contract.encoder import Kind
+from toolkit.encoders.contract.field_values import Files
 from toolkit.errors import InputError
 
 DIGEST = 16
@@ -23,10 +24,12 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 def digests(kind: Kind, inputs: np.ndarray | Sequence[str] | Sequence[bytes] | Sequence[Sequence[float]]) -> np.ndarray:
     """Compute BLAKE2b digests of n inputs, uint8 [n, 16]. Identical contents have identical digests."""
-    parts: Iterable[bytes] = _rows(inputs) if kind == "features" else map(bytes_of, inputs)
-    return np.frombuffer(
-        b"".join(hashlib.blake2b(part, digest_size=DIGEST).digest() for part in parts), np.uint8
-    ).reshape(-1, DIGEST)
+    if isinstance(inputs, Files):
+        hashes: Iterable[bytes] = (inputs.digest(index, DIGEST) for index in range(len(inputs)))
+    else:
+        parts: Iterable[bytes] = _rows(inputs) if kind == "features" else map(bytes_of, inputs)
+        hashes = (hashlib.blake2b(part, digest_size=DIGEST).digest() for part in parts)
+    return np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, DIGEST)
 
 
 def bytes_of(value: str | bytes) -> bytes:

@@ -16,7 +16,7 @@ import numpy as np
 from toolkit.contracts.learning import sample_rows
 from toolkit.encoders.contract import ray_engine
 from toolkit.encoders.contract.content_hash import digests, distinct
-from toolkit.encoders.contract.encoder import Encoder, FailureText, Kind, Progress
+from toolkit.encoders.contract.encoder import CUT, SHORT, Encoder, FailureText, Kind, Progress
 from toolkit.encoders.contract.encoder_files import read_tensors, write_tensors
 from toolkit.encoders.contract.encoding_cache import EncodingCache, Tracks, key, restore
 from toolkit.encoders.contract.field_values import FieldValues, Inputs, take
@@ -90,20 +90,20 @@ def encode(
         )
     tracks = Tracks(field.ids, field.present, content, fitted, fit_on.targets)
     entry, store = key(encoder, tracks), EncodingCache(Path(cache))
-    short = np.zeros(len(field.ids) + 1, bool)
+    marks = np.zeros(len(field.ids) + 1, np.uint8)
     cached = store.load(entry, encoder, tracks)
     if cached is None:
         work = Path(cache) / "unfinished" / entry
         job = _Encoding(encoder, field, inputs, tracks, fit_on.feedback, work, progress, engine, workers)
-        rows, short[1:][field.present] = job.rows()
+        rows, marks[1:][field.present] = job.rows()
         # a million rows must not be copied twice: this matrix is stored and returned
-        padded = np.zeros((len(short), rows.shape[1]), np.float32)
+        padded = np.zeros((len(marks), rows.shape[1]), np.float32)
         padded[1:][field.present] = rows
         del rows
-        store.store(entry, encoder, tracks, padded[1:], short[1:])
+        store.store(entry, encoder, tracks, padded[1:], marks[1:])
         shutil.rmtree(work, ignore_errors=True)
     else:
-        padded, short[1:] = np.concatenate([np.zeros((1, cached[0].shape[1]), np.float32), cached[0]]), cached[1]
+        padded, marks[1:] = np.concatenate([np.zeros((1, cached[0].shape[1]), np.float32), cached[0]]), cached[1]
         del cached
     present = _clear_failed(encoder, field, padded[1:])
     learning = encoder.learning
@@ -111,13 +111,17 @@ def encode(
         rows = 1 + np.flatnonzero(present)
         sample = padded[rows[sample_rows(len(rows), padded.shape[1])]]
         learning = learning.of_vectors(sample, distinct=len(distinct(content)[0]))
-    if short.any():
-        warnings.warn(
-            f"{field.name}: {short.sum()} of {present.sum()} clips are shorter than the encoder reads at once and are "
-            f"padded with silence: {_examples(field, short[1:])}",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+    short, cut = (marks & mark > 0 for mark in (SHORT, CUT))
+    for flags, what in (
+        (short, "clips are shorter than the encoder reads at once and are padded with silence"),
+        (cut, "files are cut short on disk and are used as far as they play"),
+    ):
+        if flags.any():
+            warnings.warn(
+                f"{field.name}: {flags.sum()} of {present.sum()} {what}: {_examples(field, flags[1:])}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
     return Modality(
         field.name,
         padded,
@@ -125,6 +129,7 @@ def encode(
         f"{encoder.name} {json.dumps(encoder.params.model_dump(mode='json'), sort_keys=True)}",
         short if short.any() else None,
         "" if learning is None else learning.collapsed,
+        cut if cut.any() else None,
     )
 
 
@@ -174,13 +179,13 @@ class _Encoding:
     def rows(self) -> tuple[np.ndarray, np.ndarray]:
         """Fit the encoder if required, and transform every distinct input once.
 
-        Returns the vectors float32 [present, d] and a mask of the short inputs, bool [present].
+        Returns the vectors float32 [present, d] and the marks of their inputs, uint8 [present].
         """
         first, inverse = self._distinct(np.arange(len(self.inputs)))
         if self.encoder.requires_fit:
             self._fit()
-        rows, short = self._transform(first)
-        return (rows, short) if np.array_equal(inverse, np.arange(len(rows))) else (rows[inverse], short[inverse])
+        rows, marks = self._transform(first)
+        return (rows, marks) if np.array_equal(inverse, np.arange(len(rows))) else (rows[inverse], marks[inverse])
 
     def _distinct(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the first index of each distinct input in `indices`, and a position in this list for each index.
@@ -219,7 +224,7 @@ class _Encoding:
     def _transform(self, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Transform the inputs at `first`, int64 [u], part by part. Parts that are already on disk are loaded.
 
-        Returns the vectors float32 [u, d] and a mask of the short inputs, bool [u].
+        Returns the vectors float32 [u, d] and the marks of their inputs, uint8 [u].
         """
         size = PART[self.encoder.kind]
         parts = [
@@ -228,13 +233,13 @@ class _Encoding:
         ]
         if self.engine == "ray":
             self._transform_by_ray(first, [part for part in parts if _saved(part) is None])
-        matrix, short = np.empty((0, 0), np.float32), np.zeros(len(first), bool)
+        matrix, marks = np.empty((0, 0), np.float32), np.zeros(len(first), np.uint8)
         for part in parts:
-            rows, short[part.start : part.stop] = self._transform_part(first, part, keep=len(parts) > 1)
+            rows, marks[part.start : part.stop] = self._transform_part(first, part, keep=len(parts) > 1)
             if not part.start:
                 matrix = np.empty((len(first), rows.shape[1]), np.float32)
             matrix[part.start : part.stop] = rows
-        return matrix, short
+        return matrix, marks
 
     def _transform_by_ray(self, first: np.ndarray, parts: list[Part]) -> None:
         """Write the files of `parts` in Ray processes."""
@@ -251,19 +256,19 @@ class _Encoding:
     def _transform_part(self, first: np.ndarray, part: Part, *, keep: bool) -> tuple[np.ndarray, np.ndarray]:
         saved = _saved(part)
         if saved is not None:
-            rows, short = saved
+            rows, marks = saved
         else:
             with _named_faults(self.field, first[part.start : part.stop]):
                 rows = self.encoder.transform(
                     take(self.inputs, first[part.start : part.stop]),
                     progress=lambda done, *_: self._report(part.start + done, len(first)),
                 )
-            short = ray_engine.short_inputs(self.encoder, len(part))
+            marks = ray_engine.marks(self.encoder, len(part))
         _check_output(self.field.name, self.encoder, rows, len(part))
         if saved is None and keep:
-            write_tensors(part.path, {"matrix": rows, "short": short}, {})
+            write_tensors(part.path, {"matrix": rows, "marks": marks}, {})
         self._report(part.stop, len(first))
-        return rows, short
+        return rows, marks
 
     def _report(self, done: int, total: int) -> None:
         if self.progress is not None:
@@ -285,7 +290,7 @@ def _named_faults(field: FieldValues, indices: Sequence[int] | np.ndarray) -> It
 
 
 def _saved(part: Part) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the vectors and short inputs of a part, or None if its file is missing or damaged."""
+    """Return the vectors and marks of a part, or None if its file is missing or damaged."""
     if not part.path.is_file():
         return None
     try:
@@ -295,7 +300,7 @@ def _saved(part: Part) -> tuple[np.ndarray, np.ndarray] | None:
     except DataError as error:
         warnings.warn(f"a part is recomputed: {error}", RuntimeWarning, stacklevel=2)
         return None
-    return tensors["matrix"], tensors.get("short", np.zeros(len(part), bool))
+    return tensors["matrix"], tensors.get("marks", np.zeros(len(part), np.uint8))
 
 
 def _check_output(name: str, encoder: Encoder, rows: object, length: int) -> None:

@@ -23,6 +23,9 @@ from toolkit.parameters import Parameters
 Kind = Literal["features", "text", "image", "audio", "category"]
 """features: float32 [n, c] · text: n strings · image, audio: n files as bytes · category: n strings."""
 
+SHORT, CUT = 1, 2
+"""Marks of inputs: shorter than `min_samples`, and used although a part of the file is missing."""
+
 Progress = Callable[[int, int, str], None]
 """progress(done, total, what): called often; the command line draws the bar."""
 
@@ -106,6 +109,8 @@ class Encoder(ABC):
     """
     short_inputs: Sequence[int] = ()
     """Indices of the inputs in the last batch that are shorter than `min_samples`."""
+    cut_inputs: Sequence[int] = ()
+    """Indices of the inputs in the last batch that were used although a part of the file is missing."""
 
     def __init__(self, params: EncoderParams | None = None, *, seed: int = 0, device: str = "cpu") -> None:
         self.params = params if params is not None else self.Params()

@@ -92,7 +92,7 @@ class EncodingCache:
     def load(self, key: str, encoder: Encoder, tracks: Tracks) -> tuple[np.ndarray, np.ndarray] | None:
         """Load an entry and restore the fitted state of `encoder`.
 
-        Returns the matrix float32 [n, d] and a mask of the short inputs, bool [n]. Returns None if the entry is
+        Returns the matrix float32 [n, d] and the marks of its inputs, uint8 [n]. Returns None if the entry is
         missing, or if it is damaged, with a warning.
         """
         if not self.entry(key).is_file():
@@ -107,14 +107,14 @@ class EncodingCache:
                 f"cached encoding {self.entry(key).name} is recomputed: {error}", RuntimeWarning, stacklevel=2
             )
             return None
-        return matrix, tensors.get("short", np.zeros(len(matrix), bool))
+        return matrix, tensors.get("marks", np.zeros(len(matrix), np.uint8))
 
-    def store(self, key: str, encoder: Encoder, tracks: Tracks, matrix: np.ndarray, short: np.ndarray) -> None:
+    def store(self, key: str, encoder: Encoder, tracks: Tracks, matrix: np.ndarray, marks: np.ndarray) -> None:
         """Write the fitted encoder, then the entry. An entry therefore always has its encoder."""
         if encoder.requires_fit:
             encoder.save(self.encoder(key))
         text, offsets = string_bytes(tracks.ids)
-        tensors = {"matrix": matrix, "present": tracks.present, "short": short, "ids": text, "id_offsets": offsets}
+        tensors = {"matrix": matrix, "present": tracks.present, "marks": marks, "ids": text, "id_offsets": offsets}
         write_tensors(self.entry(key), tensors, {"encoder": encoder.name, "version": encoder.version, "key": key})
 
 

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Sized
+import hashlib
+from collections.abc import Iterator, Sequence, Sized
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from toolkit.catalogue.image_check import MAX_BYTES
 from toolkit.encoders.contract.encoder import Kind
 from toolkit.encoders.contract.input_faults import BadInput
 from toolkit.errors import DataError, InputError
+from toolkit.files import read_regular, regular
+
+MAX_CONTENT = 512 << 20
+"""Maximum size in bytes of a file that is read whole. Decoders of audio read files in blocks and have no such limit."""
+CHUNK = 1 << 20
+"""Number of bytes of a file that are hashed at a time."""
+
+
+@runtime_checkable
+class OnDisk(Protocol):
+    """Lazy sequence of the contents of files on disk, such as the blobs of a catalogue."""
+
+    def path(self, index: int) -> Path:
+        """Return the path of a file, without reading it."""
 
 
 class Files(Sequence[bytes]):
@@ -20,27 +37,64 @@ class Files(Sequence[bytes]):
 
     - values: contents or paths of the files, in a list or any lazy sequence.
     - rows: indices into `values` in the order of this sequence. The default is all values.
+    - limit: maximum size of a file that is read whole, in bytes.
     """
 
-    def __init__(self, values: Sequence[bytes | Path], rows: Sequence[int] | np.ndarray | None = None) -> None:
+    def __init__(
+        self,
+        values: Sequence[bytes | Path],
+        rows: Sequence[int] | np.ndarray | None = None,
+        *,
+        limit: int = MAX_CONTENT,
+    ) -> None:
         self.values = values
         self.rows = range(len(values)) if rows is None else rows
+        self.limit = limit
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return Files(self.values, self.rows[index])
-        value = self.values[int(self.rows[index])]
-        try:
-            return value.read_bytes() if isinstance(value, Path) else bytes(value)
-        except OSError as error:
-            raise BadInput(int(index), f"has a file that cannot be read ({error}): replace the file") from None
+            return Files(self.values, self.rows[index], limit=self.limit)
+        value = self.source(index)
+        if isinstance(value, Path):
+            with _readable(index):
+                value = read_regular(value, self.limit)
+        if len(value) > self.limit:
+            raise BadInput(int(index), f"has a file of more than {self.limit >> 20} MB: reduce its size")
+        return value
+
+    def source(self, index: int) -> bytes | Path:
+        """Return the path of a file, or the content of one that is not on disk."""
+        row = int(self.rows[index])
+        if isinstance(self.values, OnDisk):
+            return self.values.path(row)
+        value = self.values[row]
+        return value if isinstance(value, Path) else bytes(value)
+
+    def digest(self, index: int, size: int) -> bytes:
+        """Return a BLAKE2b digest of a file, which is not read whole."""
+        value = self.source(index)
+        if not isinstance(value, Path):
+            return hashlib.blake2b(value, digest_size=size).digest()
+        hasher = hashlib.blake2b(digest_size=size)
+        with _readable(index), regular(value) as file:
+            while chunk := file.read(CHUNK):
+                hasher.update(chunk)
+        return hasher.digest()
 
     def take(self, rows: np.ndarray) -> Files:
         """Return the files at `rows` without reading them."""
-        return Files(self.values, [int(self.rows[int(row)]) for row in rows])
+        return Files(self.values, [int(self.rows[int(row)]) for row in rows], limit=self.limit)
+
+
+@contextmanager
+def _readable(index: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BadInput(int(index), f"has a file that cannot be read ({error}): replace the file") from None
 
 
 Inputs = np.ndarray | list[str] | Files
@@ -91,9 +145,10 @@ class FieldValues:
         if kind == "features":
             return self._matrix()
         files = kind in ("image", "audio")
+        limit = MAX_BYTES if kind == "image" else MAX_CONTENT
         if files and not isinstance(self.values, list | tuple):
             # the lazy sequence of the catalogue: checking each value would read every file
-            return Files(self.values)
+            return Files(self.values, limit=limit)
         allowed: tuple[type, ...] = (bytes, Path) if files else (str,)
         for owner, value in zip(self.owners, self.values, strict=True):
             if not isinstance(value, allowed):
@@ -102,7 +157,7 @@ class FieldValues:
                     f"{self.name}: track {owner!r} has {value!r:.40} ({type(value).__name__}), but {kind} requires "
                     f"{needed}: set another field or encoder"
                 )
-        return Files(self.values) if files else list(self.values)
+        return Files(self.values, limit=limit) if files else list(self.values)
 
     def _matrix(self) -> np.ndarray:
         owners = self.owners

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from toolkit.encoders.contract.encoder import Encoder, Kind
+from toolkit.encoders.contract.encoder import CUT, SHORT, Encoder, Kind
 from toolkit.encoders.contract.encoder_files import write_tensors
 from toolkit.encoders.contract.field_values import Inputs
 from toolkit.encoders.contract.input_faults import BadInput
@@ -81,11 +81,12 @@ def transform(
         ) from error
 
 
-def short_inputs(encoder: Encoder, n: int) -> np.ndarray:
-    """Return bool [n], a mask of the inputs of the last `transform` that are shorter than `min_samples`."""
-    short = np.zeros(n, bool)
-    short[list(encoder.short_inputs)] = True
-    return short
+def marks(encoder: Encoder, n: int) -> np.ndarray:
+    """Return uint8 [n], `SHORT` and `CUT` of the inputs of the last `transform`, added up."""
+    found = np.zeros(n, np.uint8)
+    found[list(encoder.short_inputs)] |= SHORT
+    found[list(encoder.cut_inputs)] |= CUT
+    return found
 
 
 class Worker:
@@ -104,7 +105,7 @@ class Worker:
         index, fault = -1, ""
         try:
             rows = self.encoder.transform(_read(self.encoder.kind, Path(str(row["inputs"]))))
-            tensors = {"matrix": rows, "short": short_inputs(self.encoder, len(rows))}
+            tensors = {"matrix": rows, "marks": marks(self.encoder, len(rows))}
             write_tensors(Path(str(row["path"])), tensors, {})
         except BadInput as bad:
             index, fault = bad.index, bad.why

@@ -1,16 +1,16 @@
-"""Decoding of pictures in any Pillow format and colour model to RGB pixels, in bounded memory."""
+"""Decoding of pictures to tables of RGB pixels, in bounded memory."""
 
 from __future__ import annotations
 
 import io
 import math
-import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from toolkit.catalogue.image_check import UnusableImage, read_image
 from toolkit.encoders.contract.encoder import Progress
 from toolkit.encoders.contract.input_faults import BadInput
 from toolkit.encoders.learning.growing_array import GrowingArray
@@ -19,17 +19,11 @@ from toolkit.files import write_bytes
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-MAX_PIXELS = 64_000_000
-"""Maximum number of pixels. Larger pictures are rejected before decoding."""
-MOST_RATIO = 200
-"""Maximum ratio between the sides of a picture. Resizing the shorter side scales the longer side by the same factor."""
-
 
 def pixels(image: bytes, *, size: int, index: int = 0) -> np.ndarray:
     """Decode a picture to RGB and stretch it to a square, uint8 [size, size, 3].
 
-    Grey, CMYK, palette and 16-bit pictures become RGB, and transparency becomes white. An animation is reduced to its
-    first frame. Raises `BadInput` at `index` for a file that is not a picture, or that has more than `MAX_PIXELS`.
+    Raises `BadInput` at `index` for a file that is not a usable picture.
     """
     from PIL import Image
 
@@ -38,56 +32,11 @@ def pixels(image: bytes, *, size: int, index: int = 0) -> np.ndarray:
 
 
 def rgb(image: bytes, *, least: int, index: int = 0) -> Image:
-    """Decode a picture to RGB, uncropped, as a Pillow image.
-
-    A JPEG may be decoded below its full size, but no side is shorter than `least` pixels. Colour models, animations and
-    errors are handled as in `pixels`.
-    """
-    from PIL import Image, UnidentifiedImageError
-
+    """Decode a picture to RGB by `toolkit.catalogue.image_check.read_image`. Raises `BadInput` at `index`."""
     try:
-        with Image.open(io.BytesIO(image)) as picture:
-            width, height = picture.size
-            if width * height > MAX_PIXELS:
-                raise BadInput(
-                    index,
-                    f"has a picture of {width} x {height}, above the limit of {MAX_PIXELS} pixels: reduce its size",
-                )
-            # a JPEG decodes at 1/2, 1/4 or 1/8 of its size for a fraction of the work
-            picture.draft("RGB", (least, least))
-            return _rgb(picture)
-    except UnidentifiedImageError:
-        raise BadInput(
-            index,
-            f"has a file that is not a picture ({len(image)} bytes that begin {bytes(image[:8])!r}): replace the file",
-        ) from None
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError) as error:
-        raise BadInput(index, f"has a damaged picture ({error}): replace the file") from None
-
-
-def check_sides(picture: Image, index: int = 0) -> None:
-    """Raise `BadInput` at `index` if one side of a picture is more than `MOST_RATIO` times longer than the other."""
-    width, height = picture.size
-    if max(width, height) > MOST_RATIO * min(width, height):
-        raise BadInput(
-            index,
-            f"has a picture of {width} x {height}, but its sides must differ by less than 200 times: crop the picture",
-        )
-
-
-def _rgb(picture: Image) -> Image:
-    from PIL import Image
-
-    picture.load()
-    if picture.mode.startswith("I") or picture.mode == "F":
-        values = np.asarray(picture, dtype=np.float64)
-        # Pillow clips 16-bit grey at 255 instead of scaling it
-        top = 65535.0 if values.max(initial=0) > 255 else 255.0
-        picture = Image.fromarray((values.clip(0, top) * (255.0 / top)).round().astype(np.uint8))
-    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
-        clear = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
-    return picture.convert("RGB")
+        return read_image(image, least=least)
+    except UnusableImage as error:
+        raise BadInput(index, f"has a file that {error}: replace the file") from None
 
 
 def decoded(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from toolkit.encoders.contract import model_hub
-from toolkit.encoders.image.pixels import check_sides, rgb, table_of
+from toolkit.encoders.image.pixels import rgb, table_of
 from toolkit.errors import InputError, first_line
 
 if TYPE_CHECKING:
@@ -97,7 +97,6 @@ class Preparation:
         picture = rgb(image, least=2 * max(self.height, self.width), index=index)
         width, height = picture.size
         if self.shortest:
-            check_sides(picture, index)
             longer = int(self.shortest * max(width, height) / min(width, height))
             target = (self.shortest, longer) if width <= height else (longer, self.shortest)
         else:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from toolkit.encoders.contract import model_hub
-from toolkit.encoders.image.pixels import check_sides, rgb, table_of
+from toolkit.encoders.image.pixels import rgb, table_of
 from toolkit.errors import InputError, MissingWeights, first_line, require
 from toolkit.packages import TORCHVISION
 from toolkit.plugins import suggest
@@ -209,7 +209,6 @@ class TorchvisionPreparation:
     def cropped(self, image: bytes, index: int = 0) -> np.ndarray:
         """Resize and crop one encoded image to uint8 [height, width, 3]. Raises `BadInput` at `index`."""
         picture = rgb(image, least=2 * self.shorter, index=index)
-        check_sides(picture, index)
         return np.asarray(self.resize(picture), np.uint8)
 
     def batch(self, images: Sequence[bytes]) -> np.ndarray:

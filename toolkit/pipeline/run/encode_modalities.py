@@ -106,14 +106,15 @@ def _row(
 
 
 def tracks_without(modality: Aligned, ids: Sequence[str]) -> dict[str, Count]:
-    """Return number and first ids of tracks without a modality (`absent`), or with too short a clip (`short`)."""
-    flags = {
-        "absent": ~modality.present[1:],
-        "short": np.zeros(0, bool) if modality.short is None else modality.short[1:],
-    }
+    """Return number and first ids of tracks without a modality (`absent`), or with an incomplete clip.
+
+    A clip is too short for the encoder (`short`), or a part of its file is missing (`cut_short`).
+    """
+    flags = {"absent": ~modality.present, "short": modality.short, "cut_short": modality.cut_short}
+    found = {what: np.flatnonzero(flag[1:]) for what, flag in flags.items() if flag is not None}
     return {
         what: {"count": len(rows), "examples": [ids[int(row)] for row in rows[:EXAMPLES]]}
-        for what, rows in ((what, np.flatnonzero(flag)) for what, flag in flags.items())
+        for what, rows in found.items()
         if len(rows)
     }
 

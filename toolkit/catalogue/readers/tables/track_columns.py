@@ -10,21 +10,17 @@ from typing import Literal
 
 from pydantic import Field as Option
 
-from toolkit.catalogue.image_check import flaw
+from toolkit.catalogue.image_check import flaw, read_file
 from toolkit.catalogue.readers.ids import qualified
 from toolkit.catalogue.readers.open_files import Bad, is_file
 from toolkit.catalogue.readers.reader import ReaderParams, shortened
 from toolkit.catalogue.readers.tables.delimited import check_column, number_or_nan, stripped
 from toolkit.catalogue.records import LARGEST, Field, FieldValue, TrackRecord
-from toolkit.files import read_regular
 
 Row = Mapping[str, object]
 
 NAMES = ("title", "artist", "artist_id", "album", "album_id", "duration")
 """Options that name a column; also the attributes of a track record."""
-
-IMAGE_BYTES = 1 << 26
-"""Bytes of an image file, which is read as a whole. A 50-megapixel photo as PNG has about 60 MB."""
 
 CONTENT = ("title", "duration")
 """Those of `NAMES` that describe the track alone."""
@@ -212,12 +208,9 @@ class TrackParser:
             return None
         name = row[column] if isinstance(content, Path) else column
         try:
-            data = read_regular(content, IMAGE_BYTES) if isinstance(content, Path) else content
+            data = read_file(content) if isinstance(content, Path) else content
         except OSError as error:
             self.bad(where, f"cover {shortened(name)} cannot be read ({error.strerror})")
-            return None
-        if len(data) > IMAGE_BYTES:
-            self.bad(where, f"cover {shortened(name)} must have at most {IMAGE_BYTES:,} bytes: use a smaller image")
             return None
         if (fault := flaw(data)) is not None:
             self.bad(where, f"cover {shortened(name)} {fault}")
