@@ -22,6 +22,7 @@ from collectors.engine.http_client import Client
 from collectors.engine.ledger import DiskFull, Ledger
 from collectors.engine.outcomes import LONGEST, STATUSES, Retries, entries_of_answer, entries_of_trouble
 from collectors.engine.process_lock import ProcessLock, interruptible
+from collectors.engine.servers import Servers, check_keys
 from collectors.engine.work_feed import WorkFeed
 from collectors.engine.worker_pool import Lane, Result, WorkerPool
 from collectors.keys import Scrubber
@@ -88,11 +89,25 @@ class Engine:
         self._lock = ProcessLock(catalogue)
         self.ledger = Ledger(catalogue, self._lock.owner, settings.patience, self._reporter.note)
         self._limits = HostLimits(rates_by_host(sources), settings.limits, self._stop, settings.patience)
-        self._client = Client(self._limits.of, user_agent(settings.contact), timeouts=settings.timeouts)
-        self._pools = [WorkerPool(source, fields, self._client, self._store_cover) for source, fields in plan]
+        self._clients = [self._client(source) for source in sources]
+        self._pools = [
+            WorkerPool(source, fields, client, self._store_cover)
+            for (source, fields), client in zip(plan, self._clients, strict=True)
+        ]
         self._answers = AnswerStore(self.ledger, sources)
         self._feed = WorkFeed(self.ledger, self._pools, settings.patience)
         self._renewed = self._reported = 0.0
+
+    def _client(self, source: Source) -> Client:
+        """Return the client of a source. Raises `InputError` if its keys would be sent to another server."""
+        check_keys(source.name, source.hosts, source.params, source.secrets)
+        return Client(
+            self._limits.of,
+            user_agent(self._settings.contact),
+            servers=Servers.of(source.hosts, source.params),
+            secrets=source.secrets.values(),
+            timeouts=self._settings.timeouts,
+        )
 
     def run(self) -> list[Summary]:
         """Collect all entries that are due within `patience`. A later run continues with the rest.
@@ -246,7 +261,8 @@ class Engine:
             self.ledger.release_all(self._lock.owner)
         self._report()
         self._limits.close()
-        self._client.close()
+        for client in self._clients:
+            client.close()
 
     def _summary(self, pool: WorkerPool) -> Summary:
         left = sum(self.ledger.left(pool.source.name, lane.fields) for lane in pool.lanes)

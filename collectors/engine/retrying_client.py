@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import httpx
@@ -11,8 +11,9 @@ import stamina
 
 from collectors.engine import host_limits
 from collectors.engine.host_limits import HostLimit
-from collectors.engine.hosts import host_of, user_agent
+from collectors.engine.hosts import host_of, retry_after, user_agent
 from collectors.engine.http_client import Client
+from collectors.engine.servers import Servers, check_keys
 from collectors.source import Expect, Host, Http, Rate, RateLimited, Reply, SourceParams, Transient, Trouble
 from toolkit.errors import SegueError
 
@@ -22,14 +23,23 @@ MAX_PAUSE = 120.0
 
 
 @contextmanager
-def open_http(host: Host, params: SourceParams, contact: str) -> Iterator[Http]:
-    """Yield an `Http` client for one host. Raises `SegueError` if retries do not help."""
+def open_http(
+    source: str, hosts: Sequence[Host], params: SourceParams, contact: str, *, secrets: Mapping[str, str] | None = None
+) -> Iterator[Http]:
+    """Yield an `Http` client for a service, with the limits of its first host.
+
+    - secrets: keys by name.
+    Raises `InputError` if the keys would be sent to another server, and `SegueError` if retries do not help.
+    """
+    check_keys(source, hosts, params, secrets or {})
+    host = hosts[0]
     url: str = getattr(params, host.url)
     rates = (Rate(1, 1 / params.per_second),) if params.per_second else host.rates
     limit = HostLimit(
         host_of(url), rates, host.concurrency, root=host_limits.folder(), stop=threading.Event(), patience=MAX_PAUSE
     )
-    client = RetryingClient(lambda _: limit, user_agent(contact))
+    keys, servers = (secrets or {}).values(), Servers.of(hosts, params)
+    client = RetryingClient(lambda _: limit, user_agent(contact), servers=servers, secrets=keys)
     try:
         yield client
     except Trouble as error:
@@ -50,9 +60,9 @@ class RetryingClient(Client):
                 reply = super().send(request, expect, max_bytes)
                 if expect == "json" and reply.status == 200:
                     reply.json()  # a truncated body is requested again
-        left, seconds = reply.headers.get("X-RateLimit-Remaining"), reply.headers.get("X-RateLimit-Reset-In", "")
-        if left == "0" and seconds.isdigit():
-            self.limit(host_of(str(request.url))).pause(min(float(seconds), MAX_PAUSE))
+        left, seconds = reply.headers.get("X-RateLimit-Remaining"), retry_after(reply.headers.get("X-RateLimit-Reset-In"))
+        if left == "0" and seconds is not None:
+            self.limit(host_of(str(request.url))).pause(min(seconds, MAX_PAUSE))
         return reply
 
 

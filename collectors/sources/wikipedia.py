@@ -14,6 +14,7 @@ from typing import Literal, Self
 import msgspec
 from pydantic import Field, model_validator
 
+from collectors.engine.hosts import retry_after
 from collectors.engine.json_conversion import Shape, convert, decode
 from collectors.matching import normalise
 from collectors.source import (
@@ -236,6 +237,5 @@ def query_api(
         return convert(part, shape, host, status=reply.status), reply
     message = f"{host} refuses: {error.code}: {error.info}"
     if error.code in ("maxlag", "ratelimited"):
-        seconds = reply.headers.get("Retry-After", "")
-        raise RateLimited(message, status=reply.status, retry_after=float(seconds) if seconds.isdigit() else None)
+        raise RateLimited(message, status=reply.status, retry_after=retry_after(reply.headers.get("Retry-After")))
     raise Transient(message, status=reply.status)
