@@ -11,18 +11,19 @@ import queue
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from collectors.engine import host_limits
-from collectors.engine.answer_store import AnswerStore, StorageExceeded
+from collectors.engine.answer_store import AnswerStore, NotStorable, StorageExceeded
 from collectors.engine.host_limits import HostLimits, Stopped
 from collectors.engine.hosts import Seconds, Timeouts, host_of, rates_by_host, user_agent
 from collectors.engine.http_client import Client
 from collectors.engine.ledger import DiskFull, Ledger
-from collectors.engine.outcomes import LONGEST, STATUSES, Retries, entries_of_answer, entries_of_trouble
+from collectors.engine.outcomes import LONGEST, STATUSES, Entry, Retries, entries_of_answer, entries_of_trouble
 from collectors.engine.process_lock import ProcessLock, interruptible
 from collectors.engine.servers import Servers, check_keys
+from collectors.engine.value_checks import MAX_NOTE, storable
 from collectors.engine.work_feed import WorkFeed
 from collectors.engine.worker_pool import Lane, Result, WorkerPool
 from collectors.keys import Scrubber
@@ -173,8 +174,7 @@ class Engine:
         if error is not None and not isinstance(error, Trouble):
             self.ledger.with_room(self.ledger.release, [result.claim])
             if not isinstance(error, Stopped):
-                fault = f"a fault of the source, {type(error).__name__}: {error}"
-                self._end(pool, str(error) if isinstance(error, SegueError) else fault)
+                self._end(pool, str(error))
             return
         self._write(result)
         if isinstance(error, Blocked) and error.for_good:
@@ -192,16 +192,14 @@ class Engine:
 
     def _write(self, result: Result) -> None:
         pool, lane = result.pool, result.lane
-        if result.answer is not None:
-            entries = entries_of_answer(result.claim, result.answer)
-        else:
-            assert isinstance(result.error, Trouble)
-            note = self._scrub(str(result.error))[:500]
-            entries = entries_of_trouble(result.claim, result.error, note, self._settings.retries)
+        entries = self._entries(result)
         others = result.answer.others if isinstance(result.answer, Found) else ()
         try:
             if not self._answers.write(result.claim, entries, pool.source.terms, others):
                 return
+        except NotStorable as error:
+            self._write(replace(result, answer=None, error=error))
+            return
         except StorageExceeded as error:
             self.ledger.with_room(self.ledger.release, [result.claim])
             self._end(pool, str(error))
@@ -212,6 +210,13 @@ class Engine:
             lane.done += 1
             if set(lane.fields) & set(ID_FIELDS):
                 self._feed.wake_for(result.request)
+
+    def _entries(self, result: Result) -> list[Entry]:
+        if result.answer is not None:
+            return entries_of_answer(result.claim, result.answer)
+        assert isinstance(result.error, Trouble)
+        note = storable(self._scrub(str(result.error)))[:MAX_NOTE]
+        return entries_of_trouble(result.claim, result.error, note, self._settings.retries)
 
     def _end(self, pool: WorkerPool, reason: str, lane: Lane | None = None) -> None:
         """Stop a source or only one of its lanes, while other lanes continue."""

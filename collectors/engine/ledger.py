@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import NamedTuple, ParamSpec, TypeVar
 
+import sqlalchemy.exc
 import stamina
 from sqlalchemy import (
     Boolean,
@@ -113,6 +114,10 @@ IMPORTS = Table(
 
 class DiskFull(SegueError):
     """Error that the disk is full, after which the caller still has the result."""
+
+
+class RefusedValue(SegueError):
+    """Error that the database does not take a value, such as a number that is too large for its column."""
 
 
 class StatusCount(NamedTuple):
@@ -302,13 +307,18 @@ class Ledger:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """Yield a transaction. Raises `DiskFull` for a full disk and `SegueError` for other database errors."""
+        """Yield a transaction.
+
+        Raises `DiskFull` for a full disk, `RefusedValue` for a value, and `SegueError` for other database errors.
+        """
         try:
             with self.catalogue.engine.begin() as connection:
                 yield connection
         except OperationalError as error:
             kind = DiskFull if disk_full(error) else SegueError
             raise kind(f"{self.catalogue}: {str(error.orig).strip().splitlines()[0]}") from None
+        except (sqlalchemy.exc.DataError, sqlalchemy.exc.IntegrityError) as error:
+            raise RefusedValue(f"{self.catalogue}: {str(error.orig).strip().splitlines()[0]}") from None
         except SQLAlchemyError as error:
             raise SegueError(f"{self.catalogue}: {error}") from error
 

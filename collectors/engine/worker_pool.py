@@ -5,14 +5,18 @@ from __future__ import annotations
 import queue
 import threading
 import time
+import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from pathlib import Path
 
+from collectors.engine.host_limits import Stopped
 from collectors.engine.hosts import Offline
 from collectors.engine.outcomes import Claim
-from collectors.engine.value_checks import check_values
-from collectors.source import Absent, Answer, Blocked, Entity, Http, Request, Source
+from collectors.engine.value_checks import check_answer
+from collectors.source import Absent, Answer, Blocked, Entity, Http, Request, Source, Transient, Trouble
+from toolkit.errors import SegueError, first_line
 
 MAX_BLOCKED = 20
 """Block pages in a row that stop a source."""
@@ -151,12 +155,22 @@ class WorkerPool:
 
     def _collect(self, lane: Lane, claim: Claim, request: Request) -> Result:
         try:
-            answer = self.source.collect(request, self._http)
-            if not isinstance(answer, Absent):
-                answer = replace(answer, values=check_values(answer.values))
-                for value in answer.values.values():
-                    if isinstance(value, bytes):
-                        self._store_cover(value)
+            answer = check_answer(self.source.collect(request, self._http))
+            for value in () if isinstance(answer, Absent) else answer.values.values():
+                if isinstance(value, bytes):
+                    self._store_cover(value)
             return Result(self, lane, claim, request, answer)
-        except Exception as error:
+        except (Trouble, SegueError, Stopped) as error:
             return Result(self, lane, claim, request, error=error)
+        except BaseException as error:  # also those that libraries of other languages raise: the thread must go on
+            return Result(self, lane, claim, request, error=Transient(_description(error)))
+
+
+def _description(error: BaseException) -> str:
+    """Return the message for an answer on which a source, or one of its libraries, fails.
+
+    The next answer may be readable, so that the source is not to stop.
+    """
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(frame.filename).name}:{frame.lineno}"
+    return f"the answer cannot be read ({type(error).__name__} at {place}: {first_line(error)[:200]})"
