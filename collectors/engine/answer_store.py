@@ -121,8 +121,11 @@ class AnswerStore:
 
         Returns their number.
         """
-        old = (FIELDS.c.source == source, FIELDS.c.time < time.time() - days * 86_400)
+        now = time.time()
+        old = (FIELDS.c.source == source, FIELDS.c.time < now - days * 86_400)
         with self._ledger.transaction() as connection:
+            # values of the future, which the clock has left again, would be kept for too long
+            connection.execute(update(FIELDS).where(FIELDS.c.source == source, FIELDS.c.time > now).values(time=now))
             keys = connection.execute(select(FIELDS.c.field, FIELDS.c.entity, FIELDS.c.entity_id).where(*old)).all()
             reopened = {"status": "pending", "attempts": 0, "next_try": 0.0, "match_score": None, "payload": None}
             for name, entity, entity_id in keys:

@@ -7,6 +7,7 @@ process on the same library claims other entities.
 from __future__ import annotations
 
 import contextlib
+import math
 import queue
 import threading
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from collectors.engine import host_limits
 from collectors.engine.answer_store import AnswerStore, NotStorable, StorageExceeded
+from collectors.engine.clock_jumps import ClockJumps
 from collectors.engine.host_limits import HostLimits, Stopped
 from collectors.engine.hosts import Seconds, Timeouts, host_of, rates_by_host, user_agent
 from collectors.engine.http_client import Client
@@ -89,7 +91,7 @@ class Engine:
         self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
         self._lock = ProcessLock(catalogue)
         self.ledger = Ledger(catalogue, self._lock.owner, settings.patience, self._reporter.note)
-        self._limits = HostLimits(rates_by_host(sources), settings.limits, self._stop, settings.patience)
+        self._limits = HostLimits(rates_by_host(sources), settings.limits, self._stop, settings.patience, self._reporter.note)
         self._clients = [self._client(source) for source in sources]
         self._pools = [
             WorkerPool(source, fields, client, self._store_cover)
@@ -97,7 +99,8 @@ class Engine:
         ]
         self._answers = AnswerStore(self.ledger, sources)
         self._feed = WorkFeed(self.ledger, self._pools, settings.patience)
-        self._renewed = self._reported = 0.0
+        self._renewed = self._reported = -math.inf
+        self._jumps = ClockJumps()
 
     def _client(self, source: Source) -> Client:
         """Return the client of a source. Raises `InputError` if its keys would be sent to another server."""
@@ -118,6 +121,10 @@ class Engine:
         """
         with self._scrub.logs(), self._lock.held(), interruptible(self._stop), contextlib.ExitStack() as stack:
             self._lock.release_dead(self.ledger)
+            if ahead := self.ledger.correct_times():
+                self._reporter.note(
+                    f"the clock went back by {duration(ahead)} since the last run: times of requests are corrected"
+                )
             for pool in self._pools:
                 self._open(pool, stack)
             try:
@@ -139,7 +146,7 @@ class Engine:
             for name in lane.fields:
                 self.ledger.plan(source.name, name, lane.entity)
             lane.total = self.ledger.left(source.name, lane.fields)
-        if (wait := paused_until - time.time()) > self._settings.patience:
+        if (wait := min(paused_until - time.time(), LONGEST)) > self._settings.patience:
             self._end(pool, f"the host accepts no requests for another {duration(wait)}: run the same command later")
             return
         for host in source.hosts if wait > 0 else ():
@@ -155,16 +162,28 @@ class Engine:
     def _loop(self) -> None:
         self._feed.start()
         while not self._stop.is_set():
-            now = time.time()
+            now = time.monotonic()
+            if jump := self._jumps.latest():
+                self._after_jump(jump)
             for pool in self._pools:
                 self._feed.fill(pool, now)
-            if all(pool.finished(now + self._settings.patience) for pool in self._pools):
+            if all(pool.finished(time.time() + self._settings.patience) for pool in self._pools):
                 return
             self._tick(now)
             with contextlib.suppress(queue.Empty):
                 self._take(self._results.get(timeout=0.05 if self._soon(now) else IDLE))
                 while True:
                     self._take(self._results.get_nowait())
+
+    def _after_jump(self, jump: Seconds) -> None:
+        """Renew claims and correct waiting times after the clock was set."""
+        if jump < 0:
+            self.ledger.with_room(self.ledger.move_times, -jump)
+        self.ledger.with_room(self.ledger.renew)
+        for lane in (lane for pool in self._pools for lane in pool.open_lanes if lane.due is not None):
+            lane.due, lane.look_again = 0.0, 0.0
+        direction = "back" if jump < 0 else "forward"
+        self._reporter.note(f"the clock went {direction} by {duration(abs(jump))}: times of requests are corrected")
 
     def _take(self, result: Result) -> None:
         """Write one result, and stop the source or its fields if the result requires it."""

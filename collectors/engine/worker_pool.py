@@ -33,7 +33,8 @@ class Lane:
     - total, done: number of open entities at the start of the run, and closed since.
     - ended: reason why these fields are no longer requested.
     - waiting: claimed entities without a thread.
-    - look_again: when to query the ledger again. due: when it will have entities again, None where none are left.
+    - look_again: when to query the ledger again, as a `time.monotonic` value.
+    - due: when the ledger will have entities again, in seconds since 1970, or None where none are left.
     """
 
     entity: Entity
@@ -48,7 +49,7 @@ class Lane:
     claimed_at: float = 0.0
 
     def next_batch(self, now: float) -> int:
-        """Return the number of entities to claim, which is work for a few seconds."""
+        """Return the number of entities to claim, which is work for a few seconds; `now` is of `time.monotonic`."""
         seconds = now - self.claimed_at
         if seconds < 1.0:
             self.batch = min(self.batch * 2, MAX_BATCH)
@@ -124,7 +125,7 @@ class WorkerPool:
         return self.stopped or "; ".join(ended) or None
 
     def finished(self, until: float) -> bool:
-        """Return whether no request is due before the time `until`."""
+        """Return whether no request is due before the time `until`, in seconds since 1970."""
         if self.in_flight:
             return False
         waits = any(lane.waiting for lane in self.lanes)
@@ -137,9 +138,10 @@ class WorkerPool:
         - error: exception of the request, or None for an answer.
         - patience: maximum time in seconds for which a host may be unreachable.
         """
-        now = time.time()
+        now = time.monotonic()
         self._blocked_in_row = self._blocked_in_row + 1 if isinstance(error, Blocked) else 0
-        self._offline_since = (self._offline_since or now) if isinstance(error, Offline) else None
+        since = now if self._offline_since is None else self._offline_since
+        self._offline_since = since if isinstance(error, Offline) else None
         if self._blocked_in_row >= MAX_BLOCKED:
             return (
                 f"refused {MAX_BLOCKED} times in a row ({error}): open the page in a browser, wait, "

@@ -34,6 +34,8 @@ from collectors.sources.matched_answer import answer_by_score, fetch_cover
 from toolkit.errors import InputError
 
 TOKEN = "GENIUS_ACCESS_TOKEN"
+MAX_BYTES = 2 << 20
+"""Of a page or a search result, which usually have a quarter of a megabyte. Parsing a page takes many times its size."""
 NO_ART = ("default_cover_image", "default_cover_art", "default_avatar")
 """Parts of the URLs of placeholder images."""
 
@@ -83,7 +85,9 @@ class Genius(Source):
     def collect(self, request: Request, http: Http) -> Answer:
         if not request.title or not request.artists:
             return Absent("no name to search by")
-        session = RequestsSession(http, lambda url: "json" if url.startswith(self.params.api_url) else "text")
+        session = RequestsSession(
+            http, lambda url: "json" if url.startswith(self.params.api_url) else "text", max_bytes=MAX_BYTES
+        )
         client = self._client(session)
         match = self._song(request, client)
         payload = session.last.content if session.last else b""

@@ -80,7 +80,7 @@ class Page(msgspec.Struct):
     @property
     def of_music(self) -> bool:
         """Return whether title, description or first sentence describe a musician."""
-        bracket = re.search(r"\(([^)]*)\)$", self.title)
+        bracket = re.search(r"\(([^()]*)\)$", self.title)
         texts = (bracket[1] if bracket else "", self.description or self.extract.split(". ")[0][:400])
         return any(map(_is_about_musician, texts))
 
