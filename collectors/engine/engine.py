@@ -31,7 +31,7 @@ from collectors.engine.worker_pool import Lane, Result, WorkerPool
 from collectors.keys import Scrubber
 from collectors.source import ID_FIELDS, Blocked, Found, RateLimited, Source, Trouble
 from toolkit.catalogue.store import Catalogue
-from toolkit.errors import SegueError
+from toolkit.errors import InputError, SegueError
 from toolkit.files import disk_full
 from toolkit.progress import Reporter, duration
 
@@ -39,6 +39,8 @@ RENEW_EVERY: Seconds = 60.0
 REPORT_EVERY: Seconds = 0.25
 IDLE: Seconds = 0.5
 """Longest wait for a result before the lanes are looked at again."""
+MANY, FEW = 100, 0.05
+"""Entities of which a share of values below `FEW` is worth a warning; of fewer, if there are none."""
 FAREWELL: Seconds = 5.0
 """Wait for requests under way when the run is interrupted."""
 
@@ -129,6 +131,8 @@ class Engine:
                 self._open(pool, stack)
             try:
                 self._loop()
+                for pool in self._pools:
+                    self._remark(pool)
             finally:
                 interrupted = self._stop.is_set()
                 self._close()
@@ -142,6 +146,13 @@ class Engine:
         paused_until = self.ledger.register(source)
         if source.terms.storage_days is not None:
             self._answers.expire(source.name, source.terms.storage_days)
+        fields = [name for lane in pool.lanes for name in lane.fields]
+        try:
+            if (state := source.state()) and (reopened := self.ledger.reopen_after_change(source.name, fields, state)):
+                self._reporter.note(f"{source.name}: its files have changed, {reopened:,} without a value are looked up again")
+        except InputError as error:
+            self._end(pool, str(error))
+            return
         for lane in pool.lanes:
             for name in lane.fields:
                 self.ledger.plan(source.name, name, lane.entity)
@@ -174,6 +185,14 @@ class Engine:
                 self._take(self._results.get(timeout=0.05 if self._soon(now) else IDLE))
                 while True:
                     self._take(self._results.get_nowait())
+
+    def _remark(self, pool: WorkerPool) -> None:
+        """Warn if the files of a source have values for few entities."""
+        total = sum(pool.counts.values())
+        found = total - pool.counts["absent"]
+        few = found == 0 if total < MANY else found < FEW * total
+        if pool.absent is not None and few and (text := pool.source.remark(pool.absent)):
+            self._reporter.note(f"{pool.source.name} has values for {found:,} of {total:,} entities: {text}")
 
     def _after_jump(self, jump: Seconds) -> None:
         """Renew claims and correct waiting times after the clock was set."""
@@ -225,6 +244,8 @@ class Engine:
             return
         closed = [entry for entry in entries if entry.next_try is None]
         pool.counts.update(entry.status for entry in closed)
+        if pool.absent is None and any(entry.status == "absent" for entry in closed):
+            pool.absent = result.request
         if len(closed) == len(entries):
             lane.done += 1
             if set(lane.fields) & set(ID_FIELDS):

@@ -108,6 +108,11 @@ SOURCES = Table(
 )
 """Terms and pauses of all sources that were ever used, for a machine without their plug-ins."""
 
+STATES = Table(
+    "collected_files", METADATA, Column("source", Text, primary_key=True), Column("state", Text, nullable=False)
+)
+"""State of the files that a source read last."""
+
 IMPORTS = Table(
     "collected_imports", METADATA, Column("key", Text, primary_key=True), Column("time", Float, nullable=False)
 )
@@ -182,6 +187,20 @@ class Ledger:
                 entries_of(source, fields), LEDGER.c.status.in_(statuses), LEDGER.c.owner.is_(None)
             )
             return connection.execute(closed.values(status="pending", attempts=0, next_try=0.0)).rowcount
+
+    def reopen_after_change(self, source: str, fields: Sequence[str], state: str) -> int:
+        """Reopen entries without a value if the files of a source have another state than before.
+
+        Returns the number of reopened entries.
+        """
+        with self.transaction() as connection:
+            known = connection.scalar(select(STATES.c.state).where(STATES.c.source == source))
+        if known == state:
+            return 0
+        reopened = self.reopen(source, fields, ("absent", "ambiguous", "failed"))
+        with self.transaction() as connection:
+            upsert(connection, STATES, [{"source": source, "state": state}])
+        return reopened
 
     def claim(self, source: str, entity: Entity, fields: tuple[str, ...], limit: int) -> list[Claim]:
         """Claim up to `limit` due entities.

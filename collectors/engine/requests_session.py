@@ -22,27 +22,24 @@ class RequestsSession(requests.Session):
     """Session for client libraries that accept a `requests.Session`.
 
     - expect: function from URL to the expected type of the body.
-    - max_bytes: largest body, by default that of the type.
     - last: last reply, for data that the library does not return.
     """
 
-    def __init__(
-        self, http: Http, expect: Callable[[str], Expect] = lambda url: "json", *, max_bytes: int | None = None
-    ) -> None:
+    def __init__(self, http: Http, expect: Callable[[str], Expect] = lambda url: "json") -> None:
         super().__init__()
         self.trust_env = False  # a login in ~/.netrc is not for a host that a recipe names
-        self.http, self.expect, self.max_bytes = http, expect, max_bytes
+        self.http, self.expect = http, expect
         self.last: Reply | None = None
 
     def send(self, request: requests.PreparedRequest, **_: object) -> requests.Response:
         url, body = request.url or "", request.body or ""
         headers = {name: str(request.headers[name]) for name in KEPT_HEADERS if name in request.headers}
         if request.method == "GET":
-            self.last = self.http.get(url, headers=headers, expect=self.expect(url), max_bytes=self.max_bytes)
+            self.last = self.http.get(url, headers=headers, expect=self.expect(url))
         else:
             text = body.decode() if isinstance(body, bytes) else str(body)
             form = dict(parse_qsl(text, keep_blank_values=True))
-            self.last = self.http.post(url, data=form, headers=headers, expect=self.expect(url), max_bytes=self.max_bytes)
+            self.last = self.http.post(url, data=form, headers=headers, expect=self.expect(url))
         return _response(self.last, request)
 
 

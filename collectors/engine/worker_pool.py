@@ -91,6 +91,7 @@ class WorkerPool:
         self.in_flight, self._blocked_in_row = 0, 0
         self.stopped: str | None = None
         self.counts: Counter[str] = Counter()
+        self.absent: Request | None = None  # an example of those without a value
         self._http, self._store_cover = http, store_cover
         self._jobs: queue.SimpleQueue[tuple[Lane, Claim, Request] | None] = queue.SimpleQueue()
         self._offline_since: float | None = None
