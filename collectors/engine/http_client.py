@@ -101,7 +101,13 @@ class Client:
         """Send a request and follow redirects."""
         first = str(request.url)
         for _ in range(MAX_REDIRECTS + 1):
-            reply, location = self._send_once(request, expect, max_bytes)
+            try:
+                reply, location = self._send_once(request, expect, max_bytes)
+            except Offline as error:
+                if self._servers.are_configured(request.url):
+                    raise
+                # a host that one answer names may not exist: the source and the network are not at fault
+                raise Transient(str(error)) from None
             if location is None:
                 return reply
             request = self._redirected(request, location, first)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import httpx
@@ -14,9 +14,10 @@ from collectors.engine.host_limits import HostLimit
 from collectors.engine.hosts import host_of, retry_after, user_agent
 from collectors.engine.http_client import Client
 from collectors.engine.servers import Servers, check_keys
-from collectors.source import Expect, Host, Http, Rate, RateLimited, Reply, SourceParams, Transient, Trouble
+from collectors.source import Expect, Host, Http, Rate, RateLimited, Reply, Source, SourceParams, Transient, Trouble
 from toolkit.errors import SegueError
 
+Secrets = Mapping[str, str]
 ATTEMPTS = 6
 MAX_PAUSE = 120.0
 """Longest pause that is waited for, in seconds."""
@@ -24,22 +25,22 @@ MAX_PAUSE = 120.0
 
 @contextmanager
 def open_http(
-    source: str, hosts: Sequence[Host], params: SourceParams, contact: str, *, secrets: Mapping[str, str] | None = None
+    host: Host, params: SourceParams, contact: str, *, source: type[Source] | None = None, secrets: Secrets = {}
 ) -> Iterator[Http]:
-    """Yield an `Http` client for a service, with the limits of its first host.
+    """Yield an `Http` client with the limits of one host.
 
-    - secrets: keys by name.
+    - source: source whose other hosts get requests too, with `secrets` as its keys by name.
     Raises `InputError` if the keys would be sent to another server, and `SegueError` if retries do not help.
     """
-    check_keys(source, hosts, params, secrets or {})
-    host = hosts[0]
+    hosts = (host,) if source is None else source.hosts
+    check_keys("" if source is None else source.name, hosts, params, secrets)
+    servers = Servers.of(hosts, params)
     url: str = getattr(params, host.url)
     rates = (Rate(1, 1 / params.per_second),) if params.per_second else host.rates
     limit = HostLimit(
         host_of(url), rates, host.concurrency, root=host_limits.folder(), stop=threading.Event(), patience=MAX_PAUSE
     )
-    keys, servers = (secrets or {}).values(), Servers.of(hosts, params)
-    client = RetryingClient(lambda _: limit, user_agent(contact), servers=servers, secrets=keys)
+    client = RetryingClient(lambda _: limit, user_agent(contact), servers=servers, secrets=secrets.values())
     try:
         yield client
     except Trouble as error:

@@ -51,6 +51,10 @@ class Servers:
         """Return whether keys and the contact may be sent to a URL."""
         return self.is_trusted(*_name_and_port(url)) or (url.scheme == "https" and host_of(str(url)) in self.own)
 
+    def are_configured(self, url: httpx.URL) -> bool:
+        """Return whether a URL is of a server that the parameters of the source name, or that the user trusts."""
+        return self.may_be_internal(*_name_and_port(url))
+
     def may_be_internal(self, name: str, port: int) -> bool:
         """Return whether a host may have an address in the local network, because the user or a recipe named it."""
         return (name.rstrip("."), port) in self.configured or self.is_trusted(name, port)

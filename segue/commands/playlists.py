@@ -39,13 +39,13 @@ def listenbrainz(
 
     from collectors.engine.retrying_client import open_http
     from collectors.jspf_files import path_of, save
-    from collectors.sources.listenbrainz import HOST, NAME, ListenBrainz, ListenBrainzParams
+    from collectors.sources.listenbrainz import HOST, ListenBrainz, ListenBrainzParams
     from toolkit.errors import InputError
 
     if not user and not playlist:
         raise InputError("fetching requires a user or a playlist: pass --user NAME or --playlist MBID")
     params = ListenBrainzParams(url=url)
-    with open_http(NAME, (HOST,), params, contact) as http:
+    with open_http(HOST, params, contact) as http:
         service = ListenBrainz(http, params, have=lambda key: path_of(out, key).exists())
         written = save(chain(service.of_ids(playlist), service.of_users(user, made_for=made_for)), out)
     print(f"{out}: {written:,} playlists written, which a recipe reads with `data: {{reader: jspf, path: {out}}}`")
@@ -81,7 +81,7 @@ def spotify(
     secrets = Keys().of("spotify", (*Spotify.keys, REFRESH))
     with (
         Scrubber(secrets.values()).logs(),
-        open_http(Spotify.name, Spotify.hosts, params, contact, secrets=secrets) as http,
+        open_http(Spotify.hosts[0], params, contact, source=Spotify, secrets=secrets) as http,
     ):
         written = save(playlists(secrets, http, params, have=lambda key: path_of(out, key).exists()), out)
     print(f"{out}: {written:,} playlists written, which a recipe reads with `data: {{reader: jspf, path: {out}}}`")

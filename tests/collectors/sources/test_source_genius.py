@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import time
+from dataclasses import replace
 
 import pytest
 
-from collectors.source import Absent, Ambiguous, Blocked, Found, RateLimited, Request, Transient
+from collectors.source import Absent, Ambiguous, Blocked, Found, RateLimited, Request, Transient, Trouble
 from collectors.sources.genius import Genius
 from segue.checks.check_source import check_source
 from segue.checks.check_source import http as unlimited
