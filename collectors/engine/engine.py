@@ -13,11 +13,12 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from collectors.engine import host_limits
 from collectors.engine.answer_store import AnswerStore, NotStorable, StorageExceeded
-from collectors.engine.clock_jumps import ClockJumps
+from collectors.engine.clock_jumps import ClockJumps, correct_times, move_times
 from collectors.engine.host_limits import HostLimits, Stopped
 from collectors.engine.hosts import Seconds, Timeouts, host_of, rates_by_host, user_agent
 from collectors.engine.http_client import Client
@@ -39,8 +40,6 @@ RENEW_EVERY: Seconds = 60.0
 REPORT_EVERY: Seconds = 0.25
 IDLE: Seconds = 0.5
 """Longest wait for a result before the lanes are looked at again."""
-MANY, FEW = 100, 0.05
-"""Entities of which a share of values below `FEW` is worth a warning; of fewer, if there are none."""
 FAREWELL: Seconds = 5.0
 """Wait for requests under way when the run is interrupted."""
 
@@ -93,27 +92,18 @@ class Engine:
         self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
         self._lock = ProcessLock(catalogue)
         self.ledger = Ledger(catalogue, self._lock.owner, settings.patience, self._reporter.note)
-        self._limits = HostLimits(rates_by_host(sources), settings.limits, self._stop, settings.patience, self._reporter.note)
-        self._clients = [self._client(source) for source in sources]
+        self._limits = HostLimits(
+            rates_by_host(sources), settings.limits, self._stop, settings.patience, self._reporter.note
+        )
+        self._clients = [client_of(source, self._limits, settings) for source in sources]
         self._pools = [
-            WorkerPool(source, fields, client, self._store_cover)
+            WorkerPool(source, fields, client, partial(store_cover, catalogue))
             for (source, fields), client in zip(plan, self._clients, strict=True)
         ]
         self._answers = AnswerStore(self.ledger, sources)
         self._feed = WorkFeed(self.ledger, self._pools, settings.patience)
         self._renewed = self._reported = -math.inf
         self._jumps = ClockJumps()
-
-    def _client(self, source: Source) -> Client:
-        """Return the client of a source. Raises `InputError` if its keys would be sent to another server."""
-        check_keys(source.name, source.hosts, source.params, source.secrets)
-        return Client(
-            self._limits.of,
-            user_agent(self._settings.contact),
-            servers=Servers.of(source.hosts, source.params),
-            secrets=source.secrets.values(),
-            timeouts=self._settings.timeouts,
-        )
 
     def run(self) -> list[Summary]:
         """Collect all entries that are due within `patience`. A later run continues with the rest.
@@ -123,7 +113,7 @@ class Engine:
         """
         with self._scrub.logs(), self._lock.held(), interruptible(self._stop), contextlib.ExitStack() as stack:
             self._lock.release_dead(self.ledger)
-            if ahead := self.ledger.correct_times():
+            if ahead := correct_times(self.ledger):
                 self._reporter.note(
                     f"the clock went back by {duration(ahead)} since the last run: times of requests are corrected"
                 )
@@ -131,14 +121,14 @@ class Engine:
                 self._open(pool, stack)
             try:
                 self._loop()
-                for pool in self._pools:
-                    self._remark(pool)
+                for remark in filter(None, (pool.remark for pool in self._pools)):
+                    self._reporter.note(remark)
             finally:
                 interrupted = self._stop.is_set()
                 self._close()
         if interrupted:
             raise KeyboardInterrupt
-        return [self._summary(pool) for pool in self._pools]
+        return [summary_of(pool, self.ledger) for pool in self._pools]
 
     def _open(self, pool: WorkerPool, stack: contextlib.ExitStack) -> None:
         """Plan the entries of a source and start threads, unless the host requires a long pause."""
@@ -149,7 +139,9 @@ class Engine:
         fields = [name for lane in pool.lanes for name in lane.fields]
         try:
             if (state := source.state()) and (reopened := self.ledger.reopen_after_change(source.name, fields, state)):
-                self._reporter.note(f"{source.name}: its files have changed, {reopened:,} without a value are looked up again")
+                self._reporter.note(
+                    f"{source.name}: its files have changed, {reopened:,} without a value are looked up again"
+                )
         except InputError as error:
             self._end(pool, str(error))
             return
@@ -182,22 +174,14 @@ class Engine:
                 return
             self._tick(now)
             with contextlib.suppress(queue.Empty):
-                self._take(self._results.get(timeout=0.05 if self._soon(now) else IDLE))
+                self._take(self._results.get(timeout=0.05 if soon(self._pools, now) else IDLE))
                 while True:
                     self._take(self._results.get_nowait())
-
-    def _remark(self, pool: WorkerPool) -> None:
-        """Warn if the files of a source have values for few entities."""
-        total = sum(pool.counts.values())
-        found = total - pool.counts["absent"]
-        few = found == 0 if total < MANY else found < FEW * total
-        if pool.absent is not None and few and (text := pool.source.remark(pool.absent)):
-            self._reporter.note(f"{pool.source.name} has values for {found:,} of {total:,} entities: {text}")
 
     def _after_jump(self, jump: Seconds) -> None:
         """Renew claims and correct waiting times after the clock was set."""
         if jump < 0:
-            self.ledger.with_room(self.ledger.move_times, -jump)
+            self.ledger.with_room(move_times, self.ledger, -jump)
         self.ledger.with_room(self.ledger.renew)
         for lane in (lane for pool in self._pools for lane in pool.open_lanes if lane.due is not None):
             lane.due, lane.look_again = 0.0, 0.0
@@ -230,7 +214,7 @@ class Engine:
 
     def _write(self, result: Result) -> None:
         pool, lane = result.pool, result.lane
-        entries = self._entries(result)
+        entries = entries_of_result(result, self._scrub, self._settings.retries)
         others = result.answer.others if isinstance(result.answer, Found) else ()
         try:
             if not self._answers.write(result.claim, entries, pool.source.terms, others):
@@ -246,17 +230,12 @@ class Engine:
         pool.counts.update(entry.status for entry in closed)
         if pool.absent is None and any(entry.status == "absent" for entry in closed):
             pool.absent = result.request
-        if len(closed) == len(entries):
+        if len(closed) < len(entries):
+            lane.look_again = 0.0
+        else:
             lane.done += 1
             if set(lane.fields) & set(ID_FIELDS):
                 self._feed.wake_for(result.request)
-
-    def _entries(self, result: Result) -> list[Entry]:
-        if result.answer is not None:
-            return entries_of_answer(result.claim, result.answer)
-        assert isinstance(result.error, Trouble)
-        note = storable(self._scrub(str(result.error)))[:MAX_NOTE]
-        return entries_of_trouble(result.claim, result.error, note, self._settings.retries)
 
     def _end(self, pool: WorkerPool, reason: str, lane: Lane | None = None) -> None:
         """Stop a source or only one of its lanes, while other lanes continue."""
@@ -272,24 +251,13 @@ class Engine:
         self.ledger.with_room(self.ledger.release, [claim for lane in lanes for claim in lane.drain()])
         self._feed.wake_all()
 
-    def _soon(self, now: float) -> bool:
-        """Return whether a lane must be checked within `IDLE` seconds."""
-        lanes = [lane for pool in self._pools if pool.stopped is None for lane in pool.open_lanes if not lane.waiting]
-        return any(lane.due is not None and lane.look_again < now + IDLE for lane in lanes)
-
     def _tick(self, now: float) -> None:
         if now - self._renewed > RENEW_EVERY:
             self._renewed = now
             self.ledger.with_room(self.ledger.renew)
         if now - self._reported > REPORT_EVERY:
             self._reported = now
-            self._report()
-
-    def _report(self) -> None:
-        for pool in self._pools:
-            counts = "".join(f", {n:,} {status}" for status, n in sorted(pool.counts.items()))
-            for lane in pool.lanes:
-                self._reporter(lane.done, lane.total, f"{pool.source.name} {'+'.join(lane.fields)}{counts}")
+            report(self._pools, self._reporter)
 
     def _close(self) -> None:
         """Write pending answers and release all other claims."""
@@ -304,23 +272,61 @@ class Engine:
                 self._take(self._results.get(timeout=left))
         with contextlib.suppress(DiskFull):  # the next run releases the claims of processes that have ended
             self.ledger.release_all(self._lock.owner)
-        self._report()
+        report(self._pools, self._reporter)
         self._limits.close()
         for client in self._clients:
             client.close()
 
-    def _summary(self, pool: WorkerPool) -> Summary:
-        left = sum(self.ledger.left(pool.source.name, lane.fields) for lane in pool.lanes)
-        counts: dict[str, int] = {status: n for status in STATUSES if (n := pool.counts[status])}
-        return Summary(pool.source.name, counts, left, pool.stop_reason)
 
-    def _store_cover(self, data: bytes) -> None:
-        """Write a cover before its row, in a thread of the source.
+def client_of(source: Source, limits: HostLimits, settings: Settings) -> Client:
+    """Return the client of a source. Raises `InputError` if its keys would be sent to another server."""
+    check_keys(source.name, source.hosts, source.params, source.secrets)
+    return Client(
+        limits.of,
+        user_agent(settings.contact),
+        servers=Servers.of(source.hosts, source.params),
+        secrets=source.secrets.values(),
+        timeouts=settings.timeouts,
+    )
 
-        If the disk is full, the writer of the row waits for space.
-        """
-        try:
-            self._catalogue.blobs.put(data)
-        except SegueError as error:
-            if not disk_full(error):
-                raise
+
+def store_cover(catalogue: Catalogue, data: bytes) -> None:
+    """Write a cover before its row, in a thread of the source.
+
+    If the disk is full, the writer of the row waits for space.
+    """
+    try:
+        catalogue.blobs.put(data)
+    except SegueError as error:
+        if not disk_full(error):
+            raise
+
+
+def entries_of_result(result: Result, scrub: Scrubber, retries: Retries) -> list[Entry]:
+    """Return the ledger entries of an answer or of a trouble, without keys."""
+    if result.answer is not None:
+        return entries_of_answer(result.claim, result.answer)
+    assert isinstance(result.error, Trouble)
+    note = storable(scrub(str(result.error)))[:MAX_NOTE]
+    return entries_of_trouble(result.claim, result.error, note, retries)
+
+
+def soon(pools: Sequence[WorkerPool], now: Seconds) -> bool:
+    """Return whether a lane must be checked within `IDLE` seconds of `now`, a `time.monotonic` value."""
+    lanes = [lane for pool in pools if pool.stopped is None for lane in pool.open_lanes if not lane.waiting]
+    return any(lane.due is not None and lane.look_again < now + IDLE for lane in lanes)
+
+
+def report(pools: Sequence[WorkerPool], reporter: Reporter) -> None:
+    """Report the progress of all lanes."""
+    for pool in pools:
+        counts = "".join(f", {n:,} {status}" for status, n in sorted(pool.counts.items()))
+        for lane in pool.lanes:
+            reporter(lane.done, lane.total, f"{pool.source.name} {'+'.join(lane.fields)}{counts}")
+
+
+def summary_of(pool: WorkerPool, ledger: Ledger) -> Summary:
+    """Return the results of a source."""
+    left = sum(ledger.left(pool.source.name, lane.fields) for lane in pool.lanes)
+    counts: dict[str, int] = {status: n for status in STATUSES if (n := pool.counts[status])}
+    return Summary(pool.source.name, counts, left, pool.stop_reason)

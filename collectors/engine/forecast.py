@@ -65,7 +65,9 @@ def forecast(params: Collect, origin: Path | str | None = None) -> Outlook:
                     requests[host_of(getattr(source.params, host.url))] += entities * host.most(names)
                 rows.append(_row(source.name, ", ".join(names), requests, rates))
                 total += requests
-    return Outlook([*rows, _row(TOTAL, "", total, rates)], added, library is None, contacted(source for source, _ in plan))
+    return Outlook(
+        [*rows, _row(TOTAL, "", total, rates)], added, library is None, contacted(source for source, _ in plan)
+    )
 
 
 def _row(source: str, fields: str, requests: Mapping[str, int], rates: Callable[[str], HostRates]) -> Forecast:

@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 import httpx
 import requests
 
-from collectors.engine import network, response_bodies
+from collectors.engine import checked_network, response_bodies
 from collectors.engine.host_limits import HostLimit
 from collectors.engine.hosts import GONE, Offline, Timeouts, check_redirect, check_status, host_of, without_query
 from collectors.engine.requests_session import RequestsSession
@@ -48,7 +48,7 @@ class Client:
         self._http = httpx.Client(
             headers={"User-Agent": agent.partition(" ")[0], "Accept-Encoding": response_bodies.ACCEPT_ENCODING},
             timeout=httpx.Timeout(timeouts.read, connect=timeouts.connect),
-            transport=network.Transport(self._servers.may_be_internal),
+            transport=checked_network.Transport(self._servers.may_be_internal),
             follow_redirects=False,
         )
 
@@ -140,7 +140,7 @@ class Client:
         """Return the reply and the location of a redirect."""
         url = str(request.url)
         name = without_query(url)
-        with self.waiting(url), _errors_as_troubles(name), network.within(self._timeouts.whole):
+        with self.waiting(url), _errors_as_troubles(name), checked_network.within(self._timeouts.whole):
             deadline = time.monotonic() + self._timeouts.whole
             response = self._http.send(request, stream=True)
             self._http.cookies.clear()  # no host needs them, and one could send new ones for ever

@@ -49,8 +49,6 @@ LEASE = 600.0
 
 After that others may take over the work of a machine that went down.
 """
-SKEW = 60.0
-"""Seconds by which the clocks of machines that share a library may differ."""
 TABLES: dict[Entity, Table] = {"track": TRACKS, "album": ALBUMS, "artist": ARTISTS}
 
 METADATA = MetaData()
@@ -253,31 +251,6 @@ class Ledger:
         """Extend all claims of this process by `LEASE`."""
         with self.transaction() as connection:
             connection.execute(update(LEDGER).where(LEDGER.c.owner == self.owner).values(next_try=time.time() + LEASE))
-
-    def correct_times(self) -> float:
-        """Move times back if entries were written in the future, because the clock went back since.
-
-        Returns the seconds by which the clock went back, or 0.
-        """
-        with self.transaction() as connection:
-            newest = connection.scalar(select(func.max(LEDGER.c.time))) or 0.0
-        ahead: float = newest - time.time()
-        if ahead <= SKEW:
-            return 0.0
-        self.move_times(ahead)
-        return ahead
-
-    def move_times(self, seconds: float) -> None:
-        """Move times of waiting and pauses back after the clock went back by `seconds`, and bound leases and stamps."""
-        now = time.time()
-        with self.transaction() as connection:
-            later = update(LEDGER).where(LEDGER.c.next_try > now)
-            connection.execute(later.where(LEDGER.c.owner.is_(None)).values(next_try=LEDGER.c.next_try - seconds))
-            leases = later.where(LEDGER.c.owner.is_not(None), LEDGER.c.next_try > now + LEASE)
-            connection.execute(leases.values(next_try=now + LEASE))
-            connection.execute(update(LEDGER).where(LEDGER.c.time > now).values(time=now))
-            paused = update(SOURCES).where(SOURCES.c.not_before > now)
-            connection.execute(paused.values(not_before=SOURCES.c.not_before - seconds))
 
     def owners(self) -> dict[str, float]:
         """Return the end of the lease, in seconds since 1970, by process with claims."""

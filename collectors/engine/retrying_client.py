@@ -61,7 +61,10 @@ class RetryingClient(Client):
                 reply = super().send(request, expect, max_bytes)
                 if expect == "json" and reply.status == 200:
                     reply.json()  # a truncated body is requested again
-        left, seconds = reply.headers.get("X-RateLimit-Remaining"), retry_after(reply.headers.get("X-RateLimit-Reset-In"))
+        left, seconds = (
+            reply.headers.get("X-RateLimit-Remaining"),
+            retry_after(reply.headers.get("X-RateLimit-Reset-In")),
+        )
         if left == "0" and seconds is not None:
             self.limit(host_of(str(request.url))).pause(min(seconds, MAX_PAUSE))
         return reply

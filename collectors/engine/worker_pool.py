@@ -22,6 +22,8 @@ MAX_BLOCKED = 20
 """Block pages in a row that stop a source."""
 LOCAL_THREADS = 2
 """Threads of a source that reads files."""
+MANY, FEW = 100, 0.05
+"""Entities of which a share of values below `FEW` is worth a warning; of fewer, if there are none."""
 MIN_BATCH, MAX_BATCH = 8, 256
 """Entities that are claimed at once."""
 
@@ -124,6 +126,15 @@ class WorkerPool:
         """Return why the source or some fields stopped early, or None."""
         ended = [f"{', '.join(lane.fields)}: {lane.ended}" for lane in self.lanes if lane.ended]
         return self.stopped or "; ".join(ended) or None
+
+    @property
+    def remark(self) -> str:
+        """Return a warning if the files of the source have values for few entities, or an empty text."""
+        total = sum(self.counts.values())
+        found = total - self.counts["absent"]
+        few = found == 0 if total < MANY else found < FEW * total
+        text = self.source.remark(self.absent) if self.absent is not None and few else ""
+        return text and f"{self.source.name} has values for {found:,} of {total:,} entities: {text}"
 
     def finished(self, until: float) -> bool:
         """Return whether no request is due before the time `until`, in seconds since 1970."""

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import pylast
 from pydantic import Field
 
-from collectors.engine import network
+from collectors.engine import checked_network
 from collectors.matching import ENOUGH, Candidate, score
 from collectors.source import (
     Absent,
@@ -86,7 +86,7 @@ class Lastfm(Source):
     @contextmanager
     def opened(self, folder: Path) -> Iterator[None]:
         with pylast.httpx.HTTPTransport(verify=pylast.SSL_CONTEXT) as self._connections:
-            network.guard(self._connections, lambda host, port: True)  # it is sent to the server in `url` alone
+            checked_network.guard(self._connections, lambda host, port: True)  # it is sent to the server in `url` alone
             yield
 
     def collect(self, request: Request, http: Http) -> Answer:

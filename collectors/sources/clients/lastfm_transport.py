@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pylast
 
-from collectors.engine import network, response_bodies
+from collectors.engine import checked_network, response_bodies
 from collectors.engine.hosts import Offline, Timeouts, check_status, retry_after, without_query
 from collectors.source import Http, RateLimited, Transient
 
@@ -73,7 +73,7 @@ class Transport(httpx.BaseTransport):
     def _send(self, request: httpx.Request, name: str) -> tuple[int, dict[str, str], bytes]:
         """Return status, lower-case headers and the complete body."""
         deadline = time.monotonic() + Timeouts().whole
-        with network.within(Timeouts().whole), _errors_as_troubles(name):
+        with checked_network.within(Timeouts().whole), _errors_as_troubles(name):
             response = self._connections.handle_request(request)
             try:
                 headers = {header.lower(): value for header, value in response.headers.items()}

@@ -133,7 +133,9 @@ def _others(request: Request, recording: Recording) -> Iterator[Other]:
         ]
         if alike and max(alike)[0] >= matching.ENOUGH:
             yield Other("artist", entity_id, "mbid", max(alike)[1])
-    same_name = [release for release in recording.releases[:MAX_RELEASES] if _alike(request.album, release) >= matching.ENOUGH]
+    same_name = [
+        release for release in recording.releases[:MAX_RELEASES] if _alike(request.album, release) >= matching.ENOUGH
+    ]
     if request.album_id and same_name:
         release = max(same_name, key=lambda release: (release.status == "Official", _alike(request.album, release)))
         yield Other("album", request.album_id, "release_mbid", release.id)

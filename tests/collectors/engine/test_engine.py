@@ -266,7 +266,9 @@ def test_exception_in_a_source_fails_the_entity_and_an_input_error_stops_only_th
     with library.engine.connect() as connection:
         kept = connection.exec_driver_sql("SELECT note, attempts FROM collected WHERE source = 'broken'").all()
     notes = {note for note, _ in kept}
-    assert all(re.fullmatch(r"the answer cannot be read \(KeyError at test_engine\.py:\d+: 'local:\d+'\)", n) for n in notes)
+    assert all(
+        re.fullmatch(r"the answer cannot be read \(KeyError at test_engine\.py:\d+: 'local:\d+'\)", n) for n in notes
+    )
     assert {attempts for _, attempts in kept} == {8}
     assert done["unusable"].stopped == "the key *** is of another account: make one"
     assert done["lives"].counts == {"found": 2}

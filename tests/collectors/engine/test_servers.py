@@ -55,7 +55,13 @@ class Echo(Server):
 )
 @pytest.mark.parametrize(
     "form",
-    ["http://127.0.0.1:18999", "https://evil.example.org", "http://{host}", "https://{host}:8443", "https://{host}.evil"],
+    [
+        "http://127.0.0.1:18999",
+        "https://evil.example.org",
+        "http://{host}",
+        "https://{host}:8443",
+        "https://{host}.evil",
+    ],
 )
 def test_key_for_another_server_than_the_own_one_raises(source: str, name: str, own: str, keys: str, form: str) -> None:
     url = form.format(host=own.removeprefix("https://"))
@@ -175,7 +181,9 @@ def test_key_that_a_source_sends_to_a_server_without_trust_is_held_back(server: 
 def test_redirect_to_another_host_carries_neither_key_nor_contact(
     server: Echo, limit: HostLimit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Echo(faults={0: faults.redirect(f"{server.url}/b"), 1: faults.redirect(f"{server.url}/b?key=genius-secret-123")}) as own:
+    with Echo(
+        faults={0: faults.redirect(f"{server.url}/b"), 1: faults.redirect(f"{server.url}/b?key=genius-secret-123")}
+    ) as own:
         monkeypatch.setenv("SEGUE_TRUSTED_HOSTS", f"127.0.0.1:{own.port}")
         servers = Servers(
             configured=frozenset({("127.0.0.1", server.port)}), trusted=frozenset({("127.0.0.1", own.port)})
@@ -200,9 +208,7 @@ def test_login_of_netrc_is_not_sent_by_a_client_library(
     (tmp_path / "netrc").write_text("default login someone password secret-of-netrc\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     assert requests.utils.get_netrc_auth(server.url) == ("someone", "secret-of-netrc")
-    client = Client(
-        lambda _: limit, "segue/1", servers=Servers(configured=frozenset({("127.0.0.1", server.port)}))
-    )
+    client = Client(lambda _: limit, "segue/1", servers=Servers(configured=frozenset({("127.0.0.1", server.port)})))
     assert "authorization" not in client.session().get(server.url).json()["headers"]
 
 

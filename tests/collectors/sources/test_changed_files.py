@@ -68,7 +68,11 @@ def test_table_that_gains_rows_is_read_again_for_missing_tracks_only(
     ("params", "ids", "cure"),
     [
         ({"key": "track_id"}, ["x1", "x2"], "set `key` to the column with these ids, or `ids` to the kind of the ids"),
-        ({"ids": "isrc"}, ["GBABC0100001"], "tracks have no 'isrc' id: collect ids first, or set `ids` to another kind"),
+        (
+            {"ids": "isrc"},
+            ["GBABC0100001"],
+            "tracks have no 'isrc' id: collect ids first, or set `ids` to another kind",
+        ),
         ({}, [], "set `key` to the column with these ids"),
     ],
 )
@@ -99,7 +103,9 @@ def test_file_that_changes_in_a_folder_of_documents_is_indexed_again(
 ) -> None:
     """The size and the time of a folder do not change with the content of its files."""
     (tmp_path / "texts").mkdir()
-    (tmp_path / "artists").write_text("AR0000000000000001<SEP><SEP>TR<SEP>Artist 0\nAR0000000000000002<SEP><SEP>TR<SEP>Artist 1\n")
+    (tmp_path / "artists").write_text(
+        "AR0000000000000001<SEP><SEP>TR<SEP>Artist 0\nAR0000000000000002<SEP><SEP>TR<SEP>Artist 1\n"
+    )
     (tmp_path / "texts" / "AR0000000000000001.txt").write_text("")
     (tmp_path / "texts" / "AR0000000000000002.txt").write_text("A life.")
 
@@ -113,5 +119,8 @@ def test_file_that_changes_in_a_folder_of_documents_is_indexed_again(
 
 def test_missing_file_stops_the_source_with_one_line(library: Catalogue, settings: Settings, tmp_path: Path) -> None:
     summary, notes = collect(library, settings, table(tmp_path / "none.csv"), "audio_features")
-    assert summary.stopped == f"{tmp_path}/none.csv cannot be read (No such file or directory): correct path or permissions"
+    assert (
+        summary.stopped
+        == f"{tmp_path}/none.csv cannot be read (No such file or directory): correct path or permissions"
+    )
     assert len(notes) == 1

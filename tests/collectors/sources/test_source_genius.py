@@ -153,7 +153,20 @@ def test_song_url_is_requested_only_from_genius(http):
 
 
 @pytest.mark.parametrize(
-    "piece", ["<!--", "<a ", "<![CDATA[", "<?", "<a b='", "<!-->", "</", "<br>", "<p>", "&", "<div data-lyrics-container='true'>"]
+    "piece",
+    [
+        "<!--",
+        "<a ",
+        "<![CDATA[",
+        "<?",
+        "<a b='",
+        "<!-->",
+        "</",
+        "<br>",
+        "<p>",
+        "&",
+        "<div data-lyrics-container='true'>",
+    ],
 )
 def test_hostile_page_is_parsed_in_seconds_or_is_a_trouble(piece, http):
     class Hostile(GeniusServer):

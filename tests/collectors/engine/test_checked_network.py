@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from collectors.engine import network
+from collectors.engine import checked_network
 from collectors.engine.engine import Engine, Settings
 from collectors.engine.host_limits import HostLimit
 from collectors.engine.hosts import Offline, Timeouts, user_agent
@@ -142,7 +142,7 @@ def test_name_is_resolved_once_and_connected_to_by_its_address(
     ],
 )
 def test_addresses_are_public_as_the_registries_list_them(address: str, public: bool) -> None:
-    assert network.is_public(address) is public
+    assert checked_network.is_public(address) is public
 
 
 @pytest.mark.parametrize(
@@ -172,6 +172,7 @@ def test_url_that_is_not_valid_is_a_trouble_of_one_answer(url: str, tmp_path: Pa
 
 def drip(part: bytes) -> Callable[[], AbstractContextManager[str]]:
     """Return a context of a server that sends `part` and then single bytes."""
+
     @contextmanager
     def serving() -> Iterator[str]:
         stop = threading.Event()
