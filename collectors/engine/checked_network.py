@@ -12,7 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -172,10 +172,8 @@ class Transport(httpx.BaseTransport):
         proxy = select_proxy(url, get_environ_proxies(url, None))
         if proxy is None:
             return self._direct.handle_request(request)
-        try:
+        with suppress(Offline):  # only the proxy may know the name
             addresses(request.url.host, request.url.port or 443, self._internal)
-        except Offline:
-            pass  # only the proxy knows the name
         with self._lock:
             if proxy not in self._proxied:
                 self._proxied[proxy] = self._transport(proxy)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 
 import httpx
 import stamina
@@ -18,6 +19,7 @@ from collectors.source import Expect, Host, Http, Rate, RateLimited, Reply, Sour
 from toolkit.errors import SegueError
 
 Secrets = Mapping[str, str]
+NO_SECRETS: Secrets = MappingProxyType({})
 ATTEMPTS = 6
 MAX_PAUSE = 120.0
 """Longest pause that is waited for, in seconds."""
@@ -25,7 +27,7 @@ MAX_PAUSE = 120.0
 
 @contextmanager
 def open_http(
-    host: Host, params: SourceParams, contact: str, *, source: type[Source] | None = None, secrets: Secrets = {}
+    host: Host, params: SourceParams, contact: str, *, source: type[Source] | None = None, secrets: Secrets = NO_SECRETS
 ) -> Iterator[Http]:
     """Yield an `Http` client with the limits of one host.
 

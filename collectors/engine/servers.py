@@ -1,7 +1,7 @@
 """Servers of a source: which of them may receive keys and the contact, and which may be in the local network.
 
-The keys of a source and the user's contact are for the source's own servers, which its parameters have as defaults, over
-https. A recipe may name other servers, and recipes come from strangers. Another server gets no key unless the
+The keys of a source and the user's contact are for the source's own servers, which its parameters have as defaults,
+over https. A recipe may name other servers, and recipes come from strangers. Another server gets no key unless the
 environment variable `SEGUE_TRUSTED_HOSTS` names it.
 """
 
@@ -38,7 +38,7 @@ class Servers:
 
     @classmethod
     def of(cls, hosts: Sequence[Host], params: SourceParams) -> Servers:
-        """Return the servers of a source. Raises `InputError` for a URL or for `SEGUE_TRUSTED_HOSTS` in a wrong form."""
+        """Return the servers of a source. Raises `InputError` for a wrong URL or a wrong `SEGUE_TRUSTED_HOSTS`."""
         named = [checked(getattr(params, host.url), host.url) for host in hosts]
         servers = cls(
             frozenset(host_of(url) for url in own_urls(hosts, params).values() if url.startswith("https://")),
@@ -109,8 +109,8 @@ def check_keys(source: str, hosts: Sequence[Host], params: SourceParams, keys: I
     for name, url in others(hosts, params).items():
         own = own_urls(hosts, params).get(name, "a server of the source")
         raise InputError(
-            f"source {source!r} must not send {names} to {url}, which `{name}` sets instead of {own}: remove `{name}`, or, if you trust this server with them, "
-            f"export {TRUSTED}={host_of(url)}"
+            f"source {source!r} must not send {names} to {url}, which `{name}` sets instead of {own}: "
+            f"remove `{name}`, or, if you trust this server with them, export {TRUSTED}={host_of(url)}"
         )
 
 

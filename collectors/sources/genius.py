@@ -77,7 +77,7 @@ def parsable(page: str) -> str:
     """
     if len(page) > MAX_PAGE or page.count("<") > MAX_TAGS or page.count("data-lyrics-container") > MAX_CONTAINERS:
         raise Trouble(
-            f"Genius returned a page with more than {MAX_PAGE:,} characters, {MAX_TAGS:,} tags or {MAX_CONTAINERS} parts"
+            f"Genius returned a page of more than {MAX_PAGE:,} characters, {MAX_TAGS:,} tags or {MAX_CONTAINERS} parts"
         )
     return DECLARATION.sub("", UNCLOSED.sub("&lt;", page))
 

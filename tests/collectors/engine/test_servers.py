@@ -70,8 +70,8 @@ def test_key_for_another_server_than_the_own_one_raises(source: str, name: str, 
         build_sources([spec], Keys(KEYS))
     host = url.rpartition("//")[2]
     assert str(caught.value) == (
-        f"source '{source}' must not send {keys} to {url}, which `{name}` sets instead of {own}: remove `{name}`, or, if "
-        f"you trust this server with them, export SEGUE_TRUSTED_HOSTS={host}"
+        f"source '{source}' must not send {keys} to {url}, which `{name}` sets instead of {own}: remove `{name}`, "
+        f"or, if you trust this server with them, export SEGUE_TRUSTED_HOSTS={host}"
     )
 
 

@@ -92,11 +92,12 @@ def test_timeout_or_interrupted_answer_raises_segue_error():
 def test_redirect_is_not_followed_and_names_the_address():
     with serving(lambda *_: (200, {}, b'"inside"')) as inside:
         for code in (301, 302, 303, 307, 308):
-            with serving(lambda *_, code=code: (code, {"Location": f"{inside.url}/x"}, b"")) as server:
-                with pytest.raises(
-                    InputError, match=rf"redirects to '{inside.url}/x': set that address if you trust it"
-                ):
-                    post_form(server.url, {"text": "private"}, what="it")
+            to = f"{inside.url}/x"
+            with (
+                serving(lambda *_, code=code, to=to: (code, {"Location": to}, b"")) as server,
+                pytest.raises(InputError, match=f"redirects to '{to}': set that address if you trust it"),
+            ):
+                post_form(server.url, {"text": "private"}, what="it")
         assert inside.requests == []
 
 
