@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from collectors.engine.engine import Engine, Settings, Summary
 from collectors.engine.hosts import rates_by_host, user_agent
+from collectors.engine.servers import check_keys, checked, contacted
 from collectors.keys import Keys
 from collectors.source import ID_FIELDS, Source, SourceParams
 from toolkit import plugins
@@ -67,6 +68,8 @@ def parse(section: Mapping[str, object]) -> Collect:
 def collect(params: Collect, library: Catalogue, *, reporter: Reporter, keys: Keys | None = None) -> list[Summary]:
     """Request all missing fields from every source. Raises `InputError` like `prepare`."""
     plan, settings = prepare(params, keys)
+    if hosts := contacted(source for source, _ in plan):
+        reporter.note(f"requests go to {hosts}")
     engine = Engine(library, plan, settings, reporter=reporter)
     if params.again:
         for source, fields in plan:
@@ -102,6 +105,7 @@ def build_sources(specs: Sequence[SourceSpec], keys: Keys | None) -> Plan:
     for spec in specs:
         cls, fields, params = resolve(spec)
         secrets = None if keys is None else keys.of(cls.name, cls.keys, cls.optional_keys)
+        check_keys(cls.name, cls.hosts, params, secrets or {})
         plan.append((cls(params, keys=secrets), fields))
     names = [source.name for source, _ in plan]
     if repeated := next((name for name in names if names.count(name) > 1), None):
@@ -119,7 +123,10 @@ def resolve(spec: SourceSpec) -> tuple[type[Source], list[str], SourceParams]:
     for name in fields:
         if name not in cls.fields:
             raise InputError(f"source {spec.source!r} has no field {name!r}: {plugins.suggest(name, list(cls.fields))}")
-    return cls, fields, validated(cls.Params, spec.params, f"{cls.name}: ")
+    params = validated(cls.Params, spec.params, f"{cls.name}: ")
+    for host in cls.hosts:
+        checked(getattr(params, host.url), f"{cls.name}: {host.url}")
+    return cls, fields, params
 
 
 def summary_line(summary: Summary) -> str:

@@ -10,8 +10,9 @@ from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 
-from collectors.source import Source
+from collectors.source import Request, Source
 from toolkit.catalogue.normalised_names import VERSION
+from toolkit.catalogue.readers.open_files import files_below
 from toolkit.errors import InputError
 from toolkit.files import digest, locked, replacing
 
@@ -36,6 +37,11 @@ class Index:
         with self._lock:
             return [value for (value,) in self._connection.execute(query, (key,))]
 
+    def example(self) -> str:
+        """Return the first key, or an empty text for an empty index."""
+        with self._lock:
+            return str((self._connection.execute("SELECT key FROM entries LIMIT 1").fetchone() or ("",))[0])
+
     def __len__(self) -> int:
         with self._lock:
             return int(self._connection.execute("SELECT count(*) FROM entries").fetchone()[0])
@@ -45,6 +51,12 @@ class IndexedSource(Source):
     """Base class of sources that look up records in files. `index` is open during a run."""
 
     index: Index
+
+    def state(self) -> str:
+        return state_of(self.files(), self.version())
+
+    def remark(self, absent: Request) -> str:
+        return f"its files have keys such as {self.index.example()!r}, and the catalogue has {absent.id!r}"
 
     @contextmanager
     def opened(self, folder: Path) -> Iterator[None]:
@@ -73,7 +85,7 @@ def open_index(folder: Path, files: Sequence[Path], rows: Rows, *, version: obje
     An interrupted build leaves no index. One process builds the index while others wait.
     Raises `InputError` if a file cannot be read.
     """
-    path = folder / f"{_state(files, version)}.sqlite"
+    path = folder / f"{state_of(files, version)}.sqlite"
     with locked(folder / "index.lock"):
         if not path.is_file():
             _build(path, rows)
@@ -85,12 +97,15 @@ def open_index(folder: Path, files: Sequence[Path], rows: Rows, *, version: obje
         yield Index(connection)
 
 
-def _state(files: Sequence[Path], version: object) -> str:
-    """Return the index name, which is a hash of file paths, sizes and times."""
+def state_of(files: Sequence[Path], version: object) -> str:
+    """Return a hash of paths, sizes and times of files, and of all files in folders.
+
+    Raises `InputError` if a file cannot be read.
+    """
     try:
-        return digest(
-            [version, VERSION, *((str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files)]
-        )
+        every = [one for file in files for one in (files_below(file) if file.is_dir() else [file])]
+        rows = ((str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in every)
+        return digest([version, VERSION, *rows])
     except OSError as error:
         raise InputError(f"{error.filename} cannot be read ({error.strerror}): correct path or permissions") from None
 

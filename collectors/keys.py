@@ -62,6 +62,13 @@ class Scrubber:
             text = text.replace(form, HIDDEN)
         return text
 
+    def __bool__(self) -> bool:
+        return bool(self._forms)
+
+    def in_text(self, text: str) -> bool:
+        """Return whether a text contains a key."""
+        return any(form in text for form in self._forms)
+
     @contextmanager
     def logs(self) -> Iterator[None]:
         """Replace keys in all log records, because some libraries log request URLs."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from collectors.file_index import state_of
 from collectors.matching import Candidate, nearest, normalise
 from collectors.source import Absent, Answer, Http, Request, Source, Transient, Trouble
 from toolkit.catalogue.readers.ids import recognised
@@ -98,6 +99,13 @@ class FolderSource(Source):
     """Base class of sources that read files in a folder."""
 
     page = "docs/sources.md"
+
+    def state(self) -> str:
+        return state_of([self.params.folder], type(self).__name__)
+
+    def remark(self, absent: Request) -> str:
+        file = next(iter(self.files.by_key), "nothing")
+        return f"{self.params.folder} has files such as {file!r}, and the catalogue has {absent.id!r}"
 
     @contextmanager
     def opened(self, folder: Path) -> Iterator[None]:

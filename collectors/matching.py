@@ -17,6 +17,12 @@ ENOUGH = 0.85
 """From this score on, a candidate is found."""
 ANYTHING = 0.5
 """Below this score, a candidate is absent; between the two, it is ambiguous."""
+MAX_NAME = 500
+"""Characters of a name that are compared. The time of a comparison grows with their square."""
+MAX_CREDITS = 50
+"""Artists of a track that are compared."""
+MAX_CANDIDATES = 200
+"""Items of an answer that are compared; sources request at most 25."""
 DURATION_S = 2.0
 """Largest difference in seconds between two masters of one recording."""
 
@@ -48,6 +54,7 @@ def normalise(text: str) -> str:
     Words for versions are kept: `Señorita (feat. X) - 2011 Remaster` gives `senorita`, `Creep (Live)` gives `creep
     live`.
     """
+    text = text[:MAX_NAME]
     bare, _ = without_guests(folded(text))
     return normalised(_DASHED.sub("", _BRACKETED.sub(" ", bare))) or normalised(text)
 
@@ -74,7 +81,7 @@ def nearest(
 
     `candidate` is a function from an item to a `Candidate`.
     """
-    scored = [(item, score(request, candidate(item))) for item in items]
+    scored = [(item, score(request, candidate(item))) for item in items[:MAX_CANDIDATES]]
     best = max(scored, key=lambda pair: pair[1], default=None)
     return None if best is None or verdict(best[1]) == "absent" else best
 
@@ -94,7 +101,7 @@ def _title(requested: str, offered: str) -> float:
 
 def _artists(requested: Sequence[str], offered: Sequence[str]) -> float:
     """Return the score of the best pair of names, because only some services credit guests."""
-    lefts, rights = [normalise(name) for name in requested], [normalise(name) for name in offered]
+    lefts, rights = ([normalise(name) for name in names[:MAX_CREDITS]] for names in (requested, offered))
     pairs = [(left, right) for left in (*lefts[:1], " ".join(lefts)) for right in (*rights, " ".join(rights))]
     return max((fuzz.token_sort_ratio(left, right) / 100 for left, right in pairs if left and right), default=0.0)
 

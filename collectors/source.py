@@ -308,6 +308,20 @@ class Source(ABC):
             groups.setdefault((entity,) if cls.together else (entity, name), []).append(name)
         return [(cls.fields[names[0]], tuple(names)) for names in groups.values()]
 
+    def state(self) -> str:
+        """Return a text that changes with the files that the source reads; empty for services.
+
+        After a change, entities without a value are looked up again.
+        """
+        return ""
+
+    def remark(self, absent: Request) -> str:
+        """Return a hint for the user if the source has values for few entities, or an empty text.
+
+        - absent: request without a value.
+        """
+        return ""
+
     @contextmanager
     def opened(self, folder: Path) -> Iterator[None]:
         """Return a context around the requests of a run.

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from sqlalchemy import bindparam, delete, func, select, update
 
-from collectors.engine.ledger import APART, LEDGER, DiskFull, Ledger, entries_of
+from collectors.engine.ledger import APART, LEDGER, DiskFull, Ledger, RefusedValue, entries_of
 from collectors.engine.outcomes import Claim, Entry
-from collectors.source import Other, Source, Terms
+from collectors.source import Other, Source, Terms, Trouble
 from toolkit.catalogue import record_writer
 from toolkit.catalogue.database_schema import FIELDS, Row, upsert
 from toolkit.catalogue.records import Field, FieldValue
-from toolkit.errors import SegueError
+from toolkit.errors import DataError, SegueError, first_line
 from toolkit.files import disk_full
 
 _OUTCOME = ("status", "attempts", "next_try", "http_status", "match_score", "payload", "note")
@@ -28,6 +28,10 @@ _CLOSE = (
 
 class StorageExceeded(Exception):
     """Error that the storage limit in the terms of a source is reached."""
+
+
+class NotStorable(Trouble):
+    """Error that the catalogue or its database does not take a value."""
 
 
 class AnswerStore:
@@ -45,16 +49,20 @@ class AnswerStore:
     def write(self, claim: Claim, entries: Sequence[Entry], terms: Terms, others: Sequence[Other] = ()) -> bool:
         """Write one answer with values and entries. Returns False and writes nothing if the claim was lost.
 
-        Raises `StorageExceeded` if `terms` do not allow storing the values, and `DiskFull` if the disk stays full. In
-        both cases nothing is written.
+        Raises `StorageExceeded` if `terms` do not allow storing the values, `NotStorable` for a value that cannot be
+        stored, and `DiskFull` if the disk stays full. In all cases nothing is written.
         """
-        if terms.storage_bytes is not None:
-            size = self._kept_bytes[claim.source] + sum(_size(entry.value) for entry in entries)
-            if size > terms.storage_bytes:
-                limit = f"{terms.storage_bytes / 1e6:g} MB"
-                raise StorageExceeded(f"the terms allow at most {limit} of stored content: delete unneeded content")
+        size = self._kept_bytes.get(claim.source, 0) + sum(_size(entry.value) for entry in entries)
+        if terms.storage_bytes is not None and size > terms.storage_bytes:
+            limit = f"{terms.storage_bytes / 1e6:g} MB"
+            raise StorageExceeded(f"the terms allow at most {limit} of stored content: delete unneeded content")
+        try:
+            written = self._ledger.with_room(self._write, claim, entries, terms, others)
+        except (DataError, RefusedValue, UnicodeError, OverflowError) as error:
+            raise NotStorable(f"the value cannot be stored ({first_line(error)[:200]})") from None
+        if written:
             self._kept_bytes[claim.source] = size
-        return self._ledger.with_room(self._write, claim, entries, terms, others)
+        return written
 
     def _write(self, claim: Claim, entries: Sequence[Entry], terms: Terms, others: Sequence[Other]) -> bool:
         now = time.time()
@@ -113,8 +121,11 @@ class AnswerStore:
 
         Returns their number.
         """
-        old = (FIELDS.c.source == source, FIELDS.c.time < time.time() - days * 86_400)
+        now = time.time()
+        old = (FIELDS.c.source == source, FIELDS.c.time < now - days * 86_400)
         with self._ledger.transaction() as connection:
+            # values of the future, which the clock has left again, would be kept for too long
+            connection.execute(update(FIELDS).where(FIELDS.c.source == source, FIELDS.c.time > now).values(time=now))
             keys = connection.execute(select(FIELDS.c.field, FIELDS.c.entity, FIELDS.c.entity_id).where(*old)).all()
             reopened = {"status": "pending", "attempts": 0, "next_try": 0.0, "match_score": None, "payload": None}
             for name, entity, entity_id in keys:

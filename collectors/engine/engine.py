@@ -7,27 +7,32 @@ process on the same library claims other entities.
 from __future__ import annotations
 
 import contextlib
+import math
 import queue
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from collectors.engine import host_limits
-from collectors.engine.answer_store import AnswerStore, StorageExceeded
+from collectors.engine.answer_store import AnswerStore, NotStorable, StorageExceeded
+from collectors.engine.clock_jumps import ClockJumps, correct_times, move_times
 from collectors.engine.host_limits import HostLimits, Stopped
 from collectors.engine.hosts import Seconds, Timeouts, host_of, rates_by_host, user_agent
 from collectors.engine.http_client import Client
 from collectors.engine.ledger import DiskFull, Ledger
-from collectors.engine.outcomes import LONGEST, STATUSES, Retries, entries_of_answer, entries_of_trouble
+from collectors.engine.outcomes import LONGEST, STATUSES, Entry, Retries, entries_of_answer, entries_of_trouble
 from collectors.engine.process_lock import ProcessLock, interruptible
+from collectors.engine.servers import Servers, check_keys
+from collectors.engine.value_checks import MAX_NOTE, storable
 from collectors.engine.work_feed import WorkFeed
 from collectors.engine.worker_pool import Lane, Result, WorkerPool
 from collectors.keys import Scrubber
 from collectors.source import ID_FIELDS, Blocked, Found, RateLimited, Source, Trouble
 from toolkit.catalogue.store import Catalogue
-from toolkit.errors import SegueError
+from toolkit.errors import InputError, SegueError
 from toolkit.files import disk_full
 from toolkit.progress import Reporter, duration
 
@@ -87,12 +92,18 @@ class Engine:
         self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
         self._lock = ProcessLock(catalogue)
         self.ledger = Ledger(catalogue, self._lock.owner, settings.patience, self._reporter.note)
-        self._limits = HostLimits(rates_by_host(sources), settings.limits, self._stop, settings.patience)
-        self._client = Client(self._limits.of, user_agent(settings.contact), timeouts=settings.timeouts)
-        self._pools = [WorkerPool(source, fields, self._client, self._store_cover) for source, fields in plan]
+        self._limits = HostLimits(
+            rates_by_host(sources), settings.limits, self._stop, settings.patience, self._reporter.note
+        )
+        self._clients = [client_of(source, self._limits, settings) for source in sources]
+        self._pools = [
+            WorkerPool(source, fields, client, partial(store_cover, catalogue))
+            for (source, fields), client in zip(plan, self._clients, strict=True)
+        ]
         self._answers = AnswerStore(self.ledger, sources)
         self._feed = WorkFeed(self.ledger, self._pools, settings.patience)
-        self._renewed = self._reported = 0.0
+        self._renewed = self._reported = -math.inf
+        self._jumps = ClockJumps()
 
     def run(self) -> list[Summary]:
         """Collect all entries that are due within `patience`. A later run continues with the rest.
@@ -102,16 +113,22 @@ class Engine:
         """
         with self._scrub.logs(), self._lock.held(), interruptible(self._stop), contextlib.ExitStack() as stack:
             self._lock.release_dead(self.ledger)
+            if ahead := correct_times(self.ledger):
+                self._reporter.note(
+                    f"the clock went back by {duration(ahead)} since the last run: times of requests are corrected"
+                )
             for pool in self._pools:
                 self._open(pool, stack)
             try:
                 self._loop()
+                for remark in filter(None, (pool.remark for pool in self._pools)):
+                    self._reporter.note(remark)
             finally:
                 interrupted = self._stop.is_set()
                 self._close()
         if interrupted:
             raise KeyboardInterrupt
-        return [self._summary(pool) for pool in self._pools]
+        return [summary_of(pool, self.ledger) for pool in self._pools]
 
     def _open(self, pool: WorkerPool, stack: contextlib.ExitStack) -> None:
         """Plan the entries of a source and start threads, unless the host requires a long pause."""
@@ -119,11 +136,20 @@ class Engine:
         paused_until = self.ledger.register(source)
         if source.terms.storage_days is not None:
             self._answers.expire(source.name, source.terms.storage_days)
+        fields = [name for lane in pool.lanes for name in lane.fields]
+        try:
+            if (state := source.state()) and (reopened := self.ledger.reopen_after_change(source.name, fields, state)):
+                self._reporter.note(
+                    f"{source.name}: its files have changed, {reopened:,} without a value are looked up again"
+                )
+        except InputError as error:
+            self._end(pool, str(error))
+            return
         for lane in pool.lanes:
             for name in lane.fields:
                 self.ledger.plan(source.name, name, lane.entity)
             lane.total = self.ledger.left(source.name, lane.fields)
-        if (wait := paused_until - time.time()) > self._settings.patience:
+        if (wait := min(paused_until - time.time(), LONGEST)) > self._settings.patience:
             self._end(pool, f"the host accepts no requests for another {duration(wait)}: run the same command later")
             return
         for host in source.hosts if wait > 0 else ():
@@ -139,16 +165,28 @@ class Engine:
     def _loop(self) -> None:
         self._feed.start()
         while not self._stop.is_set():
-            now = time.time()
+            now = time.monotonic()
+            if jump := self._jumps.latest():
+                self._after_jump(jump)
             for pool in self._pools:
                 self._feed.fill(pool, now)
-            if all(pool.finished(now + self._settings.patience) for pool in self._pools):
+            if all(pool.finished(time.time() + self._settings.patience) for pool in self._pools):
                 return
             self._tick(now)
             with contextlib.suppress(queue.Empty):
-                self._take(self._results.get(timeout=0.05 if self._soon(now) else IDLE))
+                self._take(self._results.get(timeout=0.05 if soon(self._pools, now) else IDLE))
                 while True:
                     self._take(self._results.get_nowait())
+
+    def _after_jump(self, jump: Seconds) -> None:
+        """Renew claims and correct waiting times after the clock was set."""
+        if jump < 0:
+            self.ledger.with_room(move_times, self.ledger, -jump)
+        self.ledger.with_room(self.ledger.renew)
+        for lane in (lane for pool in self._pools for lane in pool.open_lanes if lane.due is not None):
+            lane.due, lane.look_again = 0.0, 0.0
+        direction = "back" if jump < 0 else "forward"
+        self._reporter.note(f"the clock went {direction} by {duration(abs(jump))}: times of requests are corrected")
 
     def _take(self, result: Result) -> None:
         """Write one result, and stop the source or its fields if the result requires it."""
@@ -158,8 +196,7 @@ class Engine:
         if error is not None and not isinstance(error, Trouble):
             self.ledger.with_room(self.ledger.release, [result.claim])
             if not isinstance(error, Stopped):
-                fault = f"a fault of the source, {type(error).__name__}: {error}"
-                self._end(pool, str(error) if isinstance(error, SegueError) else fault)
+                self._end(pool, str(error))
             return
         self._write(result)
         if isinstance(error, Blocked) and error.for_good:
@@ -177,23 +214,25 @@ class Engine:
 
     def _write(self, result: Result) -> None:
         pool, lane = result.pool, result.lane
-        if result.answer is not None:
-            entries = entries_of_answer(result.claim, result.answer)
-        else:
-            assert isinstance(result.error, Trouble)
-            note = self._scrub(str(result.error))[:500]
-            entries = entries_of_trouble(result.claim, result.error, note, self._settings.retries)
+        entries = entries_of_result(result, self._scrub, self._settings.retries)
         others = result.answer.others if isinstance(result.answer, Found) else ()
         try:
             if not self._answers.write(result.claim, entries, pool.source.terms, others):
                 return
+        except NotStorable as error:
+            self._write(replace(result, answer=None, error=error))
+            return
         except StorageExceeded as error:
             self.ledger.with_room(self.ledger.release, [result.claim])
             self._end(pool, str(error))
             return
         closed = [entry for entry in entries if entry.next_try is None]
         pool.counts.update(entry.status for entry in closed)
-        if len(closed) == len(entries):
+        if pool.absent is None and any(entry.status == "absent" for entry in closed):
+            pool.absent = result.request
+        if len(closed) < len(entries):
+            lane.look_again = 0.0
+        else:
             lane.done += 1
             if set(lane.fields) & set(ID_FIELDS):
                 self._feed.wake_for(result.request)
@@ -212,24 +251,13 @@ class Engine:
         self.ledger.with_room(self.ledger.release, [claim for lane in lanes for claim in lane.drain()])
         self._feed.wake_all()
 
-    def _soon(self, now: float) -> bool:
-        """Return whether a lane must be checked within `IDLE` seconds."""
-        lanes = [lane for pool in self._pools if pool.stopped is None for lane in pool.open_lanes if not lane.waiting]
-        return any(lane.due is not None and lane.look_again < now + IDLE for lane in lanes)
-
     def _tick(self, now: float) -> None:
         if now - self._renewed > RENEW_EVERY:
             self._renewed = now
             self.ledger.with_room(self.ledger.renew)
         if now - self._reported > REPORT_EVERY:
             self._reported = now
-            self._report()
-
-    def _report(self) -> None:
-        for pool in self._pools:
-            counts = "".join(f", {n:,} {status}" for status, n in sorted(pool.counts.items()))
-            for lane in pool.lanes:
-                self._reporter(lane.done, lane.total, f"{pool.source.name} {'+'.join(lane.fields)}{counts}")
+            report(self._pools, self._reporter)
 
     def _close(self) -> None:
         """Write pending answers and release all other claims."""
@@ -244,22 +272,61 @@ class Engine:
                 self._take(self._results.get(timeout=left))
         with contextlib.suppress(DiskFull):  # the next run releases the claims of processes that have ended
             self.ledger.release_all(self._lock.owner)
-        self._report()
+        report(self._pools, self._reporter)
         self._limits.close()
-        self._client.close()
+        for client in self._clients:
+            client.close()
 
-    def _summary(self, pool: WorkerPool) -> Summary:
-        left = sum(self.ledger.left(pool.source.name, lane.fields) for lane in pool.lanes)
-        counts: dict[str, int] = {status: n for status in STATUSES if (n := pool.counts[status])}
-        return Summary(pool.source.name, counts, left, pool.stop_reason)
 
-    def _store_cover(self, data: bytes) -> None:
-        """Write a cover before its row, in a thread of the source.
+def client_of(source: Source, limits: HostLimits, settings: Settings) -> Client:
+    """Return the client of a source. Raises `InputError` if its keys would be sent to another server."""
+    check_keys(source.name, source.hosts, source.params, source.secrets)
+    return Client(
+        limits.of,
+        user_agent(settings.contact),
+        servers=Servers.of(source.hosts, source.params),
+        secrets=source.secrets.values(),
+        timeouts=settings.timeouts,
+    )
 
-        If the disk is full, the writer of the row waits for space.
-        """
-        try:
-            self._catalogue.blobs.put(data)
-        except SegueError as error:
-            if not disk_full(error):
-                raise
+
+def store_cover(catalogue: Catalogue, data: bytes) -> None:
+    """Write a cover before its row, in a thread of the source.
+
+    If the disk is full, the writer of the row waits for space.
+    """
+    try:
+        catalogue.blobs.put(data)
+    except SegueError as error:
+        if not disk_full(error):
+            raise
+
+
+def entries_of_result(result: Result, scrub: Scrubber, retries: Retries) -> list[Entry]:
+    """Return the ledger entries of an answer or of a trouble, without keys."""
+    if result.answer is not None:
+        return entries_of_answer(result.claim, result.answer)
+    assert isinstance(result.error, Trouble)
+    note = storable(scrub(str(result.error)))[:MAX_NOTE]
+    return entries_of_trouble(result.claim, result.error, note, retries)
+
+
+def soon(pools: Sequence[WorkerPool], now: Seconds) -> bool:
+    """Return whether a lane must be checked within `IDLE` seconds of `now`, a `time.monotonic` value."""
+    lanes = [lane for pool in pools if pool.stopped is None for lane in pool.open_lanes if not lane.waiting]
+    return any(lane.due is not None and lane.look_again < now + IDLE for lane in lanes)
+
+
+def report(pools: Sequence[WorkerPool], reporter: Reporter) -> None:
+    """Report the progress of all lanes."""
+    for pool in pools:
+        counts = "".join(f", {n:,} {status}" for status, n in sorted(pool.counts.items()))
+        for lane in pool.lanes:
+            reporter(lane.done, lane.total, f"{pool.source.name} {'+'.join(lane.fields)}{counts}")
+
+
+def summary_of(pool: WorkerPool, ledger: Ledger) -> Summary:
+    """Return the results of a source."""
+    left = sum(ledger.left(pool.source.name, lane.fields) for lane in pool.lanes)
+    counts: dict[str, int] = {status: n for status in STATUSES if (n := pool.counts[status])}
+    return Summary(pool.source.name, counts, left, pool.stop_reason)

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from collectors.collect import Collect, build_sources
 from collectors.engine.hosts import HostRates, host_of, least_seconds, rates_by_host
 from collectors.engine.ledger import LEDGER, TABLES, entries_of
+from collectors.engine.servers import contacted
 from collectors.library import existing, missing
 from collectors.source import Entity, Source
 from toolkit.catalogue.store import Catalogue
@@ -36,11 +37,13 @@ class Outlook:
     - rows: one row for each source and lane, and the total as last row.
     - added: number of entities that are added to the library, by kind.
     - new: whether the run creates the library.
+    - hosts: hosts to which the requests would be sent.
     """
 
     rows: list[Forecast]
     added: dict[Entity, int]
     new: bool
+    hosts: str = ""
 
 
 def forecast(params: Collect, origin: Path | str | None = None) -> Outlook:
@@ -62,7 +65,9 @@ def forecast(params: Collect, origin: Path | str | None = None) -> Outlook:
                     requests[host_of(getattr(source.params, host.url))] += entities * host.most(names)
                 rows.append(_row(source.name, ", ".join(names), requests, rates))
                 total += requests
-    return Outlook([*rows, _row(TOTAL, "", total, rates)], added, library is None)
+    return Outlook(
+        [*rows, _row(TOTAL, "", total, rates)], added, library is None, contacted(source for source, _ in plan)
+    )
 
 
 def _row(source: str, fields: str, requests: Mapping[str, int], rates: Callable[[str], HostRates]) -> Forecast:

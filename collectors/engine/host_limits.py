@@ -25,6 +25,8 @@ from toolkit.files import locked
 GUARD = 0.02
 """Share by which a window is longer than the host's, because timers are not exact."""
 LEAK_EVERY = 500
+FUTURE_MS = 1000
+"""Milliseconds by which a request may be counted ahead of the clock, which time servers move a little."""
 LONGEST_GUESS: Seconds = 60.0
 """Longest pause after a refusal without `Retry-After`."""
 ENOUGH_SEEN = 10
@@ -46,7 +48,8 @@ class HostLimit:
     - rates: rate limits; an empty sequence means no limit.
     - root: folder of the files that are shared by processes.
     - stop: event that ends all waits.
-    - patience: maximum pause in seconds. During a longer pause a request raises `RateLimited`.
+    - patience: maximum wait in seconds. During a longer wait a request raises `RateLimited`.
+    - note: function that reports a line to the user.
     """
 
     def __init__(
@@ -58,10 +61,11 @@ class HostLimit:
         root: Path,
         stop: threading.Event,
         patience: Seconds = 300.0,
+        note: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.host, self._stop, self._patience = host, stop, patience
         self._slots, self._lock = threading.Semaphore(concurrency), threading.Lock()
-        self._window = _Window(host, rates, root) if rates else None
+        self._window = _Window(host, rates, root, note) if rates else None
         self._paused_until, self._unreachable = 0.0, False
         self._refusals, self._refused_at = 0, 0.0
         self._quickest, self._seen = float("inf"), 0
@@ -100,7 +104,7 @@ class HostLimit:
     def pause(self, seconds: Seconds) -> None:
         """Send no requests for a time that the host requires."""
         with self._lock:
-            self._paused_until, self._unreachable = max(self._paused_until, time.time() + seconds), False
+            self._paused_until, self._unreachable = max(self._paused_until, time.monotonic() + seconds), False
 
     def close(self) -> None:
         if self._window is not None:
@@ -109,7 +113,7 @@ class HostLimit:
     def _wait(self) -> Counted | None:
         """Wait for rates and pauses, and return the counted request, or None without rates."""
         while not self._stop.is_set():
-            if (wait := self._paused_until - time.time()) > 0:
+            if (wait := self._paused_until - time.monotonic()) > 0:
                 if wait > self._patience and self._unreachable:
                     # the host did not answer, so it did not demand this pause: wait for it within patience
                     self._stop.wait(self._patience)
@@ -123,12 +127,14 @@ class HostLimit:
                 counted = self._window.count()
                 if isinstance(counted, Counted):
                     return counted
+                if counted > self._patience:
+                    raise RateLimited(f"{self.host} accepts one request in {counted:.0f} s", retry_after=counted)
                 self._stop.wait(min(counted, 60.0))
         raise Stopped
 
     def _correct(self, counted: Counted) -> None:
         """Count a slow request from its latest possible arrival. `GUARD` covers smaller differences."""
-        took = time.time() - counted.milliseconds / 1000
+        took = time.monotonic() - counted.at
         with self._lock:
             self._quickest = min(self._quickest, took)
             self._seen += 1
@@ -143,8 +149,15 @@ class HostLimits:
     `rates` is a function from host name to rates. The other parameters are those of `HostLimit`.
     """
 
-    def __init__(self, rates: Callable[[str], HostRates], root: Path, stop: threading.Event, patience: Seconds) -> None:
-        self._make = lambda host: HostLimit(host, *rates(host), root=root, stop=stop, patience=patience)
+    def __init__(
+        self,
+        rates: Callable[[str], HostRates],
+        root: Path,
+        stop: threading.Event,
+        patience: Seconds,
+        note: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self._make = lambda host: HostLimit(host, *rates(host), root=root, stop=stop, patience=patience, note=note)
         self._limits: dict[str, HostLimit] = {}
         self._lock = threading.Lock()
 
@@ -162,16 +175,17 @@ class HostLimits:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Counted request with a row and the time from which it counts, in milliseconds since 1970."""
+    """Counted request with a row and the time at which it was counted, as a `time.monotonic` value."""
 
     row: int
-    milliseconds: int
+    at: float
 
 
 class _Window:
     """Sliding window of pyrate-limiter over a SQLite file that processes share under a lock file."""
 
-    def __init__(self, host: str, rates: Sequence[Rate], root: Path) -> None:
+    def __init__(self, host: str, rates: Sequence[Rate], root: Path, note: Callable[[str], None]) -> None:
+        self._host, self._note, self._noted = host, note, False
         self.shortest = min(rate.seconds for rate in rates)
         self._path = root / f"{re.sub(r'[^A-Za-z0-9.-]', '_', host)}.sqlite"
         self._intervals = [
@@ -195,15 +209,27 @@ class _Window:
         """Count a request and return it, or return the wait before the next attempt."""
         with self._locked():
             item = pyrate_limiter.RateItem(self._path.stem, time.time_ns() // 1_000_000)
+            self._leave_future(item.timestamp)
             if self._bucket.put(item):
                 self._n_counted += 1
                 if self._n_counted % LEAK_EVERY == 0:
                     self._bucket.leak(item.timestamp)
                 row = self._bucket.conn.execute("SELECT max(rowid) FROM requests").fetchone()[0]
-                return Counted(int(row), item.timestamp)
+                return Counted(int(row), time.monotonic())
             wait = self._bucket.waiting(item)
         assert isinstance(wait, int)
         return max(wait, 1) / 1000
+
+    def _leave_future(self, now: int) -> None:
+        """Count requests of the future, which the clock has left again, from now: for one window at most."""
+        newest = self._bucket.conn.execute("SELECT max(item_timestamp) FROM requests").fetchone()[0]
+        if newest is None or newest <= now + FUTURE_MS:
+            return
+        self._bucket.conn.execute("UPDATE requests SET item_timestamp = ? WHERE item_timestamp > ?", (now, now))
+        self._bucket.conn.commit()
+        if not self._noted:
+            self._noted = True
+            self._note(f"the clock went back: requests to {self._host} that were counted in the future count from now")
 
     def move(self, counted: Counted, seconds: Seconds) -> None:
         """Move the time of a counted request to a number of seconds later."""

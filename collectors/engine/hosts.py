@@ -1,11 +1,10 @@
-"""Host names, host rates, HTTP statuses and redirect checks.
+"""Host names, host rates, HTTP statuses and the scheme of redirects.
 
 The rates of a host are declared by its sources or set by `per_second` in the recipe.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -13,8 +12,10 @@ from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import httpx
+
 import toolkit
-from collectors.source import Blocked, Host, Rate, RateLimited, Source, Transient
+from collectors.source import Blocked, Host, Rate, RateLimited, Source, SourceParams, Transient
 from toolkit.errors import InputError
 
 Seconds = float
@@ -46,8 +47,18 @@ def user_agent(contact: str) -> str:
 
 
 def host_of(url: str) -> str:
-    """Return `name` or `name:port` of a URL, in lower case and without user and password."""
-    return urlsplit(url).netloc.rpartition("@")[2].lower()
+    """Return `name` or `name:port` of a URL in the form in which hosts are compared.
+
+    The name is in lower case, without a final dot, user and password. The default port of the scheme is left out.
+    Raises `Transient` for an invalid URL.
+    """
+    try:
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, TypeError):
+        raise Transient("the URL in the answer is not valid") from None
+    name = parsed.host.rstrip(".")
+    name = f"[{name}]" if ":" in name else name
+    return name if parsed.port is None else f"{name}:{parsed.port}"
 
 
 def without_query(url: str) -> str:
@@ -56,21 +67,15 @@ def without_query(url: str) -> str:
 
 
 def check_redirect(first: str, url: str) -> None:
-    """Raise `Transient` if a redirect from `first` to `url` is not allowed.
-
-    A redirect must use HTTP, must keep encryption, and must not lead from the web to this machine or
-    its network.
-    """
-    before, after = urlsplit(first), urlsplit(url)
+    """Raise `Transient` if a redirect from `first` to `url` does not use HTTP or gives up encryption."""
+    before, after = httpx.URL(first), httpx.URL(url)
     if after.scheme not in ("http", "https") or (before.scheme == "https" and after.scheme == "http"):
         raise Transient(f"{without_query(first)} redirects to {after.scheme}://{host_of(url)}, but must keep https")
-    if _is_internal(after.hostname) and not _is_internal(before.hostname):
-        raise Transient(f"{without_query(first)} redirects to {host_of(url)}, but redirects must lead to a public host")
 
 
 def check_status(status: int, headers: Mapping[str, str], name: str) -> None:
     """Raise the trouble for an HTTP status other than 2xx, 404 and 410; `name` is the host for the message."""
-    retry = retry_after(headers.get("retry-after"))
+    retry = retry_after(headers.get("retry-after"), _time_of(headers.get("date")))
     if status == 429 or (status == 503 and retry is not None):
         raise RateLimited(f"{name} returned HTTP {status} (too many requests)", status=status, retry_after=retry)
     if status in (401, 403, 451):
@@ -80,27 +85,28 @@ def check_status(status: int, headers: Mapping[str, str], name: str) -> None:
 
 
 def retry_after(value: str | None, now: float | None = None) -> Seconds | None:
-    """Return the seconds in a `Retry-After` header, or None for a missing or invalid header."""
+    """Return the seconds in a `Retry-After` header, or None for a missing or invalid header.
+
+    `now` is the clock of the server, in seconds since 1970, which may differ from the clock of this machine.
+    """
     if value is None:
         return None
     try:
         seconds = float(value)
     except ValueError:
-        try:
-            seconds = parsedate_to_datetime(value).timestamp() - (time.time() if now is None else now)
-        except (ValueError, TypeError, OverflowError):
+        end = _time_of(value)
+        if end is None:
             return None
+        seconds = end - (time.time() if now is None else now)
     return max(0.0, seconds) if seconds == seconds else None  # NaN is a number to float()
 
 
-def _is_internal(host: str | None) -> bool:
-    """Return whether a host name or address is in the local network."""
-    if host is None or host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
-        return True
+def _time_of(date: str | None) -> float | None:
+    """Return the seconds since 1970 of a date in a header, or None for a missing or invalid date."""
     try:
-        return not ipaddress.ip_address(host).is_global
-    except ValueError:
-        return False
+        return None if date is None else parsedate_to_datetime(date).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
 
 
 class HostRates(NamedTuple):
@@ -129,12 +135,22 @@ def rates_by_host(sources: Iterable[Source]) -> Callable[[str], HostRates]:
     return lambda name: hosts.get(name, UNDECLARED)
 
 
+def own_urls(hosts: Iterable[Host], params: SourceParams) -> dict[str, str]:
+    """Return the URLs of the source's own servers by parameter: those that it has where a recipe sets none."""
+    fields = type(params).model_fields
+    names = sorted({host.url for host in hosts if not fields[host.url].is_required()})
+    if not names:
+        return {}
+    default = type(params).model_validate(params.model_dump(exclude=set(names)))
+    return {name: getattr(default, name) for name in names}
+
+
 def rates_of(source: Source, host: Host) -> tuple[Rate, ...]:
     """Return the rates of a source for one of its hosts. Raises `InputError` like `rates_by_host`."""
     per_second = source.params.per_second
     if per_second is None:
         return host.rates
-    own_server = getattr(source.params, host.url) == type(source.params).model_fields[host.url].default
+    own_server = host_of(getattr(source.params, host.url)) in map(host_of, own_urls([host], source.params).values())
     limit = min((rate.requests / rate.seconds for rate in host.rates), default=per_second)
     if own_server and per_second > limit:
         raise InputError(

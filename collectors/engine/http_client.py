@@ -4,36 +4,51 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urljoin
 
 import httpx
 import requests
 
-from collectors.engine import response_bodies
+from collectors.engine import checked_network, response_bodies
 from collectors.engine.host_limits import HostLimit
 from collectors.engine.hosts import GONE, Offline, Timeouts, check_redirect, check_status, host_of, without_query
 from collectors.engine.requests_session import RequestsSession
-from collectors.source import Expect, QueryValue, Reply, Transient, Trouble
+from collectors.engine.servers import Servers
+from collectors.keys import Scrubber
+from collectors.source import Expect, QueryValue, Reply, SourceParams, Transient, Trouble
 
 MAX_REDIRECTS = 5
 TIMEOUTS = Timeouts()
 
 
 class Client:
-    """HTTP client that implements `collectors.source.Http` with one connection pool.
+    """HTTP client of one source, which implements `collectors.source.Http` with one connection pool.
 
     - limit: function from host (`name:port`) to the limits.
-    - agent: value of the `User-Agent` header.
+    - agent: value of the `User-Agent` header. Its contact is sent only to servers that may have it.
+    - servers: servers of the source; by default only those that the user trusts.
+    - secrets: keys of the source, which are sent only to servers that may have them.
     """
 
-    def __init__(self, limit: Callable[[str], HostLimit], agent: str, *, timeouts: Timeouts = TIMEOUTS) -> None:
+    def __init__(
+        self,
+        limit: Callable[[str], HostLimit],
+        agent: str,
+        *,
+        servers: Servers | None = None,
+        secrets: Iterable[str] = (),
+        timeouts: Timeouts = TIMEOUTS,
+    ) -> None:
         self.agent, self.limit, self._timeouts = agent, limit, timeouts
+        self._servers = Servers.of((), SourceParams()) if servers is None else servers
+        self._secrets = Scrubber(secrets)
         self._http = httpx.Client(
-            headers={"User-Agent": agent, "Accept-Encoding": response_bodies.ACCEPT_ENCODING},
+            headers={"User-Agent": agent.partition(" ")[0], "Accept-Encoding": response_bodies.ACCEPT_ENCODING},
             timeout=httpx.Timeout(timeouts.read, connect=timeouts.connect),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+            transport=checked_network.Transport(self._servers.may_be_internal),
             follow_redirects=False,
         )
 
@@ -50,7 +65,7 @@ class Client:
         max_bytes: int | None = None,
     ) -> Reply:
         query = {name: value for name, value in (params or {}).items() if value is not None}
-        return self.send(self._http.build_request("GET", url, params=query or None, headers=headers), expect, max_bytes)
+        return self.send(self._request("GET", url, params=query or None, headers=headers), expect, max_bytes)
 
     def post(
         self,
@@ -62,36 +77,73 @@ class Client:
         expect: Expect = "json",
         max_bytes: int | None = None,
     ) -> Reply:
-        request = self._http.build_request("POST", url, data=data, json=json, headers=headers)
-        return self.send(request, expect, max_bytes)
+        return self.send(self._request("POST", url, data=data, json=json, headers=headers), expect, max_bytes)
 
     @contextmanager
     def slot(self, url: str) -> Iterator[None]:
+        if self._secrets and not self._servers.are_personal(httpx.URL(url)):
+            raise Trouble(f"{host_of(url)} must not get a key of the source")
+        with self.waiting(url):
+            yield
+
+    @contextmanager
+    def waiting(self, url: str) -> Iterator[None]:
+        """Wait for the limits of the host."""
         with self.limit(host_of(url)).slot():
             yield
 
     def session(self) -> requests.Session:
         session = RequestsSession(self)
-        session.headers["User-Agent"] = self.agent
+        session.headers["User-Agent"] = self.agent if self._servers.personal else self.agent.partition(" ")[0]
         return session
 
     def send(self, request: httpx.Request, expect: Expect, max_bytes: int | None) -> Reply:
         """Send a request and follow redirects."""
         first = str(request.url)
         for _ in range(MAX_REDIRECTS + 1):
-            reply, location = self._send_once(request, expect, max_bytes)
+            try:
+                reply, location = self._send_once(request, expect, max_bytes)
+            except Offline as error:
+                if self._servers.are_configured(request.url):
+                    raise
+                # a host that one answer names may not exist: the source and the network are not at fault
+                raise Transient(str(error)) from None
             if location is None:
                 return reply
             request = self._redirected(request, location, first)
         raise Transient(f"{without_query(first)} must redirect at most {MAX_REDIRECTS} times")
 
+    def _request(self, method: str, url: str, **parts: Any) -> httpx.Request:
+        """Return a request without user and password in the URL, which would be sent as a header.
+
+        Raises `Transient` for a URL that is not valid, which an answer may contain.
+        """
+        host_of(url)
+        plain = httpx.URL(url).copy_with(userinfo=b"")
+        request = self._http.build_request(method, plain, **parts)
+        if self._servers.are_personal(request.url):
+            request.headers["User-Agent"] = self.agent
+        elif self._secrets:
+            self._without_keys(request)
+        return request
+
+    def _without_keys(self, request: httpx.Request) -> None:
+        """Remove keys from the headers, and raise `Trouble` for a key in the URL or in the body."""
+        for name, value in list(request.headers.items()):
+            if name == "authorization" or self._secrets.in_text(value):
+                del request.headers[name]
+        body = request.read().decode("utf-8", "replace")
+        if self._secrets.in_text(str(request.url)) or self._secrets.in_text(body):
+            raise Trouble(f"{host_of(str(request.url))} must not get a key of the source")
+
     def _send_once(self, request: httpx.Request, expect: Expect, max_bytes: int | None) -> tuple[Reply, str | None]:
         """Return the reply and the location of a redirect."""
         url = str(request.url)
         name = without_query(url)
-        with self.slot(url), _errors_as_troubles(name):
+        with self.waiting(url), _errors_as_troubles(name), checked_network.within(self._timeouts.whole):
             deadline = time.monotonic() + self._timeouts.whole
             response = self._http.send(request, stream=True)
+            self._http.cookies.clear()  # no host needs them, and one could send new ones for ever
             try:
                 if response.is_redirect:
                     return Reply(response.status_code, b"", url), response.headers["location"]
@@ -108,12 +160,15 @@ class Client:
         return Reply(response.status_code, body, url, response.headers), None
 
     def _redirected(self, request: httpx.Request, location: str, first: str) -> httpx.Request:
-        url = urljoin(str(request.url), location)
-        check_redirect(first, url)
-        same_host = host_of(url) == request.url.netloc.decode()
+        try:
+            url = urljoin(str(request.url), location)
+            check_redirect(first, url)
+        except (ValueError, httpx.InvalidURL):
+            raise Transient(f"{without_query(first)} redirects to an invalid URL") from None
+        same_host = host_of(url) == host_of(str(request.url))
         kept = ("accept", "accept-language", *(["authorization"] if same_host else []))
         headers = {name: value for name, value in request.headers.items() if name.lower() in kept}
-        return self._http.build_request("GET", url, headers=headers)
+        return self._request("GET", url, headers=headers)
 
 
 @contextmanager

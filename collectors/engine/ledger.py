@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import NamedTuple, ParamSpec, TypeVar
 
+import sqlalchemy.exc
 import stamina
 from sqlalchemy import (
     Boolean,
@@ -105,6 +106,11 @@ SOURCES = Table(
 )
 """Terms and pauses of all sources that were ever used, for a machine without their plug-ins."""
 
+STATES = Table(
+    "collected_files", METADATA, Column("source", Text, primary_key=True), Column("state", Text, nullable=False)
+)
+"""State of the files that a source read last."""
+
 IMPORTS = Table(
     "collected_imports", METADATA, Column("key", Text, primary_key=True), Column("time", Float, nullable=False)
 )
@@ -113,6 +119,10 @@ IMPORTS = Table(
 
 class DiskFull(SegueError):
     """Error that the disk is full, after which the caller still has the result."""
+
+
+class RefusedValue(SegueError):
+    """Error that the database does not take a value, such as a number that is too large for its column."""
 
 
 class StatusCount(NamedTuple):
@@ -176,6 +186,20 @@ class Ledger:
             )
             return connection.execute(closed.values(status="pending", attempts=0, next_try=0.0)).rowcount
 
+    def reopen_after_change(self, source: str, fields: Sequence[str], state: str) -> int:
+        """Reopen entries without a value if the files of a source have another state than before.
+
+        Returns the number of reopened entries.
+        """
+        with self.transaction() as connection:
+            known = connection.scalar(select(STATES.c.state).where(STATES.c.source == source))
+        if known == state:
+            return 0
+        reopened = self.reopen(source, fields, ("absent", "ambiguous", "failed"))
+        with self.transaction() as connection:
+            upsert(connection, STATES, [{"source": source, "state": state}])
+        return reopened
+
     def claim(self, source: str, entity: Entity, fields: tuple[str, ...], limit: int) -> list[Claim]:
         """Claim up to `limit` due entities.
 
@@ -221,7 +245,7 @@ class Ledger:
         with self.transaction() as connection:
             for (source, entity, fields), ids in groups.items():
                 own = update(LEDGER).where(entries_of(source, fields, entity, ids), LEDGER.c.owner == self.owner)
-                connection.execute(own.values(owner=None, next_try=next_try, note=note))
+                connection.execute(own.values(owner=None, next_try=next_try, note=note, time=time.time()))
 
     def renew(self) -> None:
         """Extend all claims of this process by `LEASE`."""
@@ -302,13 +326,18 @@ class Ledger:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """Yield a transaction. Raises `DiskFull` for a full disk and `SegueError` for other database errors."""
+        """Yield a transaction.
+
+        Raises `DiskFull` for a full disk, `RefusedValue` for a value, and `SegueError` for other database errors.
+        """
         try:
             with self.catalogue.engine.begin() as connection:
                 yield connection
         except OperationalError as error:
             kind = DiskFull if disk_full(error) else SegueError
             raise kind(f"{self.catalogue}: {str(error.orig).strip().splitlines()[0]}") from None
+        except (sqlalchemy.exc.DataError, sqlalchemy.exc.IntegrityError) as error:
+            raise RefusedValue(f"{self.catalogue}: {str(error.orig).strip().splitlines()[0]}") from None
         except SQLAlchemyError as error:
             raise SegueError(f"{self.catalogue}: {error}") from error
 

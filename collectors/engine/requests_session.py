@@ -27,6 +27,7 @@ class RequestsSession(requests.Session):
 
     def __init__(self, http: Http, expect: Callable[[str], Expect] = lambda url: "json") -> None:
         super().__init__()
+        self.trust_env = False  # a login in ~/.netrc is not for a host that a recipe names
         self.http, self.expect = http, expect
         self.last: Reply | None = None
 

@@ -34,6 +34,8 @@ _BLOCK = re.compile(
     r"|access (?:to this page )?(?:has been )?denied|request blocked|ddos protection|bot detection",
     re.IGNORECASE,
 )
+_SCRIPT = re.compile(r"<script\b[^<>]*>")
+"""Start of a script. A tag without an end is left after its first bracket, so that the time grows with the length."""
 _PAGE_STARTS = ("<!doctype", "<html", "<head", "<body", "<?xml-stylesheet")
 
 
@@ -87,6 +89,6 @@ def is_page(text: str) -> bool:
 def is_block_page(text: str) -> bool:
     """Return whether a web page is a captcha or denies access."""
     # a block page shows itself early, and lyrics may use any word
-    head = re.sub(r"<script\b[^>]*\bsrc=[^>]*>", "", text[:20_000])
+    head = _SCRIPT.sub(lambda tag: "" if "src=" in tag[0] else tag[0], text[:20_000])
     # a page of content that merely loads a captcha's script for its comment form is long
     return bool(_BLOCK.search(head)) and len(text) < 60_000

@@ -15,6 +15,8 @@ from toolkit.catalogue.database_schema import TRACK_ARTISTS, TRACKS
 
 DEFER = 120.0
 """Seconds after which an entity that waits for an id is looked at again; mostly the answer wakes it before."""
+LOOK_AGAIN = 2.0
+"""Longest time in seconds before the ledger is queried again."""
 AWAITS_ID = "waits for an id from another source"
 NO_ID = "no id to look it up by"
 
@@ -31,7 +33,7 @@ class WorkFeed:
         self._with_room(self._ledger.wake, NO_ID)
 
     def fill(self, pool: WorkerPool, now: float) -> None:
-        """Claim entities for empty lanes and keep the threads of the pool busy."""
+        """Claim entities for empty lanes and keep the threads of the pool busy; `now` is of `time.monotonic`."""
         if pool.stopped is not None:
             return
         for lane in pool.open_lanes:
@@ -42,7 +44,8 @@ class WorkFeed:
                 self._queue(pool.source, lane, claims)
             else:
                 lane.due = self._ledger.next_due(name, lane.fields)
-                lane.look_again = now + 2.0 if lane.due is None else min(max(lane.due, now + 0.02), now + 2.0)
+                wait = LOOK_AGAIN if lane.due is None else lane.due - time.time()
+                lane.look_again = now + min(max(wait, 0.02), LOOK_AGAIN)
         pool.hand_out()
 
     def wake_for(self, request: Request) -> None:

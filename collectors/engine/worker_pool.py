@@ -5,19 +5,25 @@ from __future__ import annotations
 import queue
 import threading
 import time
+import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from pathlib import Path
 
+from collectors.engine.host_limits import Stopped
 from collectors.engine.hosts import Offline
 from collectors.engine.outcomes import Claim
-from collectors.engine.value_checks import check_values
-from collectors.source import Absent, Answer, Blocked, Entity, Http, Request, Source
+from collectors.engine.value_checks import check_answer
+from collectors.source import Absent, Answer, Blocked, Entity, Http, Request, Source, Transient, Trouble
+from toolkit.errors import SegueError, first_line
 
 MAX_BLOCKED = 20
 """Block pages in a row that stop a source."""
 LOCAL_THREADS = 2
 """Threads of a source that reads files."""
+MANY, FEW = 100, 0.05
+"""Entities of which a share of values below `FEW` is worth a warning; of fewer, if there are none."""
 MIN_BATCH, MAX_BATCH = 8, 256
 """Entities that are claimed at once."""
 
@@ -29,7 +35,8 @@ class Lane:
     - total, done: number of open entities at the start of the run, and closed since.
     - ended: reason why these fields are no longer requested.
     - waiting: claimed entities without a thread.
-    - look_again: when to query the ledger again. due: when it will have entities again, None where none are left.
+    - look_again: when to query the ledger again, as a `time.monotonic` value.
+    - due: when the ledger will have entities again, in seconds since 1970, or None where none are left.
     """
 
     entity: Entity
@@ -44,7 +51,7 @@ class Lane:
     claimed_at: float = 0.0
 
     def next_batch(self, now: float) -> int:
-        """Return the number of entities to claim, which is work for a few seconds."""
+        """Return the number of entities to claim, which is work for a few seconds; `now` is of `time.monotonic`."""
         seconds = now - self.claimed_at
         if seconds < 1.0:
             self.batch = min(self.batch * 2, MAX_BATCH)
@@ -86,6 +93,7 @@ class WorkerPool:
         self.in_flight, self._blocked_in_row = 0, 0
         self.stopped: str | None = None
         self.counts: Counter[str] = Counter()
+        self.absent: Request | None = None  # an example of those without a value
         self._http, self._store_cover = http, store_cover
         self._jobs: queue.SimpleQueue[tuple[Lane, Claim, Request] | None] = queue.SimpleQueue()
         self._offline_since: float | None = None
@@ -119,8 +127,17 @@ class WorkerPool:
         ended = [f"{', '.join(lane.fields)}: {lane.ended}" for lane in self.lanes if lane.ended]
         return self.stopped or "; ".join(ended) or None
 
+    @property
+    def remark(self) -> str:
+        """Return a warning if the files of the source have values for few entities, or an empty text."""
+        total = sum(self.counts.values())
+        found = total - self.counts["absent"]
+        few = found == 0 if total < MANY else found < FEW * total
+        text = self.source.remark(self.absent) if self.absent is not None and few else ""
+        return text and f"{self.source.name} has values for {found:,} of {total:,} entities: {text}"
+
     def finished(self, until: float) -> bool:
-        """Return whether no request is due before the time `until`."""
+        """Return whether no request is due before the time `until`, in seconds since 1970."""
         if self.in_flight:
             return False
         waits = any(lane.waiting for lane in self.lanes)
@@ -133,9 +150,10 @@ class WorkerPool:
         - error: exception of the request, or None for an answer.
         - patience: maximum time in seconds for which a host may be unreachable.
         """
-        now = time.time()
+        now = time.monotonic()
         self._blocked_in_row = self._blocked_in_row + 1 if isinstance(error, Blocked) else 0
-        self._offline_since = (self._offline_since or now) if isinstance(error, Offline) else None
+        since = now if self._offline_since is None else self._offline_since
+        self._offline_since = since if isinstance(error, Offline) else None
         if self._blocked_in_row >= MAX_BLOCKED:
             return (
                 f"refused {MAX_BLOCKED} times in a row ({error}): open the page in a browser, wait, "
@@ -151,12 +169,22 @@ class WorkerPool:
 
     def _collect(self, lane: Lane, claim: Claim, request: Request) -> Result:
         try:
-            answer = self.source.collect(request, self._http)
-            if not isinstance(answer, Absent):
-                answer = replace(answer, values=check_values(answer.values))
-                for value in answer.values.values():
-                    if isinstance(value, bytes):
-                        self._store_cover(value)
+            answer = check_answer(self.source.collect(request, self._http))
+            for value in () if isinstance(answer, Absent) else answer.values.values():
+                if isinstance(value, bytes):
+                    self._store_cover(value)
             return Result(self, lane, claim, request, answer)
-        except Exception as error:
+        except (Trouble, SegueError, Stopped) as error:
             return Result(self, lane, claim, request, error=error)
+        except BaseException as error:  # also those that libraries of other languages raise: the thread must go on
+            return Result(self, lane, claim, request, error=Transient(_description(error)))
+
+
+def _description(error: BaseException) -> str:
+    """Return the message for an answer on which a source, or one of its libraries, fails.
+
+    The next answer may be readable, so that the source is not to stop.
+    """
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(frame.filename).name}:{frame.lineno}"
+    return f"the answer cannot be read ({type(error).__name__} at {place}: {first_line(error)[:200]})"

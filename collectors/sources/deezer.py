@@ -27,9 +27,9 @@ from collectors.source import (
     SourceParams,
     Terms,
     Transient,
+    Trouble,
 )
 from collectors.sources.matched_answer import answer_by_score, fetch_cover, quoted_query
-from toolkit.errors import InputError
 
 QUOTA, BUSY, NO_DATA, NO_RIGHT = 4, 700, 800, 200
 
@@ -155,4 +155,4 @@ class Deezer(Source):
             raise Blocked(f"Deezer: {message}", status=200)
         if code == BUSY:
             raise Transient(f"Deezer: {message}", status=200)
-        raise InputError(f"Deezer rejected the request {path} (code {code}, {message}): update segue")
+        raise Trouble(f"Deezer rejected the request (code {code}, {message})", status=200)

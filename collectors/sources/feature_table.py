@@ -64,8 +64,23 @@ class FeatureTable(IndexedSource):
     def version(self) -> str:
         return f"1 {self.params.key} {self.params.columns}"
 
+    def remark(self, absent: Request) -> str:
+        path, key, ids, example = self.params.path, self.params.key, self.params.ids, self.index.example()
+        looked_up = self._key(absent)
+        scheme, _, rest = (looked_up or "").partition(":")
+        if looked_up is None:
+            cure = f"tracks have no {ids!r} id: collect ids first, or set `ids` to another kind"
+        elif rest and self.index.get(_folded(rest)):
+            cure = f"put {scheme + ':'!r} in front of the ids of the table"
+        else:
+            cure = "set `key` to the column with these ids, or `ids` to the kind of the ids in the table"
+        return f"{path} has {example!r} in the column {key!r}, and {looked_up or absent.id!r} is looked up: {cure}"
+
+    def _key(self, request: Request) -> str | None:
+        return request.id if self.params.ids == "track" else request.ids.get(self.params.ids)
+
     def collect(self, request: Request, http: Http) -> Answer:
-        key = request.id if self.params.ids == "track" else request.ids.get(self.params.ids)
+        key = self._key(request)
         vectors = self.index.get(_folded(key)) if key else []
         if not vectors:
             return Absent()

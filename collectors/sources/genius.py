@@ -8,8 +8,10 @@ A song is an instrumental only if the API says so.
 from __future__ import annotations
 
 import logging
+import re
 
 import msgspec
+import requests
 from lyricsgenius import Genius as Client
 
 from collectors.engine.json_conversion import Named, convert_rows
@@ -29,11 +31,16 @@ from collectors.source import (
     SourceParams,
     Terms,
     Transient,
+    Trouble,
 )
 from collectors.sources.matched_answer import answer_by_score, fetch_cover
 from toolkit.errors import InputError
 
 TOKEN = "GENIUS_ACCESS_TOKEN"
+MAX_PAGE, MAX_TAGS, MAX_CONTAINERS = 1_000_000, 50_000, 200
+"""Characters and tags of a page, and parts of its lyrics; usually 300,000, some thousands and a dozen."""
+DECLARATION = re.compile(r"<[!?][^<>]*>")
+UNCLOSED = re.compile(r"<(?![^<>]*>)")
 NO_ART = ("default_cover_image", "default_cover_art", "default_avatar")
 """Parts of the URLs of placeholder images."""
 
@@ -51,6 +58,28 @@ class Song(msgspec.Struct):
 
 class Hit(msgspec.Struct):
     result: Song
+
+
+class Session(RequestsSession):
+    """Session whose pages the parser of lyricsgenius reads in a time that grows with their length."""
+
+    def send(self, request: requests.PreparedRequest, **more: object) -> requests.Response:
+        response = super().send(request, **more)
+        if self.expect(request.url or "") == "text":
+            response._content = parsable(response.text).encode("utf-8", "replace")
+        return response
+
+
+def parsable(page: str) -> str:
+    """Return a page without comments and with unclosed brackets as text, at each of which the parser reads to the end.
+
+    Raises `Trouble` for a page that is larger than pages of songs are.
+    """
+    if len(page) > MAX_PAGE or page.count("<") > MAX_TAGS or page.count("data-lyrics-container") > MAX_CONTAINERS:
+        raise Trouble(
+            f"Genius returned a page of more than {MAX_PAGE:,} characters, {MAX_TAGS:,} tags or {MAX_CONTAINERS} parts"
+        )
+    return DECLARATION.sub("", UNCLOSED.sub("&lt;", page))
 
 
 class Genius(Source):
@@ -83,7 +112,7 @@ class Genius(Source):
     def collect(self, request: Request, http: Http) -> Answer:
         if not request.title or not request.artists:
             return Absent("no name to search by")
-        session = RequestsSession(http, lambda url: "json" if url.startswith(self.params.api_url) else "text")
+        session = Session(http, lambda url: "json" if url.startswith(self.params.api_url) else "text")
         client = self._client(session)
         match = self._song(request, client)
         payload = session.last.content if session.last else b""
@@ -115,7 +144,7 @@ class Genius(Source):
         songs = [hit.result for hit in convert_rows(answer, Hit, "hits", service="Genius")]
         return nearest(request, songs, lambda song: Candidate(song.title, (song.primary_artist.name,)))
 
-    def _lyrics(self, song: Song, score: float, client: Client, session: RequestsSession, payload: bytes) -> Answer:
+    def _lyrics(self, song: Song, score: float, client: Client, session: Session, payload: bytes) -> Answer:
         note = f"found {song.title!r} by {song.primary_artist.name!r}"
         if song.instrumental:
             certain = verdict(score) == "found"

@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 import pylast
 from pydantic import Field
 
+from collectors.engine import checked_network
 from collectors.matching import ENOUGH, Candidate, score
 from collectors.source import (
     Absent,
@@ -39,8 +40,10 @@ KEY = "LASTFM_API_KEY"
 UNKNOWN_NAME = {"6", "7"}
 TEMPORARY = {"8", "11", "16", "500", "502", "503", "504"}
 TOO_MANY = "29"
+REJECTED = {"4", "9", "10", "13", "14", "26"}
+"""Codes of errors of the key; other codes are about one request."""
 LINK = re.compile(
-    r'\s*<a href="https?://www\.last\.fm/[^"]*">\s*Read more on Last\.fm\s*</a>.*', re.DOTALL | re.IGNORECASE
+    r'<a href="https?://www\.last\.fm/[^"]*">\s*Read more on Last\.fm\s*</a>.*', re.DOTALL | re.IGNORECASE
 )
 NAMESAKES = re.compile(
     r"\A\W*(there (?:are|is|were)\b[^.]{0,60}\b(?:artists?|bands?|acts?|groups?|musicians?)\b"
@@ -83,22 +86,23 @@ class Lastfm(Source):
     @contextmanager
     def opened(self, folder: Path) -> Iterator[None]:
         with pylast.httpx.HTTPTransport(verify=pylast.SSL_CONTEXT) as self._connections:
+            checked_network.guard(self._connections, lambda host, port: True)  # it is sent to the server in `url` alone
             yield
 
     def collect(self, request: Request, http: Http) -> Answer:
         if not request.artists or (request.entity == "track" and not request.title):
             return Absent("no name to look up")
         transport = Transport(self._connections, http, self.params.url)
-        network = pylast.LastFMNetwork(api_key=self.secrets[KEY])
-        network.ws_server, network.proxy = transport.server, {"https://": transport}  # type: ignore[dict-item]
+        lastfm = pylast.LastFMNetwork(api_key=self.secrets[KEY])
+        lastfm.ws_server, lastfm.proxy = transport.server, {"https://": transport}  # type: ignore[dict-item]
         if request.fields == ("biography",):
-            return self._biography(request, network, transport)
-        return self._tags(request, network, transport)
+            return self._biography(request, lastfm, transport)
+        return self._tags(request, lastfm, transport)
 
-    def _biography(self, request: Request, network: pylast.LastFMNetwork, transport: Transport) -> Answer:
+    def _biography(self, request: Request, lastfm: pylast.LastFMNetwork, transport: Transport) -> Answer:
         name, mbid = request.artists[0], request.ids.get("mbid")
-        known = mbid is not None and _exists(lambda: network.get_artist_by_mbid(mbid))
-        if not known and not _exists(lambda: network.get_artist(name).get_bio_content()):
+        known = mbid is not None and _exists(lambda: lastfm.get_artist_by_mbid(mbid))
+        if not known and not _exists(lambda: lastfm.get_artist(name).get_bio_content()):
             return Absent(payload=transport.last)
         artist = ElementTree.fromstring(transport.last).find("artist")
         if artist is None:
@@ -114,9 +118,9 @@ class Lastfm(Source):
             return Ambiguous(min(fit, ENOUGH - 0.1), values, "the article is about several artists", payload)
         return answer_by_score(fit, values, payload, note=f"found {official!r}")
 
-    def _tags(self, request: Request, network: pylast.LastFMNetwork, transport: Transport) -> Answer:
+    def _tags(self, request: Request, lastfm: pylast.LastFMNetwork, transport: Transport) -> Answer:
         name = request.artists[0]
-        artist, track = network.get_artist(name), network.get_track(name, request.title or "")
+        artist, track = lastfm.get_artist(name), lastfm.get_track(name, request.title or "")
         tagged = artist if request.entity == "artist" else track
         tags: list[pylast.TopItem] = []
         if not _exists(lambda: tags.extend(tagged.get_top_tags())):
@@ -145,6 +149,8 @@ def _exists(call: Callable[[], object]) -> bool:
             raise RateLimited(f"Last.fm: {error.details}") from None
         if code in TEMPORARY:
             raise Transient(f"Last.fm: {error.details}", status=int(code) if len(code) == 3 else None) from None
+        if code not in REJECTED:
+            raise Trouble(f"Last.fm: {error.details} (code {code})") from None
         raise InputError(
             f"{KEY} was rejected by Last.fm (code {code}, {error.details}): create a key at https://www.last.fm/api"
         ) from None

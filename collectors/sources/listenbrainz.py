@@ -21,6 +21,8 @@ from toolkit.errors import InputError
 
 NAME = "listenbrainz"
 PAGE = 100
+MAX_PLAYLISTS = 100_000
+"""Playlists of a user that are listed, if the service counts without end."""
 HOST = Host("url", (Rate(2, 1.0),), concurrency=1)
 _PLAYLIST = re.compile(
     r"https?://(?:[a-z]+\.)?listenbrainz\.org/playlist/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/?"
@@ -86,7 +88,7 @@ class ListenBrainz:
                 mbids = [row.playlist.mbid for row in listing.playlists]
                 yield from self.of_ids([mbid for mbid in mbids if mbid], gone="ignore")
                 # an empty page ends a list that has become shorter since it was counted
-                seen, total = seen + len(mbids), listing.playlist_count if mbids else 0
+                seen, total = seen + len(mbids), min(listing.playlist_count, MAX_PLAYLISTS) if mbids else 0
 
     def of_ids(self, mbids: Sequence[str], *, gone: str = "refuse") -> Iterator[Record]:
         """Yield playlists by id, each after its tracks.

@@ -91,7 +91,7 @@ def best_answer(request: Request, songs: Sequence[Song], payload: bytes) -> Answ
             bool(song.words),
             song,
         )
-        for song in songs
+        for song in songs[: matching.MAX_CANDIDATES]
     ]
     score, has_words, song = max(scored, key=lambda row: row[:2], default=(0.0, False, Song("")))
     if matching.verdict(score) == "found" and not has_words:

@@ -14,6 +14,7 @@ from typing import Literal, Self
 import msgspec
 from pydantic import Field, model_validator
 
+from collectors.engine.hosts import retry_after
 from collectors.engine.json_conversion import Shape, convert, decode
 from collectors.matching import normalise
 from collectors.source import (
@@ -79,7 +80,7 @@ class Page(msgspec.Struct):
     @property
     def of_music(self) -> bool:
         """Return whether title, description or first sentence describe a musician."""
-        bracket = re.search(r"\(([^)]*)\)$", self.title)
+        bracket = re.search(r"\(([^()]*)\)$", self.title)
         texts = (bracket[1] if bracket else "", self.description or self.extract.split(". ")[0][:400])
         return any(map(_is_about_musician, texts))
 
@@ -236,6 +237,5 @@ def query_api(
         return convert(part, shape, host, status=reply.status), reply
     message = f"{host} refuses: {error.code}: {error.info}"
     if error.code in ("maxlag", "ratelimited"):
-        seconds = reply.headers.get("Retry-After", "")
-        raise RateLimited(message, status=reply.status, retry_after=float(seconds) if seconds.isdigit() else None)
+        raise RateLimited(message, status=reply.status, retry_after=retry_after(reply.headers.get("Retry-After")))
     raise Transient(message, status=reply.status)

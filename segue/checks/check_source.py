@@ -33,6 +33,7 @@ from collectors.engine.host_limits import HostLimit
 from collectors.engine.hosts import host_of
 from collectors.engine.http_client import Client
 from collectors.engine.requests_session import RequestsSession
+from collectors.engine.servers import Servers
 from collectors.engine.value_checks import check_values
 from collectors.source import (
     ID_FIELDS,
@@ -84,7 +85,8 @@ def check_source(
     check_declaration(cls)
     check_params(cls)
     source = cls(cls.Params.model_validate(dict(params or {})), keys=keys)
-    with tempfile.TemporaryDirectory() as folder, http() as plain, source.opened(Path(folder)):
+    servers = Servers.of(source.hosts, source.params)
+    with tempfile.TemporaryDirectory() as folder, http(servers) as plain, source.opened(Path(folder)):
         answer = check_found(source, known, plain)
         check_absent(source, unknown, plain)
         # by now there are tokens, which do not count as requests for an answer
@@ -227,12 +229,14 @@ def check_strange_json(source: Source, known: Request) -> None:
 
 
 @contextmanager
-def http() -> Iterator[Client]:
-    """Yield a client without rate limits, for loopback servers."""
+def http(servers: Servers | None = None) -> Iterator[Client]:
+    """Yield a client without rate limits for the servers of a source."""
     with tempfile.TemporaryDirectory() as folder:
         stop = threading.Event()
         client = _Counting(
-            lambda host: HostLimit(host, (), 8, root=Path(folder), stop=stop), "segue-checks (checks@example.org)"
+            lambda host: HostLimit(host, (), 8, root=Path(folder), stop=stop),
+            "segue-checks (checks@example.org)",
+            servers=servers,
         )
         yield client
         client.close()
@@ -241,14 +245,14 @@ def http() -> Iterator[Client]:
 class _Counting(Client):
     """Client that counts requests by host, without redirects, in `requests`."""
 
-    def __init__(self, limit: Callable[[str], HostLimit], agent: str) -> None:
-        super().__init__(limit, agent)
+    def __init__(self, limit: Callable[[str], HostLimit], agent: str, *, servers: Servers | None) -> None:
+        super().__init__(limit, agent, servers=servers)
         self.requests: Counter[str] = Counter()
 
     @contextmanager
-    def slot(self, url: str) -> Iterator[None]:
+    def waiting(self, url: str) -> Iterator[None]:
         self.requests[host_of(url)] += 1
-        with super().slot(url):
+        with super().waiting(url):
             yield
 
     def _redirected(self, request: httpx.Request, location: str, first: str) -> httpx.Request:

@@ -232,3 +232,5 @@ def _dry_run(params: Collect, origin: Origin | None, reporter: Reporter) -> None
     for row in outlook.rows:
         requests = f"{row.requests:>9,} requests at most"
         print(f"{row.source:<18} {row.fields:<40} {requests}, {duration(row.seconds)} at the hosts' pace")
+    if outlook.hosts:
+        print(f"requests would go to {outlook.hosts}")

@@ -79,6 +79,9 @@ def spotify(
 
     params = Spotify.Params(api_url=url, accounts_url=accounts_url)
     secrets = Keys().of("spotify", (*Spotify.keys, REFRESH))
-    with Scrubber(secrets.values()).logs(), open_http(Spotify.hosts[0], params, contact) as http:
+    with (
+        Scrubber(secrets.values()).logs(),
+        open_http(Spotify.hosts[0], params, contact, source=Spotify, secrets=secrets) as http,
+    ):
         written = save(playlists(secrets, http, params, have=lambda key: path_of(out, key).exists()), out)
     print(f"{out}: {written:,} playlists written, which a recipe reads with `data: {{reader: jspf, path: {out}}}`")

@@ -60,7 +60,10 @@ class SparqlKnowledge(Knowledge):
             wait=self.wait,
         )
         try:
-            return [(row["s"]["value"], row["p"]["value"], row["o"]["value"]) for row in answer["results"]["bindings"]]
+            rows = [(row["s"]["value"], row["p"]["value"], row["o"]["value"]) for row in answer["results"]["bindings"]]
+            if not all(isinstance(value, str) for row in rows for value in row):
+                raise TypeError
+            return rows
         except (KeyError, TypeError):
             raise DataError(
                 f"SPARQL endpoint at {self.url} must return SPARQL JSON: set endpoint to a SPARQL service"

@@ -42,7 +42,7 @@ class SpotlightLinker(EntityLinker):
         )
         try:
             return _in_order([_mention(resource) for resource in answer.get("Resources", [])])
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError):  # also an offset of thousands of digits
             raise DataError(
                 f"DBpedia Spotlight at {self.url} must return annotations: set spotlight to a Spotlight service"
             ) from None

@@ -7,12 +7,14 @@ applies the limits of `Http` itself.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pylast
 
-from collectors.engine import response_bodies
+from collectors.engine import checked_network, response_bodies
 from collectors.engine.hosts import Offline, Timeouts, check_status, retry_after, without_query
 from collectors.source import Http, RateLimited, Transient
 
@@ -71,7 +73,7 @@ class Transport(httpx.BaseTransport):
     def _send(self, request: httpx.Request, name: str) -> tuple[int, dict[str, str], bytes]:
         """Return status, lower-case headers and the complete body."""
         deadline = time.monotonic() + Timeouts().whole
-        try:
+        with checked_network.within(Timeouts().whole), _errors_as_troubles(name):
             response = self._connections.handle_request(request)
             try:
                 headers = {header.lower(): value for header, value in response.headers.items()}
@@ -81,7 +83,13 @@ class Transport(httpx.BaseTransport):
                 return response.status_code, headers, body
             finally:
                 response.close()
-        except httpx.ConnectError:
-            raise Offline(f"{name} cannot be reached") from None
-        except httpx.HTTPError as error:
-            raise Transient(f"{name} closed the connection ({type(error).__name__})") from None
+
+
+@contextmanager
+def _errors_as_troubles(name: str) -> Iterator[None]:
+    try:
+        yield
+    except httpx.ConnectError:
+        raise Offline(f"{name} cannot be reached") from None
+    except httpx.HTTPError as error:
+        raise Transient(f"{name} closed the connection ({type(error).__name__})") from None

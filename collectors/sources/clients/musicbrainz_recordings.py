@@ -17,6 +17,8 @@ from collectors.source import Absent, Ambiguous, Answer, Found, Other, Request
 
 MBID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ISRC = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")
+MAX_RELEASES = 500
+"""Releases of a recording whose names are compared; a search returns at most 100."""
 Mbid = Annotated[str, msgspec.Meta(pattern=f"^{MBID.pattern}$")]
 
 
@@ -95,7 +97,7 @@ def best_answer(request: Request, recordings: Sequence[Recording], payload: byte
         return Absent(payload=payload)
     scored = [
         (matching.score(request, matching.Candidate(recording.title, recording.names, recording.duration_s)), recording)
-        for recording in recordings
+        for recording in recordings[: matching.MAX_CANDIDATES]
     ]
     score, best = max(scored, key=lambda pair: (pair[0], *_merits(request, pair[1])))
     values, note = {"mbid": best.id}, f"{', '.join(best.names)} - {best.title}"
@@ -110,7 +112,7 @@ def _merits(request: Request, recording: Recording) -> tuple[float, ...]:
     """Return tie-breakers for equal scores: album name, official release, no note such as `live`, and duration."""
     length = recording.duration_s
     return (
-        max((_alike(request.album, release) for release in recording.releases), default=0.0),
+        max((_alike(request.album, release) for release in recording.releases[:MAX_RELEASES]), default=0.0),
         any(release.status == "Official" for release in recording.releases),
         not recording.disambiguation,
         -abs(length - request.duration_s) if length and request.duration_s else -60.0,
@@ -126,12 +128,14 @@ def _others(request: Request, recording: Recording) -> Iterator[Other]:
     for entity_id, name in zip(request.artist_ids, request.artists, strict=False):
         alike = [
             (fuzz.token_sort_ratio(matching.normalise(name), matching.normalise(credited)) / 100, credit.artist.id)
-            for credit in recording.artist_credit
+            for credit in recording.artist_credit[: matching.MAX_CREDITS]
             for credited in (credit.name, credit.artist.name)
         ]
         if alike and max(alike)[0] >= matching.ENOUGH:
             yield Other("artist", entity_id, "mbid", max(alike)[1])
-    same_name = [release for release in recording.releases if _alike(request.album, release) >= matching.ENOUGH]
+    same_name = [
+        release for release in recording.releases[:MAX_RELEASES] if _alike(request.album, release) >= matching.ENOUGH
+    ]
     if request.album_id and same_name:
         release = max(same_name, key=lambda release: (release.status == "Official", _alike(request.album, release)))
         yield Other("album", request.album_id, "release_mbid", release.id)

@@ -19,6 +19,8 @@ from collectors.source import Blocked, Http, Transient
 from toolkit.errors import InputError
 
 ID, SECRET, REFRESH = "SPOTIFY_CLIENT_ID", "SPOTIFY_CLIENT_SECRET", "SPOTIFY_REFRESH_TOKEN"
+MAX_ITEMS = 100_000
+"""Items of a list that are fetched; a playlist has at most 10,000."""
 SCOPE = "playlist-read-private playlist-read-collaborative"
 
 # its debug messages hold tokens, and a 404 is an answer
@@ -89,7 +91,8 @@ class SpotifyApi:
             answer, _ = self.call(http, method, offset)
             page = convert(answer, Page, "Spotify")
             yield from page.items
-            offset, total = offset + max(1, len(page.items)), page.total
+            # an empty page ends a list that has become shorter since it was counted
+            offset, total = offset + len(page.items), min(page.total, MAX_ITEMS) if page.items else 0
 
     def _call_once(self, http: Http, method: Callable[[spotipy.Spotify], object]) -> tuple[object, bytes]:
         session = RequestsSession(http)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -239,7 +240,7 @@ def test_source_waits_for_an_id_that_is_temporarily_blocked(run: Run) -> None:
 
 
 class Broken(Facts):
-    """Source that raises an unexpected exception."""
+    """Source that raises an unexpected exception, with a key in its message, for every entity."""
 
     name = "broken"
 
@@ -256,10 +257,19 @@ class Unusable(Facts):
         raise InputError(f"the key {self.secrets['FACTS_KEY']} is of another account: make one")
 
 
-def test_exception_in_a_source_stops_only_this_source(run: Run) -> None:
+def test_exception_in_a_source_fails_the_entity_and_an_input_error_stops_only_this_source(
+    run: Run, library: Catalogue
+) -> None:
     with FactsServer() as server:
         done = run((Broken, server.url), (Unusable, server.url), (Lives, server.url), keys={"FACTS_KEY": "sesame-4711"})
-    assert "a fault of the source, KeyError" in (done["broken"].stopped or "") and done["broken"].left == 40
+    assert (done["broken"].counts, done["broken"].left, done["broken"].stopped) == ({"failed": 40}, 0, None)
+    with library.engine.connect() as connection:
+        kept = connection.exec_driver_sql("SELECT note, attempts FROM collected WHERE source = 'broken'").all()
+    notes = {note for note, _ in kept}
+    assert all(
+        re.fullmatch(r"the answer cannot be read \(KeyError at test_engine\.py:\d+: 'local:\d+'\)", n) for n in notes
+    )
+    assert {attempts for _, attempts in kept} == {8}
     assert done["unusable"].stopped == "the key *** is of another account: make one"
     assert done["lives"].counts == {"found": 2}
 

@@ -77,10 +77,8 @@ def test_authorization_is_not_sent_to_another_host_on_redirect() -> None:
         assert len(server.log) == 6
 
 
-@pytest.mark.parametrize(
-    "to", ["http://127.0.0.1/x", "https://169.254.169.254/meta", "https://db.internal/", "http://api.example.org/"]
-)
-def test_redirect_to_an_internal_or_unencrypted_host_raises(to: str) -> None:
+@pytest.mark.parametrize("to", ["http://api.example.org/", "file:///etc/passwd", "gopher://a.example.org/"])
+def test_redirect_that_is_unencrypted_or_not_http_raises(to: str) -> None:
     with pytest.raises(Transient):
         check_redirect("https://api.example.org/a", to)
     check_redirect("https://api.example.org/a", "https://cdn.example.net/a")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import time
+from dataclasses import replace
 
 import pytest
 
-from collectors.source import Absent, Ambiguous, Blocked, Found, RateLimited, Request, Transient
+from collectors.source import Absent, Ambiguous, Blocked, Found, RateLimited, Request, Transient, Trouble
 from collectors.sources.genius import Genius
 from segue.checks.check_source import check_source
 from segue.checks.check_source import http as unlimited
@@ -147,3 +150,32 @@ def test_song_url_is_requested_only_from_genius(http):
         answer = source(server).collect(request("Sea Above"), http)
     assert isinstance(answer, Absent)
     assert [entry.target for entry in server.log][1:] == ["/https://evil.example/steal"]
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "<!--",
+        "<a ",
+        "<![CDATA[",
+        "<?",
+        "<a b='",
+        "<!-->",
+        "</",
+        "<br>",
+        "<p>",
+        "&",
+        "<div data-lyrics-container='true'>",
+    ],
+)
+def test_hostile_page_is_parsed_in_seconds_or_is_a_trouble(piece, http):
+    class Hostile(GeniusServer):
+        def reply(self, request):
+            right = super().reply(request)
+            page = "<html>" + piece * min(45_000, 500_000 // len(piece)) + "</html>"
+            return replace(right, body=page, type="text/html") if request.path.endswith("-lyrics") else right
+
+    started = time.monotonic()
+    with Hostile(ALL) as server, contextlib.suppress(Trouble):
+        source(server).collect(request("Sea Above"), http)
+    assert len(server.log) == 2 and time.monotonic() - started < 20.0

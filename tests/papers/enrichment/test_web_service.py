@@ -89,6 +89,49 @@ def test_timeout_or_interrupted_answer_raises_segue_error():
         thread.join()
 
 
+def test_redirect_is_not_followed_and_names_the_address():
+    with serving(lambda *_: (200, {}, b'"inside"')) as inside:
+        for code in (301, 302, 303, 307, 308):
+            to = f"{inside.url}/x"
+            with (
+                serving(lambda *_, code=code, to=to: (code, {"Location": to}, b"")) as server,
+                pytest.raises(InputError, match=f"redirects to '{to}': set that address if you trust it"),
+            ):
+                post_form(server.url, {"text": "private"}, what="it")
+        assert inside.requests == []
+
+
+def test_answer_that_is_too_long_raises(monkeypatch):
+    monkeypatch.setattr("segue_papers.enrichment.web_service.MAX_BYTES", 1 << 20)
+    with (
+        serving(lambda *_: (200, {}, b'"' + b"x" * (1 << 20) + b'"')) as server,
+        pytest.raises(DataError, match="returned more than 1 MB"),
+    ):
+        post_form(server.url, {"a": "b"}, what="it")
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b"\xff", b"", b"{"])
+def test_answer_that_cannot_be_decoded_raises_data_error(body):
+    with (
+        serving(lambda *_: (200, {}, body)) as server,
+        pytest.raises(DataError, match="but must return JSON"),
+    ):
+        post_form(server.url, {"a": "b"}, what="it")
+
+
+@pytest.mark.parametrize("after", ["²", "٣", "9" * 400, "-1", "soon", ""])
+def test_retry_after_in_another_form_is_ignored(after):
+    left = [{"Retry-After": after}]
+    with serving(lambda *_: (429, left.pop(), b"") if left else (200, {}, b"1")) as server:
+        assert post_form(server.url, {"a": "b"}, what="it", wait=0.01) == 1
+
+
+def test_address_with_a_password_raises_value_error():
+    with pytest.raises(ValueError, match="must not contain a user or a password") as caught:
+        checked_url("http://user:s3cret@localhost:2222")
+    assert "s3cret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("url", ["localhost:2222", "file:///etc/passwd", "http://", "ftp://x.org/y"])
 def test_address_that_is_not_http_raises_value_error(url):
     with pytest.raises(ValueError, match="must be an http or https address"):
