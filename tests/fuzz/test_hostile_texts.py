@@ -46,9 +46,9 @@ FUNCTIONS: Mapping[str, Callable[[str], object]] = {
 
 PIECES = (
     "a", "1", " ", "\n", "\t", "(", ")", "[", "'", "*", "é", "\u0301", "\u200b", "\ud800", ",", ".", "…!", "://", "%41",
-    "{", "in'", "ain", "singin' ", "(feat ", " feat. ", " feat. a ", "(with ", "[verse ", "verse ", "x 2", "(x", "1,", "* ",
-    "Embed ", "Lyrics ", "1Embed", "See a Live", "Contributors", "&", " and ", " - ", ", the", "the ", "live at ", "-live ",
-    "remaster ", "2011 ", "(deluxe ", "file://", "../", "\\", "\u2028", "$a", "a!", "a.",
+    "{", "in'", "ain", "singin' ", "(feat ", " feat. ", " feat. a ", "(with ", "[verse ", "verse ", "x 2", "(x", "1,",
+    "* ", "Embed ", "Lyrics ", "1Embed", "See a Live", "Contributors", "&", " and ", " - ", ", the", "the ", "live at ",
+    "-live ", "remaster ", "2011 ", "(deluxe ", "file://", "../", "\\", "\u2028", "$a", "a!", "a.",
 )  # fmt: skip
 BEGINNINGS = ("", "https://open.spotify.com/track/", "12 Contributors", "verse", "Song (feat. ", "http://[", "file:///")
 

@@ -31,7 +31,6 @@ FROM_CALLERS = {
 """Calls whose pattern is not in the call."""
 
 
-
 def test_every_pattern_takes_linear_time_on_texts_made_from_its_parts(tries: Callable[[int], int]) -> None:
     found = patterns()
 
