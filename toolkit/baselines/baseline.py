@@ -14,6 +14,7 @@ from toolkit.errors import RunDirectoryError, SegueError
 from toolkit.files import replacing, write_json
 from toolkit.parameters import Parameters
 from toolkit.ranker import Ranker, TrainingData, checked
+from toolkit.recipe.redaction import without_secrets
 from toolkit.validation import validated
 
 State = dict[str, np.ndarray]
@@ -67,7 +68,11 @@ class Baseline(Ranker):
         state = self.state
         with replacing(directory / "ranker.safetensors") as temporary:
             save_file(state, temporary)
-        about = {"ranker": self.name, "n_items": self._n_items, "params": self.params.model_dump(mode="json")}
+        about = {
+            "ranker": self.name,
+            "n_items": self._n_items,
+            "params": without_secrets(self.params.model_dump(mode="json")),
+        }
         if self.learning is not None:
             about["learning"] = self.learning.to_json()
         write_json(directory / "ranker.json", about)

@@ -16,6 +16,7 @@ from toolkit.contracts.learning import Learning
 from toolkit.encoders.contract.encoder import Encoder, Tensors
 from toolkit.errors import DataError
 from toolkit.files import write_bytes
+from toolkit.recipe.redaction import without_secrets
 
 E = TypeVar("E", bound=Encoder)
 
@@ -67,7 +68,7 @@ def save_encoder(encoder: Encoder, directory: Path, tensors: Tensors | None = No
     about = {
         "encoder": encoder.name,
         "version": encoder.version,
-        "params": encoder.params.model_dump(mode="json"),
+        "params": without_secrets(encoder.params.model_dump(mode="json")),
         "seed": encoder.seed,
         "fitted": tensors is not None,
         **({"learning": encoder.learning.to_json()} if encoder.learning is not None and tensors is not None else {}),

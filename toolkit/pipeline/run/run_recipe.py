@@ -16,6 +16,7 @@ from toolkit.pipeline.write import folds, mlflow_log, pool_folds
 from toolkit.pipeline.write.write_results import Results
 from toolkit.progress import Reporter
 from toolkit.recipe import Recipe
+from toolkit.recipe.redaction import without_secrets
 from toolkit.source_code import package_source, sources
 
 FINISHED = "finished"
@@ -146,7 +147,8 @@ def _results(recipe: Recipe) -> tuple[str, ...]:
 
 
 def _identity(recipe: Recipe) -> dict[str, object]:
-    return recipe.model_dump(mode="json")
+    """Return all values of a recipe but passwords and keys, which are in no file of a run."""
+    return without_secrets(recipe.model_dump(mode="json"))
 
 
 @contextlib.contextmanager
