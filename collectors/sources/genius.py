@@ -33,7 +33,7 @@ from collectors.source import (
 from collectors.sources.matched_answer import answer_by_score, fetch_cover
 from toolkit.errors import InputError
 
-TOKEN = "GENIUS_ACCESS_TOKEN"
+TOKEN = "GENIUS_ACCESS_TOKEN"  # nosec B105 # the name of a variable
 NO_ART = ("default_cover_image", "default_cover_art", "default_avatar")
 """Parts of the URLs of placeholder images."""
 

@@ -45,7 +45,7 @@ def post_form(
     )
     for attempt in range(retries + 1):
         try:
-            with urllib.request.urlopen(request, timeout=timeout) as answer:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:  # nosec B310 # the address is https or chosen by the user
                 return _json(answer.read(), url, what)
         except urllib.error.HTTPError as error:
             reason, retry_after = f"returned {error.code} {error.reason}", error.headers.get("Retry-After")

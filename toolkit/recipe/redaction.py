@@ -14,13 +14,13 @@ T = TypeVar("T")
 
 REMOVED = "***"
 """Text in place of the value of a secret key."""
-_SECRET = (
+_SENSITIVE = (
     r"[\w.-]{0,40}?(?:passw(?:or)?d|passphrase|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|account[_-]?key"
     r"|secret[_-]?key|private[_-]?key|access[_-]?key[_-]?id|signature|credentials?)"
 )
-_KEY = re.compile(_SECRET, re.IGNORECASE)
+_KEY = re.compile(_SENSITIVE, re.IGNORECASE)
 """Key of a mapping whose value is a secret. `token_pattern` is not."""
-_PARAMETER = re.compile(rf"(?:(?<=[?&;\s])|(?<![^'\"])){_SECRET}(?:=|%3D)[^&;\s'\"<>#]*&?", re.IGNORECASE)
+_PARAMETER = re.compile(rf"(?:(?<=[?&;\s])|(?<![^'\"])){_SENSITIVE}(?:=|%3D)[^&;\s'\"<>#]*&?", re.IGNORECASE)
 """Parameter of a URL or of a connection text."""
 _WEB_USER = re.compile(r"(?<=https://)[^\s/'\"<>?#@]{1,500}@|(?<=http://)[^\s/'\"<>?#@]{1,500}@", re.IGNORECASE)
 """User of a web address, which is often a token."""

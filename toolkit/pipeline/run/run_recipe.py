@@ -47,7 +47,7 @@ def run(
         raise InputError(
             "evaluation.split.test_fold=all requires a single process: set one fold, such as 0, or use one process"
         )
-    with run_directory.RunDirectory.claim(Path(run_dir), _identity(recipe)) as directory:
+    with run_directory.RunDirectory.claim(Path(run_dir), recipe.model_dump(mode="json")) as directory:
         reporter = LoggedReporter(directory, progress or Reporter())
         if fresh:
             shutil.rmtree(directory.path(run_directory.STAGES), ignore_errors=True)
