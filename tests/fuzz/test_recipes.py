@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from collections.abc import Callable, Iterator
@@ -86,7 +87,7 @@ def _replaced(number: int) -> Iterator[tuple[str, bytes]]:
             container, key = drawn.choice(list(_places(recipe)) or [(recipe, "data")])
             change = drawn.random()
             if change < 0.8:
-                container[key] = drawn.choice(VALUES)
+                container[key] = copy.deepcopy(drawn.choice(VALUES))
             elif isinstance(container, dict):
                 value = container.pop(key, None)
                 if change < 0.9:

@@ -75,9 +75,10 @@ baselines: [popularity, item-knn]
 evaluation: {{split: {{min_tracks: 4, valid_fraction: 0.3}}, k: [3], metrics: [recall, ndcg], bootstrap: 20}}
 """
 LIBRARY = f"postgresql+psycopg://bob:{SECRET}@127.0.0.1:1/music?password={SECRET}"
-MODEL = (
-    "models: [{type: sasrec, epochs: 1, hidden_size: 8, select: ndcg@3}]\nsweep: {over: {models.0.lr: [0.001, 0.01]}}\n"
-)
+MODEL = """\
+models: [{type: sasrec, epochs: 1, hidden_size: 8, select: ndcg@3}]
+sweep: {over: {models.0.lr: [0.001, 0.01]}, select: ndcg@3}
+"""
 
 
 @pytest.fixture
