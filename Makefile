@@ -49,11 +49,12 @@ $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 quickstart: install  ## run the demo recipe from start to report
 	$(BIN)/segue run recipes/quickstart.yaml
 
-lint: install  ## style and types
+lint: install  ## style, types and unsafe calls
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/mypy --strict -p segue
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive segue toolkit collectors segue_papers
 
 test: lint  ## style, types and every test that this machine can run
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile

@@ -104,7 +104,10 @@ def read_regular(path: Path, limit: int) -> bytes:
     a device and a pipe, which might never end. Opening does not wait for the other end of a pipe.
     """
     with regular(path) as file:
-        return file.read(limit + 1)
+        data = file.read(limit + 1)
+    if data is None:  # a file of the system that waits for news, such as /proc/kmsg
+        raise OSError(errno.EAGAIN, "not a regular file", str(path))
+    return data
 
 
 @contextlib.contextmanager

@@ -73,7 +73,6 @@ def load(group: str, name: str) -> Any:
         kind = kind_of(group)
         raise InputError(f"{name!r} is not {article(kind)}: {suggest(name, list(known))}")
     point = known[name]
-    origin = point.dist.name if point.dist else point.value
     try:
         entry = point.load()
     except InputError:
@@ -82,11 +81,17 @@ def load(group: str, name: str) -> Any:
         if isinstance(error, ModuleNotFoundError) and (package := not_found(error)) is not None:
             raise MissingPackage(f"{name!r} needs {package.module}, which {package.fault}") from None
         raise InputError(
-            f"{group} plug-in {name!r} of {origin} cannot be imported ({error!r}): repair or uninstall the package"
+            f"{group} plug-in {name!r} of {_origin(point)} cannot be imported ({error!r}):"
+            " repair or uninstall the package"
         ) from error
     if problem := _problem(group, entry):
-        raise InputError(f"{group} plug-in {name!r} of {origin} {problem}")
+        raise InputError(f"{group} plug-in {name!r} of {_origin(point)} {problem}")
     return entry
+
+
+def _origin(point: EntryPoint) -> str:
+    """Return the name of the package of an entry point. Reading it takes milliseconds."""
+    return point.dist.name if point.dist else point.value
 
 
 def usable(group: str) -> dict[str, Any]:

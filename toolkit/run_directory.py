@@ -103,6 +103,9 @@ LONGEST_RECIPE = 4_000_000
 """Most bytes of a resolved recipe, which repeats what the recipe of at most 1,000,000 bytes sets once."""
 RESTORE = "restore the file, or run the recipe with a different --out"
 """Cure for a damaged recipe, without which no work in the folder can be resumed."""
+NOT_STORED = (
+    "a password or key is used but not stored with the run: give it by the environment, such as PGPASSWORD or ~/.pgpass"
+)
 LOG = "log.jsonl"
 STAGES = "stages"
 LOCK = ".lock"
@@ -127,7 +130,10 @@ class RunDirectory:
         Raises `RunDirectoryError` without writing anything if the folder belongs to a different recipe, is in use by
         another process or contains other files.
         """
-        run = cls(in_utf8(root))
+        run, given = cls(in_utf8(root)), recipe
+        recipe = _shareable(given)
+        if recipe != given:
+            warnings.warn(f"{_difference(recipe, given).partition(' was ')[0]}: {NOT_STORED}", stacklevel=3)
         run.check(recipe)
         root.mkdir(parents=True, exist_ok=True)
         with locked(run.path(LOCK), wait=False) as holder:
@@ -143,6 +149,7 @@ class RunDirectory:
 
     def check(self, recipe: Mapping[str, object]) -> None:
         """Raise `RunDirectoryError` if the folder belongs to a different recipe or is not a run directory."""
+        recipe = _shareable(recipe)
         if self.path(RECIPE).exists():
             # a recipe that was refused before its first stage may be corrected in place
             begun = self.path(STAGES).exists() or self.path(METRICS).exists()
@@ -204,7 +211,7 @@ class RunDirectory:
         )
 
     def write(self, name: str, value: object) -> None:
-        write_json(self.path(name), value)
+        write_json(self.path(name), _shareable(value))
 
     def read_table(self, name: str) -> pa.Table:
         """Return a Parquet file of the run. Raises `RunDirectoryError` if it is missing or damaged."""
@@ -239,7 +246,8 @@ class RunDirectory:
 
     def log(self, event: str, **fields: object) -> None:
         """Append a line to `log.jsonl`."""
-        line = json.dumps({"time": round(time.time(), 3), "event": event, **fields}, ensure_ascii=False, default=str)
+        entry = _shareable({"time": round(time.time(), 3), "event": event, **fields})
+        line = json.dumps(entry, ensure_ascii=False, default=str)
         with open_to_append(self.path(LOG)) as log:
             log.write(line + "\n")
 
@@ -296,19 +304,27 @@ def unreadable(path: Path, error: Exception, delete: Path | None = None) -> RunD
     return RunDirectoryError(f"{path} cannot be read ({line}): delete {what} and run the same command again")
 
 
+def _shareable(value: T) -> T:
+    """Return a JSON-compatible value without passwords and keys."""
+    from toolkit.recipe.redaction import without_secrets
+
+    return without_secrets(value)
+
+
 def to_yaml(value: object) -> bytes:
+    """Return a recipe as YAML, without passwords and keys."""
     from ruamel.yaml import YAML
 
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style, yaml.allow_unicode = False, True
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     stream = io.BytesIO()
-    yaml.dump(value, stream)
+    yaml.dump(_shareable(value), stream)
     return stream.getvalue()
 
 
 def read_recipe(root: Path) -> StoredRecipe:
-    """Return the resolved recipe of a run directory. Raises `RunDirectoryError`."""
+    """Return the resolved recipe of a run directory, without passwords and keys. Raises `RunDirectoryError`."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -323,7 +339,7 @@ def read_recipe(root: Path) -> StoredRecipe:
         raise RunDirectoryError(f"{root / RECIPE} is damaged ({' '.join(str(error).split())}): {RESTORE}") from None
     if not conforms(recipe, StoredRecipe):
         raise RunDirectoryError(f"{root / RECIPE} is damaged ({fault_of(recipe, StoredRecipe)}): {RESTORE}")
-    return recipe
+    return _shareable(recipe)
 
 
 def recipe_text(root: Path) -> str:

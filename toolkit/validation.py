@@ -15,6 +15,9 @@ from toolkit.parameters import yaml_text
 Model = TypeVar("Model", bound=BaseModel)
 T = TypeVar("T")
 
+LONGEST = 200
+"""Number of characters of a value that a message repeats."""
+
 REWORDED = (
     (r"^Value error, ", ""),
     (r"^Input should ", "must "),
@@ -65,7 +68,8 @@ def _explain(fault: ErrorDetails, values: object) -> tuple[Where, str]:
     value = fault["input"]
     if not isinstance(value, str | int | float | bool | None):
         return where, f" {message}"
-    return where, f"={repr(value) if isinstance(value, str) else yaml_text(value)} {message}"
+    text = repr(value) if isinstance(value, str) else yaml_text(value)
+    return where, f"={text if len(text) <= LONGEST else text[:LONGEST] + '…'} {message}"
 
 
 def _present(loc: Sequence[str | int], values: object) -> Where:

@@ -36,7 +36,7 @@ from collectors.source import (
 from collectors.sources.matched_answer import answer_by_score, fetch_cover
 from toolkit.errors import InputError
 
-TOKEN = "GENIUS_ACCESS_TOKEN"
+TOKEN = "GENIUS_ACCESS_TOKEN"  # nosec B105 # the name of a variable
 MAX_PAGE, MAX_TAGS, MAX_CONTAINERS = 1_000_000, 50_000, 200
 """Characters and tags of a page, and parts of its lyrics; usually 300,000, some thousands and a dozen."""
 DECLARATION = re.compile(r"<[!?][^<>]*>")

@@ -79,7 +79,7 @@ class Door(TyperGroup):
                     raise
                 if debugging(ctx):
                     traceback.print_exc()
-                print(f"segue: {printable(line)}", file=sys.stderr)
+                print(f"segue: {_shown(line)}", file=sys.stderr)
                 raise typer.Exit(code) from None
 
 
@@ -91,8 +91,15 @@ def _one_line() -> Iterator[None]:
     except usage_errors.UsageError as error:
         if usage_errors.is_help(error):
             raise
-        print(f"segue: {printable(usage_errors.line(error))}", file=sys.stderr)
+        print(f"segue: {_shown(usage_errors.line(error))}", file=sys.stderr)
         raise typer.Exit(InputError.exit_code) from None
+
+
+def _shown(message: str) -> str:
+    """Return a message as one line without control characters, passwords and keys."""
+    from toolkit.recipe.redaction import redacted
+
+    return redacted(printable(message))
 
 
 def judged(error: BaseException) -> tuple[int | None, str]:
@@ -139,7 +146,7 @@ Debug = Annotated[bool, typer.Option("--debug", callback=remember_debug, help="S
 
 def _warn(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
     if not issubclass(category, DeprecationWarning | FutureWarning):
-        print(f"segue: warning: {printable(str(message))}", file=sys.stderr)
+        print(f"segue: warning: {_shown(str(message))}", file=sys.stderr)
 
 
 def _version(value: bool) -> None:

@@ -131,7 +131,7 @@ class LocalKnowledge(Knowledge):
         for start in range(0, len(listed), BATCH_SUBJECTS):
             batch = listed[start : start + BATCH_SUBJECTS]
             where = f"subject IN ({_marks(batch)}) AND property IN ({_marks(numbers)})"
-            rows = self._store.execute(f"SELECT subject, property, value FROM fact WHERE {where}", [*batch, *numbers])
+            rows = self._store.execute(f"SELECT subject, property, value FROM fact WHERE {where}", [*batch, *numbers])  # nosec B608 # two fixed conditions with ?
             for subject, number, value in rows:
                 facts.setdefault(subject, {}).setdefault(numbers[number], set()).add(value)
         return sorted_facts(facts)

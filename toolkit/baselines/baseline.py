@@ -18,6 +18,7 @@ from toolkit.errors import UNREADABLE, RunDirectoryError, SegueError, first_line
 from toolkit.files import parsed_json, write_json
 from toolkit.parameters import Parameters
 from toolkit.ranker import Ranker, TrainingData, checked
+from toolkit.recipe.redaction import without_secrets
 from toolkit.validation import validated
 
 FILE = "ranker.safetensors"
@@ -78,7 +79,11 @@ class Baseline(Ranker):
 
     def save(self, directory: Path) -> None:
         write_tensors(directory / FILE, self.state, {"ranker": self.name})
-        about = {"ranker": self.name, "n_items": self._n_items, "params": self.params.model_dump(mode="json")}
+        about = {
+            "ranker": self.name,
+            "n_items": self._n_items,
+            "params": without_secrets(self.params.model_dump(mode="json")),
+        }
         if self.learning is not None:
             about["learning"] = self.learning.to_json()
         write_json(directory / "ranker.json", about)

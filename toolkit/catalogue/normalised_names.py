@@ -36,11 +36,17 @@ _ASCII = str.maketrans(
     | {"'": None, "`": None, "&": " and ", "+": " and "}
 )
 
-_FEATURED = r"(?:(?:feat|ft)\.\s*|(?:feat|ft|featuring)\s+)"
-_CREDITED = re.compile(rf"\s+[(\[]?{_FEATURED}(?!{_FEATURED})(?=[^\W_])", re.IGNORECASE)
+LONGEST_GUESTS = 1_000
+"""Largest number of characters of the guests in brackets: a longer text is not a credit and is kept."""
+# every pattern takes linear time on any text: a run of spaces is entered only at its beginning and never given back
+_FEATURED = r"(?:(?:feat|ft)\.\s*+|(?:feat|ft|featuring)\s++)"
+_CREDITED = re.compile(rf"\s(?<!\s\s)\s*+[(\[]?{_FEATURED}(?!{_FEATURED})(?=[^\W_])", re.IGNORECASE)
 _COMMA = re.compile(r",\s+(?!the\s*(?:,|$))", re.IGNORECASE)
 _GUESTS = re.compile(
-    rf"\s*[(\[]\s*(?:{_FEATURED}|with\s+)([^)\]]*)[)\]]|\s{_FEATURED}(.+?)(?=\s+-\s|\s*[(\[]|$)", re.IGNORECASE
+    rf"(?<!\s)\s*+[(\[]\s*+(?:{_FEATURED}|with\s++)([^)\]]{{0,{LONGEST_GUESTS}}}+)[)\]]"
+    # up to ` - `, a bracket or the end of the line
+    rf"|\s{_FEATURED}(.(?:[^\s(\[]++|[^\S\n]++(?!-\s|[(\[]))*+)",
+    re.IGNORECASE,
 )
 
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from toolkit.errors import InputError
 
 _BETWEEN = re.compile(r'((?:.*[)\]}»”])?"?)(.*?)("?(?:[(\[{«“].*)?)', re.DOTALL)
-_FULL_STOP = re.compile(r"[.!?…]*\Z")
+_FULL_STOPS = ".!?…"
 
 
 def is_template(field: str) -> bool:
@@ -62,7 +62,7 @@ class Template:
                 out.append(closes)
             if after is not None:
                 out += [separator if out else "", opens, after]
-        out.append(ending if parts[-1] is not None else _FULL_STOP.findall(ending)[0])
+        out.append(ending if parts[-1] is not None else ending[len(ending.rstrip(_FULL_STOPS)) :])
         return re.sub(r"[ \t]+", " ", "".join(out)).strip()
 
 

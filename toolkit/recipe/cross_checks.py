@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from toolkit.recipe.recipe import Recipe
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+LONGEST_NAME = 200
+"""Largest number of characters of the recipe's name. Folders may have names of 255 bytes, with endings such as -sweep.
+"""
 """Names of systems and modalities, which are also names of folders and files."""
 
 
@@ -147,6 +150,8 @@ def _plugin(where: Where, group: str, name: str) -> None:
 def _run(recipe: Recipe) -> None:
     """Raise `RecipeError` if the recipe's name cannot be the name of a folder in `runs/`."""
     name = recipe.name
+    if len(name) > LONGEST_NAME:
+        raise RecipeError(f" must have at most {LONGEST_NAME} characters to name a folder: shorten the name", ("name",))
     if not name.isprintable() or not name.strip() or name.startswith(".") or set(name) & set("/\\"):
         raise RecipeError(
             f"={name!r} must be one line without '/' or a leading '.' to name a folder: set a name such as 'my-run'",

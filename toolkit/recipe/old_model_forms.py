@@ -12,9 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pydantic import BaseModel, ValidationError
 
 from toolkit import plugins
-from toolkit.errors import InputError
+from toolkit.errors import InputError, RecipeError
 from toolkit.parameters import either, fault, yaml_text
 from toolkit.parts import Part
+
+MOST_MODELS = 200
+"""Largest number of entries of `models`: each entry is compared with the others for old forms."""
 
 LOSS: dict[str, tuple[str, object]] = {
     "negatives": ("negatives", 4096),
@@ -61,6 +64,9 @@ def modern_models(recipe: Entry, tried: Sequence[str] = ()) -> tuple[dict[str, o
     entries, sweep = recipe.get("models"), recipe.get("sweep")
     if not isinstance(entries, list):
         return dict(recipe), []
+    if len(entries) > MOST_MODELS:
+        rule = f" has {len(entries):,} entries but must have at most {MOST_MODELS}: split the recipe"
+        raise RecipeError(rule, ("models",))
     over = sweep.get("over") if isinstance(sweep, Mapping) else None
     over = dict(over) if isinstance(over, Mapping) else {}
     mappings = {index: entry for index, entry in enumerate(entries) if isinstance(entry, Mapping) and entry}

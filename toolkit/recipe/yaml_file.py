@@ -2,47 +2,31 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
-from typing import TypeAlias, get_args, get_origin
+from typing import get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.constructor import ConstructorError
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from toolkit.errors import InputError, OldForm, RecipeError, Where
 from toolkit.parameters import alternatives
 from toolkit.parts import Chosen
 from toolkit.recipe import cross_checks, unused_settings
 from toolkit.recipe.recipe import Recipe
+from toolkit.recipe.yaml_document import LONGEST, MAX_BYTES, Mapped, Yaml, parse, read_text
 
 EXAMPLES = {"--set": "models.0.epochs=5", "--option": "playlist=list_id", "sweep.over": "models.0.lr"}
 
-MAX_BYTES = 1_000_000
-"""Largest size of a recipe's file. The parser would take minutes for a table of playlists given by mistake."""
-
-LONGEST = 60
-"""Number of characters of a value that a message repeats."""
+MAX_FILES = 20
+"""Largest number of files of a recipe that extends others."""
 
 NUMBERED = re.compile(r"models\.(\d+): ")
 """Beginning of a warning about an old form in an entry of `models`."""
-
-MAX_NODES = 100_000
-"""Largest number of values of a recipe with its aliases expanded: a few lines of YAML can describe billions."""
-
-Yaml: TypeAlias = "bool | int | float | str | date | list[Yaml] | dict[str, Yaml] | None"
-"""A value of a YAML file."""
-
-Mapped: TypeAlias = "dict[str, Yaml]"
 
 
 @dataclass
@@ -144,7 +128,7 @@ def read(path: Path, overrides: Sequence[str] = ()) -> RecipeFile:
     Raises `RecipeError` for a missing file, bytes that are not UTF-8, broken YAML, duplicate keys, tags, and overrides
     of unknown keys.
     """
-    file = _file(path, (path.resolve(),))
+    file = _file(path, (_resolved(path),), MAX_BYTES)
     for override in overrides:
         _override(file, override)
     file.data.setdefault("name", path.stem)
@@ -152,10 +136,14 @@ def read(path: Path, overrides: Sequence[str] = ()) -> RecipeFile:
     return file
 
 
-def _file(path: Path, inside: tuple[Path, ...]) -> RecipeFile:
-    """Return a recipe file completed with its `extends` base. inside: the chain of files being read."""
-    file = RecipeFile(path, {})
-    value = _parse(_text(path), str(path), file.places)
+def _file(path: Path, inside: tuple[Path, ...], limit: int) -> RecipeFile:
+    """Return a recipe file completed with its `extends` base.
+
+    - inside: the chain of files being read.
+    - limit: bytes that the rest of the chain may have.
+    """
+    file, text = RecipeFile(path, {}), read_text(path, limit)
+    value = parse(text, str(path), file.places)
     if not isinstance(value, dict):
         raise RecipeError(f"{path} must hold a mapping of keys to values, not {_kind(value)}: add keys such as `data`")
     file.data = value
@@ -165,18 +153,37 @@ def _file(path: Path, inside: tuple[Path, ...]) -> RecipeFile:
     if not isinstance(extends, str):
         raise file.error(("extends",), f"={extends!r} must be a path relative to this file: correct the path")
     base = path.parent / extends
-    if base.resolve() in inside:
+    if _resolved(base) in inside:
         raise file.error(("extends",), f"={extends!r} must not lead back to this recipe: remove `extends`")
-    under = _file(base, (*inside, base.resolve()))
-    _complete(value, under.data, under.places, ())
-    file.places = under.places | file.places
+    if len(inside) == MAX_FILES:
+        raise file.error(
+            ("extends",),
+            f"={extends!r} would be file {MAX_FILES + 1} of the recipe, but at most {MAX_FILES} are read: join files",
+        )
+    under = _file(base, (*inside, _resolved(base)), limit - len(text.encode()))
+    unused: set[Where] = set()
+    _complete(value, under.data, unused, ())
+    file.places = {where: place for where, place in under.places.items() if not _under(where, unused)} | file.places
     return file
 
 
-def _complete(over: Mapped, under: Mapped, places: dict[Where, str], where: Where) -> None:
-    """Add missing keys from `under` to `over`, also in nested mappings.
+def _resolved(path: Path) -> Path:
+    """Return the absolute path without links. Raises `RecipeError` for a path that no file can have."""
+    try:
+        return path.resolve()
+    except (OSError, ValueError, RuntimeError) as error:  # a NUL, links in a circle
+        raise RecipeError(f"{str(path)!r} must be a valid path ({error}): correct the path") from None
 
-    Locations of unused values are removed. A part with a different `type` replaces the whole part in `under`, because
+
+def _under(where: Where, sections: Collection[Where]) -> bool:
+    """Return whether a key path is one of `sections` or inside one."""
+    return bool(sections) and any(where[:length] in sections for length in range(1, len(where) + 1))
+
+
+def _complete(over: Mapped, under: Mapped, unused: set[Where], where: Where) -> None:
+    """Add missing keys from `under` to `over`, also in nested mappings, and the paths of other values to `unused`.
+
+    A part with a different `type` replaces the whole part in `under`, because
     its keys belong to that type.
     """
     for key, value in under.items():
@@ -187,9 +194,9 @@ def _complete(over: Mapped, under: Mapped, places: dict[Where, str], where: Wher
         part, own = _part_at(place), over[key]
         value = {"type": value} if part is not None and isinstance(value, str) else value
         if isinstance(value, dict) and isinstance(own, dict) and _same_type(own, value, part):
-            _complete(own, value, places, place)
+            _complete(own, value, unused, place)
         else:
-            _forget(places, place)
+            unused.add(place)
 
 
 def _same_type(over: Mapped, under: Mapped, part: Chosen | None) -> bool:
@@ -235,87 +242,12 @@ def pairs(arguments: Sequence[str], flag: str) -> Mapped:
     return file.data
 
 
-def _text(path: Path) -> str:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise RecipeError(
-                f"{path} has {path.stat().st_size:,} bytes, but a recipe must have at most {MAX_BYTES:,}: "
-                "move data to other files, and set `data.path`"
-            )
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise RecipeError(
-            f"{path}:{line}: byte {error.object[error.start]:#04x} is not UTF-8: save the recipe as UTF-8"
-        ) from None
-    except FileNotFoundError:
-        raise RecipeError(
-            f"{path} does not exist: pass the path of a recipe, such as recipes/quickstart.yaml"
-        ) from None
-    except OSError as error:
-        raise RecipeError(f"{path} cannot be read ({error.strerror}): pass a readable file") from None
-
-
-def _parse(text: str, name: str, places: dict[Where, str]) -> Yaml:
-    """Return the values of a YAML document. The file and line of each key path are added to `places`."""
-    yaml = YAML(typ="safe", pure=True)
-    try:
-        node = yaml.compose(io.StringIO(text))
-        if node is None:
-            return None
-        _walk(node, name, (), places, [0])
-        value: Yaml = yaml.constructor.construct_document(node)
-        return value
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f":{mark.line + 1}" if mark else ""
-        problem = (
-            "tags (!…) are not allowed in a recipe: remove the tag"
-            if isinstance(error, ConstructorError)
-            else error.problem or error.context
-        )
-        raise RecipeError(f"{name}{line}: {' '.join(str(problem).split())}") from None
-    except RecursionError:
-        raise RecipeError(
-            f"{name} is nested too deeply: remove each alias (*name) that is inside the anchor (&name) of that name"
-        ) from None
-    except (YAMLError, ValueError) as error:
-        raise RecipeError(f"{name} must be valid YAML ({' '.join(str(error).split())}): correct the syntax") from None
-
-
-def _walk(node: Node, name: str, where: Where, places: dict[Where, str], seen: list[int]) -> None:
-    seen[0] += 1
-    if seen[0] > MAX_NODES:
-        raise RecipeError(f"{name} has more than {MAX_NODES:,} values with aliases expanded: remove aliases (*name)")
-    if isinstance(node, SequenceNode):
-        for index, child in enumerate(node.value):
-            places[(*where, index)] = f"{name}:{child.start_mark.line + 1}"
-            _walk(child, name, (*where, index), places, seen)
-    elif isinstance(node, MappingNode):
-        keys: set[str] = set()
-        for key, child in node.value:
-            _enter(key, name, where, places, keys)
-            _walk(child, name, (*where, key.value), places, seen)
-
-
-def _enter(key: Node, name: str, where: Where, places: dict[Where, str], keys: set[str]) -> None:
-    line = key.start_mark.line + 1
-    if not isinstance(key, ScalarNode):
-        raise RecipeError(f"{name}:{line}: a key must be plain text, not a list or mapping: replace the key")
-    if key.value in keys:
-        raise RecipeError(
-            f"{name}:{line}: {'.'.join(map(str, (*where, key.value)))} must be set only once: remove one entry"
-        )
-    keys.add(key.value)
-    places[(*where, key.value)] = f"{name}:{line}"
-
-
 def _override(file: RecipeFile, override: str, flag: str = "--set") -> None:
     dotted, equals, text = override.partition("=")
     source = f"{flag} {override}"
     if not equals or not all(dotted.split(".")):
         raise RecipeError(f"{source} must have the form key=value: write, for example, {flag} {EXAMPLES[flag]}")
-    _Override(file, _parse(text, source, {}), flag, source).apply(file.data, dotted.split("."), ())
+    _Override(file, parse(text, source, {}), flag, source).apply(file.data, dotted.split("."), ())
 
 
 @dataclass(frozen=True)

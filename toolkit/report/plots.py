@@ -213,9 +213,9 @@ def _inline(figure: Figure, *, name: str, label: str) -> str:
     figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     svg = out.getvalue()
     body = svg[svg.index("<svg ") :].partition(">")
-    drawing = re.sub(r"\s*<(metadata|style)\b.*?</\1>", "", body[2], flags=re.DOTALL)
+    drawing = re.sub(r"(?<!\s)\s*+<(metadata|style)\b.*?(?:</\1>|\Z)", "", body[2], flags=re.DOTALL)
     # within tags only: a system may well be named "#010101"
-    drawing = re.sub(r"<[^>]*>", lambda tag: _restyle(tag[0], re.sub(r"[^\w-]", "-", name)), drawing)
+    drawing = re.sub(r"<[^<>]*+>", lambda tag: _restyle(tag[0], re.sub(r"[^\w-]", "-", name)), drawing)
     box = re.search(r'viewBox="[^"]*"', body[0])
     return (
         f'<svg role="img" aria-label="{escape(label)}" class="plot" {box[0] if box else ""} '

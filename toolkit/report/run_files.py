@@ -81,7 +81,7 @@ class RunFiles:
         folds = [fold for fold in run.folds() if not fold.is_relative_to(run.root)]
         return cls(
             name=run.root.name,
-            recipe_text=run_directory.recipe_text(run.root),
+            recipe_text=run_directory.to_yaml(recipe).decode("utf-8"),
             recipe=recipe,
             metrics=_with_info(metrics, infos),
             manifest=run.find(run_directory.MANIFEST),

@@ -18,6 +18,7 @@ from toolkit.files import write_json
 from toolkit.parts import named
 from toolkit.recipe import Fusion, ModelSpec
 from toolkit.recipe.fusion_section import modern
+from toolkit.recipe.redaction import without_secrets
 from toolkit.sequential import build_network
 from toolkit.sequential.heads.neighbour_head import Neighbours
 from toolkit.sequential.training import checkpoint_tensors
@@ -54,8 +55,8 @@ def write_ranker(ranker: SequentialRanker, directory: Path) -> None:
     table, encoder = space.table, ranker.title_encoder
     info: dict[str, object] = {
         "system": ranker.system,
-        "spec": named("segue.models", ranker.spec).model_dump(mode="json"),
-        "fusion": ranker.fusion.model_dump(mode="json"),
+        "spec": without_secrets(named("segue.models", ranker.spec).model_dump(mode="json")),
+        "fusion": without_secrets(ranker.fusion.model_dump(mode="json")),
         "modalities": {} if table is None else {name: int(table.content(name).shape[1]) for name in table.names},
         "neighbours": None if neighbours is None else neighbours.weight,
         "match": None if space.match is None else space.match.layout(),

@@ -10,7 +10,7 @@ from toolkit.catalogue.normalised_names import normalised
 from toolkit.catalogue.readers.open_files import storable
 
 _KNOWN = (
-    (re.compile(r"https?://open\.spotify\.com/(?:[a-z-]+/)?track/(\w+).*"), r"spotify:track:\1"),
+    (re.compile(r"https?://open\.spotify\.com/(?:[a-z-]+/)?track/(\w++).*"), r"spotify:track:\1"),
     (re.compile(r"https?://(?:beta\.)?musicbrainz\.org/recording/([0-9a-f-]{36})/?"), r"mbid:\1"),
     (re.compile(r"(?:urn:)?isrc:([A-Za-z0-9]{12})", re.IGNORECASE), r"isrc:\1"),
 )

@@ -85,7 +85,7 @@ class Worker:
         self.cut_short = False
         self.owner = os.getpid()
         # -P: the program must not import the modules next to it
-        self.process = subprocess.Popen(
+        self.process = subprocess.Popen(  # nosec B603 # this Python with our own module
             [sys.executable, "-P", str(Path(decode_worker.__file__))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

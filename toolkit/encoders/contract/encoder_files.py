@@ -17,6 +17,7 @@ from toolkit.encoders.contract.encoder import Encoder, Tensors
 from toolkit.encoders.contract.tensor_file import read_file
 from toolkit.errors import UNREADABLE, DataError, first_line
 from toolkit.files import parsed_json, replacing, write_bytes
+from toolkit.recipe.redaction import without_secrets
 
 E = TypeVar("E", bound=Encoder)
 
@@ -70,7 +71,7 @@ def save_encoder(encoder: Encoder, directory: Path, tensors: Tensors | None = No
     about = {
         "encoder": encoder.name,
         "version": encoder.version,
-        "params": encoder.params.model_dump(mode="json"),
+        "params": without_secrets(encoder.params.model_dump(mode="json")),
         "seed": encoder.seed,
         "fitted": tensors is not None,
         **({"learning": encoder.learning.to_json()} if encoder.learning is not None and tensors is not None else {}),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 PREFIX = "torchvision:"
 """Prefix of a torchvision model name, as in `torchvision:resnet50`."""
 
-OLD_DENSENET_KEY = re.compile(r"^(.*denselayer\d+\.(?:norm|conv))\.([12]\..+)$")
+OLD_DENSENET_KEY = re.compile(r"^(.*denselayer\d+\.(?:norm|conv))\.([12]\..+)$", re.DOTALL)
 """`norm.1.weight`, as DenseNet's published files call what its modules call `norm1.weight`."""
 
 

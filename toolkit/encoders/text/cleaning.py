@@ -33,22 +33,27 @@ _SECTION = (
     r"|breakdown|drop|solo|skit|part|spoken|sample|build|coda|guitar solo|verso|coro|pre[- ]?coro|estribillo|puente"
     r"|refr[aã]o|ponte|couplet|pont|strophe)"
 )
+# Every pattern takes linear time on any text: a run is entered only at its beginning, or has a largest length.
 _ARTEFACTS = [
     # "12 ContributorsTranslationsEspañolTitle Lyrics", with what some pages add to it
     (r"\A\s*\d[\d,.]*\s*Contributors?(?:[^\n]*?Lyrics(?=\s*(?:\[|$))|[^\n]*?Lyrics(?:[^\n]*?Read More)?)", ""),
     (r"\A[^\n\[\]]{1,200}? Lyrics[ \t]*(?=\[|$)", ""),  # "Title Lyrics" alone on the first line
     (r"See [^\n]{1,80}? Live\s*Get tickets as low as \$\d+", "\n"),
     (r"You might also like", "\n"),
-    (r"(?:\d[\d.,]*[KM]?)?Embed(?:\s*Share\s*URL\s*Copy\s*Embed\s*Copy)?\s*\Z", ""),
-    (r"\*{3,}\s*This Lyrics is NOT for Commercial use\s*\*{3,}(?:\s*\(\d+\))?", ""),
+    (r"(?:\d[\d.,]{0,15}+[KM]?)?Embed(?:\s*Share\s*URL\s*Copy\s*Embed\s*Copy)?\s*\Z", ""),
+    (r"(?<!\*)\*{3,}+\s*+This Lyrics is NOT for Commercial use\s*+\*{3,}+(?:\s*\(\d+\))?", ""),
     (r"^[ \t]*(?:\[\d+:\d+(?:[.:]\d+)?\])+", ""),  # time tags of .lrc files
     (rf"\[\s*(?i:{_SECTION})\b[^\[\]\n]*\]", "\n"),
     (r"^[ \t]*\[[^\[\]\n]*\][ \t]*$", ""),
-    (rf"^[ \t]*\(?(?i:{_SECTION})(?:[ \t]*\d+)?(?:[ \t]*[x×][ \t]*\d+)?\)?[ \t]*:?[ \t]*$", ""),
-    (r"[ \t]*[(\[][ \t]*(?:[x×][ \t]*\d+|\d+[ \t]*[x×])[ \t]*[)\]]", ""),
+    (rf"^[ \t]*\(?(?i:{_SECTION})(?:[ \t]*\d++)?(?:[ \t]*[x×][ \t]*\d++)?\)?[ \t]*+(?::[ \t]*+)?$", ""),
+    (r"(?<![ \t])[ \t]*+[(\[][ \t]*+(?:[x×][ \t]*+\d++|\d++[ \t]*+[x×])[ \t]*[)\]]", ""),
 ]
 _PATTERNS = [(re.compile(pattern, re.MULTILINE), replacement) for pattern, replacement in _ARTEFACTS]
-_DROPPED_G = re.compile(r"(?<![\w'’‘])([^\W\d_]*[aeiouy][^\W\d_]*(?<!a)in)['’](?![\w'’])", re.IGNORECASE)
+_DROPPED_G = re.compile(
+    # a word with a vowel before its last letters -in, but not -ain
+    r"(?<![\w'’‘])([^\W\d_aeiouy]*+[aeiouy][^\W\d_]{2,}+(?<=in)(?<!ain))['’](?![\w'’])",
+    re.IGNORECASE,
+)
 _ELISION = re.compile(r"(?<!\w)['’‘]?[^\W_]+(?:['’][^\W_]+)*")
 
 

@@ -14,7 +14,7 @@ from toolkit.encoders.text.cleaning import Cleaner, SentenceCleaning
 def _compiles(pattern: str) -> str:
     try:
         re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:  # a{99999999999}, or too many groups
         raise ValueError(
             f"token_pattern={pattern!r} must be a regular expression ({error}): correct the pattern"
         ) from None

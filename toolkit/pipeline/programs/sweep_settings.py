@@ -25,6 +25,7 @@ from toolkit.pipeline.write import tensorboard_log
 from toolkit.progress import Reporter
 from toolkit.recipe import Recipe, unused_settings
 from toolkit.recipe.cross_checks import system_names
+from toolkit.recipe.redaction import without_secrets
 from toolkit.recipe.sweep_trials import swept, trial
 from toolkit.result_types import Settings
 from toolkit.seeds import derived_seed
@@ -136,7 +137,7 @@ def _reached(prepared: prepare_data.Prepared, settings: Settings, where: Where) 
     tried, key = trial(recipe, settings), digest(settings)[:16]
     system = dict(system_names(tried))[where]
     inputs = {
-        "recipe": tried.model_dump(mode="json"),
+        "recipe": without_secrets(tried.model_dump(mode="json")),
         "system": system,
         "select": spec.select,
         "data": prepared.ingested.key,

@@ -16,6 +16,7 @@ from toolkit.pipeline.write import folds, mlflow_log, pool_folds
 from toolkit.pipeline.write.write_results import Results
 from toolkit.progress import Reporter
 from toolkit.recipe import Recipe
+from toolkit.recipe.redaction import without_secrets
 from toolkit.source_code import package_source, sources
 
 FINISHED = "finished"
@@ -46,7 +47,7 @@ def run(
         raise InputError(
             "evaluation.split.test_fold=all requires a single process: set one fold, such as 0, or use one process"
         )
-    with run_directory.RunDirectory.claim(Path(run_dir), _identity(recipe)) as directory:
+    with run_directory.RunDirectory.claim(Path(run_dir), recipe.model_dump(mode="json")) as directory:
         reporter = LoggedReporter(directory, progress or Reporter())
         if fresh:
             shutil.rmtree(directory.path(run_directory.STAGES), ignore_errors=True)
@@ -146,7 +147,8 @@ def _results(recipe: Recipe) -> tuple[str, ...]:
 
 
 def _identity(recipe: Recipe) -> dict[str, object]:
-    return recipe.model_dump(mode="json")
+    """Return all values of a recipe but passwords and keys, which are in no file of a run."""
+    return without_secrets(recipe.model_dump(mode="json"))
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from toolkit.errors import MissingPackage, require
 from toolkit.files import digest
 from toolkit.packages import MLFLOW
 from toolkit.progress import Reporter
+from toolkit.recipe.redaction import redacted
 from toolkit.result_types import Curve, MetricRow
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def log(run: run_directory.RunDirectory, reporter: Reporter) -> None:
     except Exception as error:  # whatever a store raises, the run is complete
         line = " ".join(str(error).split())[:300]
         reporter.note(
-            f"{URI}={uri}: nothing is logged there, {type(error).__name__}: {line}: "
+            f"{URI}={redacted(uri)}: nothing is logged there, {type(error).__name__}: {redacted(line)}: "
             "correct it and run the same command again"
         )
 
