@@ -6,12 +6,13 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import IO, overload
 
 from toolkit.errors import InputError, SegueError
+from toolkit.files import changed_while_read
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 _CHUNK = 1 << 20
@@ -36,11 +37,15 @@ class BlobStore:
         return self.path(key).is_file()
 
     def get(self, key: str) -> bytes:
-        """Return the content of a blob. Raises `InputError` for an unknown key."""
+        """Return the content of a blob. Raises `InputError` for an unknown key and for a damaged blob."""
+        path = self.path(key)
         try:
-            return self.path(key).read_bytes()
+            data = path.read_bytes()
         except FileNotFoundError:
             raise InputError(f"blob {key} is missing in {self.root}: collect or read the data again") from None
+        if hashlib.sha256(data).hexdigest() != key:
+            raise InputError(f"blob {key} is damaged: delete {path}, then collect or read the data again")
+        return data
 
     def put(self, data: bytes) -> str:
         """Store the content, unless it is already stored, and return the key."""
@@ -59,7 +64,7 @@ class BlobStore:
                 key = hashlib.file_digest(file, "sha256").hexdigest()
                 if key not in self:
                     file.seek(0)
-                    self._write(key, iter(lambda: file.read(_CHUNK), b""))
+                    self._write(key, _checked(file, key, path))
         except OSError as error:
             raise InputError(
                 f"{path} cannot be read ({error.strerror or error}): correct path or permissions"
@@ -85,6 +90,16 @@ class BlobStore:
                     f"blob {key[:12]}… cannot be written to {self.root} ({error.strerror or error}): free disk space"
                 ) from None
             raise
+
+
+def _checked(file: IO[bytes], key: str, path: Path) -> Iterator[bytes]:
+    """Yield the content of a file. Raises `DataError` at the end if its hash is not `key`."""
+    hasher = hashlib.sha256()
+    while chunk := file.read(_CHUNK):
+        hasher.update(chunk)
+        yield chunk
+    if hasher.hexdigest() != key:
+        raise changed_while_read(path)
 
 
 @dataclass(frozen=True, eq=False)

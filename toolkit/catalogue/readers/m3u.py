@@ -12,7 +12,7 @@ from pathlib import Path
 
 from toolkit.catalogue.normalised_names import normalised
 from toolkit.catalogue.readers.ids import local_path
-from toolkit.catalogue.readers.open_files import has_ending, is_file, read_bytes
+from toolkit.catalogue.readers.open_files import has_ending, read_bytes
 from toolkit.catalogue.readers.shared_playlist import Entry, SharedPlaylistParams, SharedPlaylistReader, Sheet
 from toolkit.catalogue.records import Field
 
@@ -58,7 +58,7 @@ class M3uReader(SharedPlaylistReader):
 
     def fields_of(self, entry: Entry, file: Path) -> dict[str, Field]:
         params, written = self.params, local_path(entry.locations[0])
-        if not params.audio or written is None or not is_file(file.parent / written):
+        if not params.audio or written is None or not self.files.exists(file.parent / written):
             return {}
         return {"audio": Field(file.parent / written, params.source, train_allowed=params.train_allowed)}
 
