@@ -82,7 +82,7 @@ class Playlists:
         """The arrays and the catalogue of the tracks' content, which is read on first use."""
         if self.ingested.catalogue is None:
             found, corpus = self._read(True), self.ingested.corpus
-            if found.corpus.digest() != corpus.digest():
+            if not found.corpus.same_playlists(corpus):
                 raise DataError(
                     f"{found.content['path'] or 'the data'} was read as {len(corpus):,} playlists without content and"
                     f" as {len(found.corpus):,} with it: the file changed, or reader {found.content['reader']!r} is"

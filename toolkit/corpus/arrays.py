@@ -126,6 +126,14 @@ class Corpus:
         """Return the titles of the playlists `rows`."""
         return self.playlists["title"].take(pa.array(rows)).to_pylist()
 
+    def same_playlists(self, other: Corpus) -> bool:
+        """Return whether both have the same tracks in the same playlists, in order."""
+        return (
+            np.array_equal(self.offsets, other.offsets)
+            and np.array_equal(self.items, other.items)
+            and bool(self.tracks["id"].equals(other.tracks["id"]))
+        )
+
     def digest(self) -> str:
         """Return the BLAKE2b hash of playlists, tracks and names in order, as 32 hex digits.
 

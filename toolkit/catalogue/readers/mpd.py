@@ -98,7 +98,9 @@ class MpdReader(FileReader):
         )
 
     def brief(self) -> Iterator[Record | NamedPlaylist]:
-        briefs = (NamedPlaylist(rec, _names(playlist.tracks)) for playlist, rec in self._playlists(_BRIEF))
+        # a bad value that a corpus does not require makes `read` skip the playlist
+        decoders = _BRIEF if self.on_error == "stop" else _FULL
+        briefs = (NamedPlaylist(rec, _names(playlist.tracks)) for playlist, rec in self._playlists(decoders))
         return with_playlists(briefs, self.path)
 
     def check_source(self) -> None:
