@@ -134,11 +134,8 @@ def _check_unchanged(encoder: Encoder, field: FieldValues, inputs: Inputs, track
     """Raise `DataError` if model files or inputs are no longer those whose hash is in the cache key."""
     if key(encoder, tracks) != entry:
         raise changed_while_read(f"{field.name}: a file that encoder {encoder.name!r} reads")
-    if (
-        isinstance(inputs, Files)
-        and inputs.has_paths
-        and not np.array_equal(digests(encoder.kind, inputs), tracks.digests)
-    ):
+    paths = isinstance(inputs, Files) and inputs.has_paths
+    if paths and not np.array_equal(digests(encoder.kind, inputs), tracks.digests):
         raise changed_while_read(f"{field.name}: an {encoder.kind} file")
 
 
