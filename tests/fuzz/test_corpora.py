@@ -168,7 +168,7 @@ def test_damaged_cache_of_data_is_rebuilt_with_the_same_content(tmp_path: Path, 
             shutil.rmtree(tmp_path / "cache")
             shutil.copytree(tmp_path / "whole", tmp_path / "cache")
 
-    inputs = [(name, (name.rsplit(" ", 2)[0], content)) for name, content in mutations(samples, tries(60), seed=2)]
+    inputs = [(name, (name.rsplit(" ", 2)[0], content)) for name, content in mutations(samples, tries(40), seed=2)]
     result = attempt(act, inputs)
 
     assert not result.faults, f"{result}\n{result.faults[0]}"
@@ -201,7 +201,7 @@ def test_damaged_cache_of_encodings_is_rebuilt_with_the_same_vectors(
             shutil.rmtree(tmp_path / "cache" / "encodings")
             shutil.copytree(tmp_path / "whole", tmp_path / "cache" / "encodings")
 
-    inputs = [(name, (name.rsplit(" ", 2)[0], content)) for name, content in mutations(samples, tries(40), seed=3)]
+    inputs = [(name, (name.rsplit(" ", 2)[0], content)) for name, content in mutations(samples, tries(30), seed=3)]
     random.Random(0).shuffle(inputs)
     result = attempt(act, inputs)
 

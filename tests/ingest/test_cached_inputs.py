@@ -130,7 +130,8 @@ def test_changed_file_that_a_record_names_is_read_again(named: Data, tmp_path: P
     assert cover(200) not in before and cover(200) in contents(second)
     assert second.key != first.key and second.content["blake2b"] != first.content["blake2b"]
     assert second.content["data_blake2b"] == first.content["data_blake2b"]
-    assert notes.notes == [f"reading the data again: {tmp_path / 'data' / 'a.png'} changed, which the data names"]
+    (note,) = notes.notes
+    assert note.startswith("reading the data again: ") and note.endswith("a.png changed, which the data names")
     assert read(named, tmp_path / "fresh").content == second.content
 
 

@@ -163,8 +163,8 @@ class Corpus:
     def load(cls, directory: Path, *, mapped: bool = True) -> Corpus:
         """Load a saved corpus.
 
-        - mapped: whether arrays are memory-mapped. Pass False for a folder that another program may change, because
-          a process ends with a bus error if a mapped file shrinks.
+        - mapped: whether arrays are memory-mapped. Pass False for a folder from somebody else: ids are then checked for
+          repetition, and the process does not end with a bus error if a file shrinks.
 
         Raises `DataError` for missing, damaged or inconsistent files.
         """
