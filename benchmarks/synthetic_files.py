@@ -10,7 +10,6 @@ The JSON is the dataset's (its README; key order and four blanks of indentation 
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +28,7 @@ from synthetic import (
     Synthetic,
 )
 
+from toolkit.corpus.corpus_files import write_summary
 from toolkit.errors import InputError
 from toolkit.files import folder
 from toolkit.progress import Progress
@@ -65,8 +65,7 @@ def write_arrays(data: Synthetic, directory: Path, *, memory_mb: int = 256, prog
             PLAYLIST_SCHEMA,
             (_playlists(data, part) for part in _blocks(data.playlists, rows)),
         )
-        sizes = {"tracks": data.tracks, "playlists": data.playlists, "placements": data.placements}
-        (unfinished / "corpus.json").write_text(json.dumps(sizes) + "\n")
+        write_summary(unfinished, tracks=data.tracks, playlists=data.playlists, placements=data.placements)
 
 
 def write_slices(

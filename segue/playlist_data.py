@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from segue.arguments import check_cache
 from segue.split import UNSAID, HeldOutPlaylists, Split, Training, placements_of
-from toolkit.errors import InputError, LeakError
+from toolkit.errors import DataError, InputError, LeakError
 from toolkit.files import cache_folder
 from toolkit.ingest.read_data import Content, Ingested, ingest, ingest_from
 from toolkit.ingest.training_permission import permitted
@@ -80,7 +81,14 @@ class Playlists:
     def described(self) -> Ingested:
         """The arrays and the catalogue of the tracks' content, which is read on first use."""
         if self.ingested.catalogue is None:
-            self._ingested = replace(self._read(True), corpus=self.ingested.corpus)
+            found, corpus = self._read(True), self.ingested.corpus
+            if not found.corpus.same_playlists(corpus):
+                raise DataError(
+                    f"{found.content['path'] or 'the data'} was read as {len(corpus):,} playlists without content and"
+                    f" as {len(found.corpus):,} with it: the file changed, or reader {found.content['reader']!r} is"
+                    " faulty, which segue.plugin.check_reader tests: read the data again"
+                )
+            self._ingested = replace(found, corpus=corpus)
             self._warn_of_labels()
         return self.ingested
 
@@ -291,6 +299,7 @@ def from_dataframe(
     data = _data(None, ArrowReader.name, options, on_error, "track", filters, permission, allow_label_leak)
     root, reporter = cache_folder() if cache is None else Path(cache), progress or interactive()
 
+    @functools.cache
     def content() -> Content:
         return {
             "path": None,

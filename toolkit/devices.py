@@ -26,6 +26,13 @@ def device(name: str = "auto") -> str:
     return name
 
 
+def threads() -> int:
+    """Return the number of threads of torch and of the BLAS that a process starts with the same number."""
+    import torch
+
+    return int(torch.get_num_threads())
+
+
 @lru_cache
 def has_bf16(device: str) -> bool:
     """Return whether the device multiplies bfloat16 in hardware, which makes autocast faster."""

@@ -12,11 +12,12 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
-from toolkit.errors import InputError, RunDirectoryError
+from toolkit.errors import DataError, InputError, RunDirectoryError
 
 try:
     import fcntl
@@ -52,9 +53,72 @@ def in_utf8(path: Path) -> Path:
     return path
 
 
+class FileState(NamedTuple):
+    """Properties of a file that differ after every change of its content.
+
+    A program may write the same number of bytes and set the old time of modification. It cannot set the time of the
+    last change (`ctime_ns`), which the operating system keeps.
+    """
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+    @property
+    def settled(self) -> bool:
+        """Return whether a change from now on would change the state: see `TICK_NS`."""
+        return max(self.mtime_ns, self.ctime_ns) < time.time_ns() - TICK_NS
+
+
+TICK_NS = 2_000_000_000
+"""Longest tick, in nanoseconds, of the clock by which a file system keeps times (FAT: 2 s). Two changes within a tick
+have the same time."""
+
+REMEMBERED = 256
+"""Number of hashes that are remembered in a process."""
+
+_HASHES: dict[str, Any] = {}
+
+
+def file_state(path: Path) -> FileState | None:
+    """Return the state of a file, or None if it is missing."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return FileState(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+
+
+def hash_once(paths: Sequence[Path], compute: Callable[[], Any], *about: object) -> Any:
+    """Return the hash of files that `compute` reads, remembered while the states of the files are the same.
+
+    Compare the hash from before a reading with the hash from after it: the second one is free for unchanged files.
+
+    - about: everything besides the files that the hash depends on.
+    """
+    before = [file_state(path) for path in paths]
+    key = digest([[str(path.absolute()) for path in paths], before, about])
+    if key not in _HASHES:
+        value = compute()
+        if not all(state is not None and state.settled for state in before):
+            return value
+        if before != [file_state(path) for path in paths]:
+            return value
+        while len(_HASHES) >= REMEMBERED:
+            _HASHES.pop(next(iter(_HASHES)))
+        _HASHES[key] = value
+    return _HASHES[key]
+
+
+def changed_while_read(path: object) -> DataError:
+    """Return the error for a file whose content is not the content that was hashed."""
+    return DataError(f"{path} changed while it was read: wait until it is complete, then run the same command again")
+
+
 def derived_path(kind: str, suffix: str, *sources: Path, version: int) -> Path:
-    """Return the cache path for data derived from files: `kind` and a hash of the paths, sizes and times."""
-    about = [(str(source.resolve()), source.stat().st_size, source.stat().st_mtime_ns) for source in sources]
+    """Return the cache path for data derived from files: `kind` and a hash of the paths and states of the files."""
+    about = [(str(source.resolve()), file_state(source)) for source in sources]
     return cache_folder() / kind / f"{digest([about, version])}{suffix}"
 
 

@@ -11,6 +11,9 @@ from importlib import metadata, util
 
 from toolkit.errors import MissingPackage
 
+DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}
+"""Names of packages by the name under which they are imported, where these differ."""
+
 
 @dataclass(frozen=True)
 class Package:
@@ -35,6 +38,11 @@ class Package:
         if self.version and (found := self._version()) not in ("", self.version):
             return f"is {found} and must be {self.version}: {self.install}"
         return ""
+
+    @property
+    def distribution(self) -> str:
+        """The name under which the package is installed."""
+        return DISTRIBUTIONS.get(self.module, self.module)
 
     def _installed(self) -> bool:
         try:

@@ -52,6 +52,11 @@ def points(group: str) -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=group)}
 
 
+def foreign(group: str) -> dict[str, str]:
+    """Return the modules of the plug-ins in `group` that are not from this distribution, by name."""
+    return {name: point.module for name, point in points(group).items() if point.dist is None or point.dist.name != OWN}
+
+
 def names(group: str) -> list[str]:
     """Return the sorted names in `group`."""
     return sorted(points(group))

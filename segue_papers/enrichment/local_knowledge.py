@@ -23,7 +23,7 @@ from toolkit.catalogue.normalised_names import folded
 from toolkit.encoders.contract.content_hash import files_digest
 from toolkit.encoders.contract.encoder import Progress
 from toolkit.errors import DataError, InputError
-from toolkit.files import derived_path, replacing
+from toolkit.files import changed_while_read, derived_path, file_state, read_json, replacing, write_json
 
 VERSION = 2
 """Version of the tables. Tables of other versions are rebuilt."""
@@ -99,9 +99,11 @@ class LocalKnowledge(Knowledge):
         if not self.path.is_file():
             return False
         try:
+            if read_json(_state(self.path)) != list(file_state(self.path) or ()):
+                raise sqlite3.DatabaseError("it changed after it was built")
             with contextlib.closing(self._opened()) as store:
                 return store.execute("SELECT value FROM about WHERE name = 'digest'").fetchone() is not None
-        except sqlite3.Error as error:
+        except (sqlite3.Error, InputError) as error:
             warnings.warn(f"{self.path} is damaged and rebuilt: {error}", RuntimeWarning, stacklevel=3)
             self.path.unlink()
             return False
@@ -151,6 +153,11 @@ class LocalKnowledge(Knowledge):
         return [(str(subject), int(known)) for subject, known in rows]
 
 
+def _state(path: Path) -> Path:
+    """Return the path of the file with the state of the tables when they were built."""
+    return path.with_name(f"{path.name}.state")
+
+
 def plain(name: str) -> str:
     """Return a name in lookup form, folded words separated by single spaces. Apostrophes separate words."""
     return " ".join(re.findall(r"[^\W_]+", folded(name)))
@@ -158,6 +165,7 @@ def plain(name: str) -> str:
 
 def build(path: Path, files: Sequence[Path], *, language: str, progress: Progress | None = None) -> None:
     """Read dumps into a new SQLite file atomically."""
+    digest = files_digest(files)
     settings = f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -{CACHE_MB * 1000};"
     with replacing(path) as temporary, contextlib.closing(sqlite3.connect(temporary)) as store:
         store.executescript(settings + _TABLES)
@@ -167,10 +175,13 @@ def build(path: Path, files: Sequence[Path], *, language: str, progress: Progres
                 f"{', '.join(map(str, files))}: at least 1 of {counts['read']:,} triples must be usable: pass dumps "
                 f"with facts or names in language {language!r}"
             )
-        about = [("digest", files_digest(files)), *((name, str(count)) for name, count in counts.items())]
+        if files_digest(files) != digest:
+            raise changed_while_read(", ".join(map(str, files)))
+        about = [("digest", digest), *((name, str(count)) for name, count in counts.items())]
         store.executemany("INSERT INTO about VALUES (?, ?)", about)
         store.executescript(_INDICES)
         store.commit()
+    write_json(_state(path), file_state(path))
 
 
 def _filled(

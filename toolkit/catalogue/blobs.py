@@ -6,12 +6,13 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import IO, overload
 
 from toolkit.errors import InputError, SegueError
+from toolkit.files import changed_while_read
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 _CHUNK = 1 << 20
@@ -36,8 +37,12 @@ class BlobStore:
         return self.path(key).is_file()
 
     def get(self, key: str) -> bytes:
-        """Return the content of a blob. Raises `InputError` for an unknown key."""
-        return self.existing(key).read_bytes()
+        """Return the content of a blob. Raises `InputError` for an unknown key and for a damaged blob."""
+        path = self.existing(key)
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != key:
+            raise InputError(f"blob {key} is damaged: delete {path}, then collect or read the data again")
+        return data
 
     def existing(self, key: str) -> Path:
         """Return the path of a blob. Raises `InputError` for an unknown key."""
@@ -62,7 +67,7 @@ class BlobStore:
                 key = hashlib.file_digest(file, "sha256").hexdigest()
                 if key not in self:
                     file.seek(0)
-                    self._write(key, iter(lambda: file.read(_CHUNK), b""))
+                    self._write(key, _checked(file, key, path))
         except OSError as error:
             raise InputError(
                 f"{path} cannot be read ({error.strerror or error}): correct path or permissions"
@@ -88,6 +93,16 @@ class BlobStore:
                     f"blob {key[:12]}… cannot be written to {self.root} ({error.strerror or error}): free disk space"
                 ) from None
             raise
+
+
+def _checked(file: IO[bytes], key: str, path: Path) -> Iterator[bytes]:
+    """Yield the content of a file. Raises `DataError` at the end if its hash is not `key`."""
+    hasher = hashlib.sha256()
+    while chunk := file.read(_CHUNK):
+        hasher.update(chunk)
+        yield chunk
+    if hasher.hexdigest() != key:
+        raise changed_while_read(path)
 
 
 @dataclass(frozen=True, eq=False)

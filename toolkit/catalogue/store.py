@@ -21,6 +21,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, SQLA
 from toolkit.catalogue import field_lookup, record_writer
 from toolkit.catalogue.blobs import BlobStore, BlobValues
 from toolkit.catalogue.database_schema import ALBUMS, ARTISTS, DIALECTS, FIELDS, PLAYLISTS, TRACKS, create_tables
+from toolkit.catalogue.named_files import NamedFiles
 from toolkit.catalogue.records import Field, Record
 from toolkit.catalogue.templates import Template, is_template
 from toolkit.errors import DataError, InputError, SegueError
@@ -50,6 +51,8 @@ class Catalogue:
     def __init__(self, engine: Engine, blobs: BlobStore | None) -> None:
         self.engine = engine
         self._blobs = blobs
+        self.files = NamedFiles()
+        """Files that were stored by their path since the catalogue was opened."""
 
     @classmethod
     def open(cls, where: str | Path, *, blobs: Path | None = None, create: bool = True) -> Self:
@@ -193,7 +196,7 @@ class Catalogue:
         return field_lookup.present(filled), [text for text in filled if text is not None]
 
     def _put(self, value: bytes | Path) -> str:
-        return self.blobs.put(value) if isinstance(value, bytes) else self.blobs.put_file(value)
+        return self.blobs.put(value) if isinstance(value, bytes) else self.files.store(value, self.blobs.put_file)
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:

@@ -10,7 +10,7 @@ contains c where r > 0, not c − 1.
 from __future__ import annotations
 
 import hashlib
-import json
+import warnings
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +19,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy.sparse as sp
 
-from toolkit.errors import InputError, require
-from toolkit.files import digest, folder, locked
+from toolkit import devices
+from toolkit.encoders.contract.encoder_files import read_tensors, write_tensors
+from toolkit.errors import DataError, InputError, require
+from toolkit.files import digest, locked
 from toolkit.packages import IMPLICIT
 from toolkit.recipe import FactorSpec
 from toolkit.seeds import derived_seed
+from toolkit.source_code import library_versions
 
 if TYPE_CHECKING:
     from implicit.cpu.als import AlternatingLeastSquares
@@ -186,19 +189,21 @@ class FactorStore:
         return self._held[1]
 
     def _cached(self, spec: FactorSpec) -> Factors:
-        from safetensors.numpy import load_file, save_file
-
         if self.cache is None:
             return self._factorise(spec)
-        place = self.cache / digest([VERSION, self._split(), spec.model_dump(mode="json"), self.seed, self.device])
+        settings, libraries = spec.model_dump(mode="json"), library_versions(IMPLICIT.distribution)
+        inputs = [VERSION, self._split(), settings, self.seed, self.device, devices.threads(), libraries]
+        place = self.cache / digest(inputs)
         with locked(place.with_suffix(".lock")):
-            if not (place / FILE).exists():
+            try:
+                arrays = read_tensors(place / FILE)[0]
+            except DataError as error:
+                if (place / FILE).exists():
+                    warnings.warn(f"cached factors are recomputed: {error}", RuntimeWarning, stacklevel=2)
                 factors = self._factorise(spec)
-                with folder(place) as unfinished:
-                    arrays = {"users": factors.users, "items": factors.items, "known": factors.known}
-                    save_file(arrays, str(unfinished / FILE))
-                    (unfinished / "factors.json").write_text(json.dumps(spec.model_dump(mode="json"), indent=1) + "\n")
-            return Factors(**load_file(str(place / FILE)), spec=spec)
+                arrays = {"users": factors.users, "items": factors.items, "known": factors.known}
+                write_tensors(place / FILE, arrays, settings)
+            return Factors(**arrays, spec=spec)
 
     def _split(self) -> str:
         hasher = hashlib.blake2b(digest_size=16)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,17 +12,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.feather as feather
 
 from toolkit.catalogue.normalised_names import artist_key
+from toolkit.corpus.corpus_files import FIELD as FIELD
+from toolkit.corpus.corpus_files import PLAYS as PLAYS
+from toolkit.corpus.corpus_files import TIMES as TIMES
+from toolkit.corpus.corpus_files import CorpusParts, read_parts, write_parts
 from toolkit.corpus.distinct_texts import mapped, numbered
-from toolkit.errors import DataError
 from toolkit.timestamps import NO_TIME
 
-PLAYS = "plays.npy"
-TIMES = "times.npy"
-FIELD = "field:"
-"""Prefix of the columns of `Corpus.playlists` that hold the fields of playlists."""
 DIGESTED = 1 << 20  # numbers that are hashed at once
 
 
@@ -129,6 +126,14 @@ class Corpus:
         """Return the titles of the playlists `rows`."""
         return self.playlists["title"].take(pa.array(rows)).to_pylist()
 
+    def same_playlists(self, other: Corpus) -> bool:
+        """Return whether both have the same tracks in the same playlists, in order."""
+        return (
+            np.array_equal(self.offsets, other.offsets)
+            and np.array_equal(self.items, other.items)
+            and bool(self.tracks["id"].equals(other.tracks["id"]))
+        )
+
     def digest(self) -> str:
         """Return the BLAKE2b hash of playlists, tracks and names in order, as 32 hex digits.
 
@@ -149,45 +154,21 @@ class Corpus:
         return whole.hexdigest()
 
     def save(self, directory: Path) -> None:
-        """Write the corpus to files that `load` memory-maps."""
-        directory.mkdir(parents=True, exist_ok=True)
-        np.save(directory / "items.npy", np.asarray(self.items, dtype=np.int32))
-        np.save(directory / "offsets.npy", np.asarray(self.offsets, dtype=np.int64))
-        if self.plays is not None:
-            np.save(directory / PLAYS, np.asarray(self.plays, dtype=np.float32))
-        if self.times is not None:
-            np.save(directory / TIMES, np.asarray(self.times, dtype=np.int64))
-        feather.write_feather(self.tracks, directory / "tracks.arrow", compression="uncompressed")
-        feather.write_feather(self.playlists, directory / "playlists.arrow", compression="uncompressed")
-        sizes = {"tracks": self.n_items, "playlists": len(self), "placements": len(self.items)}
-        (directory / "corpus.json").write_text(json.dumps(sizes) + "\n")
+        """Write the corpus to files that `load` memory-maps, with their checksums."""
+        write_parts(
+            directory, CorpusParts(self.items, self.offsets, self.tracks, self.playlists, self.plays, self.times)
+        )
 
     @classmethod
-    def load(cls, directory: Path) -> Corpus:
-        """Load a saved corpus with memory-mapped arrays. Raises `DataError` for missing or inconsistent files."""
-        try:
-            sizes = json.loads((directory / "corpus.json").read_text())
-            corpus = cls(
-                np.load(directory / "items.npy", mmap_mode="r", allow_pickle=False),
-                np.load(directory / "offsets.npy", mmap_mode="r", allow_pickle=False),
-                feather.read_table(directory / "tracks.arrow", memory_map=True),
-                feather.read_table(directory / "playlists.arrow", memory_map=True),
-                directory,
-                *(
-                    np.load(path, mmap_mode="r", allow_pickle=False) if path.exists() else None
-                    for path in (directory / PLAYS, directory / TIMES)
-                ),
-            )
-        except (OSError, EOFError, ValueError, pa.ArrowInvalid) as error:
-            raise DataError(f"{directory} is not a readable corpus ({error}): build the corpus again") from None
-        if corpus.times is not None and len(corpus.times) != len(corpus.items):
-            raise DataError(
-                f"{directory} has {len(corpus.times)} times and must have {len(corpus.items)}:"
-                " delete the folder to rebuild the corpus"
-            )
-        found = {"tracks": corpus.n_items, "playlists": len(corpus), "placements": len(corpus.items)}
-        if found != sizes or int(corpus.offsets[-1]) != len(corpus.items):
-            raise DataError(
-                f"{directory} must have arrays of {sizes} and has {found}: delete the folder to rebuild the corpus"
-            )
-        return corpus
+    def load(cls, directory: Path, *, mapped: bool = True) -> Corpus:
+        """Load a saved corpus.
+
+        - mapped: whether arrays are memory-mapped. Pass False for a folder from somebody else: ids are then checked for
+          repetition, and the process does not end with a bus error if a file shrinks.
+
+        Raises `DataError` for missing, damaged or inconsistent files.
+        """
+        parts = read_parts(directory, mapped=mapped)
+        return cls(
+            parts.items, parts.offsets, parts.tracks, parts.playlists, directory, plays=parts.plays, times=parts.times
+        )

@@ -38,7 +38,7 @@ class CorpusReader(FileReader):
         return {"title", "artist", "album"}
 
     def _read(self) -> Iterator[Record]:
-        corpus = Corpus.load(self.path)
+        corpus = Corpus.load(self.path, mapped=False)
         for columns in _blocks(corpus.tracks):
             for track, title, artist, album in zip(*columns, strict=True):
                 yield TrackRecord(track, title, (artist,) if artist else (), album=album)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import time
+import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
-import msgspec
-
-from toolkit import interrupts, plugins
+from toolkit import plugins
+from toolkit.catalogue.named_files import NamedFiles
 from toolkit.catalogue.readers.open_files import existing, files_below, is_file
 from toolkit.catalogue.readers.reader import Reader
-from toolkit.catalogue.readers.tables.label_counts import LabelCounts
 from toolkit.corpus.arrays import Corpus
-from toolkit.errors import InputError
-from toolkit.files import digest, folder, locked, read_json, write_json
+from toolkit.errors import InputError, SegueError
+from toolkit.files import changed_while_read, digest, file_state, folder, hash_once, locked
+from toolkit.ingest import cached_entry
+from toolkit.ingest.cached_entry import Skipped
 from toolkit.ingest.label_leaks import check_labels, doubtful
 from toolkit.progress import Reporter
 from toolkit.recipe import Data
@@ -30,12 +29,6 @@ if TYPE_CHECKING:
 
     from toolkit.catalogue.store import Catalogue
 
-FACTS = "ingest.json"
-CATALOGUE = "catalogue"
-DATABASE = "catalogue.sqlite"
-ARTISTS = "artists"
-LABELS = "labels.json"
-
 
 class Content(TypedDict):
     """Path, size in bytes and BLAKE2b hash of the files; without a path, of the data in memory."""
@@ -46,16 +39,17 @@ class Content(TypedDict):
 
 
 class ReadContent(Content):
-    """`Content` with the name of the reader."""
+    """`Content` with the name of the reader.
+
+    Where records name files, such as covers, that were read, `bytes` and `blake2b` include these files.
+
+    - data_blake2b: hash without these files.
+    - named_files: number of these files.
+    """
 
     reader: str
-
-
-class Skipped(TypedDict):
-    """Number of skipped invalid records, with messages about the first records."""
-
-    count: int
-    examples: list[str]
+    data_blake2b: NotRequired[str]
+    named_files: NotRequired[int]
 
 
 @dataclass(frozen=True)
@@ -66,6 +60,7 @@ class Ingested:
     - catalogue, blobs: arguments of `Catalogue.open`.
     - doubles: number of records that repeat an earlier record and were read once.
     - label_notes: warnings about columns that may label playlists; empty without a catalogue.
+    - named: files that records name.
     """
 
     key: str
@@ -77,6 +72,7 @@ class Ingested:
     level: str = "track"
     doubles: int = 0
     label_notes: tuple[str, ...] = ()
+    named: NamedFiles = field(default_factory=NamedFiles)
 
     def open(self) -> Catalogue:
         """Open the catalogue with the ids of the corpus (tracks or artists). `catalogue` must not be None."""
@@ -91,10 +87,14 @@ def ingest(data: Data, cache: Path, *, reporter: Reporter, described: bool = Tru
     """Read the data, or load the cached result for identical files.
 
     - described: whether to fill a catalogue too. For millions of tracks the catalogue takes much longer than the
-      corpus, so it is filled in the first run that requires it.
+      corpus, so it is filled in the first run that requires it. With `on_error: skip` the result is another one,
+      because values that only a catalogue reads decide which records are bad.
 
     Two runs on the same data wait for each other, and an interrupted run leaves no partial result. Results with missing
-    or damaged files are rebuilt. Raises `LeakError` if a column that labels the playlist is content of its tracks.
+    or damaged files are rebuilt, and results from files that records name, such as covers, if one of these changed.
+
+    Raises `LeakError` if a column that labels the playlist is content of its tracks, and `DataError` if the data
+    changes while it is read.
     """
     return ingest_from(
         lambda: open_reader(data),
@@ -120,50 +120,62 @@ def ingest_from(
     - make: returns a new reader for the same content.
     - content: returns path, size and hash of that content.
     """
-    reader = make()
-    about: ReadContent = {"reader": reader.name, **content()}
+    reader, before = make(), content()
     options, filters = reader.params.model_dump(mode="json"), data.filters.model_dump(mode="json")
     described = described or data.level == "artist"
     own = source_of("segue.readers", type(reader), reader.name)
     key = digest(
         [
-            about["blake2b"],
+            before["blake2b"],
             reader.name,
             options,
             data.on_error,
             filters,
+            data.level,
+            described and data.on_error == "skip",  # values that only a catalogue reads decide what is skipped
             package_source("catalogue", "corpus", "datasets"),
             *own.values(),
         ]
     )
-    root = cache / "corpora" / key
+    root, base = cache / "corpora" / key, _base(data)
     with locked(root.with_suffix(".lock")):
-        if not _complete(root, reporter):
+        entry = cached_entry.load(root, base, reporter, described=described)
+        if entry is None:
             with folder(root) as unfinished:
-                _build(reader, data, unfinished, reporter, described=described)
-        database = root / CATALOGUE / DATABASE
-        counted = root / CATALOGUE / LABELS
-        if described and not (database.exists() and database.stat().st_size > 0 and _labels(counted) is not None):
-            with folder(root / CATALOGUE) as unfinished:
-                _fill_catalogue(make(), unfinished, reporter)
-        if data.level == "artist" and not _loads(root / ARTISTS, reporter):
-            with folder(root / ARTISTS) as unfinished:
-                _by_artist(Corpus.load(root / "corpus"), database).save(unfinished)
-    facts = read_json(root / FACTS)
-    labels = (_labels(counted) if described else None) or []
+                cached_entry.build(reader, data, unfinished, base, reporter, described=described)
+                if content()["blake2b"] != before["blake2b"]:
+                    shutil.rmtree(unfinished)
+                    raise changed_while_read(data.path)
+            entry = cached_entry.load(root, base, reporter, described=described)
+            if entry is None:
+                raise SegueError(f"{root} was damaged while it was written: check the disk, then run again")
+    labels, named = (entry.labels, entry.named) if described else ([], NamedFiles())
     check_labels(labels, data.allow_label_leak)
-    artists = data.level == "artist"
-    corpus = Corpus.load(root / (ARTISTS if artists else "corpus"))
     return Ingested(
-        digest([key, ARTISTS]) if artists else key,
-        corpus.with_own_recordings() if artists else corpus,
-        database if described else None,
-        about,
-        facts["skipped"],
+        digest([key, named.content(base)]) if named else key,
+        entry.corpus.with_own_recordings() if data.level == "artist" else entry.corpus,
+        root / cached_entry.CATALOGUE / cached_entry.DATABASE if described else None,
+        _with_named(before, reader.name, named, base),
+        entry.facts.skipped,
         level=data.level,
-        doubles=facts["doubles"],
+        doubles=entry.facts.doubles,
         label_notes=doubtful(labels, data.allow_label_leak),
+        named=named,
     )
+
+
+def _with_named(content: Content, reader: str, named: NamedFiles, base: Path) -> ReadContent:
+    """Return the content with the files that records name."""
+    about: ReadContent = {"reader": reader, **content}
+    if not named:
+        return about
+    return {
+        **about,
+        "bytes": about["bytes"] + named.bytes,
+        "blake2b": digest([about["blake2b"], named.content(base)]),
+        "data_blake2b": about["blake2b"],
+        "named_files": len(named),
+    }
 
 
 def texts(ingested: Ingested, name: str | None) -> list[str | None] | None:
@@ -205,19 +217,41 @@ def content_of(data: Data, reporter: Reporter) -> Content:
     """Return path, size and hash of the data files, including files that are named in options."""
     if data.path is None:
         return {"path": None, "bytes": 0, "blake2b": digest([])}
-    hasher, size = hashlib.blake2b(digest_size=16), 0
-    for name, path in _files(data):
-        hasher.update(f"{name}\n{path.stat().st_size}\n".encode("utf-8", "surrogateescape"))
-        size += _hash_file(path, hasher, reporter, size)
-    return {"path": str(data.path), "bytes": size, "blake2b": hasher.hexdigest()}
+    files = list(_files(data))
+
+    def compute() -> tuple[int, str]:
+        hasher, size = hashlib.blake2b(digest_size=16), 0
+        for name, path in files:
+            hasher.update(f"{name}\n{path.stat().st_size}\n".encode("utf-8", "surrogateescape"))
+            size += _hash_file(path, hasher, reporter, size)
+        return size, hasher.hexdigest()
+
+    size, blake2b = hash_once([path for _, path in files], compute, [name for name, _ in files])
+    return {"path": str(data.path), "bytes": size, "blake2b": blake2b}
 
 
 def stamp(data: Data) -> str:
-    """Return a hash of names, sizes and times of the files, as a fast check for changes."""
+    """Return a hash of names and states of the files, as a fast check for changes."""
     if data.path is None or not data.path.exists():
         return ""
-    stats = [(name, path.stat()) for name, path in _files(data)]
-    return digest([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
+    return digest([(name, file_state(path)) for name, path in _files(data)])
+
+
+def named_files(data: Data, encoded: bytes) -> NamedFiles:
+    """Return the result of `encode_named`. Raises `msgspec.DecodeError` for other bytes."""
+    return NamedFiles.decode(encoded, _base(data))
+
+
+def encode_named(data: Data, named: NamedFiles) -> bytes:
+    """Return the files that records name as bytes, with names relative to the data."""
+    return named.encode(_base(data))
+
+
+def _base(data: Data) -> Path:
+    """Return the folder of the data, to which the paths in its cells are relative."""
+    if data.path is None:
+        return Path()
+    return data.path if data.path.is_dir() else data.path.parent
 
 
 def _files(data: Data) -> Iterator[tuple[str, Path]]:
@@ -226,7 +260,7 @@ def _files(data: Data) -> Iterator[tuple[str, Path]]:
         yield from ((str(file.relative_to(path)), file) for file in files_below(path))
     else:
         yield path.name, path
-    base = path if path.is_dir() else path.parent
+    base = _base(data)
     for text in _texts(data.options):
         named = Path(base, text)
         if is_file(named) and not (path.is_dir() and named.is_relative_to(path)):
@@ -264,78 +298,3 @@ def _hash_file(path: Path, hasher: hashlib.blake2b, reporter: Reporter, before: 
             f"{path} cannot be read ({error.strerror or error}): check the path and its permissions"
         ) from None
     return size
-
-
-def _by_artist(corpus: Corpus, catalogue: Path) -> Corpus:
-    from toolkit.catalogue.artist_catalogue import ArtistCatalogue
-    from toolkit.corpus.artist_playlists import by_artist
-
-    with ArtistCatalogue.open(catalogue) as opened:
-        return by_artist(corpus, *opened.credits(corpus.tracks["id"].to_pylist()))
-
-
-def _complete(root: Path, reporter: Reporter) -> bool:
-    """Return whether a cached corpus is complete and readable. Parts may have been deleted."""
-    if not (root / FACTS).exists():
-        return False
-    try:
-        facts = read_json(root / FACTS)
-    except InputError as error:
-        reporter.note(f"reading the data again: {error}")
-        return False
-    return isinstance(facts, dict) and facts.keys() >= {"skipped", "doubles"} and _loads(root / "corpus", reporter)
-
-
-def _loads(corpus: Path, reporter: Reporter) -> bool:
-    if not corpus.exists():
-        return False
-    try:
-        Corpus.load(corpus)
-    except InputError as error:
-        interrupts.raise_if_interrupted()
-        reporter.note(f"building it again: {error}")
-        return False
-    return True
-
-
-def _build(reader: Reader, data: Data, root: Path, reporter: Reporter, *, described: bool) -> None:
-    from toolkit.catalogue.store import Catalogue
-    from toolkit.corpus.build import build
-
-    started = time.perf_counter()
-    with Catalogue.open(root / CATALOGUE / DATABASE) if described else contextlib.nullcontext() as catalogue:
-        build(
-            reader,
-            catalogue,
-            root / "corpus",
-            filters=data.filters,
-            progress=lambda records: reporter(records, 0, "records"),
-        )
-    if described:
-        _write_labels(reader, root / CATALOGUE)
-    skipped = {"count": reader.skipped.count, "examples": reader.skipped.examples}
-    write_json(
-        root / FACTS,
-        {"skipped": skipped, "doubles": reader.doubles.count, "seconds": round(time.perf_counter() - started, 3)},
-    )
-
-
-def _fill_catalogue(reader: Reader, root: Path, reporter: Reporter) -> None:
-    """Fill the catalogue for a corpus that was built without a catalogue."""
-    from toolkit.catalogue.store import Catalogue
-
-    with Catalogue.open(root / DATABASE) as catalogue:
-        catalogue.add(reader.read(), lambda records: reporter(records, 0, "records of the catalogue"))
-    _write_labels(reader, root)
-
-
-def _labels(path: Path) -> list[LabelCounts] | None:
-    """Return the stored counts, or None if the file is missing or damaged."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=list[LabelCounts])
-    except (OSError, msgspec.DecodeError):
-        return None
-
-
-def _write_labels(reader: Reader, root: Path) -> None:
-    write_json(root / LABELS, [asdict(counts) for counts in reader.labels])

@@ -102,7 +102,7 @@ class ArchiveReader(FileReader):
     def _tracks(self, path: Path) -> Iterator[TrackRecord]:
         table, columns = self._columns(path)
         origin = TrackOrigin(scheme="spotify", source="spotify", train_allowed=False)
-        parser = TrackParser(columns, path.parent, origin, self.bad, kind="track")
+        parser = TrackParser(columns, path.parent, origin, self.bad, self.files, kind="track")
         for line, row in table.rows():
             cells, where = table.mapping(row), table.where(line)
             record = parser.record(cells, where)

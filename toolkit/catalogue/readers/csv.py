@@ -111,7 +111,10 @@ class CsvReader(FileReader):
 
     def _track_table(self, columns: TrackTable) -> Iterator[TrackRecord]:
         table = self._side(columns)
-        parser, first = TrackParser(columns, table.path.parent, self.params, self.bad), FirstRows(self.doubles)
+        parser, first = (
+            TrackParser(columns, table.path.parent, self.params, self.bad, self.files),
+            FirstRows(self.doubles),
+        )
         for line, row in table.rows():
             where = table.where(line)
             yield from first(parser.record(table.mapping(row), where), where)
@@ -119,7 +122,7 @@ class CsvReader(FileReader):
     def _described(self, table: DelimitedFile) -> Iterator[TrackRecord]:
         """Yield tracks of the playlist file, each from its first row."""
         identifier = table.needed("track", self.params.track)
-        parser, seen = TrackParser(self.params, table.path.parent, self.params, self.bad), {""}
+        parser, seen = TrackParser(self.params, table.path.parent, self.params, self.bad, self.files), {""}
         # the pass over placements reports broken rows, this one need not
         for line, row in self._table(self.path, lambda *_: None).rows():
             # a row without a track is reported by the other pass

@@ -91,7 +91,7 @@ class JsonlReader(FileReader):
     def _records(self, *, counted: bool) -> Iterator[Record]:
         if self.params.tracks is not None:
             yield from self._track_file(self.params.tracks)
-        parser, seen = TrackParser(self.params, self.path.parent, self.params, self.bad), set[str]()
+        parser, seen = TrackParser(self.params, self.path.parent, self.params, self.bad, self.files), set[str]()
         missing, labels = self._named(), LabelCounter(self.params.content_columns() if counted else {})
         for where, line in self._objects(self.path):
             missing -= line.keys()
@@ -205,7 +205,7 @@ class JsonlReader(FileReader):
 
     def _track_file(self, columns: TrackTable) -> Iterator[TrackRecord]:
         path = self.path.parent / columns.file
-        parser, first = TrackParser(columns, path.parent, self.params, self.bad), FirstRows(self.doubles)
+        parser, first = TrackParser(columns, path.parent, self.params, self.bad, self.files), FirstRows(self.doubles)
         missing = set(columns.named_columns())
         for where, line in self._objects(path):
             missing -= line.keys()

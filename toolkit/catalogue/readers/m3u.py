@@ -22,7 +22,6 @@ from toolkit.catalogue.readers.open_files import (
     UTF_16,
     bounded_lines,
     has_ending,
-    is_file,
     opened,
 )
 from toolkit.catalogue.readers.shared_playlist import BadSheet, Entry, SharedPlaylistParams, SharedPlaylistReader, Sheet
@@ -73,7 +72,7 @@ class M3uReader(SharedPlaylistReader):
 
     def fields_of(self, entry: Entry, file: Path) -> dict[str, Field]:
         params, written = self.params, local_path(entry.locations[0])
-        if not params.audio or written is None or not is_file(file.parent / written):
+        if not params.audio or written is None or not self.files.exists(file.parent / written):
             return {}
         return {"audio": Field(file.parent / written, params.source, train_allowed=params.train_allowed)}
 

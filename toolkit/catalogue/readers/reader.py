@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from toolkit.catalogue.named_files import NamedFiles
 from toolkit.catalogue.readers.open_files import storable, with_playlists
 from toolkit.catalogue.records import NamedPlaylist, Record
 from toolkit.errors import DataError
@@ -83,6 +84,10 @@ class Reader(ABC):
         """Records that repeat an earlier one and were read once; they are not bad."""
         self.labels: tuple[LabelCounts, ...] = ()
         """After `read`, counts of the columns of placements that became content of tracks."""
+        self.files = NamedFiles()
+        """Files besides `path` and those in options that records name. A reader that opens such a file calls
+        `files.read(path)`. A file that it only checks is listed by `files.exists(path)`, and a `Path` as the value of
+        a field by whoever stores the file. A changed file is then read again."""
 
     @abstractmethod
     def read(self) -> Iterator[Record]:
@@ -91,7 +96,8 @@ class Reader(ABC):
     def brief(self) -> Iterator[Record | NamedPlaylist]:
         """Yield the same playlists with only track names, which some readers can do faster.
 
-        Skipped values are not checked, so some bad records are only found by `read`.
+        Other values need not be checked, but a bad value must not decide whether a playlist or track is left out:
+        `brief`, `blocks` and `read` yield the same playlists from bad data too.
         """
         return self.read()
 

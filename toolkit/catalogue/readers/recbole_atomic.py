@@ -146,7 +146,7 @@ class RecboleReader(FileReader):
 
     def _items(self, path: Path, track: str) -> Iterator[TrackRecord]:
         table, types, columns = self._described(path, track)
-        parser = TrackParser(columns, path.parent, self.params, self.bad)
+        parser = TrackParser(columns, path.parent, self.params, self.bad, self.files)
         for line, row in table.rows():
             cells = {
                 name: cell.split(" ") if types[name] == "float_seq" else cell

@@ -152,7 +152,7 @@ class TripletsReader(FileReader):
 
     def _tracks(self, table: TrackTable, artists: dict[str, dict[str, Field]]) -> Iterator[TrackRecord]:
         params, file = self.params, self._track_table(table)
-        parser = TrackParser(table, file.path.parent, params, self.bad)
+        parser = TrackParser(table, file.path.parent, params, self.bad, self.files)
         waiting = {qualified(artist, params.scheme, "artist"): fields for artist, fields in artists.items()}
         first = FirstRows(self.doubles)
         for line, row in file.rows():

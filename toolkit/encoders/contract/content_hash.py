@@ -15,6 +15,7 @@ import numpy as np
 from toolkit.encoders.contract.encoder import Kind
 from toolkit.encoders.contract.field_values import Files
 from toolkit.errors import InputError
+from toolkit.files import hash_once
 
 DIGEST = 16
 """Bytes of a digest."""
@@ -66,7 +67,15 @@ def combined(*parts: bytes | memoryview) -> str:
 
 
 def files_digest(paths: Iterable[Path]) -> str:
-    """Return one hex digest of several files, in order. Raises `InputError` for an unreadable file."""
+    """Return one hex digest of several files, in order, which is remembered while the files are the same.
+
+    Raises `InputError` for an unreadable file.
+    """
+    listed = list(paths)
+    return str(hash_once(listed, lambda: _files_digest(listed)))
+
+
+def _files_digest(paths: Sequence[Path]) -> str:
     hasher = hashlib.blake2b(digest_size=DIGEST)
     for path in paths:
         try:

@@ -19,10 +19,11 @@ from toolkit.encoders.contract.content_hash import digests, distinct
 from toolkit.encoders.contract.encoder import CUT, SHORT, Encoder, FailureText, Kind, Progress
 from toolkit.encoders.contract.encoder_files import read_tensors, write_tensors
 from toolkit.encoders.contract.encoding_cache import EncodingCache, Tracks, key, restore
-from toolkit.encoders.contract.field_values import FieldValues, Inputs, take
+from toolkit.encoders.contract.field_values import FieldValues, Files, Inputs, take
 from toolkit.encoders.contract.input_faults import BadInput
 from toolkit.encoders.contract.ray_engine import Engine, Part
 from toolkit.errors import DataError, InputError, SegueError
+from toolkit.files import changed_while_read
 from toolkit.modality import Modality
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def encode(
         raise InputError(
             f"{field.name}: at least 1 training track must have this field: collect the field or remove the modality"
         )
-    tracks = Tracks(field.ids, field.present, content, fitted, fit_on.targets)
+    tracks = Tracks(field.ids, field.present, content, fitted, fit_on.targets, fit_on.feedback)
     entry, store = key(encoder, tracks), EncodingCache(Path(cache))
     marks = np.zeros(len(field.ids) + 1, np.uint8)
     cached = store.load(entry, encoder, tracks)
@@ -96,6 +97,7 @@ def encode(
         work = Path(cache) / "unfinished" / entry
         job = _Encoding(encoder, field, inputs, tracks, fit_on.feedback, work, progress, engine, workers)
         rows, marks[1:][field.present] = job.rows()
+        _check_unchanged(encoder, field, inputs, tracks, entry)
         # a million rows must not be copied twice: this matrix is stored and returned
         padded = np.zeros((len(marks), rows.shape[1]), np.float32)
         padded[1:][field.present] = rows
@@ -131,6 +133,15 @@ def encode(
         "" if learning is None else learning.collapsed,
         cut if cut.any() else None,
     )
+
+
+def _check_unchanged(encoder: Encoder, field: FieldValues, inputs: Inputs, tracks: Tracks, entry: str) -> None:
+    """Raise `DataError` if model files or inputs are no longer those whose hash is in the cache key."""
+    if key(encoder, tracks) != entry:
+        raise changed_while_read(f"{field.name}: a file that encoder {encoder.name!r} reads")
+    paths = isinstance(inputs, Files) and inputs.has_paths
+    if paths and not np.array_equal(digests(encoder.kind, inputs), tracks.digests):
+        raise changed_while_read(f"{field.name}: an {encoder.kind} file")
 
 
 def _clear_failed(encoder: Encoder, field: FieldValues, matrix: np.ndarray) -> np.ndarray:

@@ -11,14 +11,19 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toolkit.encoders.contract.content_hash import combined, string_bytes
+from toolkit import devices
+from toolkit.encoders.contract.content_hash import combined, files_digest, string_bytes
 from toolkit.encoders.contract.encoder import Encoder, Tensors
 from toolkit.encoders.contract.encoder_files import read_tensors, write_tensors
-from toolkit.errors import DataError
-from toolkit.source_code import source_of
+from toolkit.errors import DataError, InputError
+from toolkit.source_code import library_versions, source_of
+
+if TYPE_CHECKING:
+    from toolkit.encoders.learning.weighted_prediction_error import Feedback
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Tracks:
     - digests: uint8 [present, 16], digests of these inputs.
     - fitted: bool [n], the training tracks of the encoder.
     - targets: float32 [n, t], for a supervised encoder.
+    - feedback: interactions of the tracks, for an encoder that is fitted to them.
     """
 
     ids: Sequence[str]
@@ -37,6 +43,7 @@ class Tracks:
     digests: np.ndarray
     fitted: np.ndarray
     targets: np.ndarray | None = None
+    feedback: Feedback | None = None
 
     def check(self, tensors: Tensors) -> np.ndarray:
         """Return the matrix of an entry. Raises `DataError` if the entry belongs to other tracks."""
@@ -56,9 +63,11 @@ class Tracks:
 def key(encoder: Encoder, tracks: Tracks) -> str:
     """Return the cache key, 32 hex digits over encoder, version, parameters, weights, ids and inputs.
 
-    The key includes the seed if the seed changes the output, and the fitted ids and targets if the encoder requires
-    fitting. The key also includes the source file of a class without an entry point, because its author may change the
-    class without a new `version`.
+    The key includes the seed if the seed changes the output, and the fitted ids, targets and feedback if the encoder
+    requires fitting. The key also includes the source of a class of another package, because its author may change the
+    class without a new `version`. What else decides the last digits is included too: the kind of the device, the
+    versions of libraries and, for an encoder that is fitted, the number of threads. A frozen model computes the same
+    vectors with any number of threads.
     """
     about = {
         "encoder": encoder.name,
@@ -66,6 +75,9 @@ def key(encoder: Encoder, tracks: Tracks) -> str:
         "params": encoder.params.model_dump(mode="json"),
         "weights": encoder.fingerprint(),
         "seed": encoder.seed if encoder.seeded else None,
+        "device": encoder.device.partition(":")[0],
+        "threads": devices.threads() if encoder.requires_fit else None,
+        "libraries": library_versions(*(package.distribution for package in encoder.requires)),
         **source_of("segue.encoders", type(encoder), encoder.name),
     }
     arrays = [*string_bytes(tracks.ids), tracks.present, tracks.digests]
@@ -73,7 +85,10 @@ def key(encoder: Encoder, tracks: Tracks) -> str:
         arrays.append(tracks.fitted)
         if tracks.targets is not None:
             arrays += [np.array(tracks.targets.shape), np.ascontiguousarray(tracks.targets, np.float32)]
-    return combined(json.dumps(about, sort_keys=True).encode(), *(array.tobytes() for array in arrays))
+    parts = [json.dumps(about, sort_keys=True).encode(), *(array.tobytes() for array in arrays)]
+    if encoder.needs_feedback and tracks.feedback is not None:
+        parts.append(tracks.feedback.identity())
+    return combined(*parts)
 
 
 @dataclass(frozen=True)
@@ -98,11 +113,13 @@ class EncodingCache:
         if not self.entry(key).is_file():
             return None
         try:
-            tensors = read_tensors(self.entry(key))[0]
+            tensors, about = read_tensors(self.entry(key))
             matrix = tracks.check(tensors)
             if encoder.requires_fit:
+                if about.get("fitted") != self._fitted(key):
+                    raise DataError(f"{self.encoder(key)} is damaged or from another encoding")
                 restore(encoder, self.encoder(key))
-        except DataError as error:
+        except InputError as error:
             warnings.warn(
                 f"cached encoding {self.entry(key).name} is recomputed: {error}", RuntimeWarning, stacklevel=2
             )
@@ -115,7 +132,13 @@ class EncodingCache:
             encoder.save(self.encoder(key))
         text, offsets = string_bytes(tracks.ids)
         tensors = {"matrix": matrix, "present": tracks.present, "marks": marks, "ids": text, "id_offsets": offsets}
-        write_tensors(self.entry(key), tensors, {"encoder": encoder.name, "version": encoder.version, "key": key})
+        fitted = self._fitted(key) if encoder.requires_fit else None
+        about = {"encoder": encoder.name, "version": encoder.version, "key": key, "fitted": fitted}
+        write_tensors(self.entry(key), tensors, about)
+
+    def _fitted(self, key: str) -> str:
+        """Return a hash of the files of the fitted encoder."""
+        return files_digest(sorted(path for path in self.encoder(key).rglob("*") if path.is_file()))
 
 
 def restore(encoder: Encoder, directory: Path) -> None:

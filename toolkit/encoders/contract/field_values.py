@@ -84,6 +84,11 @@ class Files(Sequence[bytes]):
                 hasher.update(chunk)
         return hasher.digest()
 
+    @property
+    def has_paths(self) -> bool:
+        """Return whether files are read from paths, whose content may change. A catalogue returns bytes."""
+        return isinstance(self.values, list | tuple) and any(isinstance(value, Path) for value in self.values)
+
     def take(self, rows: np.ndarray) -> Files:
         """Return the files at `rows` without reading them."""
         return Files(self.values, [int(self.rows[int(row)]) for row in rows], limit=self.limit)

@@ -20,6 +20,7 @@ from toolkit.encoders.contract.content_hash import files_digest
 from toolkit.encoders.contract.encoder import Encoder, EncoderParams, FailureText, Kind, Progress, Texts
 from toolkit.encoders.contract.model_hub import unknown_licence
 from toolkit.encoders.features.vector_files import VectorSource, file_format, read
+from toolkit.files import changed_while_read
 
 
 class VectorsParams(EncoderParams):
@@ -60,7 +61,10 @@ class VectorsEncoder(Encoder):
     @cached_property
     def _read(self) -> tuple[dict[str, int], np.ndarray]:
         """Return the row of each id, and the vectors. Raises `InputError` or `DataError` for an invalid file."""
+        digest = self._digest
         ids, matrix = read(self._source)
+        if self._hash() != digest:
+            raise changed_while_read(self.params.file)
         return {track: row for row, track in enumerate(ids)}, matrix
 
     @property
@@ -77,7 +81,15 @@ class VectorsEncoder(Encoder):
         return int(self._read[1].shape[1])
 
     def fingerprint(self) -> str:
-        """Return a hash of the file contents. A changed file is therefore encoded again."""
+        """Return a hash of the file contents. A changed file is therefore encoded again, by a new encoder."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
+        """Return the hash from before the file was read. An encoder keeps what it has read, and the hash of it."""
+        return self._hash()
+
+    def _hash(self) -> str:
         return files_digest(path for path in (self._source.path, self._source.ids) if path is not None)
 
     def licence(self) -> str:

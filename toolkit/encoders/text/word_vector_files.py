@@ -23,9 +23,9 @@ from toolkit.encoders.contract.content_hash import bytes_of
 from toolkit.encoders.contract.encoder import Tensors
 from toolkit.encoders.contract.encoder_files import read_tensors, write_tensors
 from toolkit.errors import DataError, InputError
-from toolkit.files import derived_path, replacing
+from toolkit.files import changed_while_read, derived_path, file_state, replacing
 
-VERSION = 1
+VERSION = 2
 """Version of the index. Indices of other versions are rebuilt."""
 
 CHUNK = LINE = 2**22
@@ -53,13 +53,19 @@ class VectorFile:
     """
 
     def __init__(self, path: Path) -> None:
-        index = derived_path("vectors", ".safetensors", checked(path), version=VERSION)
-        self.path = _unpacked(path) if _is_gzip(path) else path
+        self._source, self._place = path, _place(checked(path))
+        zipped = _is_gzip(path)
+        self.path = _unpacked(path) if zipped else path
         try:
-            tensors, header = read_tensors(index)
+            tensors, header = read_tensors(self._place)
+            if header.get("state") != _state(self.path):
+                raise DataError(f"{self.path} is not the file that was indexed")
         except DataError:
+            self.path = _unpacked(path, again=self._place.exists()) if zipped else path
             tensors, header = _index(self.path, path)
-            write_tensors(index, tensors, header)
+            header["state"] = _state(self.path)
+            self._check_unchanged()
+            write_tensors(self._place, tensors, header)
         self.hashes, self.offsets = tensors["hashes"], tensors["offsets"]
         self.dim, self.binary, self.digest = int(header["dim"]), bool(header["binary"]), str(header["digest"])
 
@@ -92,7 +98,13 @@ class VectorFile:
                     if vector is not None:
                         vectors[word] = vector
                         break
+        self._check_unchanged()
         return vectors
+
+    def _check_unchanged(self) -> None:
+        """Raise `DataError` if the file is not the file that was opened."""
+        if _place(self._source) != self._place:
+            raise changed_while_read(self._source)
 
     def _at(self, file: IO[bytes], offset: int, raw: bytes) -> np.ndarray | None:
         """Return the vector of the word at `offset`, or None for another word with the same hash."""
@@ -218,15 +230,25 @@ def _hash(word: bytes) -> bytes:
     return hashlib.blake2b(word, digest_size=8).digest()
 
 
+def _place(path: Path) -> Path:
+    """Return the path of the index in the cache folder."""
+    return derived_path("vectors", ".safetensors", path, version=VERSION)
+
+
+def _state(path: Path) -> list[int]:
+    """Return the state of a file as JSON."""
+    return list(file_state(path) or ())
+
+
 def _is_gzip(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(2) == b"\x1f\x8b"
 
 
-def _unpacked(path: Path) -> Path:
-    """Return the path of the unpacked `.gz` file in the cache folder."""
+def _unpacked(path: Path, *, again: bool = False) -> Path:
+    """Return the path of the unpacked `.gz` file in the cache folder. again: whether to unpack it again."""
     unpacked = derived_path("vectors", ".unpacked", path, version=VERSION)
-    if not unpacked.is_file():
+    if again or not unpacked.is_file():
         try:
             with replacing(unpacked) as temporary, gzip.open(path) as packed, temporary.open("wb") as file:
                 shutil.copyfileobj(packed, file, CHUNK)

@@ -29,7 +29,7 @@ from toolkit.recipe.redaction import without_secrets
 from toolkit.recipe.sweep_trials import swept, trial
 from toolkit.result_types import Settings
 from toolkit.seeds import derived_seed
-from toolkit.source_code import package_source
+from toolkit.source_code import sources
 
 TABLE, BEST = "sweep.json", "best.yaml"
 
@@ -141,10 +141,11 @@ def _reached(prepared: prepare_data.Prepared, settings: Settings, where: Where) 
         "system": system,
         "select": spec.select,
         "data": prepared.ingested.key,
-        "device": context.device,
-        "code": package_source(),
+        "sources": sources(tried.model_dump(mode="json")),
     }
-    return context.run.stage(f"trial-{key}", inputs, partial(_measured, prepared, tried, system, spec.select, key))
+    return context.run.stage(
+        f"trial-{key}", context.inputs(**inputs), partial(_measured, prepared, tried, system, spec.select, key)
+    )
 
 
 def _measured(

@@ -270,11 +270,13 @@ def inputs(context: Context, system: systems.System, material: systems.Material)
     content = [material.content[name] for name in system.modalities]
     content += [material.content[f"label:{kind}"] for kind in system.labels if kind in material.labels]
     over = [inputs(context, other, material) for other in system.over]
-    code = sources([system.spec, context.recipe.evaluation.model_dump(mode="json")])
+    titles = systems.title_weights(context, system)
+    code = sources([system.spec, system.ranker, context.recipe.evaluation.model_dump(mode="json")])
     return {
         **context.inputs(material=material.key, content=content, spec=system.spec, **({"over": over} if over else {})),
         **({} if system.seed is None else {"seed": system.seed}),
         **({"sources": code} if code else {}),
+        **({"title_weights": titles} if titles else {}),
     }
 
 

@@ -6,11 +6,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from scipy.sparse import csr_matrix
 
 from segue.playlist_data import Playlists
 from segue.split import Training
+from toolkit.catalogue.named_files import NamedFiles
 from toolkit.coldstart.factorisation import FactorStore
 from toolkit.contracts.protocol import Protocol
 from toolkit.corpus.splits import PlaylistSet, Split
@@ -27,13 +29,25 @@ from toolkit.recipe import Recipe
 from toolkit.timestamps import to_iso
 
 
+class DataStamp(NamedTuple):
+    """Data of a finished run.
+
+    - files, blake2b: states and hash of the data files.
+    - library: text that changes if the library may have changed.
+    """
+
+    files: str
+    blake2b: str
+    library: str
+
+
 @dataclass(frozen=True)
 class Prepared:
-    """Data of a recipe, read and collected. stamp: the result of `stamp` before the data were read."""
+    """Data of a recipe, read and collected. stamp: the stamp from before the data were read."""
 
     context: Context
     ingested: read_data.Ingested
-    stamp: str
+    stamp: DataStamp
 
     def split(self, protocol: Protocol) -> Split:
         """Split the playlists. Raises `InputError` for an empty part, and `LeakError`."""
@@ -134,7 +148,8 @@ def prepare(context: Context, *, collect: bool = True) -> Prepared:
     for line in ingested.label_notes:
         reporter.note(line)
     ingested = collect_stage.collect(recipe, ingested, reporter, fill=collect)
-    return Prepared(context, with_recordings(ingested), before + collect_stage.stamp(recipe))
+    stamp = DataStamp(before, data_hash(ingested), collect_stage.stamp(recipe))
+    return Prepared(context, with_recordings(ingested), stamp)
 
 
 def read(recipe: Recipe, cache: Path, reporter: Reporter) -> read_data.Ingested:
@@ -143,6 +158,23 @@ def read(recipe: Recipe, cache: Path, reporter: Reporter) -> read_data.Ingested:
     return read_data.ingest(recipe.data, cache, reporter=reporter, described=needs_catalogue(recipe))
 
 
-def stamp(recipe: Recipe) -> str:
-    """Return a text that changes if the data files or the library may have changed."""
-    return read_data.stamp(recipe.data) + collect_stage.stamp(recipe)
+def data_hash(ingested: read_data.Ingested) -> str:
+    """Return the hash of the data files, without the files that records name."""
+    return ingested.content.get("data_blake2b", ingested.content["blake2b"])
+
+
+def same_data(recipe: Recipe, stamp: DataStamp, named: NamedFiles, reporter: Reporter) -> bool:
+    """Return whether the data files, the files that records name, and the library are those of a finished run.
+
+    Data files with another state, such as copies, are read and compared by their content. Data that is no longer there
+    counts as the same.
+    """
+    if collect_stage.stamp(recipe) != stamp.library:
+        return False
+    if recipe.data.path is None or not recipe.data.path.exists():
+        return True
+    if read_data.stamp(recipe.data) != stamp.files and (
+        read_data.content_of(recipe.data, reporter)["blake2b"] != stamp.blake2b
+    ):
+        return False
+    return named.changed() is None

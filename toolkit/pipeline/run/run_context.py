@@ -13,7 +13,7 @@ from toolkit.files import cache_folder
 from toolkit.progress import Progress, Reporter
 from toolkit.recipe import Recipe
 from toolkit.run_directory import RunDirectory
-from toolkit.source_code import package_source
+from toolkit.source_code import library_versions, package_source
 
 LOG_INTERVAL = 5.0
 """Seconds between two lines of `log.jsonl` about the same work."""
@@ -34,7 +34,8 @@ class Context:
         return {
             "seed": self.recipe.seed,
             "device": self.device,
-            "threads": self.recipe.threads,
+            "threads": devices.threads(),
+            "libraries": library_versions(),
             "code": package_source(),
             **more,
         }

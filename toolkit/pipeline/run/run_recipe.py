@@ -7,9 +7,15 @@ import shutil
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from toolkit import run_directory
+from toolkit.catalogue.named_files import NamedFiles
 from toolkit.errors import InputError
+from toolkit.files import write_bytes
+from toolkit.ingest import read_data
 from toolkit.pipeline.run import fit_systems, prepare_data, run_stages, systems
 from toolkit.pipeline.run.run_context import Context, LoggedReporter, opened
 from toolkit.pipeline.write import folds, mlflow_log, pool_folds
@@ -20,6 +26,8 @@ from toolkit.recipe.redaction import without_secrets
 from toolkit.source_code import package_source, sources
 
 FINISHED = "finished"
+NAMED = f"{run_directory.STAGES}/named_files.json"
+"""Files that records of the data name, as they were when the run read them."""
 
 
 def run(
@@ -81,14 +89,14 @@ def follow(recipe: Recipe, run_dir: Path, *, cache: Path | None = None) -> None:
 
 
 def finished(directory: run_directory.RunDirectory, recipe: Recipe, reporter: Reporter) -> bool:
-    """Return whether all stages are done and the data files have the same sizes and times. Changed code is noted."""
+    """Return whether all stages are done with the data that is there now. Changed code is noted."""
     # the recipe is this one, perhaps as an earlier version wrote it
     result = directory.done(FINISHED, _identity(recipe)) or directory.done(
         FINISHED, run_directory.read_recipe(directory.root)
     )
     if result is None:
         return False
-    if (stamp := prepare_data.stamp(recipe)) and stamp != result["stamp"]:
+    if not _same_data(directory, recipe, result, reporter):
         reporter.note("the data changed since this run was finished: running what depends on it again")
         return False
     if sources(_identity(recipe)) != result.get("sources", {}):
@@ -103,6 +111,18 @@ def finished(directory: run_directory.RunDirectory, recipe: Recipe, reporter: Re
     return True
 
 
+def _same_data(
+    directory: run_directory.RunDirectory, recipe: Recipe, result: dict[str, Any], reporter: Reporter
+) -> bool:
+    """Return whether a finished run has read the data that is there now."""
+    try:
+        stamp = prepare_data.DataStamp(*result["stamp"])
+        named = read_data.named_files(recipe.data, directory.path(NAMED).read_bytes())
+    except (TypeError, OSError, msgspec.MsgspecError):
+        return False  # of an earlier version, or damaged
+    return prepare_data.same_data(recipe, stamp, named, reporter)
+
+
 def _run_stages(context: Context) -> Results:
     directory, state = context.run, run_stages.RunState(context)
     for name, stage in run_stages.STAGES:
@@ -115,7 +135,7 @@ def _run_stages(context: Context) -> Results:
         names = (*_results(context.recipe), run_directory.TRACKS, run_directory.MAP)
         models = [directory.path(f"{run_directory.MODEL}/{system.name}") for system in state.systems]
         files = [*map(directory.path, names), *(file for model in models for file in fit_systems.files(model))]
-        _finish(directory, context.recipe, files, state.prepared.stamp)
+        _finish(directory, context.recipe, files, state.prepared.stamp, state.prepared.ingested.named)
     return state.results
 
 
@@ -131,13 +151,23 @@ def _run_folds(context: Context, by_fold: Mapping[str, Recipe], *, fresh: bool) 
     results = pool_folds.pool(recipe, runs, directory, context.reporter)
     if all(runs[name].done(FINISHED, _identity(fold)) is not None for name, fold in by_fold.items()):
         files = [each.path(name) for each in (directory, *runs.values()) for name in _results(recipe)]
-        _finish(directory, recipe, [*files, directory.path(run_directory.FOLDS)], prepare_data.stamp(recipe))
+        fold = next(iter(runs.values()))
+        stamp = prepare_data.DataStamp(*fold.done(FINISHED, _identity(next(iter(by_fold.values()))))["stamp"])
+        named = read_data.named_files(recipe.data, fold.path(NAMED).read_bytes())
+        _finish(directory, recipe, [*files, directory.path(run_directory.FOLDS)], stamp, named)
     return results
 
 
-def _finish(directory: run_directory.RunDirectory, recipe: Recipe, files: Sequence[Path], stamp: str) -> None:
+def _finish(
+    directory: run_directory.RunDirectory,
+    recipe: Recipe,
+    files: Sequence[Path],
+    stamp: prepare_data.DataStamp,
+    named: NamedFiles,
+) -> None:
+    write_bytes(directory.path(NAMED), read_data.encode_named(recipe.data, named))
     about = {"stamp": stamp, "code": package_source(), "sources": sources(_identity(recipe))}
-    directory.stage(FINISHED, _identity(recipe), lambda _: (files, about))
+    directory.stage(FINISHED, _identity(recipe), lambda _: ([*files, directory.path(NAMED)], about))
 
 
 def _results(recipe: Recipe) -> tuple[str, ...]:

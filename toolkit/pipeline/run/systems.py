@@ -236,6 +236,12 @@ def _title_encoder(context: Context, spec: EncoderSpec) -> Encoder:
     )
 
 
+def title_weights(context: Context, system: System) -> str:
+    """Return the hash of the files of the encoder of playlist titles, or "" for a system without one."""
+    titles = context.recipe.titles if system.spec.get("titles") else None
+    return "" if titles is None else _title_encoder(context, titles).fingerprint()
+
+
 def _cold(context: Context, spec: ColdSystem) -> System:
     recipe, cls = context.recipe, ranker_class(spec.system)
     modalities = spec.modalities if spec.modalities is not None else list(recipe.encoders)

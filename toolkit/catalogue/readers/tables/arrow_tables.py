@@ -138,7 +138,7 @@ class TableReader(FileReader):
         return self.columns().model_copy(update={"track": found.track})
 
     def _side_records(self, part: Part, columns: TrackColumns) -> Iterator[TrackRecord]:
-        parser, first = TrackParser(columns, part.folder, self.params, self.bad), FirstRows(self.doubles)
+        parser, first = TrackParser(columns, part.folder, self.params, self.bad, self.files), FirstRows(self.doubles)
         for batch, where in _batches(part, _side_columns(part, columns), DESCRIBED):
             for row, record in _parsed(parser, batch, np.arange(batch.num_rows), where):
                 yield from first(record, where(row))
@@ -159,7 +159,7 @@ class TableReader(FileReader):
             return
         seen, labels = set[str](), self._label_counter(laid[0][1])
         for part, found in laid:
-            parser = TrackParser(self._tracks_of(found), part.folder, self.params, self.bad)
+            parser = TrackParser(self._tracks_of(found), part.folder, self.params, self.bad, self.files)
             counted = (found.playlist,) if labels.columns else ()
             for batch, where in _batches(part, [found.track, *counted, *found.described], DESCRIBED):
                 if labels.columns:
@@ -179,7 +179,7 @@ class TableReader(FileReader):
         seen, labels = set[str](), self._label_counter(laid[0][1])
         for part, found in laid:
             rows = TableRows(found, self.params.scheme, self.bad)
-            parser = TrackParser(self._tracks_of(found), part.folder, self.params, self.bad)
+            parser = TrackParser(self._tracks_of(found), part.folder, self.params, self.bad, self.files)
             for batch, where in _batches(part, [*found.of_rows, *found.described], DESCRIBED >> 4):
                 opened = rows.lists(batch, where)
                 if labels.columns:

@@ -11,8 +11,9 @@ from typing import Literal
 from pydantic import Field as Option
 
 from toolkit.catalogue.image_check import flaw, read_file
+from toolkit.catalogue.named_files import NamedFiles
 from toolkit.catalogue.readers.ids import qualified
-from toolkit.catalogue.readers.open_files import Bad, is_file
+from toolkit.catalogue.readers.open_files import Bad
 from toolkit.catalogue.readers.reader import ReaderParams, shortened
 from toolkit.catalogue.readers.tables.delimited import check_column, number_or_nan, stripped
 from toolkit.catalogue.records import LARGEST, Field, FieldValue, TrackRecord
@@ -113,6 +114,7 @@ class TrackParser:
     """Parser from rows to track records. A bad cell is reported to `bad`, and dropped if records are skipped.
 
     - folder: base of paths in cells.
+    - files: list of the files that cells name.
     - kind: kind in ids (`scheme:kind:…`), or empty for `scheme:…`.
     """
 
@@ -120,6 +122,7 @@ class TrackParser:
     folder: Path
     origin: TrackOrigin
     bad: Bad
+    files: NamedFiles
     kind: str = ""
 
     def record(self, row: Row, where: str) -> TrackRecord | None:
@@ -192,7 +195,7 @@ class TrackParser:
         if name is None:
             return None
         file = self.folder / name
-        if not is_file(file):
+        if not self.files.exists(file):
             self.bad(where, f"file {shortened(name)} does not exist")
             return None
         return file
@@ -208,7 +211,7 @@ class TrackParser:
             return None
         name = row[column] if isinstance(content, Path) else column
         try:
-            data = read_file(content) if isinstance(content, Path) else content
+            data = self.files.read(content, read_file) if isinstance(content, Path) else content
         except OSError as error:
             self.bad(where, f"cover {shortened(name)} cannot be read ({error.strerror})")
             return None
