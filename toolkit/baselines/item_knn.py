@@ -22,7 +22,6 @@ from toolkit.errors import InputError
 from toolkit.memory import free_memory
 from toolkit.ranker import Capabilities, Scorer, TrainingData
 
-
 ENTRY = 8
 """Bytes of a kept similarity."""
 
