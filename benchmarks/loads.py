@@ -23,7 +23,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +51,7 @@ print(json.dumps({"rc": code, "mb": used.ru_maxrss * unit / 1e6, "user_s": used.
 class Load:
     """Input and the commands that read it. Arguments contain `{input}`, `{recipe}` and `{out}`."""
 
-    write: object
+    write: Callable[[Path, float], None]
     commands: dict[str, tuple[str, ...]]
     recipe: str = ""
 
