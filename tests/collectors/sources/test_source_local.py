@@ -238,3 +238,25 @@ def test_files_without_tags_are_read_by_name(music):
     files = Folder(audio_files(music, tags=False))
     assert files.match(track(isrc="GBABC0100003")) is None
     assert "link" not in " ".join(files.by_key)
+
+
+def test_compressed_frames_of_tags_are_not_unpacked(tmp_path):
+    import zlib
+
+    def size(number: int) -> bytes:
+        return bytes((number >> 7 * place) & 127 for place in (3, 2, 1, 0))
+
+    packed = zlib.compress(b"\0image/png\0\3\0" + bytes(20 << 20), 9)
+    picture = b"APIC" + size(len(packed) + 4) + b"\x00\x09" + size(20 << 20) + packed
+    title = b"TIT2" + size(6) + b"\x00\x00" + b"\3title"
+    frames = title + picture
+    path = tmp_path / "x.mp3"
+    path.write_bytes(b"ID3\4\0\0" + size(len(frames)) + frames + bytes(1000))
+
+    from mutagen.id3 import ID3
+
+    from collectors.local_files import read_tags
+
+    assert read_tags(path) is None or read_tags(path).tags.getall("APIC") == []
+    assert [str(text) for text in ID3(path).getall("TIT2")] == ["title"]
+    assert ID3(path).getall("APIC") == []

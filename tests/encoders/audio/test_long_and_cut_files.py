@@ -17,12 +17,14 @@ import soundfile
 
 from tests.encoders.audio.loud import Loud
 from tests.encoders.conftest import sound
+from toolkit.catalogue.blobs import BlobStore, BlobValues
 from toolkit.encoders.audio import decode_worker
 from toolkit.encoders.audio.decode_worker import Unreadable, decode, excerpt
 from toolkit.encoders.audio.waveforms import waveforms
 from toolkit.encoders.contract.encode import encode
 from toolkit.encoders.contract.field_values import FieldValues, Files
 from toolkit.encoders.contract.input_faults import BadInput
+from toolkit.errors import InputError
 
 RATE = 22050
 TONE_BYTES = 4 << 20
@@ -236,3 +238,25 @@ def test_cut_files_are_counted_in_a_warning_also_from_the_cache(tmp_path: Path) 
             modality = encode(Loud(), field, cache=tmp_path)
         assert modality.cut_short is not None and modality.cut_short.tolist() == [False, False, True]
         assert modality.present.tolist() == [False, True, True]
+
+
+def test_files_of_a_catalogue_are_given_to_the_decoder_by_path(tmp_path: Path) -> None:
+    store = BlobStore(tmp_path)
+    keys = [store.put(sound(number)) for number in range(3)]
+    files = Files(Files(BlobValues(store, keys)), [2, 0])
+
+    assert [files.source(index) for index in range(2)] == [store.path(keys[2]), store.path(keys[0])]
+    assert files[1] == sound(0)
+    store.path(keys[0]).unlink()
+    with pytest.raises(InputError, match="blob .* is missing in .*: collect or read the data again"):
+        files.source(1)
+
+
+def test_file_above_the_limit_is_hashed_but_not_read_whole(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(bytes(1001))
+    files = Files([tmp_path / "x", bytes(1001)], limit=1000)
+
+    assert files.digest(0, 16) == files.digest(1, 16)
+    for index in range(2):
+        with pytest.raises(BadInput, match="has a file of more than 0 MB: reduce its size"):
+            files[index]

@@ -68,6 +68,8 @@ class Files(Sequence[bytes]):
     def source(self, index: int) -> bytes | Path:
         """Return the path of a file, or the content of one that is not on disk."""
         row = int(self.rows[index])
+        if isinstance(self.values, Files):
+            return self.values.source(row)
         if isinstance(self.values, OnDisk):
             return self.values.path(row)
         value = self.values[row]
