@@ -114,9 +114,7 @@ class Engine:
         with self._scrub.logs(), self._lock.held(), interruptible(self._stop), contextlib.ExitStack() as stack:
             self._lock.release_dead(self.ledger)
             if ahead := correct_times(self.ledger):
-                self._reporter.note(
-                    f"the clock went back by {duration(ahead)} since the last run: times of requests are corrected"
-                )
+                self._reporter.note(jump_note(-ahead, " since the last run"))
             for pool in self._pools:
                 self._open(pool, stack)
             try:
@@ -136,12 +134,8 @@ class Engine:
         paused_until = self.ledger.register(source)
         if source.terms.storage_days is not None:
             self._answers.expire(source.name, source.terms.storage_days)
-        fields = [name for lane in pool.lanes for name in lane.fields]
         try:
-            if (state := source.state()) and (reopened := self.ledger.reopen_after_change(source.name, fields, state)):
-                self._reporter.note(
-                    f"{source.name}: its files have changed, {reopened:,} without a value are looked up again"
-                )
+            reopen_after_change(pool, self.ledger, self._reporter)
         except InputError as error:
             self._end(pool, str(error))
             return
@@ -183,10 +177,9 @@ class Engine:
         if jump < 0:
             self.ledger.with_room(move_times, self.ledger, -jump)
         self.ledger.with_room(self.ledger.renew)
-        for lane in (lane for pool in self._pools for lane in pool.open_lanes if lane.due is not None):
-            lane.due, lane.look_again = 0.0, 0.0
-        direction = "back" if jump < 0 else "forward"
-        self._reporter.note(f"the clock went {direction} by {duration(abs(jump))}: times of requests are corrected")
+        for lane in (lane for pool in self._pools for lane in pool.open_lanes):
+            lane.due = lane.look_again = 0.0
+        self._reporter.note(jump_note(jump))
 
     def _take(self, result: Result) -> None:
         """Write one result, and stop the source or its fields if the result requires it."""
@@ -330,3 +323,17 @@ def summary_of(pool: WorkerPool, ledger: Ledger) -> Summary:
     left = sum(ledger.left(pool.source.name, lane.fields) for lane in pool.lanes)
     counts: dict[str, int] = {status: n for status in STATUSES if (n := pool.counts[status])}
     return Summary(pool.source.name, counts, left, pool.stop_reason)
+
+
+def reopen_after_change(pool: WorkerPool, ledger: Ledger, reporter: Reporter) -> None:
+    """Reopen entries without a value if the files of a source have changed."""
+    source, fields = pool.source, [name for lane in pool.lanes for name in lane.fields]
+    state = source.state()
+    if reopened := ledger.reopen_after_change(source.name, fields, state) if state else 0:
+        reporter.note(f"{source.name}: its files have changed, {reopened:,} without a value are looked up again")
+
+
+def jump_note(seconds: Seconds, since: str = "") -> str:
+    """Return the line about a jump of the clock."""
+    direction = "back" if seconds < 0 else "forward"
+    return f"the clock went {direction} by {duration(abs(seconds))}{since}: times of requests are corrected"

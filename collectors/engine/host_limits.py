@@ -208,14 +208,14 @@ class _Window:
     def count(self) -> Counted | Seconds:
         """Count a request and return it, or return the wait before the next attempt."""
         with self._locked():
-            item = pyrate_limiter.RateItem(self._path.stem, time.time_ns() // 1_000_000)
+            at, item = time.monotonic(), pyrate_limiter.RateItem(self._path.stem, time.time_ns() // 1_000_000)
             self._leave_future(item.timestamp)
             if self._bucket.put(item):
                 self._n_counted += 1
                 if self._n_counted % LEAK_EVERY == 0:
                     self._bucket.leak(item.timestamp)
                 row = self._bucket.conn.execute("SELECT max(rowid) FROM requests").fetchone()[0]
-                return Counted(int(row), time.monotonic())
+                return Counted(int(row), at)
             wait = self._bucket.waiting(item)
         assert isinstance(wait, int)
         return max(wait, 1) / 1000

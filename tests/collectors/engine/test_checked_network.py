@@ -16,7 +16,7 @@ import pytest
 from collectors.engine import checked_network
 from collectors.engine.engine import Engine, Settings
 from collectors.engine.host_limits import HostLimit
-from collectors.engine.hosts import Offline, Timeouts, user_agent
+from collectors.engine.hosts import Timeouts, user_agent
 from collectors.engine.http_client import Client
 from collectors.engine.outcomes import Retries
 from collectors.engine.servers import Servers
@@ -120,7 +120,7 @@ def test_name_is_resolved_once_and_connected_to_by_its_address(
 
     monkeypatch.setattr(socket, "create_connection", connect)
     asking = client(tmp_path)
-    with pytest.raises(Offline):
+    with pytest.raises(Transient, match="cannot be reached"):
         asking.get("https://open.example.org/cover.jpg")
     asking.close()
     assert reached == ["93.184.216.34"] and resolver["asked"] == ["open.example.org"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,6 +26,10 @@ def raised(error: BaseException) -> Answer:
     raise error
 
 
+def other(value: Any) -> Other:
+    return Other("track", "local:0", "isrc", value)
+
+
 def deep(levels: int) -> list[Any]:
     value: list[Any] = []
     for _ in range(levels):
@@ -37,7 +41,7 @@ def found(value: Any, **more: Any) -> Found:
     return Found({"words": value}, **more)
 
 
-FAULTS = {
+FAULTS: dict[str, Callable[[], Any]] = {
     "library": lambda: raised(RuntimeError("Failed to decode image")),
     "panic": lambda: raised(RustPanic("index out of bounds")),
     "missing": lambda: raised(NotImplementedError("Unknown pixel format flags 4194304")),
@@ -58,15 +62,15 @@ FAULTS = {
     "long text": lambda: found("x" * 10_000_000),
     "score": lambda: found("x", score=float("nan")),
     "score above": lambda: Ambiguous(1e300, {"words": "x"}),
-    "other": lambda: found("x", others=(Other("track", "local:0", "isrc", {"a": 1}),)),
+    "other": lambda: found("x", others=(other({"a": 1}),)),
     "unknown entity": lambda: found("x", others=(Other("planet", "local:0", "isrc", "x"),)),  # type: ignore[arg-type]
 }
 """Faults by name, each of which a record may have."""
 
-CLEANED = {
+CLEANED: dict[str, Callable[[], Any]] = {
     "zero": lambda: found("a\0b", payload="\0"),
     "surrogate": lambda: found("a\ud800b", payload="\ud800"),
-    "other": lambda: found("ab", others=(Other("track", "local:0", "isrc", "A\0\ud800"),)),
+    "other": lambda: found("ab", others=(other("A\0\ud800"),)),
     "note": lambda: Ambiguous(0.6, {"words": "x"}, note="\0\ud800" + "n" * 100_000),
     "absent": lambda: Absent(note="\0\ud800" + "n" * 100_000, payload="\udfff"),
     "large": lambda: found([3.4e38, -3.4e38, 1e-320]),
