@@ -200,7 +200,8 @@ def _results(place: Path, printed: str) -> dict[str, object]:
         inside = path.relative_to(place)
         if path.is_dir() or VOLATILE.fullmatch(path.name) or inside.parts[0] == "cache" or "sqlite" in path.suffix:
             continue
-        data = path.read_bytes()
+        # recipes hold absolute paths
+        data = path.read_bytes().replace(str(place.resolve()).encode(), b"")
         results[str(inside)] = _without_seconds(json.loads(data)) if path.suffix == ".json" else data
     return results
 
