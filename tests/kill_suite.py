@@ -82,7 +82,7 @@ COMMANDS: Mapping[str, Command] = {
     "reproduce": Command(("reproduce", "begun", "--out", "out"), (BEGUN,)),
     "collect": Command(("collect", "collect.yaml"), ()),
     "convert": Command(("data", "convert", "lists.csv", "out", "--to", "recbole")),
-    "export": Command(("export", "begun", "--out", "out"), (BEGUN,)),
+    "export": Command(("export", "begun", "--out", "out", "--system", "sasrec-multimodal"), (BEGUN,)),
     "report": Command(("report", "begun"), (BEGUN,)),
     "preview": Command(("encoders", "preview", "r.yaml", "--json"), ()),
     "continue": Command(("continue", "begun", "--tracks", "local:t1,local:t2", "--format", "json"), (BEGUN,)),
@@ -200,7 +200,10 @@ def _results(place: Path, printed: str) -> dict[str, object]:
         inside = path.relative_to(place)
         if path.is_dir() or VOLATILE.fullmatch(path.name) or inside.parts[0] == "cache" or "sqlite" in path.suffix:
             continue
-        data = path.read_bytes()
+        # recipes hold absolute paths
+        data = path.read_bytes().replace(str(place.resolve()).encode(), b"")
+        if path.suffix == ".safetensors":  # its header holds seconds
+            data = data[8 + int.from_bytes(data[:8], "little") :]
         results[str(inside)] = _without_seconds(json.loads(data)) if path.suffix == ".json" else data
     return results
 

@@ -25,7 +25,7 @@ def _read(path: Path) -> None:
 
 def _refused(path: Path) -> str:
     """Return the line by which a recipe is refused, in a process of little time and memory."""
-    result = attempt(_read, [(path.name, path)], seconds=20, megabytes=200)
+    result = attempt(_read, [(path.name, path)], seconds=60, megabytes=200)
     assert result.counts == {"refused": 1}, result.faults
     with pytest.raises(InputError) as caught:
         _read(path)
@@ -201,7 +201,7 @@ FIELDS = (
     "{0.__class__.__mro__[1]}",
     "{title:>9999999999}",
     "{title!r}",
-    "{{{title}",
+    "{{{title}}",
     "{title[0]}",
 )
 """Templates that a format string would evaluate."""
