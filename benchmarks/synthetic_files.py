@@ -10,7 +10,6 @@ The JSON is the dataset's (its README; key order and four blanks of indentation 
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path

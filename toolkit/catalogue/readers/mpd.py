@@ -99,9 +99,8 @@ class MpdReader(FileReader):
 
     def brief(self) -> Iterator[Record | NamedPlaylist]:
         # a bad value that a corpus does not require makes `read` skip the playlist
-        decoders = _BRIEF if self.on_error == "stop" else _FULL
-        briefs = (NamedPlaylist(rec, _names(playlist.tracks)) for playlist, rec in self._playlists(decoders))
-        return with_playlists(briefs, self.path)
+        found = self._briefs(_BRIEF) if self.on_error == "stop" else self._briefs(_FULL)
+        return with_playlists(found, self.path)
 
     def check_source(self) -> None:
         self._files()
@@ -118,6 +117,10 @@ class MpdReader(FileReader):
                         seen.add(track.track_uri)
                         yield self._track(track)
             yield record
+
+    def _briefs(self, decoders: _Decoders[T]) -> Iterator[NamedPlaylist]:
+        for playlist, record in self._playlists(decoders):
+            yield NamedPlaylist(record, _names(playlist.tracks))
 
     def _playlists(self, decoders: _Decoders[T]) -> Iterator[tuple[_Playlist[T], PlaylistRecord]]:
         """Yield playlists with tracks sorted by `pos`."""
@@ -185,7 +188,7 @@ class MpdReader(FileReader):
         )
 
 
-def _names(tracks: list[_Named]) -> Callable[[Sequence[int]], Names]:
+def _names(tracks: Sequence[_Named]) -> Callable[[Sequence[int]], Names]:
     def names(places: Sequence[int]) -> Names:
         chosen = [tracks[place] for place in places]
         return (
