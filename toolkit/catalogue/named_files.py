@@ -44,8 +44,8 @@ class NamedFiles:
         return len(self.files)
 
     @property
-    def bytes(self) -> int:
-        """Return the size of all files that were read."""
+    def size(self) -> int:
+        """Return the number of bytes of all files that were read."""
         return sum(file.bytes for file in self.files.values())
 
     def exists(self, path: Path) -> bool:

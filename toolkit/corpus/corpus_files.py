@@ -110,8 +110,8 @@ def read_parts(directory: Path, *, mapped: bool) -> CorpusParts:
         arrays = {
             name: _array(data[name], name, directory / name if mapped else None) for name in checksums if name in ARRAYS
         }
-        tables = [pa.ipc.open_file(pa.py_buffer(data[name])).read_all() for name in TABLES]
-        parts = CorpusParts(arrays[ITEMS], arrays[OFFSETS], *tables, arrays.get(PLAYS), arrays.get(TIMES))
+        tracks, playlists = (pa.ipc.open_file(pa.py_buffer(data[name])).read_all() for name in TABLES)
+        parts = CorpusParts(arrays[ITEMS], arrays[OFFSETS], tracks, playlists, arrays.get(PLAYS), arrays.get(TIMES))
         _check_sizes(parts, about)
         _check_values(parts)
         if not mapped:

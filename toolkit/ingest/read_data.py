@@ -171,7 +171,7 @@ def _with_named(content: Content, reader: str, named: NamedFiles, base: Path) ->
         return about
     return {
         **about,
-        "bytes": about["bytes"] + named.bytes,
+        "bytes": about["bytes"] + named.size,
         "blake2b": digest([about["blake2b"], named.content(base)]),
         "data_blake2b": about["blake2b"],
         "named_files": len(named),

@@ -20,6 +20,7 @@ from toolkit.encoders.contract.content_hash import combined, files_digest, strin
 from toolkit.encoders.contract.encoder import Encoder, Tensors
 from toolkit.encoders.contract.encoder_files import read_tensors, write_tensors
 from toolkit.errors import DataError, InputError
+from toolkit.files import write_bytes
 from toolkit.source_code import library_versions, source_of
 
 if TYPE_CHECKING:
@@ -113,10 +114,10 @@ class EncodingCache:
         if not self.entry(key).is_file():
             return None
         try:
-            tensors, about = read_tensors(self.entry(key))
+            tensors = read_tensors(self.entry(key))[0]
             matrix = tracks.check(tensors)
             if encoder.requires_fit:
-                if about.get("fitted") != self._fitted(key):
+                if not self._is_whole(key):
                     raise DataError(f"{self.encoder(key)} is damaged or from another encoding")
                 restore(encoder, self.encoder(key))
         except InputError as error:
@@ -130,11 +131,19 @@ class EncodingCache:
         """Write the fitted encoder, then the entry. An entry therefore always has its encoder."""
         if encoder.requires_fit:
             encoder.save(self.encoder(key))
+            # not in the entry, whose bytes do not depend on the seconds of a fit
+            write_bytes(self._checksum(key), self._fitted(key).encode())
         text, offsets = string_bytes(tracks.ids)
         tensors = {"matrix": matrix, "present": tracks.present, "marks": marks, "ids": text, "id_offsets": offsets}
-        fitted = self._fitted(key) if encoder.requires_fit else None
-        about = {"encoder": encoder.name, "version": encoder.version, "key": key, "fitted": fitted}
-        write_tensors(self.entry(key), tensors, about)
+        write_tensors(self.entry(key), tensors, {"encoder": encoder.name, "version": encoder.version, "key": key})
+
+    def _checksum(self, key: str) -> Path:
+        return self.directory / f"{key}.blake2b"
+
+    def _is_whole(self, key: str) -> bool:
+        """Return whether the files of the fitted encoder are those that were written."""
+        path = self._checksum(key)
+        return path.is_file() and path.read_bytes() == self._fitted(key).encode()
 
     def _fitted(self, key: str) -> str:
         """Return a hash of the files of the fitted encoder."""

@@ -151,9 +151,9 @@ def _run_folds(context: Context, by_fold: Mapping[str, Recipe], *, fresh: bool) 
     results = pool_folds.pool(recipe, runs, directory, context.reporter)
     if all(runs[name].done(FINISHED, _identity(fold)) is not None for name, fold in by_fold.items()):
         files = [each.path(name) for each in (directory, *runs.values()) for name in _results(recipe)]
-        fold = next(iter(runs.values()))
-        stamp = prepare_data.DataStamp(*fold.done(FINISHED, _identity(next(iter(by_fold.values()))))["stamp"])
-        named = read_data.named_files(recipe.data, fold.path(NAMED).read_bytes())
+        first = next(iter(runs.values()))
+        stamp = prepare_data.DataStamp(*first.done(FINISHED, _identity(next(iter(by_fold.values()))))["stamp"])
+        named = read_data.named_files(recipe.data, first.path(NAMED).read_bytes())
         _finish(directory, recipe, [*files, directory.path(run_directory.FOLDS)], stamp, named)
     return results
 
