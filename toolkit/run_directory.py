@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import re
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from toolkit import plugins
-from toolkit.errors import InputError, OldForm, RunDirectoryError
+from toolkit.errors import RunDirectoryError
 from toolkit.files import (
     check_links,
     delete_unfinished,
@@ -31,6 +29,8 @@ from toolkit.files import (
     write_bytes,
     write_json,
 )
+from toolkit.recipe.redaction import without_secrets
+from toolkit.recipe.resolved_recipes import difference, encoders_of, in_form_of, to_yaml, without_systems
 from toolkit.result_types import (
     Attribution,
     ComparisonRow,
@@ -43,7 +43,6 @@ from toolkit.result_types import (
     MetricRow,
     RunFile,
     StageEntry,
-    StoredEncoder,
     StoredRecipe,
     SystemOrder,
     TableRow,
@@ -131,9 +130,9 @@ class RunDirectory:
         another process or contains other files.
         """
         run, given = cls(in_utf8(root)), recipe
-        recipe = _shareable(given)
+        recipe = without_secrets(given)
         if recipe != given:
-            warnings.warn(f"{_difference(recipe, given).partition(' was ')[0]}: {NOT_STORED}", stacklevel=3)
+            warnings.warn(f"{difference(recipe, given).partition(' was ')[0]}: {NOT_STORED}", stacklevel=3)
         run.check(recipe)
         root.mkdir(parents=True, exist_ok=True)
         with locked(run.path(LOCK), wait=False) as holder:
@@ -143,19 +142,19 @@ class RunDirectory:
                 )
             run.check(recipe)
             delete_unfinished(*(Path(folder) for folder, _, _ in os.walk(root)))
-            if not run.path(RECIPE).exists() or _difference(_like(read_recipe(root), recipe), recipe):
+            if not run.path(RECIPE).exists() or difference(in_form_of(read_recipe(root), recipe), recipe):
                 run.write_recipe(recipe)
             yield run
 
     def check(self, recipe: Mapping[str, object]) -> None:
         """Raise `RunDirectoryError` if the folder belongs to a different recipe or is not a run directory."""
-        recipe = _shareable(recipe)
+        recipe = without_secrets(recipe)
         if self.path(RECIPE).exists():
             # a recipe that was refused before its first stage may be corrected in place
             begun = self.path(STAGES).exists() or self.path(METRICS).exists()
-            if (difference := self._change(recipe)) and begun:
+            if (change := self._change(recipe)) and begun:
                 raise RunDirectoryError(
-                    f"{self.root} belongs to another recipe ({difference}): set a different --out, or delete the folder"
+                    f"{self.root} belongs to another recipe ({change}): set a different --out, or delete the folder"
                 )
         elif self.root.exists() and (
             not self.root.is_dir() or not all(OWN.fullmatch(entry.name) for entry in self.root.iterdir())
@@ -170,16 +169,19 @@ class RunDirectory:
 
     def _change(self, recipe: Mapping[str, object]) -> str:
         """Describe the first difference between the stored recipe and `recipe`, apart from entries that failed."""
-        difference = _difference(self._stored(recipe), recipe)
-        failed = {row["system"] for row in self.find(TABLE) if "failed" in row} if difference else set()
+        change = difference(self._stored(recipe), recipe)
+        failed = {row["system"] for row in self.find(TABLE) if "failed" in row} if change else set()
         if not failed:
-            return difference
-        return _difference(_without(self._stored(recipe), failed), _without(recipe, failed))
+            return change
+        return difference(
+            without_systems(self._stored(recipe), failed),
+            without_systems(recipe, failed),
+        )
 
     def _stored(self, recipe: Mapping[str, object]) -> Mapping[str, object]:
         """Return the stored recipe, with paths of weights that were missing and that `recipe` now sets."""
-        stored = _like(read_recipe(self.root), recipe)
-        before, now = _encoders(stored), _encoders(recipe)
+        stored = in_form_of(read_recipe(self.root), recipe)
+        before, now = encoders_of(stored), encoders_of(recipe)
         for key in {key for row in self.find(TABLE) for key in row["not_run"]}:
             name, _, parameter = key.removeprefix("encoders.").rpartition(".params.")
             params = now[name].get("params", {}) if name in now else {}
@@ -211,7 +213,7 @@ class RunDirectory:
         )
 
     def write(self, name: str, value: object) -> None:
-        write_json(self.path(name), _shareable(value))
+        write_json(self.path(name), without_secrets(value))
 
     def read_table(self, name: str) -> pa.Table:
         """Return a Parquet file of the run. Raises `RunDirectoryError` if it is missing or damaged."""
@@ -246,7 +248,7 @@ class RunDirectory:
 
     def log(self, event: str, **fields: object) -> None:
         """Append a line to `log.jsonl`."""
-        entry = _shareable({"time": round(time.time(), 3), "event": event, **fields})
+        entry = without_secrets({"time": round(time.time(), 3), "event": event, **fields})
         line = json.dumps(entry, ensure_ascii=False, default=str)
         with open_to_append(self.path(LOG)) as log:
             log.write(line + "\n")
@@ -304,25 +306,6 @@ def unreadable(path: Path, error: Exception, delete: Path | None = None) -> RunD
     return RunDirectoryError(f"{path} cannot be read ({line}): delete {what} and run the same command again")
 
 
-def _shareable(value: T) -> T:
-    """Return a JSON-compatible value without passwords and keys."""
-    from toolkit.recipe.redaction import without_secrets
-
-    return without_secrets(value)
-
-
-def to_yaml(value: object) -> bytes:
-    """Return a recipe as YAML, without passwords and keys."""
-    from ruamel.yaml import YAML
-
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style, yaml.allow_unicode = False, True
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    stream = io.BytesIO()
-    yaml.dump(_shareable(value), stream)
-    return stream.getvalue()
-
-
 def read_recipe(root: Path) -> StoredRecipe:
     """Return the resolved recipe of a run directory, without passwords and keys. Raises `RunDirectoryError`."""
     from ruamel.yaml import YAML
@@ -339,7 +322,7 @@ def read_recipe(root: Path) -> StoredRecipe:
         raise RunDirectoryError(f"{root / RECIPE} is damaged ({' '.join(str(error).split())}): {RESTORE}") from None
     if not conforms(recipe, StoredRecipe):
         raise RunDirectoryError(f"{root / RECIPE} is damaged ({fault_of(recipe, StoredRecipe)}): {RESTORE}")
-    return _shareable(recipe)
+    return without_secrets(recipe)
 
 
 def recipe_text(root: Path) -> str:
@@ -348,69 +331,3 @@ def recipe_text(root: Path) -> str:
     if len(data) > LONGEST_RECIPE:
         raise ValueError(f"it is longer than {LONGEST_RECIPE:,} bytes")
     return data.decode("utf-8")
-
-
-def current_form(recipe: StoredRecipe) -> StoredRecipe:
-    """Return a resolved recipe, perhaps of an earlier version, in the form of this version.
-
-    The recipe is returned unchanged if this version rejects it. Installed plug-ins in the recipe are imported.
-    """
-    from pydantic import ValidationError
-
-    from toolkit.recipe import Recipe
-
-    with warnings.catch_warnings(), plugins.of_a_run():
-        warnings.simplefilter("ignore", OldForm)
-        try:
-            resolved = Recipe.model_validate(recipe).model_dump(mode="json")
-        except (InputError, ValidationError):
-            return recipe
-    return resolved if conforms(resolved, StoredRecipe) else recipe
-
-
-def _encoders(recipe: Mapping[str, object]) -> dict[str, StoredEncoder]:
-    encoders = recipe.get("encoders")
-    return encoders if conforms(encoders, dict[str, StoredEncoder]) else {}
-
-
-def _without(recipe: Mapping[str, object], systems: Collection[str]) -> Mapping[str, object]:
-    """Return a resolved recipe without the entries of these systems, or unchanged if this version rejects it."""
-    from pydantic import ValidationError
-
-    from toolkit.recipe import Recipe
-    from toolkit.recipe.cross_checks import system_names
-
-    kept = json.loads(json.dumps(recipe, default=str))
-    try:
-        with plugins.of_a_run():
-            places = [where for where, name in system_names(Recipe.model_validate(recipe)) if name in systems]
-    except (InputError, ValidationError):
-        return recipe
-    for *sections, place in reversed(places):  # the last entries first
-        entries = kept
-        for section in sections:
-            entries = entries[section]
-        del entries[place]
-    return kept
-
-
-def _like(old: StoredRecipe, recipe: Mapping[str, object]) -> Mapping[str, object]:
-    """Return a stored recipe in the form of `recipe`, which this version resolved.
-
-    `defaults` are compared only through the models that contain them.
-    """
-    if old == recipe:
-        return old
-    current = current_form(old)
-    return recipe if {**current, "defaults": recipe.get("defaults")} == recipe else current
-
-
-def _difference(old: object, new: object, where: str = "") -> str:
-    """Describe the first value in which two recipes differ, or return ""."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        pairs = ((key, old.get(key), new.get(key)) for key in dict.fromkeys([*old, *new]))
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        pairs = ((place, *pair) for place, pair in enumerate(zip(old, new, strict=True)))
-    else:
-        return "" if old == new else f"{where} was {old!r}, is {new!r}"
-    return next(filter(None, (_difference(a, b, f"{where}.{key}".lstrip(".")) for key, a, b in pairs)), "")

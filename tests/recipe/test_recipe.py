@@ -12,8 +12,8 @@ from tests.recipe_file import write
 from toolkit.errors import RecipeError
 from toolkit.parameters import Parameters
 from toolkit.recipe import Data, Recipe, load
+from toolkit.recipe.resolved_recipes import to_yaml
 from toolkit.recipe.yaml_file import pairs, read
-from toolkit.run_directory import to_yaml
 
 SHIPPED = sorted((Path(__file__).parents[2] / "recipes").rglob("*.yaml"))
 

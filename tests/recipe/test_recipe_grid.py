@@ -9,7 +9,7 @@ import pytest
 from tests.recipe_file import write
 from toolkit.errors import RecipeError
 from toolkit.recipe import load
-from toolkit.run_directory import to_yaml
+from toolkit.recipe.resolved_recipes import to_yaml
 
 GRID = """\
 data: {reader: demo}

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from toolkit import run_directory
 from toolkit.contracts.metric import MetricInfo, stored
+from toolkit.recipe import resolved_recipes
 from toolkit.result_types import (
     Attribution,
     AttributionRow,
@@ -81,7 +82,7 @@ class RunFiles:
         folds = [fold for fold in run.folds() if not fold.is_relative_to(run.root)]
         return cls(
             name=run.root.name,
-            recipe_text=run_directory.to_yaml(recipe).decode("utf-8"),
+            recipe_text=resolved_recipes.to_yaml(recipe).decode("utf-8"),
             recipe=recipe,
             metrics=_with_info(metrics, infos),
             manifest=run.find(run_directory.MANIFEST),

@@ -16,7 +16,7 @@ from tests.recipe_file import write
 from toolkit import run_directory
 from toolkit.errors import OldForm
 from toolkit.files import digest
-from toolkit.recipe import load
+from toolkit.recipe import load, resolved_recipes
 
 FLAT = Path(__file__).parents[2] / "fixtures" / "flat_run"
 """A recipe with flat keys, `small.yaml`, and what the version before resolved it to, `recipe.yaml`."""
@@ -50,11 +50,11 @@ def test_stored_flat_recipe_converts_to_the_current_form() -> None:
         today = load(FLAT / "small.yaml").model_dump(mode="json")
     with warnings.catch_warnings():
         warnings.simplefilter("error", OldForm)
-        assert run_directory.current_form(run_directory.read_recipe(FLAT)) == today
+        assert resolved_recipes.current_form(run_directory.read_recipe(FLAT)) == today
 
 
 def test_current_form_returns_an_invalid_recipe_unchanged() -> None:
-    assert run_directory.current_form({"name": "x", "models": [{"type": "gone"}]}) == {
+    assert resolved_recipes.current_form({"name": "x", "models": [{"type": "gone"}]}) == {
         "name": "x",
         "models": [{"type": "gone"}],
     }
@@ -117,7 +117,7 @@ def test_different_recipe_in_a_flat_folder_raises_with_the_changed_value(flat_ru
 def test_commands_read_a_flat_run_without_warnings(flat_run: Path, tmp_path: Path) -> None:
     today = Path(shutil.copytree(flat_run, tmp_path / "today"))
     (today / run_directory.RECIPE).write_bytes(
-        run_directory.to_yaml(run_directory.current_form(run_directory.read_recipe(flat_run)))
+        resolved_recipes.to_yaml(resolved_recipes.current_form(run_directory.read_recipe(flat_run)))
     )
     listed = segue(
         "continue", flat_run, "--tracks", "demo:track:7", "-k", "3", "--system", "sasrec-multimodal", "--format", "json"

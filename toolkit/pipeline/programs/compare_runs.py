@@ -15,6 +15,7 @@ from toolkit.contracts.metric import value_range
 from toolkit.errors import InputError, RunDirectoryError
 from toolkit.evaluation.significance import Difference, holm, paired_difference
 from toolkit.plugins import suggest
+from toolkit.recipe import resolved_recipes
 from toolkit.report.comparable_runs import other_data, other_questions
 from toolkit.result_types import PairedRow, SystemOrder
 
@@ -100,7 +101,7 @@ def compare(a: Path, b: Path, *, key: str | None = None, bootstrap: int = 1000, 
     first, second = run_directory.RunDirectory(a), run_directory.RunDirectory(b)
     recipes = run_directory.read_recipe(a), run_directory.read_recipe(b)
     if recipes[0] != recipes[1]:
-        recipes = run_directory.current_form(recipes[0]), run_directory.current_form(recipes[1])
+        recipes = resolved_recipes.current_form(recipes[0]), resolved_recipes.current_form(recipes[1])
     manifests = first.read(run_directory.MANIFEST), second.read(run_directory.MANIFEST)
     orders = first.read(run_directory.SYSTEMS), second.read(run_directory.SYSTEMS)
     chosen = key or "{metric}@{k}".format_map(orders[0]["chosen_by"])

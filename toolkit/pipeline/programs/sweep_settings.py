@@ -23,7 +23,7 @@ from toolkit.pipeline.run.run_context import Context, LoggedReporter, opened
 from toolkit.pipeline.run.system_failures import Failures
 from toolkit.pipeline.write import tensorboard_log
 from toolkit.progress import Reporter
-from toolkit.recipe import Recipe, unused_settings
+from toolkit.recipe import Recipe, resolved_recipes, unused_settings
 from toolkit.recipe.cross_checks import system_names
 from toolkit.recipe.redaction import without_secrets
 from toolkit.recipe.sweep_trials import swept, trial
@@ -90,7 +90,7 @@ def sweep(recipe: Recipe, out: Path, *, progress: Reporter | None = None, cache:
         chosen = unused_settings.cleared(trial(recipe, best["settings"])).model_copy(
             update={"name": f"{recipe.name}-best"}
         )
-        write_bytes(directory.path(BEST), run_directory.to_yaml(chosen.model_dump(mode="json")))
+        write_bytes(directory.path(BEST), resolved_recipes.to_yaml(chosen.model_dump(mode="json")))
         return result
 
 
