@@ -157,13 +157,14 @@ def _prepared(place: Path, command: Command, urls: Mapping[str, str]) -> Path:
     """Return a folder with the input of a command."""
     place.mkdir()
     (place / "lists.csv").write_text(HEADER + _rows(80, 60, 8))
-    (place / "many.csv").write_text(HEADER + _rows(200, 700, 30))
+    (place / "many.csv").write_text(HEADER + _rows(200, 700, 30).replace(",t", ",spotify:track:t"))
     for file, text in (("r.yaml", RECIPE), ("folds.yaml", FOLDS), ("sweep.yaml", SWEEP), ("many.yaml", MANY)):
         (place / file).write_text(text)
     if urls:
         (place / "collect.yaml").write_text(COLLECT.format(**urls))
     lists = [
-        {"pid": n, "num_holdouts": 5, "tracks": [{"track_uri": f"local:t{n}", "pos": 0, **NAMES}]} for n in range(3)
+        {"pid": n, "num_holdouts": 5, "tracks": [{"track_uri": f"spotify:track:t{n}", "pos": 0, **NAMES}]}
+        for n in range(3)
     ]
     (place / "challenge.json").write_text(json.dumps({"playlists": lists}))
     for line in command.after:
