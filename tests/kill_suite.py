@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-SIGNALS = {signal.SIGKILL: {-9}, signal.SIGTERM: {143, -15}, signal.SIGINT: {130}}
+SIGNALS = {signal.SIGKILL: {-9}, signal.SIGTERM: {143, -15, 130}, signal.SIGINT: {130, -2}}
 """Exit codes of a process that a signal ended."""
 PATIENCE = 600
 """Seconds until a command counts as hanging."""
@@ -38,11 +38,18 @@ SECONDS = re.compile(r"seconds|.*_seconds|peak_mb|time|stamp|inputs")
 """Keys of JSON files that hold times."""
 UNFINISHED = re.compile(r"\..*\.part|.*\.part")
 
-LISTS = "playlist_id,track_id,title,artist\n" + "".join(
-    f"{p},t{track},Song {track} singin',A{track % 9}\n"
-    for p in range(80)
-    for track in random.Random(p).sample(range(60), 8)
-)
+HEADER = "playlist_id,track_id,title,artist\n"
+
+
+def _rows(playlists: int, tracks: int, length: int) -> str:
+    """Return rows of playlists of random tracks."""
+    return "".join(
+        f"{p},t{track},Song {track} singin',A{track % 9}\n"
+        for p in range(playlists)
+        for track in random.Random(p).sample(range(tracks), length)
+    )
+
+
 RECIPE = """\
 name: mine
 data:
@@ -54,14 +61,17 @@ evaluation: {split: {min_tracks: 4, valid_fraction: 0.3}, k: [3], metrics: [reca
 threads: 1
 """
 FOLDS = RECIPE.replace("valid_fraction: 0.3", "valid_fraction: 0.3, folds: 2, test_fold: all")
+MANY = RECIPE.replace("lists.csv", "many.csv")
+"""Recipe with as many tracks as a submission ranks."""
 SWEEP = RECIPE + "sweep: {over: {models.0.lr: [0.001, 0.01, 0.1]}, select: ndcg@3}\n"
 COLLECT = """\
 name: collected
-data: {{reader: demo, options: {{tracks: 60, artists: 12, playlists: 40, fields: []}}}}
+data: {{reader: demo, options: {{tracks: 200, artists: 40, playlists: 150, fields: []}}}}
 collect:
   library: library
-  sources: [{{source: musicbrainz, params: {{url: "{musicbrainz}", per_second: 50}}}},
-            {{source: lrclib, params: {{url: "{lrclib}", per_second: 50}}}}]
+  contact: demo@example.org
+  sources: [{{source: musicbrainz, params: {{url: "{musicbrainz}", per_second: 200}}}},
+            {{source: lrclib, params: {{url: "{lrclib}", per_second: 200}}}}]
 """
 
 
@@ -73,6 +83,10 @@ class Command:
     after: Sequence[Sequence[str]] = ()
 
 
+NAMES: dict[str, object] = {
+    key: "x" for key in ("track_name", "artist_name", "artist_uri", "album_name", "album_uri")
+} | {"duration_ms": 1}
+"""Keys that the challenge's tracks have."""
 BEGUN = ("run", "r.yaml", "--out", "begun")
 COMMANDS: Mapping[str, Command] = {
     "run": Command(("run", "r.yaml", "--out", "out")),
@@ -88,7 +102,7 @@ COMMANDS: Mapping[str, Command] = {
     "continue": Command(("continue", "begun", "--tracks", "local:t1,local:t2", "--format", "json"), (BEGUN,)),
     "submit": Command(
         ("submit", "begun", "--challenge", "challenge.json", "--team", "x", "--email", "x@x.org", "--out", "out.csv"),
-        (BEGUN,),
+        (("run", "many.yaml", "--out", "begun"),),
     ),
 }  # fmt: skip
 
@@ -142,12 +156,16 @@ def series(name: str, kills: int, folder: Path, *, seed: int = 0) -> Outcome:
 def _prepared(place: Path, command: Command, urls: Mapping[str, str]) -> Path:
     """Return a folder with the input of a command."""
     place.mkdir()
-    (place / "lists.csv").write_text(LISTS)
-    for file, text in (("r.yaml", RECIPE), ("folds.yaml", FOLDS), ("sweep.yaml", SWEEP)):
+    (place / "lists.csv").write_text(HEADER + _rows(80, 60, 8))
+    (place / "many.csv").write_text(HEADER + _rows(200, 700, 30).replace(",t", ",spotify:track:t"))
+    for file, text in (("r.yaml", RECIPE), ("folds.yaml", FOLDS), ("sweep.yaml", SWEEP), ("many.yaml", MANY)):
         (place / file).write_text(text)
     if urls:
         (place / "collect.yaml").write_text(COLLECT.format(**urls))
-    lists = [{"pid": n, "num_holdouts": 5, "tracks": [{"track_uri": f"local:t{n}", "pos": 0}]} for n in range(3)]
+    lists = [
+        {"pid": n, "num_holdouts": 5, "tracks": [{"track_uri": f"spotify:track:t{n}", "pos": 0, **NAMES}]}
+        for n in range(3)
+    ]
     (place / "challenge.json").write_text(json.dumps({"playlists": lists}))
     for line in command.after:
         code, printed = _finish(_start(line, place))
@@ -164,7 +182,7 @@ def _services(folder: Path, name: str) -> Iterator[dict[str, str]]:
     from segue.datasets.demo.demo_params import DemoParams
     from tests.servers.demo import services
 
-    with services(DemoParams(tracks=60, artists=12, playlists=40), features=folder / "features.csv") as running:
+    with services(DemoParams(tracks=200, artists=40, playlists=150), features=folder / "features.csv") as running:
         yield {"musicbrainz": running.musicbrainz.url, "lrclib": running.lrclib.url}
 
 
