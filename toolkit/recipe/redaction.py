@@ -60,5 +60,5 @@ def without_secrets(value: T) -> T:
             for key, inner in value.items()
         }
     elif isinstance(value, list | tuple):
-        removed = type(value)(without_secrets(inner) for inner in value)
+        removed = [without_secrets(inner) for inner in value]  # JSON has no tuples
     return removed
