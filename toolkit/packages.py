@@ -95,8 +95,10 @@ _EXTRA_OF = {
     **dict.fromkeys(("PIL", "torchvision"), "image"),
     **dict.fromkeys(("colorlog", "colorama", "texttable"), "recbole"),
     **dict.fromkeys(("implicit", "threadpoolctl"), "factors"),
-    **dict.fromkeys(("httpx", "pyrate_limiter", "requests", "rapidfuzz", "spotipy", "lyricsgenius"), "collect"),
-    **dict.fromkeys(("pylast", "mutagen", "dotenv", "stamina"), "collect"),
+    **dict.fromkeys(
+        **dict.fromkeys(("httpx", "httpcore", "pyrate_limiter", "requests", "rapidfuzz", "spotipy"), "collect"),
+    ),
+    **dict.fromkeys(("lyricsgenius", "pylast", "mutagen", "dotenv", "stamina"), "collect"),
     **dict.fromkeys(("matplotlib", "tensorboard"), "report"),
     **{"lightgbm": "trees", "rdflib": "papers", "ray": "scale", "faiss": "ann"},
     **{"optuna": "sweep", "umap": "umap", "mlflow": "mlflow", "av": "aac", "keyring": "keyring"},

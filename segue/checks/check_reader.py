@@ -310,7 +310,7 @@ def _field_fault(name: str, field: object) -> str | None:
     if isinstance(field.value, list) and not (
         field.value and all(isinstance(number, float | int) and abs(number) <= LARGEST for number in field.value)
     ):
-        return f"field {name!r} must be a non-empty list of finite float32 numbers: omit the field if there are none"
+        return f"field {name!r} must be a non-empty list of finite numbers (float32): omit the field if there are none"
     if field.entity not in ENTITIES:
         return f"field {name!r} has entity={field.entity!r}, which must be one of {', '.join(ENTITIES)}"
     return (

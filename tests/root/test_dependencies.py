@@ -289,7 +289,7 @@ def test_missing_extra_raises_one_line_error_in_python(folder: Path) -> None:
 def test_list_prints_required_packages_of_sources(folder: Path) -> None:
     done = core(COMMAND, folder, "list", "sources")
     assert done.returncode == 0
-    assert "genius: 'genius' needs lyricsgenius, which is not installed: pip install 'segue[collect]'" in done.stdout
+    assert "genius: 'genius' needs requests, which is not installed: pip install 'segue[collect]'" in done.stdout
     done = core(COMMAND, folder, "collect", "--library", "library", "--source", "lrclib")
     assert done.returncode == 2 and done.stderr.startswith("segue: ") and "pip install 'segue[collect]'" in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -20,6 +20,7 @@ from tests.encoders.conftest import picture, pure, sound
 from tests.encoders.learning.test_weighted_error import feedback
 from toolkit.contracts.learning import Learning, effective_rank
 from toolkit.encoders.audio.cqt_cnn import CqtCnnEncoder
+from toolkit.encoders.contract.content_hash import files_digest
 from toolkit.encoders.contract.encode import FitOn, encode
 from toolkit.encoders.contract.encoder import Encoder
 from toolkit.encoders.contract.field_values import FieldValues
@@ -333,6 +334,8 @@ def test_cached_encoding_without_a_record_is_judged_by_its_rank(tmp_path: Path) 
     about = json.loads(path.read_text())
     assert about.pop("learning")["moved"] < 1e-9
     path.write_text(json.dumps(about))
+    entry = path.parent.with_suffix("")
+    entry.with_suffix(".blake2b").write_text(files_digest(sorted(path.parent.iterdir())))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         again = FeaturesVaeEncoder(params)

@@ -81,6 +81,8 @@ def _files_digest(paths: Sequence[Path]) -> str:
         try:
             with path.open("rb") as file:
                 hasher.update(hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST)).digest())
+        except FileNotFoundError:
+            raise InputError(f"{path} does not exist: pass the path of an existing file") from None
         except OSError as error:
             raise InputError(
                 f"{path} cannot be read ({error.strerror or error}): check the path and its permissions"
