@@ -95,9 +95,7 @@ _EXTRA_OF = {
     **dict.fromkeys(("PIL", "torchvision"), "image"),
     **dict.fromkeys(("colorlog", "colorama", "texttable"), "recbole"),
     **dict.fromkeys(("implicit", "threadpoolctl"), "factors"),
-    **dict.fromkeys(
-        **dict.fromkeys(("httpx", "httpcore", "pyrate_limiter", "requests", "rapidfuzz", "spotipy"), "collect"),
-    ),
+    **dict.fromkeys(("httpx", "httpcore", "pyrate_limiter", "requests", "rapidfuzz", "spotipy"), "collect"),
     **dict.fromkeys(("lyricsgenius", "pylast", "mutagen", "dotenv", "stamina"), "collect"),
     **dict.fromkeys(("matplotlib", "tensorboard"), "report"),
     **{"lightgbm": "trees", "rdflib": "papers", "ray": "scale", "faiss": "ann"},
