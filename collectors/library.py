@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from sqlalchemy import Connection, RowMapping, Table, delete, func, insert, select
+from sqlalchemy import Connection, RowMapping, Table, delete, func, insert, make_url, select
+from sqlalchemy.exc import ArgumentError
 
 from collectors.engine.ledger import IMPORTS, METADATA
+from collectors.engine.servers import trusted_hosts
 from toolkit.catalogue.database_schema import (
     ALBUMS,
     ARTISTS,
@@ -23,6 +26,7 @@ from toolkit.catalogue.database_schema import (
 from toolkit.catalogue.store import Catalogue
 from toolkit.errors import InputError
 from toolkit.files import digest
+from toolkit.recipe.redaction import redacted
 
 FILE = "catalogue.sqlite"
 BATCH = 2_000
@@ -31,11 +35,39 @@ NO_LIBRARY = "{} must be a library: run `segue collect RECIPE` to create a libra
 
 
 def database(library: Path | str) -> Path | str:
-    """Return the argument for `Catalogue.open`, which is a file path or a database URL."""
+    """Return the argument for `Catalogue.open`, which is a file path or a database URL.
+
+    Raises `InputError` like `check_password`.
+    """
     if "://" in str(library):
+        check_password(str(library))
         return str(library)
     path = Path(library)
     return path if path.suffix in (".sqlite", ".db") else path / FILE
+
+
+def check_password(url: str) -> None:
+    """Raise `InputError` if the driver would send `PGPASSWORD` to a server that the user did not name.
+
+    The driver sends `PGPASSWORD` to any server, and a recipe, which may be from a stranger, names the server. A server
+    on this machine, the one in `PGHOST`, and servers in `SEGUE_TRUSTED_HOSTS` get it.
+    """
+    if "PGPASSWORD" not in os.environ:
+        return
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        return  # the store reports it
+    query = [parsed.query.get(name, ()) for name in ("host", "hostaddr")]
+    named = [parsed.host or "", *(part for value in query for part in ([value] if isinstance(value, str) else value))]
+    hosts = {host.partition(":")[0] for part in named for host in part.split(",")} - {""}
+    known = {"localhost", "127.0.0.1", os.environ.get("PGHOST"), *(host for host, _ in trusted_hosts())}
+    for host in sorted(hosts - known):
+        if parsed.password is None and not host.startswith("/"):  # a path is a socket of this machine
+            raise InputError(
+                f"library={redacted(url)!r} must not get the password in PGPASSWORD: if you trust the server, "
+                f"export PGHOST={host}, or put the password into ~/.pgpass, which names its server"
+            )
 
 
 def open_library(library: Path | str, *, blobs: Path | None = None, new: bool = False) -> Catalogue:
