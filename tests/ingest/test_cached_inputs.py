@@ -367,3 +367,20 @@ def test_content_is_hashed_before_and_after_a_reading(tmp_path: Path) -> None:
         )
         assert np.asarray(found.corpus.offsets).tolist() == [0, 2, 4]
     assert len(counted) == 3
+
+
+def test_tracks_of_recbole_beside_a_file_are_part_of_the_data(tmp_path: Path) -> None:
+    inter, item = tmp_path / "d.inter", tmp_path / "d.item"
+    inter.write_text("list:token\ttrack:token\n" + "".join(f"p{row // 3}\tt{row % 5}\n" for row in range(30)))
+    data = Data.model_validate({"reader": "auto", "path": str(inter)})
+    alone = read(data, tmp_path / "cache")
+    item.write_text("track:token\ttempo:float\n" + "".join(f"t{row}\t{row}\n" for row in range(5)))
+    before, stamped = read(data, tmp_path / "cache"), stamp(data)
+    item.write_text("track:token\ttempo:float\n" + "".join(f"t{row}\t{row + 1}\n" for row in range(5)))
+    after = read(data, tmp_path / "cache")
+
+    assert len({alone.key, before.key, after.key}) == 3
+    assert len({found.content["blake2b"] for found in (alone, before, after)}) == 3
+    assert stamp(data) != stamped
+    with after.open() as catalogue:
+        assert [values[0] for values in catalogue.field_values("tempo", catalogue.track_ids())[1]] == [1, 2, 3, 4, 5]

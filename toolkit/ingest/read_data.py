@@ -203,14 +203,19 @@ def text_values(
 
 def open_reader(data: Data) -> Reader:
     """Return the reader for a recipe's section `data`. Raises `InputError` for an unknown reader or wrong options."""
+    cls = _reader_class(data)
+    params = validated(cls.Params, data.options, "data.options.")
+    return cls(data.path or Path("."), params, on_error=data.on_error)
+
+
+def _reader_class(data: Data) -> type[Reader]:
     name = data.reader
     if name == "auto":
         from toolkit.catalogue.readers.auto import detect
 
         name = detect(_path(data))
     cls: type[Reader] = plugins.load("segue.readers", name)
-    params = validated(cls.Params, data.options, "data.options.")
-    return cls(data.path or Path("."), params, on_error=data.on_error)
+    return cls
 
 
 def content_of(data: Data, reporter: Reporter) -> Content:
@@ -261,6 +266,7 @@ def _files(data: Data) -> Iterator[tuple[str, Path]]:
     else:
         yield path.name, path
     base = _base(data)
+    yield from ((file.name, file) for file in _reader_class(data).beside(path) if is_file(file))
     for text in _texts(data.options):
         named = Path(base, text)
         if is_file(named) and not (path.is_dir() and named.is_relative_to(path)):

@@ -130,6 +130,14 @@ class Reader(ABC):
     def recognises(cls, path: Path) -> bool:
         """Return whether `path` has this format, by name and first bytes, for `reader: auto`."""
 
+    @classmethod
+    def beside(cls, path: Path) -> tuple[Path, ...]:
+        """Return the files outside of `path` that the reader reads, if they exist, though no option names them.
+
+        They are part of the data: a change of one of them is a change of the data.
+        """
+        return ()
+
     def varied(self, playlist: str) -> None:
         """Count a playlist whose rows have several values of a playlist field."""
         self.doubles.add(f"{self.path}, playlist {playlist!r}: its fields differ between rows, the first row is used")

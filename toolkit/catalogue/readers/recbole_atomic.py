@@ -57,19 +57,23 @@ class RecboleReader(FileReader):
 
     def check_source(self) -> None:
         table, (_, track, _, _) = self._placed()
-        if (item := table.path.with_suffix(".item")).is_file():
+        if (item := _item_file(table.path)).is_file():
             self._described(item, table.header[track])
+
+    @classmethod
+    def beside(cls, path: Path) -> tuple[Path, ...]:
+        return () if path.is_dir() else (_item_file(path),)
 
     def fields_offered(self) -> set[str]:
         table, (_, track, _, _) = self._placed()
-        if not (item := table.path.with_suffix(".item")).is_file():
+        if not (item := _item_file(table.path)).is_file():
             return set()
         described, _, columns = self._described(item, table.header[track])
         return columns.offered(described.header)
 
     def _read(self) -> Iterator[Record]:
         table, columns = self._placed()
-        item = table.path.with_suffix(".item")
+        item = _item_file(table.path)
         if item.is_file():
             yield from self._items(item, table.header[columns[1]])
         yield from collected(self._placements(table, *columns))
@@ -200,3 +204,8 @@ def _token(identifier: str) -> str:
 
 def _words(text: str | None) -> str:
     return " ".join((text or "").replace('"', " ").split())
+
+
+def _item_file(path: Path) -> Path:
+    """Return the path of the tracks of a file of placements."""
+    return path.with_suffix(".item")
