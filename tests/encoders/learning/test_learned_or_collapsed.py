@@ -34,6 +34,7 @@ from toolkit.encoders.learning.weight_distance import MOST, WeightStart
 from toolkit.encoders.learning.weighted_prediction_error import constant_weighted_error, weighted_error
 from toolkit.encoders.text.tfidf import TfidfEncoder
 from toolkit.encoders.text.word2vec import Word2vecEncoder, Word2vecParams
+from toolkit.errors import DataError
 from toolkit.modality import Modality
 from toolkit.seeds import seeded_weights
 
@@ -347,3 +348,17 @@ def test_saved_encoder_keeps_the_record(tmp_path: Path) -> None:
     encoder = FeaturesVaeEncoder(FeaturesVaeParams(latent=6, epochs=2)).fit(INPUTS)
     encoder.save(tmp_path)
     assert FeaturesVaeEncoder.load(tmp_path).learning == encoder.learning
+
+
+def test_saved_parameters_of_a_larger_network_than_the_weights_are_refused_before_it_is_built(tmp_path: Path) -> None:
+    import json
+    import resource
+
+    FeaturesVaeEncoder(FeaturesVaeParams(latent=6, epochs=2)).fit(INPUTS).save(tmp_path)
+    about = json.loads((tmp_path / "encoder.json").read_text())
+    about["params"]["hidden"] = [20_000, 40_000]
+    (tmp_path / "encoder.json").write_text(json.dumps(about))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DataError, match="saved weights are smaller than the network"):
+        FeaturesVaeEncoder.load(tmp_path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 << 10

@@ -126,7 +126,7 @@ class AutoencoderEncoder(Encoder):
         return None if self.model is None else FittedState(weights(self.model), {"curve": self.curve})
 
     def restore(self, state: FittedState) -> None:
-        from toolkit.encoders.learning.train_network import load_weights
+        from toolkit.encoders.learning.train_network import restored
 
         self.curve = state.values["curve"]
-        self.model = load_weights(self._build(), state.tensors).to(self.device).eval()
+        self.model = restored(self._build, state.tensors).to(self.device).eval()

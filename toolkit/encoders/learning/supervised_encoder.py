@@ -154,12 +154,12 @@ class SupervisedEncoder(Encoder):
 
     def restore(self, state: FittedState) -> None:
         """Restore the network. A pretrained backbone still requires its folder, which contains the configuration."""
-        from toolkit.encoders.learning.train_network import load_weights
+        from toolkit.encoders.learning.train_network import restored
 
         self.curve = state.values["curve"]
         self._restore_extra(state.tensors)
-        model = self._build(len(state.tensors["model.head.bias"]))
-        self.model = load_weights(model, state.tensors).to(self.device).eval()
+        columns = len(state.tensors["model.head.bias"])
+        self.model = restored(lambda: self._build(columns), state.tensors).to(self.device).eval()
 
 
 class PredictingEncoder(SupervisedEncoder):

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from toolkit.contracts.learning import Learning, sample_rows
 from toolkit.encoders.contract.encoder import Progress, Tensors
@@ -28,6 +29,9 @@ from toolkit.errors import DataError, SegueError
 from toolkit.seeds import derived_seed
 
 CHECKPOINT = "checkpoint.safetensors"
+LARGEST_NETWORK = (4, 1_000_000)
+"""Numbers of a network that is built for saved weights: at most 4 for each saved one, and 1,000,000. Layers that a
+network builds and then replaces, and shared weights, are counted each time."""
 
 Batch = Tensor | tuple[Tensor, ...]
 """Inputs of one step: a tensor, or several."""
@@ -241,6 +245,30 @@ class _Run:
 def weights(model: nn.Module) -> Tensors:
     """Return the weights of a module as arrays with the name prefix `model.`."""
     return {f"model.{name}": value.cpu().numpy() for name, value in model.state_dict().items()}
+
+
+def restored(build: Callable[[], Module], tensors: Tensors) -> Module:
+    """Return the network that `build` returns with the saved weights.
+
+    Raises `DataError` if names or shapes differ, or if the network is much larger than the saved weights. Sizes in a
+    folder from a stranger must not decide how much memory is used.
+    """
+    factor, slack = LARGEST_NETWORK
+    limit = factor * sum(value.size for value in tensors.values()) + slack
+    numbers = 0
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal numbers
+        numbers += 0 if parameter is None else parameter.numel()
+        if numbers > limit:
+            raise DataError("saved weights are smaller than the network of the parameters: fit the encoder again")
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        model = build()
+    finally:
+        hook.remove()
+    return load_weights(model, tensors)
 
 
 def load_weights(model: Module, tensors: Tensors) -> Module:
