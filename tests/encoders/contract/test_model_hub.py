@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import socket
+from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
 
 from toolkit.encoders.contract import model_hub
+from toolkit.encoders.contract.content_hash import files_digest
 from toolkit.encoders.contract.model_hub import configured_dim, find, fingerprint, installed
 from toolkit.errors import InputError
 
@@ -27,7 +30,12 @@ def no_network(monkeypatch):
 def folder(tmp_path):
     (tmp_path / "1_Pooling").mkdir()
     (tmp_path / "modules.json").write_text(
-        json.dumps([{"type": "m.Transformer", "path": ""}, {"type": "m.Pooling", "path": "1_Pooling"}])
+        json.dumps(
+            [
+                {"type": "sentence_transformers.models.Transformer", "path": ""},
+                {"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"},
+            ]
+        )
     )
     (tmp_path / "1_Pooling" / "config.json").write_text(
         json.dumps({"word_embedding_dimension": 6, "pooling_mode_mean_tokens": True})
@@ -111,8 +119,34 @@ def test_dim_is_read_from_module_files(folder):
     (folder / "2_Dense").mkdir()
     (folder / "2_Dense" / "config.json").write_text(json.dumps({"in_features": 12, "out_features": 4}))
     modules = json.loads((folder / "modules.json").read_text())
-    (folder / "modules.json").write_text(json.dumps([*modules, {"type": "m.Dense", "path": "2_Dense"}]))
+    (folder / "modules.json").write_text(
+        json.dumps([*modules, {"type": "sentence_transformers.models.Dense", "path": "2_Dense"}])
+    )
     assert configured_dim(folder) == 4
     assert configured_dim(model_hub.find("all-MiniLM-L6-v2")) == 384
     (folder / "modules.json").unlink()
     assert configured_dim(folder) is None
+
+
+def test_model_folder_whose_modules_are_code_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    (tmp_path / "modules.json").write_text('[{"idx": 0, "name": "0", "path": "", "type": "custom.Transformer"}]')
+    with pytest.raises(InputError, match="must have modules of sentence_transformers in modules.json, not 'custom.T"):
+        find(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["config.json", "vocab.txt"])
+def test_pipe_in_a_model_folder_is_refused_without_waiting(name: str, tmp_path: Path) -> None:
+    (tmp_path / "modules.json").write_text("[]")
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match=f"must contain files and folders only, not '{name}'"):
+        find(str(tmp_path))
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "pipe"])
+def test_digest_of_a_device_or_pipe_raises_without_waiting(path: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="cannot be read .*: check the path"):
+        files_digest([tmp_path / path])

