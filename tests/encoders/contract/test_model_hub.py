@@ -16,6 +16,8 @@ from toolkit.encoders.contract.content_hash import files_digest
 from toolkit.encoders.contract.model_hub import configured_dim, find, fingerprint, installed
 from toolkit.errors import InputError
 
+MODULES = "sentence_transformers.models."
+
 
 @pytest.fixture
 def no_network(monkeypatch):
@@ -32,8 +34,8 @@ def folder(tmp_path):
     (tmp_path / "modules.json").write_text(
         json.dumps(
             [
-                {"type": "sentence_transformers.models.Transformer", "path": ""},
-                {"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"},
+                {"type": MODULES + "Transformer", "path": ""},
+                {"type": MODULES + "Pooling", "path": "1_Pooling"},
             ]
         )
     )
@@ -119,9 +121,7 @@ def test_dim_is_read_from_module_files(folder):
     (folder / "2_Dense").mkdir()
     (folder / "2_Dense" / "config.json").write_text(json.dumps({"in_features": 12, "out_features": 4}))
     modules = json.loads((folder / "modules.json").read_text())
-    (folder / "modules.json").write_text(
-        json.dumps([*modules, {"type": "sentence_transformers.models.Dense", "path": "2_Dense"}])
-    )
+    (folder / "modules.json").write_text(json.dumps([*modules, {"type": MODULES + "Dense", "path": "2_Dense"}]))
     assert configured_dim(folder) == 4
     assert configured_dim(model_hub.find("all-MiniLM-L6-v2")) == 384
     (folder / "modules.json").unlink()
