@@ -27,7 +27,11 @@ def test_page_lists_every_variable_and_key() -> None:
     page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8").partition("## Environment variables")[2]
     sources = [path.read_text(encoding="utf-8") for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
     variables = {name for text in sources for name in re.findall(r"\bSEGUE_[A-Z_]+\b", text)}
-    keys = {key for source in map(plugins.load, repeat("segue.collectors"), plugins.names("segue.collectors")) for key in source.keys}
+    keys = {
+        key
+        for source in map(plugins.load, repeat("segue.collectors"), plugins.names("segue.collectors"))
+        for key in source.keys
+    }
 
     assert len(variables) >= 5 and keys
     assert sorted(name for name in variables | keys if f"`{name}`" not in page.partition("## ")[0]) == []

@@ -316,7 +316,7 @@ def test_covers_are_read_from_paths_bytes_and_hugging_face_images(files: Path, t
         assert [track.fields["cover"].value for track in tracks if track.fields] == [picture] * (
             1 + isinstance(cells[0], dict)
         )
-    with pytest.raises(DataError, match=r"row 0: cover 'art' is not an image"):
+    with pytest.raises(DataError, match=r"row 0: cover 'art' is not a picture"):
         list(reader(tmp_path, GOOD | {"art": [b"<html>", None]}, images={"cover": "art"}).read())
 
 
