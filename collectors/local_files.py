@@ -176,7 +176,7 @@ def _from_name(path: Path, name: str) -> LocalFile:
 
 
 class _Limited(io.BufferedReader):
-    """An open file of which at most `MAX_TAG_BYTES` are read, whatever sizes stand in its tags."""
+    """An open file of which at most `MAX_TAG_BYTES` are read, whatever sizes its tags state."""
 
     left = MAX_TAG_BYTES
 
@@ -191,9 +191,9 @@ class _Limited(io.BufferedReader):
 
 
 class _NotRead:
-    """Replacement of `zlib` for mutagen, which would unpack a frame of half a megabyte to any size.
+    """Replacement for `zlib` in mutagen, which would unpack a frame of half a megabyte to any size.
 
-    Frames that are compressed are left out. They are in the standard, but no usual program writes them.
+    Compressed frames are left out. The standard has them, but no common program writes them.
     """
 
     error = zlib.error

@@ -85,8 +85,8 @@ class Playlists:
             if not found.corpus.same_playlists(corpus):
                 raise DataError(
                     f"{found.content['path'] or 'the data'} was read as {len(corpus):,} playlists without content and"
-                    f" as {len(found.corpus):,} with it: the file changed, or reader {found.content['reader']!r} is"
-                    " faulty, which segue.plugin.check_reader tests: read the data again"
+                    f" as {len(found.corpus):,} with it: read the data again if the file changed, or test reader"
+                    f" {found.content['reader']!r} with segue.plugin.check_reader"
                 )
             self._ingested = replace(found, corpus=corpus)
             self._warn_of_labels()

@@ -23,7 +23,7 @@ class InputError(SegueError):
 
 
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError)
-"""Errors of code that reads a damaged or crafted file: a wrong type or size, a missing key, a nesting without end."""
+"""Errors of code that reads a damaged or crafted file: a wrong type or size, a missing key, unbounded nesting."""
 
 Where = tuple[str | int, ...]
 """Path to a value in a recipe: keys and list indexes from the top."""

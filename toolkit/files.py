@@ -169,7 +169,7 @@ def read_regular(path: Path, limit: int) -> bytes:
     """
     with regular(path) as file:
         data = file.read(limit + 1)
-    if data is None:  # a file of the system that waits for news, such as /proc/kmsg
+    if data is None:  # a system file that waits for data, such as /proc/kmsg
         raise OSError(errno.EAGAIN, "not a regular file", str(path))
     return data
 
@@ -185,7 +185,7 @@ def regular(path: Path) -> Iterator[IO[bytes]]:
 
 
 def parsed_json(path: Path) -> Any:
-    """Read JSON. Raises `OSError` or `ValueError`."""
+    """Return parsed JSON. Raises `OSError` or `ValueError`."""
     data = read_regular(path, LONGEST_JSON)
     if len(data) > LONGEST_JSON:
         raise ValueError(f"it is longer than {LONGEST_JSON:,} bytes")

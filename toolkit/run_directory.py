@@ -103,7 +103,8 @@ LONGEST_RECIPE = 4_000_000
 RESTORE = "restore the file, or run the recipe with a different --out"
 """Cure for a damaged recipe, without which no work in the folder can be resumed."""
 NOT_STORED = (
-    "a password or key is used but not stored with the run: give it by the environment, such as PGPASSWORD or ~/.pgpass"
+    "a password or key is used but not stored with the run: pass it in the environment, such as PGPASSWORD, or in"
+    " ~/.pgpass"
 )
 LOG = "log.jsonl"
 STAGES = "stages"

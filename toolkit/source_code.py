@@ -20,7 +20,7 @@ PACKAGES = ("toolkit", "segue_papers", "segue/datasets")
 """Folders whose code affects results."""
 
 LIBRARIES = ("torch", "numpy", "scipy")
-"""Libraries whose other version may compute other last digits."""
+"""Libraries whose versions may differ in the last digits of results."""
 
 
 @lru_cache

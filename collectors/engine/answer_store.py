@@ -124,7 +124,7 @@ class AnswerStore:
         now = time.time()
         old = (FIELDS.c.source == source, FIELDS.c.time < now - days * 86_400)
         with self._ledger.transaction() as connection:
-            # values of the future, which the clock has left again, would be kept for too long
+            # after the clock went back, values with a time in the future would be kept for too long
             connection.execute(update(FIELDS).where(FIELDS.c.source == source, FIELDS.c.time > now).values(time=now))
             keys = connection.execute(select(FIELDS.c.field, FIELDS.c.entity, FIELDS.c.entity_id).where(*old)).all()
             reopened = {"status": "pending", "attempts": 0, "next_try": 0.0, "match_score": None, "payload": None}

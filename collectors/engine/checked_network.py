@@ -1,7 +1,7 @@
-"""Connections of HTTP clients, judged by the address that is connected to, and bounded by a deadline.
+"""Connections of HTTP clients, with a check of the address and a deadline.
 
-A host name is resolved once, every address is checked, and the connection is made to a checked address. A name whose
-answer changes between check and use therefore leads nowhere else. TLS still verifies the host name.
+A host name is resolved once, every address is checked, and the connection goes to a checked address. A name that
+resolves differently after the check therefore has no effect. TLS still verifies the host name.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from collectors.source import Transient
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 """IPv6 addresses that stand for IPv4 addresses in networks without IPv4 (RFC 6052)."""
 SHORTEST_WAIT = 0.001
-"""Seconds that are left to an operation after the deadline, which make the library raise its own timeout."""
+"""Time limit in seconds of an operation after the deadline. The library then raises its own timeout."""
 
 Internal = Callable[[str, int], bool]
 """Function from host name and port to whether the host may have an address in the local network."""
@@ -36,10 +36,10 @@ _deadline = threading.local()
 
 
 def is_public(address: str) -> bool:
-    """Return whether an IP address is of the public internet.
+    """Return whether an IP address is public.
 
     Loopback, private, link-local, shared (RFC 6598), multicast and reserved addresses are not public. IPv6 addresses
-    that contain an IPv4 address are judged by it.
+    that contain an IPv4 address are classified by that address.
     """
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address):

@@ -1,6 +1,6 @@
-"""Jumps of the wall clock: their detection, by the monotonic clock that no one sets, and the correction of a ledger.
+"""Jumps of the wall clock: their detection, by the monotonic clock, and the correction of a ledger.
 
-Waits inside a process use the monotonic clock. Times that other processes read are of the wall clock, and are corrected
+Waits inside a process use the monotonic clock. Times that other processes read are wall-clock times, and are corrected
 after a jump.
 """
 

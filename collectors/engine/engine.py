@@ -330,7 +330,7 @@ def reopen_after_change(pool: WorkerPool, ledger: Ledger, reporter: Reporter) ->
     source, fields = pool.source, [name for lane in pool.lanes for name in lane.fields]
     state = source.state()
     if reopened := ledger.reopen_after_change(source.name, fields, state) if state else 0:
-        reporter.note(f"{source.name}: its files have changed, {reopened:,} without a value are looked up again")
+        reporter.note(f"{source.name}: its files have changed: {reopened:,} missing values are looked up again")
 
 
 def jump_note(seconds: Seconds, since: str = "") -> str:

@@ -221,7 +221,7 @@ class _Window:
         return max(wait, 1) / 1000
 
     def _leave_future(self, now: int) -> None:
-        """Count requests of the future, which the clock has left again, from now: for one window at most."""
+        """Set request times in the future, left by a clock that went back, to now. They count for one window."""
         newest = self._bucket.conn.execute("SELECT max(item_timestamp) FROM requests").fetchone()[0]
         if newest is None or newest <= now + FUTURE_MS:
             return
@@ -229,7 +229,7 @@ class _Window:
         self._bucket.conn.commit()
         if not self._noted:
             self._noted = True
-            self._note(f"the clock went back: requests to {self._host} that were counted in the future count from now")
+            self._note(f"the clock went back: requests to {self._host} with a later time count from now")
 
     def move(self, counted: Counted, seconds: Seconds) -> None:
         """Move the time of a counted request to a number of seconds later."""

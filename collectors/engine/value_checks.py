@@ -1,6 +1,6 @@
-"""Checks of answers before they are stored, in the type in which they are stored.
+"""Checks of answers in the types in which they are stored.
 
-A database takes neither a zero character nor half a surrogate pair, and vectors are stored as float32.
+A database accepts neither a zero character nor half of a surrogate pair. Vectors are stored as float32.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from toolkit.catalogue.records import LARGEST, FieldValue
 MAX_TEXT = 1_000_000
 """Characters; the longest encyclopedia article has fewer."""
 MAX_NUMBERS = 100_000
-"""Numbers of a vector; the widest embeddings have a tenth of it."""
+"""Maximum length of a vector. The widest embeddings have a tenth of it."""
 MAX_NOTE = 500
-"""Characters of a note in the ledger."""
+"""Maximum number of characters of a note in the ledger."""
 COVER = "cover"
 
 
 def check_answer(answer: Answer) -> Answer:
-    """Return an answer in a form that can be stored. Raises `Trouble` like `check_values`, also for a strange score."""
+    """Return an answer that can be stored. Raises `Trouble` as `check_values` does, and for an invalid score."""
     payload = answer.payload.encode("utf-8", "replace") if isinstance(answer.payload, str) else answer.payload
     if isinstance(answer, Absent):
         return replace(answer, payload=payload, note=storable(answer.note)[:MAX_NOTE])

@@ -23,7 +23,7 @@ MAX_BLOCKED = 20
 LOCAL_THREADS = 2
 """Threads of a source that reads files."""
 MANY, FEW = 100, 0.05
-"""Entities of which a share of values below `FEW` is worth a warning; of fewer, if there are none."""
+"""Number of entities from which a share of values below `FEW` is reported. Below it, only a share of 0 is reported."""
 MIN_BATCH, MAX_BATCH = 8, 256
 """Entities that are claimed at once."""
 
@@ -176,14 +176,14 @@ class WorkerPool:
             return Result(self, lane, claim, request, answer)
         except (Trouble, SegueError, Stopped) as error:
             return Result(self, lane, claim, request, error=error)
-        except BaseException as error:  # also those that libraries of other languages raise: the thread must go on
+        except BaseException as error:  # also those of compiled libraries: the thread must continue
             return Result(self, lane, claim, request, error=Transient(_description(error)))
 
 
 def _description(error: BaseException) -> str:
     """Return the message for an answer on which a source, or one of its libraries, fails.
 
-    The next answer may be readable, so that the source is not to stop.
+    The next answer may be readable, so the source continues.
     """
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{Path(frame.filename).name}:{frame.lineno}"

@@ -71,9 +71,10 @@ class Session(RequestsSession):
 
 
 def parsable(page: str) -> str:
-    """Return a page without comments and with unclosed brackets as text, at each of which the parser reads to the end.
+    """Return a page without comments and with unclosed brackets as text.
 
-    Raises `Trouble` for a page that is larger than pages of songs are.
+    The parser would read to the end of the page at each unclosed bracket.
+    Raises `Trouble` for a page that is too large for a song.
     """
     if len(page) > MAX_PAGE or page.count("<") > MAX_TAGS or page.count("data-lyrics-container") > MAX_CONTAINERS:
         raise Trouble(

@@ -41,7 +41,7 @@ UNKNOWN_NAME = {"6", "7"}
 TEMPORARY = {"8", "11", "16", "500", "502", "503", "504"}
 TOO_MANY = "29"
 REJECTED = {"4", "9", "10", "13", "14", "26"}
-"""Codes of errors of the key; other codes are about one request."""
+"""Error codes that concern the key. Other codes concern one request."""
 LINK = re.compile(
     r'<a href="https?://www\.last\.fm/[^"]*">\s*Read more on Last\.fm\s*</a>.*', re.DOTALL | re.IGNORECASE
 )

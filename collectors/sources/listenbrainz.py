@@ -22,7 +22,7 @@ from toolkit.errors import InputError
 NAME = "listenbrainz"
 PAGE = 100
 MAX_PLAYLISTS = 100_000
-"""Playlists of a user that are listed, if the service counts without end."""
+"""Maximum number of listed playlists of a user, whatever count the service returns."""
 HOST = Host("url", (Rate(2, 1.0),), concurrency=1)
 _PLAYLIST = re.compile(
     r"https?://(?:[a-z]+\.)?listenbrainz\.org/playlist/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/?"

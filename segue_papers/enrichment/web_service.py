@@ -26,7 +26,7 @@ CHUNK = 1 << 16
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Handler that follows no redirect: a redirected form would be sent without its content, and to anywhere."""
+    """Handler that follows no redirect: a redirected form would lose its content and could go to any server."""
 
     def redirect_request(self, *_: object) -> None:
         return None
@@ -49,8 +49,7 @@ def post_form(
     """Post a form and return the JSON of the answer.
 
     - what: name of the service in messages.
-    - timeout: time limit of a request in seconds, both between two parts of the answer and, ten times as long, for all
-      of it.
+    - timeout: time limit in seconds between two parts of the answer. The whole answer may take ten times as long.
     - retries: number of retries after a request without an answer.
     - wait: seconds before the first retry, doubled for each further retry. The service's `Retry-After` overrides
       `wait`, up to a minute.

@@ -161,7 +161,7 @@ def test_ease_with_form_auto_uses_low_rank_only_above_max_size(max_size: int, fo
 def test_item_knn_refuses_a_playlist_whose_pairs_exceed_the_bound_before_it_is_fitted(training: Training) -> None:
     lists = [[1, 2], list(range(1, 1002)), [3, 3, 4]]
     data = training(lists, 1001)
-    rule = "a training playlist of 1,001 tracks alone has 1,001,000 similarities, 0.0 GB, but max_entries=1,000,000"
+    rule = "a training playlist of 1,001 tracks alone has 1,001,000 similarities, 0.0 GB, above max_entries=1,000,000"
     assert ItemKNN(max_entries=1_000_000).memory_problem(data.train, "cpu").startswith(rule)
     with pytest.raises(InputError, match="set neighbours \\(such as 200\\), or split the playlist"):
         ItemKNN(max_entries=1_000_000).fit(data)

@@ -131,7 +131,7 @@ def test_changed_file_that_a_record_names_is_read_again(named: Data, tmp_path: P
     assert second.key != first.key and second.content["blake2b"] != first.content["blake2b"]
     assert second.content["data_blake2b"] == first.content["data_blake2b"]
     (note,) = notes.notes
-    assert note.startswith("reading the data again: ") and note.endswith("a.png changed, which the data names")
+    assert note.startswith("reading the data again because ") and note.endswith("a.png, which the data names, changed")
     assert read(named, tmp_path / "fresh").content == second.content
 
 
@@ -342,7 +342,7 @@ def test_damaged_cache_is_rebuilt_with_a_note(damage: str, tmp_path: Path) -> No
 
     assert again.corpus.items.tolist() == items and contents(again) == covers and again.skipped["count"] == 0
     assert [note.partition(":")[0] for note in notes.notes] == [
-        "reading the data again, because its cached form is damaged"
+        "reading the data again because its cached form is damaged"
     ]
     assert "\n" not in notes.notes[0]
 

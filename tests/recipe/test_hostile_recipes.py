@@ -89,7 +89,7 @@ def test_chain_of_bases_has_a_largest_length(tmp_path: Path) -> None:
 
     assert load(tmp_path / "1981.yaml").data.reader == "demo"
     assert _refused(tmp_path / "1980.yaml").endswith(
-        "1999.yaml:1: extends='2000.yaml' would be file 21 of the recipe, but at most 20 are read: join files"
+        "1999.yaml:1: extends='2000.yaml' would be file 21 of the recipe, but at most 20 are read: merge files"
     )
     assert "at most 20" in _refused(tmp_path / "0.yaml")
 

@@ -63,9 +63,9 @@ class ItemKNN(SparseRanker):
         if least <= self.params.max_entries and need <= free:
             return ""
         return (
-            f"a training playlist of {tracks:,} tracks alone has {least:,} similarities, {need / 1e9:,.1f} GB, but"
-            f" max_entries={self.params.max_entries:,} and {free / 1e9:,.1f} GB are free: set neighbours (such as 200),"
-            " or split the playlist"
+            f"a training playlist of {tracks:,} tracks alone has {least:,} similarities, {need / 1e9:,.1f} GB, above"
+            f" max_entries={self.params.max_entries:,} or the {free / 1e9:,.1f} GB of free memory: set neighbours"
+            " (such as 200), or split the playlist"
         )
 
     def learn(self, data: TrainingData) -> State:

@@ -1,7 +1,7 @@
 """LightGBM's text of trees, rewritten from values that were checked.
 
-LightGBM's parser trusts its input: a wrong length, feature or child reads other memory or never ends. A saved ranker
-may come from a stranger, so LightGBM gets no line of the saved text that was not checked.
+LightGBM's parser trusts its input: a wrong length, feature or child makes it read other memory or never end. A saved
+ranker may come from a stranger, so every line of the text is checked before LightGBM reads it.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _check_nodes(number: int, values: dict[str, np.ndarray], leaves: int, featur
     reached = np.array_equal(np.sort(children[inner]), np.arange(1, leaves - 1))
     if not reached or not np.array_equal(np.sort(~children[~inner]), np.arange(leaves)):
         raise ValueError(f"tree {number} must reach each node and leaf once")
-    if (children[inner] <= parents[inner]).any():  # LightGBM numbers a node after its parent, so no path is a circle
+    if (children[inner] <= parents[inner]).any():  # LightGBM numbers a node after its parent, so there are no cycles
         raise ValueError(f"tree {number} must have nodes after their parents")
 
 

@@ -1,6 +1,6 @@
-"""Opening of pictures: one rule for what is a usable cover, for readers, collectors and encoders alike.
+"""Rule for usable pictures, shared by readers, collectors and encoders.
 
-A picture is decoded to RGB in bounded memory. Only the formats that covers come in are opened. Pillow itself reads some
+A picture is decoded to RGB in bounded memory. Only the usual formats of covers are opened. Pillow itself reads about
 forty formats, and starts another program for one of them.
 """
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
-"""Formats that are opened, by the names of Pillow. Shops, archives and players deliver covers in these."""
+"""Formats that are opened, by Pillow's names. Shops, archives and players deliver covers in these."""
 MAX_BYTES = 64 << 20
-"""Maximum size of a file. The cover of a box set, scanned and stored without loss, has about half of it."""
+"""Maximum size of a file. A lossless scan of a box set has about half of this size."""
 MAX_MEMORY = 290_000_000
 """Maximum memory in bytes for a picture: its file, its pixels and their conversion to RGB.
 
@@ -42,7 +42,8 @@ STRIP_PIXELS = 1 << 18
 _DECODER_BYTES = {"WEBP": 12, "GIF": 2, "BMP": 3}
 """Memory in bytes that a format's decoder takes per pixel, in addition to the result.
 
-libwebp has two canvases and a copy. A GIF may keep what lies below a frame. Pillow unpacks a compressed BMP in Python.
+libwebp has two canvases and a copy. A GIF may keep the picture below a frame. Pillow unpacks a compressed BMP in
+Python.
 """
 _MODE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}
 """Memory of a pixel in bytes by colour model. Pillow stores all other models in 4 bytes."""
@@ -88,7 +89,7 @@ def read_image(data: bytes, *, least: int) -> Image:
         raise UnusableImage(f"has more than {MAX_BYTES >> 20} MB: reduce its size")
     try:
         with warnings.catch_warnings():
-            # of damaged metadata, and of sizes, which are checked below
+            # about damaged metadata, and about sizes, which are checked below
             warnings.filterwarnings("ignore", module=r"PIL\.")
             with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
                 # a JPEG decodes at 1/2, 1/4 or 1/8 of its size for a fraction of the work
@@ -116,7 +117,7 @@ def _check_size(picture: Image, width: int, height: int, data: bytes) -> None:
     """
     if max(width, height) > MAX_RATIO * min(width, height):
         raise UnusableImage(
-            f"has {width} x {height} pixels, but its sides must differ by less than {MAX_RATIO} times: crop the picture"
+            f"has {width} x {height} pixels, but the longer side must be at most {MAX_RATIO} times the shorter: crop it"
         )
     stored = _MODE_BYTES.get(picture.mode, 4)
     converted = 4 if picture.mode != "RGB" or "transparency" in picture.info else 0

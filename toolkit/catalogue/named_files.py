@@ -1,7 +1,7 @@
 """Files that records name, such as covers and audio files, with the content that was read.
 
 They are part of the data: a changed cover is another cover. Their names are known only after the records are read, so
-they are listed during the reading, and a cached result is valid while all of them are the same.
+the reader lists them. A cached result is valid while all of them are unchanged.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ _ASCII = str.maketrans(
 
 LONGEST_GUESTS = 1_000
 """Largest number of characters of the guests in brackets: a longer text is not a credit and is kept."""
-# every pattern takes linear time on any text: a run of spaces is entered only at its beginning and never given back
+# every pattern takes linear time on any text: a match of spaces starts only at the first space and never backtracks
 _FEATURED = r"(?:(?:feat|ft)\.\s*+|(?:feat|ft|featuring)\s++)"
 _CREDITED = re.compile(rf"\s(?<!\s\s)\s*+[(\[]?{_FEATURED}(?!{_FEATURED})(?=[^\W_])", re.IGNORECASE)
 _COMMA = re.compile(r",\s+(?!the\s*(?:,|$))", re.IGNORECASE)

@@ -23,7 +23,7 @@ SMALLEST = 1e-37
 
 
 LONGEST_PLAYLIST = 2_000_000
-"""Tracks of one playlist, which is in memory as a whole. The longest playlists of services have about 100,000."""
+"""Maximum number of tracks of a playlist. All of them are in memory. Services allow about 100,000."""
 
 
 class Field(msgspec.Struct, frozen=True):

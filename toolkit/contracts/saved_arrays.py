@@ -1,7 +1,7 @@
-"""Rules for the arrays of a saved ranker, which may come from a damaged file or from a stranger.
+"""Rules for the arrays of a saved ranker, whose file may be damaged or from a stranger.
 
 NumPy checks the indices of a gather, but scipy's and LightGBM's compiled code does not: one wrong index of a sparse
-matrix reads or writes outside of its memory. Every array is therefore checked when a ranker is loaded.
+matrix reads or writes memory outside the array. Every array is therefore checked when a ranker is loaded.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TRACKS = "tracks"
 """Name of the dimension V + 1 of tracks."""
 
 EMPTY = 1 << 20
-"""Most empty columns of a saved sparse matrix beyond its rows and values. Products allocate memory for every column."""
+"""Maximum number of empty columns of a saved sparse matrix. Products allocate memory for every column."""
 
 
 class Rule(ABC):
@@ -110,7 +110,7 @@ def check(state: Mapping[str, np.ndarray], layout: Layout, n_items: int) -> None
 
 
 def matrix(state: Mapping[str, np.ndarray], name: str) -> sp.csr_matrix:
-    """Return a packed CSR matrix without a copy. Raises `ValueError` if scipy's compiled code must not read it."""
+    """Return a packed CSR matrix without a copy. Raises `ValueError` if scipy's compiled code cannot read it safely."""
     data, indices, indptr, shape = (_entry(state, f"{name}.{part}") for part in ("data", "indices", "indptr", "shape"))
     if shape.shape != (2,) or shape.dtype.kind != "i" or (shape < 0).any():
         raise ValueError(f"{name}.shape must be two sizes")

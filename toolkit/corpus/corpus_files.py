@@ -1,7 +1,7 @@
 """Files of a corpus, with a checksum of each.
 
-`corpus.json` holds the sizes and the CRC-32 of every other file. CRC-32 finds every changed byte and is read at the
-speed of memory: 66 million placements take 0.04 s, and BLAKE2b would take 0.3 s.
+`corpus.json` holds the sizes and the CRC-32 of every other file. CRC-32 detects every single changed byte and is as
+fast as memory: 66 million placements take 0.04 s. BLAKE2b would take 0.3 s.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ SUMMARY = "corpus.json"
 CHUNK = 1 << 18
 """Bytes of which a checksum is computed at once. They stay in the cache of the processor."""
 HEADER_BYTES = 1 << 10
-"""Longest header of an array. One has 128 bytes."""
+"""Maximum length in bytes of an array's header, which is usually 128 bytes long."""
 SUMMARY_BYTES = 1 << 16
-"""Longest `corpus.json`. One has about 300 bytes."""
+"""Maximum length in bytes of `corpus.json`, which usually has about 300 bytes."""
 ITEMS, OFFSETS, PLAYS, TIMES = "items.npy", "offsets.npy", "plays.npy", "times.npy"
 ARRAYS = {ITEMS: np.int32, OFFSETS: np.int64, PLAYS: np.float32, TIMES: np.int64}
 TABLES = ("tracks.arrow", "playlists.arrow")

@@ -98,7 +98,7 @@ def load(root: Path, base: Path, reporter: Reporter, *, described: bool) -> Entr
         named = NamedFiles.decode((root / NAMED).read_bytes(), base)
         states = dict(named.files)
         if (path := named.changed()) is not None:
-            reporter.note(f"reading the data again: {path} changed, which the data names")
+            reporter.note(f"reading the data again because {path}, which the data names, changed")
             return None
         if named.files != states:
             write_bytes(root / NAMED, named.encode(base))
@@ -106,7 +106,7 @@ def load(root: Path, base: Path, reporter: Reporter, *, described: bool) -> Entr
         return Entry(facts, Corpus.load(root / facts.level), labels, named)
     except (InputError, OSError, msgspec.MsgspecError, ValueError) as error:
         interrupts.raise_if_interrupted()
-        reporter.note(f"reading the data again, because its cached form is damaged: {error}")
+        reporter.note(f"reading the data again because its cached form is damaged: {error}")
         return None
 
 

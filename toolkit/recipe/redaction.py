@@ -1,7 +1,7 @@
 """Removal of secrets from recipes and messages before they are stored or printed.
 
 A run directory is meant to be shared. Passwords and keys are therefore used from the recipe in hand and never written:
-a stored recipe is the same recipe without them. Give secrets by the environment (`PGPASSWORD`, `~/.pgpass`).
+a stored recipe is the same recipe without them. Pass secrets in the environment (`PGPASSWORD`) or in `~/.pgpass`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PASSWORD = re.compile(
 def redacted(text: str) -> str:
     """Return a text without the passwords and keys of the URLs in it.
 
-    The user of a database is kept. The user of a web address is removed, because tokens are given so.
+    The user of a database is kept. The user of a web address is removed, because it is often a token.
 
     Example:
         >>> redacted("postgresql://bob:hidden@host/music?password=hidden&sslmode=require")

@@ -1,4 +1,4 @@
-"""Parsing of one YAML document within bounds: no code is executed, and keys keep their lines for error messages."""
+"""Bounded parsing of one YAML document. No code is executed, and keys keep their lines for error messages."""
 
 from __future__ import annotations
 

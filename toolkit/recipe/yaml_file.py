@@ -158,7 +158,7 @@ def _file(path: Path, inside: tuple[Path, ...], limit: int) -> RecipeFile:
     if len(inside) == MAX_FILES:
         raise file.error(
             ("extends",),
-            f"={extends!r} would be file {MAX_FILES + 1} of the recipe, but at most {MAX_FILES} are read: join files",
+            f"={extends!r} would be file {MAX_FILES + 1} of the recipe, but at most {MAX_FILES} are read: merge files",
         )
     under = _file(base, (*inside, _resolved(base)), limit - len(text.encode()))
     unused: set[Where] = set()

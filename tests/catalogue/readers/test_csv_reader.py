@@ -160,7 +160,7 @@ def test_bad_feature_drops_only_the_field(cell: str, tmp_path: Path) -> None:
     assert list(skipping.read()) == [TrackRecord("local:a", "Ay", source="csv"), PlaylistRecord("1", ["local:a"])]
 
 
-@pytest.mark.parametrize(("content", "why"), [(b"<html>", "is not an image"), (None, "does not exist")])
+@pytest.mark.parametrize(("content", "why"), [(b"<html>", "is not a picture"), (None, "does not exist")])
 def test_cover_that_is_not_an_image_is_dropped(content: bytes | None, why: str, tmp_path: Path) -> None:
     path = table(tmp_path, "playlist_id,track_id,art\n1,a,x.jpg\n")
     if content:

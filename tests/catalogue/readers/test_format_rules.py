@@ -192,7 +192,7 @@ def test_mpd_playlist_without_all_its_tracks_and_a_slice_cut_short_are_bad(tmp_p
     entry = ENTRY % "1000"
     text = f'{{"playlists": [{{"pid": 0, "num_tracks": 2, "tracks": [{entry}]}}]}}'
 
-    with pytest.raises(DataError, match="playlist 0: has 1 tracks and must have 2 like its num_tracks"):
+    with pytest.raises(DataError, match="playlist 0: has 1 tracks and must have 2 as in num_tracks"):
         list(MpdReader(saved(tmp_path, "mpd.slice.0-1.json", text.encode())).read())
     with pytest.raises(DataError, match="is not a slice .*, with 1 playlists"):
         list(MpdReader(saved(tmp_path, "mpd.slice.0-1.json", text[:-9].encode())).read())
@@ -324,7 +324,7 @@ def test_compressed_file_beyond_the_bounds_is_refused(
 def test_long_xspf_of_deep_elements_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, "a.xspf", b'<playlist xmlns="http://xspf.org/ns/0/">' + b"<a>" * 1000)
 
-    with pytest.raises(DataError, match="nest more than 100 deep"):
+    with pytest.raises(DataError, match="nested more than 100 deep"):
         list(XspfReader(path).read())
 
 

@@ -130,7 +130,7 @@ def test_requests_that_an_earlier_process_counted_in_the_future_count_for_one_wi
             pass
     second.close()
     assert 0.3 < time.monotonic() - started < 10.0
-    assert notes == ["the clock went back: requests to example.org that were counted in the future count from now"]
+    assert notes == ["the clock went back: requests to example.org with a later time count from now"]
 
 
 def test_wait_for_a_window_that_is_longer_than_patience_raises(tmp_path: Path) -> None:

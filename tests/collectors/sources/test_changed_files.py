@@ -47,7 +47,7 @@ def test_table_with_other_ids_is_reported_and_the_corrected_table_is_read(
     write(path, [f"local:{n}" for n in range(40)])
     summary, notes = collect(library, settings, table(path), "audio_features")
     assert summary.counts == {"found": 40}
-    assert notes == ["feature-table: its files have changed, 40 without a value are looked up again"]
+    assert notes == ["feature-table: its files have changed: 40 missing values are looked up again"]
     assert collect(library, settings, table(path), "audio_features") == (Summary("feature-table", {}, 0), [])
 
 

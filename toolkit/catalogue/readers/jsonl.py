@@ -232,9 +232,9 @@ class JsonlReader(FileReader):
 
 
 def _repeated_key(line: bytes, value: Line) -> str | None:
-    """Return a key that is twice in an object, of which the decoder keeps the second value only.
+    """Return a key that occurs twice in an object. The decoder keeps only the second value.
 
-    Nearly every line has one `":` for each key that was decoded, so that the slow search is rare.
+    Nearly every line has one `":` for each key that was decoded, so the slow search is rare.
     """
     if line.count(b'":') == _keys(value):
         return None

@@ -187,12 +187,12 @@ class MpdReader(FileReader):
 
 
 def _fault(playlist: _Playlist, tracks: Sequence[str]) -> str | None:
-    """Return why a playlist is not as it was written, or None. In the challenge set only `num_samples` are given."""
+    """Return why a playlist is incomplete or damaged, or None. The challenge set has only `num_samples`."""
     if not all(tracks):
         return "track_uri must not be empty"
     count = playlist.num_tracks if playlist.num_samples is None else playlist.num_samples
     if count is not None and count != len(tracks):
-        return f"has {len(tracks)} tracks and must have {count} like its {_COUNT[playlist.num_samples is None]}"
+        return f"has {len(tracks)} tracks and must have {count} as in {_COUNT[playlist.num_samples is None]}"
     return None
 
 

@@ -121,8 +121,8 @@ class ParquetPart:
     def _repeats(self, chunks: Sequence[pq.ColumnChunkMetaData], rows: int) -> bool:
         """Return whether to read a text column as codes into a dictionary.
 
-        Each text is then processed once, and is in memory once, however many rows refer to it. Columns of mostly
-        different texts are faster as they are, unless their dictionary has long texts.
+        Each text is then processed and held in memory once, however many rows refer to it. Columns of mostly different
+        texts are faster as plain texts, unless their dictionary has long texts.
         """
         if not any(chunk.has_dictionary_page for chunk in chunks):
             return False

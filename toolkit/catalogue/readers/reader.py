@@ -86,8 +86,8 @@ class Reader(ABC):
         """After `read`, counts of the columns of placements that became content of tracks."""
         self.files = NamedFiles()
         """Files besides `path` and those in options that records name. A reader that opens such a file calls
-        `files.read(path)`. A file that it only checks is listed by `files.exists(path)`, and a `Path` as the value of
-        a field by whoever stores the file. A changed file is then read again."""
+        `files.read(path)`. A file that it only checks is listed by `files.exists(path)`. A `Path` as the value of a
+        field is listed when the file is stored. A changed file is read again."""
 
     @abstractmethod
     def read(self) -> Iterator[Record]:

@@ -126,7 +126,7 @@ class TripletsReader(FileReader):
             self.doubles.add(
                 f"{self.path}, user {record.id!r}: {repeated} items are listed more than once: their plays are summed"
             )
-        # the sum of counts near the largest float32 is not one
+        # a sum of counts near the largest float32 can be infinite
         return PlaylistRecord(record.id, list(total), plays=[min(plays, LARGEST) for plays in total.values()])
 
     def _item(self, item: str, name: str | None, fields: dict[str, Field]) -> TrackRecord:

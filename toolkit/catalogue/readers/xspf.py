@@ -43,7 +43,7 @@ class _Parser:
             raise BadSheet(f"must have the root element playlist of http://xspf.org/ns/0/ and has {shortened(tag)}")
         self._path.append(tag)
         if len(self._path) > DEEPEST:
-            raise BadSheet(f"has elements that nest more than {DEEPEST} deep")
+            raise BadSheet(f"has elements nested more than {DEEPEST} deep")
         if self._path == [_ROOT, _LIST, _TRACK]:
             self._tracks.append({})
         of_track = len(self._path) == 4 and self._path[1:3] == [_LIST, _TRACK]
@@ -64,7 +64,7 @@ class _Parser:
         raise BadSheet("must not declare a DOCTYPE")
 
     def taken(self, *, last: bool) -> list[Texts]:
-        """Return the complete tracks, and forget them."""
+        """Return the complete tracks and drop them."""
         n = len(self._tracks) if last or len(self._path) < 3 else len(self._tracks) - 1
         complete, self._tracks = self._tracks[:n], self._tracks[n:]
         return complete

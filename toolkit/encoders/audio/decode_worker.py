@@ -47,10 +47,10 @@ MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"fLaC", b"OggS", b"caff",
 LIBAV_CODECS = ("aac", "alac", "flac", "mp3", "mp3float", "opus", "wavpack")
 """Codecs read by FFmpeg, which knows hundreds."""
 _CUT = re.compile(r": (\d+) \(should be (\d+)\)|lacks an end-of-stream bit")
-"""What libsndfile logs about a header that promises more than the file has, and an Ogg file without its last page."""
+"""Log lines of libsndfile about a header that states more than the file has, and an Ogg file without its last page."""
 
 _UNKNOWN = 1 << 62
-"""Number of frames from which libsndfile does not know the number."""
+"""Frame counts above this value mean that libsndfile does not know the count."""
 
 
 class Unreadable(Exception):
@@ -169,7 +169,7 @@ def _plays(sound: _Sound, frame: int) -> bool:
 
 
 def _last_frame(sound: _Sound) -> int:
-    """Return the end of what plays, to a tenth of a second, found by bisection."""
+    """Return the last playable position, to a tenth of a second, by bisection."""
     low, high = 0, sound.frames
     while high - low > max(1, sound.rate // 10):
         middle = (low + high) // 2
@@ -274,7 +274,7 @@ class _LibsndfileSound(_Sound):
 
 
 def _promised(size: int) -> int:
-    """Return the size in a header, or 0 for the largest numbers, which programs write that do not know the size."""
+    """Return the size in a header, or 0 for the largest numbers. Programs that do not know the size write these."""
     return size if size % (1 << 31) < (1 << 31) - 4096 else 0
 
 
@@ -367,7 +367,7 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
 
 
 def _limit_memory(growth: int) -> None:
-    """Let this process take at most `growth` more bytes, where the system can hold it to that (Linux)."""
+    """Limit this process to `growth` more bytes of memory, where the system supports it (Linux)."""
     with contextlib.suppress(ImportError, OSError, ValueError, IndexError):
         import resource
 

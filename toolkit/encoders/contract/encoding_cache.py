@@ -67,8 +67,8 @@ def key(encoder: Encoder, tracks: Tracks) -> str:
     The key includes the seed if the seed changes the output, and the fitted ids, targets and feedback if the encoder
     requires fitting. The key also includes the source of a class of another package, because its author may change the
     class without a new `version`. What else decides the last digits is included too: the kind of the device, the
-    versions of libraries and, for an encoder that is fitted, the number of threads. A frozen model computes the same
-    vectors with any number of threads.
+    versions of libraries and, for an encoder that is fitted, the number of threads. A frozen model is not
+    encoded again for another number of threads, which changes the last digits at most.
     """
     about = {
         "encoder": encoder.name,

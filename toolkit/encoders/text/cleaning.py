@@ -33,7 +33,7 @@ _SECTION = (
     r"|breakdown|drop|solo|skit|part|spoken|sample|build|coda|guitar solo|verso|coro|pre[- ]?coro|estribillo|puente"
     r"|refr[aã]o|ponte|couplet|pont|strophe)"
 )
-# Every pattern takes linear time on any text: a run is entered only at its beginning, or has a largest length.
+# Every pattern takes linear time on any text: a match starts only at the beginning of a run, or has a maximum length.
 _ARTEFACTS = [
     # "12 ContributorsTranslationsEspañolTitle Lyrics", with what some pages add to it
     (r"\A\s*\d[\d,.]*\s*Contributors?(?:[^\n]*?Lyrics(?=\s*(?:\[|$))|[^\n]*?Lyrics(?:[^\n]*?Read More)?)", ""),

@@ -43,7 +43,7 @@ class DataStamp(NamedTuple):
 
 @dataclass(frozen=True)
 class Prepared:
-    """Data of a recipe, read and collected. stamp: the stamp from before the data were read."""
+    """Data of a recipe, read and collected. stamp: the stamp from before the data was read."""
 
     context: Context
     ingested: read_data.Ingested

@@ -89,7 +89,7 @@ class DelimitedFile:
             if len(row) == len(self.header):
                 yield number, row
             elif row:
-                self.bad(self.where(number), f"has {len(row)} cells and must have {len(self.header)} like the header")
+                self.bad(self.where(number), f"has {len(row)} cells and must have {len(self.header)} as in the header")
 
     def _cells(self, line: str) -> list[str]:
         """Return the cells of a line. Raises `csv.Error` for a stray quote or carriage return, or an open quote."""
