@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -162,8 +163,22 @@ def _looks_like_rows(row: list[str]) -> bool:
     text = io.StringIO()
     csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="").writerow(row)
     lines = text.getvalue().split("\n")
-    alike = [line.count(",") == len(row) - 1 for line in lines]
-    return len(row) > 2 and len(lines) > 1 and alike[0] and alike[-1] and sum(alike) > len(alike) / 2
+    alike = [_unquoted(line) == len(row) - 1 for line in lines]
+    inside = "\n".join(cell for cell in row if "\n" in cell)
+    values = len(re.findall(r",[^ \r\n]", inside)) - inside.count(", ")
+    return len(lines) > 1 and alike[0] and alike[-1] and sum(alike) > len(alike) / 2 and values > 0
+
+
+def _unquoted(line: str) -> int:
+    """Return the number of commas outside quoted cells, counted letter by letter."""
+    count, start, quoted = 0, True, False
+    for letter in line:
+        if letter == '"' and (start or quoted):
+            start, quoted = quoted, not quoted  # a second quote opens the cell again
+        else:
+            count += letter == "," and not quoted
+            start = letter == "," and not quoted
+    return count + (line[line.rindex('"') :].count(",") if quoted else 0)
 
 
 LINES = st.lists(st.sampled_from(["1,a,x", '2,b,"y', '3,c,y"', '4,"d",z', '5,e"f,z', '6,"g""h",z', '7,"i"j,z']))
@@ -178,3 +193,47 @@ def test_delimited_file_with_stray_quotes_gives_or_reports_every_line(lines: lis
     broken = [line for line in lines if line[0] in "27"]
     assert len(bad) == len(broken)
     assert [row[0] for row in found] == [line[0] for line in lines if line[0] not in "27"]
+
+
+WORDS = st.sampled_from(["love", "me", "Oh", "1965", "don't", 'say "yes"', "12"])
+PROSE = st.lists(
+    st.tuples(st.lists(WORDS, max_size=6), st.sampled_from([" ", ", "]), st.sampled_from(["", ",", "."])).map(
+        lambda line: line[1].join(line[0]) + line[2]
+    ),
+    min_size=2,
+    max_size=8,
+).map("\n".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(2, 4), st.lists(PROSE, min_size=1, max_size=4), st.integers(0, 3), st.sampled_from([0, 1]))
+def test_delimited_file_of_lyrics_is_read_without_reports(
+    columns: int, texts: list[str], place: int, quoting: int
+) -> None:
+    rows = [[f"c{column}" if column != place % columns else text for column in range(columns)] for text in texts]
+    text = io.StringIO()
+    writer = csv.writer(text, quoting=quoting, lineterminator="\n")
+    writer.writerows([[f"h{column}" for column in range(columns)], *rows])
+
+    assert _rows(text.getvalue()) == (rows, [])
+
+
+VALUES = st.sampled_from(["a", "Love Me Do", "12", "x-y", '"x, y"', '"z"'])
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.data(), st.integers(2, 6), st.integers(2, 8))
+def test_delimited_file_with_two_stray_quotes_loses_only_their_lines(data: st.DataObject, columns: int, n: int) -> None:
+    # in two columns, a delimiter before an empty cell may also be a comma at the end of a line
+    values = st.lists(VALUES if columns == 2 else VALUES | st.just(""), min_size=columns - 1, max_size=columns - 1)
+    rows = [[f"t{row}", *data.draw(values)] for row in range(n)]
+    one, two = sorted(data.draw(st.lists(st.integers(0, n - 1), min_size=2, max_size=2, unique=True)))
+    place, end, at_start = (data.draw(kind) for kind in (*[st.integers(0, columns - 1)] * 2, st.booleans()))
+    rows[one][place] = '"Hello'
+    rows[two][end] = '"End' if at_start else 'End"'
+
+    found, bad = _rows("\n".join(",".join(row) for row in [[f"h{column}" for column in range(columns)], *rows]) + "\n")
+
+    assert bad[0].partition(": ")[0].endswith(f"line {one + 2}")
+    kept = {row[0] for row in found}
+    assert kept >= {f"t{row}" for row in range(n) if row not in (one, two)}

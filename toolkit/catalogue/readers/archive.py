@@ -13,9 +13,10 @@ from pathlib import Path
 import msgspec
 from pydantic import Field as Option
 
+from toolkit.catalogue.readers.json_keys import repeated_key, twice
 from toolkit.catalogue.readers.open_files import BROKEN_JSON, existing, json_lines
 from toolkit.catalogue.readers.reader import FileReader, ReaderParams, shortened
-from toolkit.catalogue.readers.tables.delimited import DelimitedFile
+from toolkit.catalogue.readers.tables.delimited import DelimitedFile, stripped
 from toolkit.catalogue.readers.tables.track_columns import TrackColumns, TrackOrigin, TrackParser, feature_vector
 from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
 from toolkit.constants import AUDIO_FEATURES
@@ -40,6 +41,7 @@ class _List(msgspec.Struct):
 
 
 _LIST = msgspec.json.Decoder(_List)
+_KEYS = [f'"{field}"'.encode() for field in _List.__struct_fields__]
 
 
 class ArchiveParams(ReaderParams):
@@ -120,7 +122,10 @@ class ArchiveReader(FileReader):
         track = table.needed("track", "track_id")
         for line, row in table.rows():
             if fields := self._audio(table.mapping(row), table.where(line)):
-                yield TrackRecord(f"spotify:track:{row[track]}", fields=fields)
+                if identifier := stripped(row[track]):
+                    yield TrackRecord(f"spotify:track:{identifier}", fields=fields)
+                else:
+                    self.bad(table.where(line), "must have a value for track_id")
 
     def _audio(self, cells: Mapping[str, str], where: str) -> dict[str, Field]:
         """Return the 11 audio features with the source `spotify/<copy>`. All copies have the same scale."""
@@ -163,10 +168,13 @@ class ArchiveReader(FileReader):
         for number, line in json_lines(path, self.bad):
             try:
                 entry = _LIST.decode(line)
+                repeated = repeated_key(line) if any(line.count(key) > 1 for key in _KEYS) else None
             except BROKEN_JSON as error:
                 self.bad(f"{path}, line {number}", str(error))
                 continue
-            if entry.playlist_id and all(entry.tracks):
+            if repeated is not None:
+                self.bad(f"{path}, line {number}", twice(repeated))
+            elif entry.playlist_id and all(entry.tracks):
                 yield f"{path}, line {number}", entry
             else:
                 self.bad(f"{path}, line {number}", "must have a playlist_id and must not have an empty track id")

@@ -7,7 +7,6 @@ A playlist's tracks are ids, or objects that describe them:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence, Set
 from itertools import islice
 from pathlib import Path
@@ -16,6 +15,7 @@ import msgspec
 from pydantic import Field as Option
 
 from toolkit.catalogue.readers.ids import qualified
+from toolkit.catalogue.readers.json_keys import repeated_key, twice
 from toolkit.catalogue.readers.open_files import BROKEN_JSON, Bad, has_ending, json_lines, with_playlists
 from toolkit.catalogue.readers.reader import FileReader, shortened
 from toolkit.catalogue.readers.tables.delimited import nearest, stripped
@@ -226,7 +226,7 @@ class JsonlReader(FileReader):
                 (bad or self.bad)(where, f"is not a JSON object: {error}")
                 continue
             if repeated is not None:
-                (bad or self.bad)(where, f"has the key {shortened(repeated)} twice in one object: remove one")
+                (bad or self.bad)(where, twice(repeated))
                 continue
             yield where, value
 
@@ -236,23 +236,7 @@ def _repeated_key(line: bytes, value: Line) -> str | None:
 
     Nearly every line has one `":` for each key that was decoded, so the slow search is rare.
     """
-    if line.count(b'":') == _keys(value):
-        return None
-
-    def check(pairs: list[tuple[str, object]]) -> None:
-        if len(dict(pairs)) < len(pairs):
-            names = [name for name, _ in pairs]
-            raise _Repeated(next(name for place, name in enumerate(names) if name in names[:place]))
-
-    try:
-        json.loads(line, object_pairs_hook=check, parse_int=str, parse_float=str)
-    except _Repeated as error:
-        return str(error)
-    return None
-
-
-class _Repeated(Exception):
-    """Error that an object has a key twice. The message is the key."""
+    return None if line.count(b'":') == _keys(value) else repeated_key(line)
 
 
 def _keys(value: Line | list[object]) -> int:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import msgspec
 
+from toolkit.catalogue.readers.json_keys import repeated_key, twice
 from toolkit.catalogue.readers.open_files import BOM, BROKEN_JSON, read_bytes
 from toolkit.catalogue.readers.reader import shortened
 from toolkit.catalogue.readers.shared_playlist import BadSheet, Entry, SharedPlaylistReader, Sheet
+from toolkit.catalogue.readers.tables.track_columns import cell_text
 from toolkit.timestamps import NO_TIME, TIME_RULE, to_seconds
 
 ADDED = "https://musicbrainz.org/doc/jspf#track"
@@ -58,17 +60,20 @@ class JspfReader(SharedPlaylistReader):
         if data.count(b"{") > OBJECTS:
             raise BadSheet(f"has more than {OBJECTS:,} objects: split the playlist")
         try:
-            playlist = _FILE.decode(data).playlist
+            playlist, repeated = _FILE.decode(data).playlist, repeated_key(data)
         except BROKEN_JSON as error:
             raise BadSheet(f"is not JSPF ({error})") from None
+        if repeated is not None:
+            raise BadSheet(twice(repeated))
         del data
-        sheet.title, sheet.annotation, sheet.date = playlist.title, playlist.annotation, playlist.date
+        sheet.title, sheet.annotation, sheet.date = map(cell_text, (playlist.title, playlist.annotation, playlist.date))
         for index, track in enumerate(playlist.track):
             yield self._entry(track, f"{file}, track {index}")
 
     def _entry(self, track: _Track, where: str) -> Entry:
-        about = (track.title, track.creator, track.album, None if track.duration is None else track.duration / 1000)
-        return Entry(_listed(track.identifier), _listed(track.location), *about, self._time(track.extension, where))
+        title, creator, album = map(cell_text, (track.title, track.creator, track.album))
+        seconds, added = None if track.duration is None else track.duration / 1000, self._time(track.extension, where)
+        return Entry(_listed(track.identifier), _listed(track.location), title, creator, album, seconds, added)
 
     def _time(self, extension: object, where: str) -> int:
         content = extension.get(ADDED) if isinstance(extension, dict) else None
@@ -84,4 +89,5 @@ class JspfReader(SharedPlaylistReader):
 
 
 def _listed(value: list[str] | str | None) -> list[str]:
-    return [value] if isinstance(value, str) else value or []
+    """Return the values that are not empty."""
+    return [text for one in ([value] if isinstance(value, str) else value or []) if (text := cell_text(one))]

@@ -27,8 +27,12 @@ from toolkit.catalogue.readers.open_files import (
 from toolkit.catalogue.readers.shared_playlist import BadSheet, Entry, SharedPlaylistParams, SharedPlaylistReader, Sheet
 from toolkit.catalogue.records import LONGEST_PLAYLIST, Field
 
-_EXTINF = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?)[^,]*(?:,(.*))?", re.DOTALL)
-
+_EXTINF = re.compile(
+    r"(-?[0-9]+(?:\.[0-9]+)?)"
+    r"""(?:="[^"]*"|='[^']*'|[^,=]++|=)*+"""  # attributes, whose values may contain commas
+    r"(?:,(.*))?",
+    re.DOTALL,
+)
 
 LINES = 5 * LONGEST_PLAYLIST
 """Lines of a file: a location and four directives for each track."""
@@ -59,7 +63,7 @@ class M3uReader(SharedPlaylistReader):
         encoding, about = self._encoding(file), Entry()  # directives since the last entry
         for number, line in enumerate(_lines(file), start=1):
             # a byte that is not UTF-8 can only come from a change between the two passes
-            text = (line.removeprefix(BOM) if number == 1 else line).decode(encoding, "replace").strip(BLANKS)
+            text = _unmarked(line).decode(encoding, "replace").strip(BLANKS)
             if text.upper().startswith("#PLAYLIST:"):
                 sheet.title = text[10:].strip(BLANKS)
             elif text.startswith("#EXT-X-"):
@@ -122,6 +126,13 @@ def _lines(file: Path) -> Iterator[bytes]:
         if number > LINES:
             raise BadSheet(f"has more than {LINES:,} lines: split the playlist")
         yield line
+
+
+def _unmarked(line: bytes) -> bytes:
+    """Return a line without byte order marks before it, which files that were joined have in the middle too."""
+    while line.startswith(BOM):
+        line = line.removeprefix(BOM)
+    return line
 
 
 def _unbounded(file: Path) -> Iterator[bytes | None]:

@@ -14,6 +14,7 @@ from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
+from toolkit.catalogue.readers.json_keys import repeated_key, twice
 from toolkit.catalogue.readers.open_files import (
     BROKEN_JSON,
     Oversized,
@@ -65,6 +66,7 @@ _PARTS = msgspec.json.Decoder(_Slice[msgspec.Raw])
 _ONE = msgspec.json.Decoder(_Playlist)
 """Decoders for a whole slice, or for the parts and then one playlist if a slice has bad playlists."""
 
+_ENTRY = b'"track_uri"'
 _POS, _URI = attrgetter("pos"), attrgetter("track_uri")
 _COUNT = {True: "num_tracks", False: "num_samples"}
 _NUMBER = re.compile(r"mpd\.slice\.(\d+)-\d+\.json")
@@ -149,6 +151,9 @@ class MpdReader(FileReader):
         try:
             waiting = _WHOLE.decode(data).playlists[::-1]
         except BROKEN_JSON:
+            waiting = []
+        # a decoder loses the first of two lists with the same key
+        if not waiting or data.count(_ENTRY) != sum(len(playlist.tracks) for playlist in waiting):
             yield from self._apart(file, data)
             return
         del data
@@ -164,13 +169,20 @@ class MpdReader(FileReader):
             end, lost = f" at byte {len(data)}" if "truncated" in str(error) else "", data.count(b'"pid"')
             self.bad(str(file), f"is not a slice ({error}{end}), with {lost} playlists: download the file again")
             return
+        kept = sum(bytes(part).count(_ENTRY) for part in parts)
+        if kept < data.count(_ENTRY) and (repeated := repeated_key(data)) is not None:
+            self.bad(str(file), twice(repeated))
+            return
         for index, part in enumerate(parts):
             try:
-                playlist = _ONE.decode(part)
+                playlist, repeated = _ONE.decode(part), repeated_key(bytes(part))
             except BROKEN_JSON as error:
                 self.bad(f"{file}, playlist {index}", str(error))
                 continue
-            yield index, playlist
+            if repeated is None:
+                yield index, playlist
+            else:
+                self.bad(f"{file}, playlist {index}", twice(repeated))
 
     def _track(self, track: _Track) -> TrackRecord:
         return TrackRecord(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gzip
 import io
+import json
 import os
 import stat
 import zlib
@@ -47,8 +48,8 @@ UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 Bad = Callable[[str, str], None]  # `Reader.bad`: (where, why)
 
-BROKEN_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""Errors of msgspec for a text that is not JSON, or JSON of another shape; the last one for too deep nesting."""
+BROKEN_JSON = (msgspec.DecodeError, UnicodeDecodeError, json.JSONDecodeError, RecursionError)
+"""Errors of decoders for a text that is not JSON, or JSON of another shape; the last one for too deep nesting."""
 
 
 class Oversized(Exception):
@@ -150,8 +151,8 @@ def json_lines(path: Path, bad: Bad) -> Iterator[tuple[int, bytes]]:
 def lines(path: Path, bad: Bad, encoding: Encoding | None = None) -> Iterator[str]:
     """Yield lines of a text file with line ends. A bad line is a bad record and yields an empty line.
 
-    A line is bad if it is not UTF-8, contains NUL, has `ROW_CHARACTERS` or more, or begins with a byte order mark after
-    the first line, as in files that were joined.
+    A line is bad if it is not UTF-8, contains NUL, has `ROW_CHARACTERS` or more, or begins with a byte order mark that
+    is not the first of the file, as in files that were joined.
 
     - encoding: reader option `encoding`, or None for a reader without the option, which means `auto`.
     """
@@ -168,10 +169,10 @@ def lines(path: Path, bad: Bad, encoding: Encoding | None = None) -> Iterator[st
                     fault = TOO_LONG
                 elif b"\0" in line:
                     fault = f"contains NUL, as UTF-16 text does: {cure}"
-                elif number > 1 and line.startswith(BOM):
-                    fault = "begins with a byte order mark, which only the first line may have: split the joined files"
+                elif (text := line.removeprefix(BOM) if number == 1 else line).startswith(BOM):
+                    fault = MARKED
                 else:
-                    yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+                    yield text.decode()
                     continue
             except UnicodeDecodeError as error:
                 fault = f"is not UTF-8 ({error.reason} at byte {error.start}): {cure}"
@@ -182,15 +183,25 @@ def lines(path: Path, bad: Bad, encoding: Encoding | None = None) -> Iterator[st
 TOO_LONG = f"has {ROW_CHARACTERS:,} characters or more: shorten the line"
 """Message for a line that `bounded_lines` does not return."""
 
+MARKED = "begins with a byte order mark, which a file may have only once: split the joined files"
+
 
 def _decoded(path: Path, file: IO[bytes], bad: Bad, encoding: str) -> Iterator[str]:
     """Yield lines in an encoding that cannot be read after an invalid character."""
     try:
         with io.TextIOWrapper(file, encoding=encoding, newline="\n") as text:
             for number, line in enumerate(bounded_lines(text, "\n", ROW_CHARACTERS), start=1):
-                if line is None or "\0" in line:
-                    bad(f"{path}, line {number}", TOO_LONG if line is None else "contains NUL: correct the encoding")
-                yield "\n" if line is None or "\0" in line else line
+                if line is None:
+                    fault = TOO_LONG
+                elif "\0" in line:
+                    fault = "contains NUL: correct the encoding"
+                elif line.startswith("\ufeff"):  # the decoder drops the first of a file
+                    fault = MARKED
+                else:
+                    yield line
+                    continue
+                bad(f"{path}, line {number}", fault)
+                yield "\n"
     except UnicodeError as error:
         raise DataError(
             f"{path} is not {encoding.upper()} ({error.args[-1]}): set options.encoding or save the file as UTF-8"

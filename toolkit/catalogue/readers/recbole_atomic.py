@@ -16,7 +16,7 @@ from pydantic import Field as Option
 from toolkit.catalogue.readers.ids import qualified
 from toolkit.catalogue.readers.open_files import existing, has_ending
 from toolkit.catalogue.readers.reader import FileReader, shortened
-from toolkit.catalogue.readers.tables.delimited import DelimitedFile, number_or_nan
+from toolkit.catalogue.readers.tables.delimited import DelimitedFile, number_or_nan, stripped
 from toolkit.catalogue.readers.tables.playlist_spool import LARGEST_POSITION, POSITION_RULE, Placement, collected
 from toolkit.catalogue.readers.tables.track_columns import NAMES, TrackColumns, TrackOrigin, TrackParser
 from toolkit.catalogue.records import Record, TrackRecord
@@ -136,7 +136,8 @@ class RecboleReader(FileReader):
         self, table: DelimitedFile, playlist: int, track: int, place: int | None, time: int | None
     ) -> Iterator[Placement]:
         for line, row in table.rows():
-            if not row[playlist] or not row[track]:
+            name, identifier = stripped(row[playlist]), stripped(row[track])
+            if not name or not identifier:
                 self.bad(table.where(line), "must have a playlist and a track")
                 continue
             if not abs(position := 0.0 if place is None else number_or_nan(row[place])) <= LARGEST_POSITION:
@@ -146,7 +147,7 @@ class RecboleReader(FileReader):
             if time is not None and (when := to_seconds(row[time])) is None:
                 self.bad(table.where(line), f"time {shortened(row[time])} {TIME_RULE}")
                 continue
-            yield Placement(row[playlist], qualified(row[track], self.params.scheme), position, time=when)
+            yield Placement(name, qualified(identifier, self.params.scheme), position, time=when)
 
     def _items(self, path: Path, track: str) -> Iterator[TrackRecord]:
         table, types, columns = self._described(path, track)

@@ -20,6 +20,9 @@ _NS = "{http://xspf.org/ns/0/}"
 
 _ROOT, _LIST, _TRACK = (_NS + name for name in ("playlist", "trackList", "track"))
 
+_OF_PLAYLIST = {_NS + name for name in ("title", "annotation", "date")}
+_OF_TRACK = {_NS + name for name in ("identifier", "location", "title", "creator", "album", "duration")}
+
 DEEPEST = 100
 """Levels of nested elements, of which XSPF needs five outside extensions."""
 
@@ -46,19 +49,26 @@ class _Parser:
             raise BadSheet(f"has elements nested more than {DEEPEST} deep")
         if self._path == [_ROOT, _LIST, _TRACK]:
             self._tracks.append({})
-        of_track = len(self._path) == 4 and self._path[1:3] == [_LIST, _TRACK]
-        self._text = [] if of_track or len(self._path) == 2 else None
+        if self._in_value():
+            self._text = []
 
     def data(self, text: str) -> None:
         if self._text is not None:
             self._text.append(text)
 
     def end(self, tag: str) -> None:
-        if self._text is not None and (text := "".join(self._text).strip(BLANKS)):
-            texts = self._tracks[-1] if len(self._path) == 4 else self.about
-            texts.setdefault(tag.removeprefix(_NS), []).append(text)
-        self._text = None
+        if self._text is not None and self._in_value():
+            if text := "".join(self._text).strip(BLANKS):
+                texts = self._tracks[-1] if len(self._path) == 4 else self.about
+                texts.setdefault(tag.removeprefix(_NS), []).append(text)
+            self._text = None
         self._path.pop()
+
+    def _in_value(self) -> bool:
+        """Return whether the innermost element is a value of the playlist or of a track, which elements may be in."""
+        if len(self._path) == 2:
+            return self._path[1] in _OF_PLAYLIST
+        return len(self._path) == 4 and self._path[1:3] == [_LIST, _TRACK] and self._path[3] in _OF_TRACK
 
     def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
         raise BadSheet("must not declare a DOCTYPE")

@@ -274,8 +274,8 @@ def _whole(array: pa.Array, where: Callable[[int], str], column: str) -> pa.Arra
     """Return integers, which pandas stores as floats if a value is missing."""
     values = array.cast(pa.float64())
     array = pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
-    # two whole numbers above 2^53 can be the same float
-    broken = pc.or_(pc.not_equal(pc.floor(array), array), pc.greater(pc.abs(array), 2.0**53)).fill_null(False)
+    # two whole numbers from 2^53 on can be the same float
+    broken = pc.or_(pc.not_equal(pc.floor(array), array), pc.greater_equal(pc.abs(array), 2.0**53)).fill_null(False)
     if pc.any(broken).as_py():
         row = int(np.flatnonzero(broken.to_numpy(zero_copy_only=False))[0])
         raise InputError(

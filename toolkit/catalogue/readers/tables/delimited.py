@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import math
+import re
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -117,19 +118,39 @@ class DelimitedFile:
         return record
 
     def _whole(self, record: list[tuple[int, str]]) -> list[str] | None:
-        """Return the cells of a row with line breaks, or None if a stray quote joins rows.
+        """Return the cells of a row with line breaks, or None if stray quotes join rows.
 
-        If the first and last line and most others have as many delimiters as the header, they are rows, and the quotes
-        are not around a cell.
+        The lines are rows if most of them have as many delimiters as the header, the first and the last among them, and
+        the delimiters between the quotes are not those of prose. Of a row with too many or too few cells, the first and
+        the last line may be different.
         """
         texts = [line for _, line in record]
-        alike = [text.count(self.delimiter) == len(self.header) - 1 for text in texts]
-        if len(self.header) > 2 and alike[0] and alike[-1] and sum(alike) > len(alike) / 2:
-            return None
         try:
-            return next(csv.reader(texts, self._dialect))
+            row = next(csv.reader(texts, self._dialect))
         except csv.Error:
             return None
+        alike = [self._delimiters(text) == len(self.header) - 1 for text in texts]
+        ends = (alike[0] and alike[-1]) or len(row) != len(self.header)
+        if ends and sum(alike) > len(alike) / 2 and not self._prose("\n".join(cell for cell in row if "\n" in cell)):
+            return None
+        return row
+
+    def _delimiters(self, line: str) -> int:
+        """Return the number of delimiters of a line outside quoted cells. A quote that is not closed is text."""
+        if '"' not in line:
+            return line.count(self.delimiter)
+        text = line.rstrip("\r\n").replace("\r", " ") + "\n"
+        cells = next(csv.reader((text,), self._dialect, strict=False))
+        # only a cell whose quote is not closed contains the line end
+        return len(cells) - 1 + (cells[-1].count(self.delimiter) if "\n" in cells[-1] else 0)
+
+    def _prose(self, text: str) -> bool:
+        """Return whether delimiters in a text are punctuation: at least as many are before a space as before a value.
+
+        Those at the end of a line do not count, because an empty cell may follow, or the next line of a poem.
+        """
+        mark = re.escape(self.delimiter)
+        return len(re.findall(f"{mark} ", text)) >= len(re.findall(rf"{mark}(?![ \r\n]|\Z)", text))
 
     def _fault(self, error: csv.Error) -> str:
         """Return the message of the parser without advice to programmers."""

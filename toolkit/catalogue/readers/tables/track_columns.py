@@ -250,7 +250,7 @@ def text_fault(value: object) -> str | None:
 
 def id_fault(value: object) -> str | None:
     """Return the fault of a JSON value that must be an id, or None. A number must be whole and exact."""
-    if isinstance(value, float) and not (value.is_integer() and abs(value) <= 2**53):
+    if isinstance(value, float) and not (value.is_integer() and abs(value) < 2**53):
         return f"={shortened(value)} must be text or a whole number within ±2^53 for an id"
     return text_fault(value)
 
