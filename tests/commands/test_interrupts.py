@@ -1,4 +1,4 @@
-"""Tests that Ctrl-C gives one line and exit code 130 at any point of a run."""
+"""Tests that a signal gives one line and the exit code 130 or 143 at any point of a command."""
 
 from __future__ import annotations
 
