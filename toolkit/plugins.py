@@ -52,6 +52,7 @@ def points(group: str) -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=group)}
 
 
+@lru_cache
 def foreign(group: str) -> dict[str, str]:
     """Return the modules of the plug-ins in `group` that are not from this distribution, by name."""
     return {name: point.module for name, point in points(group).items() if point.dist is None or point.dist.name != OWN}

@@ -34,6 +34,7 @@ from collectors.source import ID_FIELDS, Blocked, Found, RateLimited, Source, Tr
 from toolkit.catalogue.store import Catalogue
 from toolkit.errors import InputError, SegueError
 from toolkit.files import disk_full
+from toolkit.interrupts import Interrupted
 from toolkit.progress import Reporter, duration
 
 RENEW_EVERY: Seconds = 60.0
@@ -108,8 +109,7 @@ class Engine:
     def run(self) -> list[Summary]:
         """Collect all entries that are due within `patience`. A later run continues with the rest.
 
-        Raises `SegueError` if the disk stays full, and `KeyboardInterrupt` after an interrupt, once pending answers
-        are written.
+        Raises `SegueError` if the disk stays full, and `Interrupted` after a signal, once pending answers are written.
         """
         with self._scrub.logs(), self._lock.held(), interruptible(self._stop), contextlib.ExitStack() as stack:
             self._lock.release_dead(self.ledger)
@@ -125,7 +125,7 @@ class Engine:
                 interrupted = self._stop.is_set()
                 self._close()
         if interrupted:
-            raise KeyboardInterrupt
+            raise Interrupted
         return [summary_of(pool, self.ledger) for pool in self._pools]
 
     def _open(self, pool: WorkerPool, stack: contextlib.ExitStack) -> None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from collectors.engine.ledger import Ledger
+from toolkit import interrupts
 from toolkit.catalogue.store import Catalogue
 from toolkit.files import locked
 
@@ -59,7 +60,7 @@ def _path(library: Catalogue, owner: str) -> Path:
 
 @contextmanager
 def interruptible(stop: threading.Event) -> Iterator[None]:
-    """Set `stop` on the first interrupt, to end the run between two answers, and exit on the second."""
+    """Set `stop` on the first signal, to end the run between two answers, and exit on the second."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -67,6 +68,7 @@ def interruptible(stop: threading.Event) -> Iterator[None]:
 
     def first(number: int, _: object) -> None:
         signal.signal(number, before[signal.Signals(number)])
+        interrupts.record(number)
         stop.set()
 
     try:

@@ -45,8 +45,6 @@ ORDER = (
 )
 """Order of the built-in commands in the help. Other commands follow by name."""
 
-INTERRUPTED = 130
-
 REFUSED = (
     errno.EACCES,
     errno.EPERM,
@@ -65,7 +63,12 @@ class Door(TyperGroup):
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
         with _one_line():
-            return super().make_context(*args, **extra)
+            try:
+                return super().make_context(*args, **extra)
+            except KeyboardInterrupt as error:  # the parser would print a word of its own
+                code, line = judged(error)
+                print(f"segue: {_shown(line)}", file=sys.stderr)
+                raise typer.Exit(code or 0) from None
 
     def invoke(self, ctx: Any) -> object:
         with warnings.catch_warnings():
@@ -110,7 +113,7 @@ def judged(error: BaseException) -> tuple[int | None, str]:
     message = " ".join(str(error).split())
     if isinstance(error, KeyboardInterrupt) or interrupts.was_interrupted():
         raised = "" if isinstance(error, KeyboardInterrupt) else f" ({type(error).__name__}: {message})"
-        return INTERRUPTED, f"interrupted: run the same command again to resume{raised}"
+        return interrupts.exit_code(), f"{interrupts.message()}{raised}"
     if isinstance(error, SegueError) and not disk_full(error):
         return error.exit_code, message
     if isinstance(error, ModuleNotFoundError) and (package := not_found(error)) is not None:
@@ -214,7 +217,7 @@ def _open_closed_streams() -> None:
 
 
 def main() -> None:
-    """Run the command as a console script."""
+    """Run the command. Its entry point, `segue.__main__`, handles signals before this module is imported."""
     # OpenMP threads that spin while they wait make a shared machine up to five times slower. libgomp reads this when
     # torch is imported
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -222,7 +225,6 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # print titles outside the terminal's encoding with escapes
             stream.reconfigure(errors="backslashreplace")
-    interrupts.install_handler()
     try:
         application()(prog_name="segue")
     except (Exception, KeyboardInterrupt) as error:  # before any command began

@@ -1,4 +1,4 @@
-"""Tests that Ctrl-C gives one line and exit code 130 at any point of a run."""
+"""Tests that a signal gives one line and the exit code 130 or 143 at any point of a command."""
 
 from __future__ import annotations
 
@@ -69,10 +69,11 @@ def test_interrupt_exits_with_130(tiny_recipe: Path, tmp_path: Path) -> None:
 )
 def test_interrupt_converted_by_library_exits_with_130(work: str, made: str, tmp_path: Path) -> None:
     (tmp_path / "door.py").write_text(
-        f"from segue.commands import application\nfrom toolkit import interrupts, plugins\n"
+        f"from segue.__main__ import main\nfrom segue.commands import application\n"
+        "from toolkit import interrupts, plugins\n"
         f"def validate():\n    exec(compile({work!r}, 'library.py', 'exec'))\n"
         f"plugins.load = lambda group, name: validate\n"
-        f"application.main()\n"
+        f"main()\n"
     )
     found = subprocess.run(
         [sys.executable, "-m", "door", "validate"],
@@ -89,7 +90,7 @@ def test_interrupt_converted_by_library_exits_with_130(work: str, made: str, tmp
 
 def test_ignored_interrupt_signal_stays_ignored() -> None:
     script = (
-        "from toolkit import interrupts; interrupts.install_handler(); import signal;"
+        "from toolkit import interrupts; interrupts.install_handlers(); import signal;"
         " signal.raise_signal(signal.SIGINT); print(interrupts.was_interrupted())"
     )
     deaf = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
@@ -105,7 +106,7 @@ def test_interrupt_while_reading_checkpoint_is_not_reported_as_damage(module: st
     reads = "read" if module.endswith("checkpoint_tensors") else "read_tensors"
     script = (
         f"from pathlib import Path\nfrom toolkit import interrupts\nfrom {module} import {reads}\n"
-        "interrupts.install_handler()\n"
+        "interrupts.install_handlers()\n"
         f"try:\n    {INTERRUPT}\nexcept KeyboardInterrupt:\n    pass\n"
         f"try:\n    {reads}(Path('x.safetensors'))\nexcept interrupts.Interrupted:\n    print('interrupted')"
     )
