@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import stat
 import threading
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +15,7 @@ from collectors.source import Request, Source
 from toolkit.catalogue.normalised_names import VERSION
 from toolkit.catalogue.readers.open_files import files_below
 from toolkit.errors import InputError
-from toolkit.files import digest, locked, replacing
+from toolkit.files import digest, file_state, locked, replacing
 
 BATCH = 50_000
 """Rows of one transaction."""
@@ -98,14 +99,16 @@ def open_index(folder: Path, files: Sequence[Path], rows: Rows, *, version: obje
 
 
 def state_of(files: Sequence[Path], version: object) -> str:
-    """Return a hash of paths, sizes and times of files, and of all files in folders.
+    """Return a hash of paths and states of files, and of all files in folders.
 
-    Raises `InputError` if a file cannot be read.
+    Raises `InputError` if a file cannot be read, and for a device or pipe.
     """
     try:
         every = [one for file in files for one in (files_below(file) if file.is_dir() else [file])]
-        rows = ((str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in every)
-        return digest([version, VERSION, *rows])
+        for file in every:
+            if not stat.S_ISREG(file.stat().st_mode):
+                raise InputError(f"{file} must be a file or folder, not a device or pipe: save the data to a file")
+        return digest([version, VERSION, *((str(file.resolve()), file_state(file)) for file in every)])
     except OSError as error:
         raise InputError(f"{error.filename} cannot be read ({error.strerror}): correct path or permissions") from None
 
