@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import math
 import os
@@ -175,7 +176,7 @@ def read_regular(path: Path, limit: int) -> bytes:
 
 
 @contextlib.contextmanager
-def regular(path: Path) -> Iterator[IO[bytes]]:
+def regular(path: Path) -> Iterator[io.BufferedReader]:
     """Open a file for reading. Raises `OSError` for everything but a regular file, without waiting for a pipe."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with open(descriptor, "rb") as file:
