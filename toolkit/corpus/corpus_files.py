@@ -173,7 +173,7 @@ def file_checksum(path: Path) -> int:
     """Return the CRC-32 of a file. Raises `OSError` for an unreadable file."""
     checksum, buffer = 0, memoryview(bytearray(CHUNK))
     with regular(path) as file:
-        while size := file.readinto(buffer):  # type: ignore[attr-defined]
+        while size := file.readinto(buffer):
             checksum = zlib.crc32(buffer[:size], checksum)
     return checksum
 

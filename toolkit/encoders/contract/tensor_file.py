@@ -66,7 +66,7 @@ def read_file(path: Path) -> TensorFile:
             arrays[name], at = _empty(name, entry, at, size - 8 - length), entry.data_offsets[1]
             view = arrays[name].reshape(-1).view(np.uint8).data
             while len(view):
-                if not (count := file.readinto(view)):  # type: ignore[attr-defined]
+                if not (count := file.readinto(view)):
                     raise ValueError(f"it ends inside {name}")
                 view = view[count:]
         if at != size - 8 - length:
