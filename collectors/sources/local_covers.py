@@ -97,7 +97,7 @@ def _pictures(file: mutagen.FileType | None) -> Iterator[tuple[int, bytes]]:
             for text in value:
                 try:
                     picture = flac.Picture(base64.b64decode(text))
-                except Exception:  # as for the file
+                except Exception:  # nosec B112 # a damaged picture of a file that has others
                     continue
                 yield picture.type, picture.data
         elif key.lower() == "cover art (front)":  # APE: a name, a zero, the picture

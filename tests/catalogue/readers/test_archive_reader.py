@@ -111,3 +111,13 @@ def test_split_file_without_splits_raises(files: Path) -> None:
 
     with pytest.raises(InputError, match=r"must have playlists with a split: set data\.options\.splits"):
         list(ArchiveReader(files / "archive-large", params).read())
+
+
+def test_archive_list_with_a_repeated_key_is_a_bad_record(files: Path, tmp_path: Path) -> None:
+    shutil.copytree(files / "archive", tmp_path / "archive")
+    (lists,) = (tmp_path / "archive").glob("playlists*.jsonl.gz")
+    line = b'{"list_id": 1, "playlist_id": "A", "date": "2019-05-25", "tracks": ["a"], "tracks": ["b"]}\n'
+    lists.write_bytes(gzip.compress(line))
+
+    with pytest.raises(DataError, match="line 1: has the key 'tracks' twice"):
+        list(ArchiveReader(tmp_path / "archive").read())

@@ -113,6 +113,32 @@ def test_csv_stray_quote_costs_only_its_own_line(name: str, tmp_path: Path) -> N
         list(CsvReader(path).read())
 
 
+@pytest.mark.parametrize(
+    ("rows", "ids"),
+    [
+        ('p1,"a\np1,b\np1,c"\np1,d\n', ["b", 'c"', "d"]),
+        ('p1,"a\np1,b"\np1,c\n', ['b"', "c"]),
+        ('"p1,a\np1,b\np1",c\np1,d\n', ["b", "d"]),
+        ('p1,a"\np1,"b\np1,c\np1,d"\n', ['a"', "c", 'd"']),
+    ],
+)
+def test_csv_stray_quotes_of_a_table_with_two_columns_lose_one_line(rows: str, ids: list[str], tmp_path: Path) -> None:
+    reader, found = skipping("csv", saved(tmp_path, "a.csv", f"playlist_id,track_id\n{rows}".encode()))
+
+    assert found[0] == [f"local:{name}" for name in ids]
+    assert reader.skipped.count == 1
+
+
+@pytest.mark.parametrize("lyrics", ["Hello\none, two, three\nend, of, it", "Oh\nmy, my,\nyou, you, you", "a\n\nb"])
+def test_csv_lyrics_with_as_many_commas_as_columns_are_one_cell(lyrics: str, tmp_path: Path) -> None:
+    path = saved(tmp_path, "a.csv", f'playlist_id,track_id,lyrics\np1,a,"{lyrics}"\np1,b,"x"\n'.encode())
+
+    records = list(CsvReader(path, CsvParams(fields={"lyrics": "lyrics"})).read())
+
+    assert [one.fields["lyrics"].value for one in records if isinstance(one, TrackRecord)] == [lyrics, "x"]
+    assert [one.tracks for one in records if isinstance(one, PlaylistRecord)] == [["local:a", "local:b"]]
+
+
 def test_csv_cell_with_line_breaks_and_doubled_quotes_is_read(tmp_path: Path) -> None:
     path = saved(tmp_path, "a.csv", b'playlist_id,track_id,title\n1,a,"la ""la"",\nla"\n1,b,12" Mix\n')
 
@@ -394,3 +420,130 @@ def test_mpd_slice_that_shrinks_while_it_is_read_is_an_error_and_not_a_crash(tmp
         assert len(file.read()) < 1 << 16
     with pytest.raises(DataError, match="is not a slice"):
         list(MpdReader(path).read())
+
+
+MARK = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        MARK + b"#EXTM3U\na.mp3\n" + MARK + b"#EXTM3U\nc.mp3\n",
+        MARK * 2 + b"#EXTM3U\na.mp3\n" + MARK + b"c.mp3\n",
+        "a.mp3\n".encode("utf-16") + "c.mp3\n".encode("utf-16"),
+    ],
+)
+def test_m3u_files_that_were_joined_have_no_track_of_a_byte_order_mark(data: bytes, tmp_path: Path) -> None:
+    (playlist,) = playlists(M3uReader(saved(tmp_path, "a.m3u", data)))
+
+    assert playlist.tracks == ["local:a.mp3", "local:c.mp3"]
+
+
+def test_m3u_latin_1_letters_of_a_byte_order_mark_stay(tmp_path: Path) -> None:
+    (playlist,) = playlists(M3uReader(saved(tmp_path, "a.m3u", b"\xefle.mp3\n\xef\xbbx.mp3\n")))
+
+    assert playlist.tracks == ["local:\xefle.mp3", "local:\xef\xbbx.mp3"]
+
+
+def test_joined_utf_16_tables_and_a_second_mark_at_the_start_are_bad_records(tmp_path: Path) -> None:
+    rows = "playlist_id,track_id\n1,a\n"
+    joined = saved(tmp_path, "a.csv", rows.encode("utf-16") + rows.encode("utf-16"))
+    doubled = saved(tmp_path, "a_triplets.txt", MARK * 2 + b"u\ta\t1\nu\tb\t1\n")
+
+    for name, path, tracks in (("csv", joined, ["local:a"] * 2), ("triplets", doubled, ["local:b"])):
+        reader, found = skipping(name, path)
+        assert found == [tracks]
+        assert reader.skipped.count == 1
+        assert "begins with a byte order mark" in reader.skipped.examples[0]
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        ' tvg-id="" tvg-name="Foo, Bar" group-title="x"',
+        " tvg-name='Foo, Bar'",
+        ' tvg-name="Foo Bar',
+        " a=b",
+        "",
+    ],
+)
+def test_m3u_attributes_with_commas_are_not_part_of_the_artist(attributes: str, tmp_path: Path) -> None:
+    path = saved(tmp_path, "a.m3u8", f'#EXTINF:-1{attributes},Foo, "X" - Bar=1, 2\na.mp3\n'.encode())
+
+    track = next(iter(M3uReader(path).read()))
+
+    assert isinstance(track, TrackRecord)
+    assert (track.title, track.artists) == ("Bar=1, 2", ('Foo, "X"',))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"playlist": {"track": [{"location": "x"}], "track": [{"location": "y"}]}}',
+        '{"playlist": {"track": [{"location": "x"}]}, "playlist": {"track": [{"location": "y"}]}}',
+        '{"playlist": {"track": [{"location": "x", "location": "y"}]}}',
+    ],
+)
+def test_jspf_repeated_key_is_a_bad_record(text: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a\.jspf: has the key '\w+' twice in one object"):
+        list(JspfReader(saved(tmp_path, "a.jspf", text.encode())).read())
+
+
+def test_mpd_repeated_lists_are_bad_records(tmp_path: Path) -> None:
+    entry = ENTRY % "1000"
+    good, twice = f'{{"pid": 1, "tracks": [{entry}]}}', f'{{"pid": 0, "tracks": [{entry}], "tracks": [{entry}]}}'
+
+    reader, found = skipping(
+        "mpd", saved(tmp_path, "mpd.slice.0-1.json", f'{{"playlists": [{twice}, {good}]}}'.encode())
+    )
+
+    assert (found, reader.skipped.count) == ([["spotify:track:a"]], 1)
+    with pytest.raises(DataError, match="has the key 'playlists' twice"):
+        text = f'{{"playlists": [{good}], "playlists": [{good}]}}'
+        list(MpdReader(saved(tmp_path, "mpd.slice.0-1.json", text.encode())).read())
+
+
+@pytest.mark.parametrize("track", ['{"location": [""]}', '{"title": "  "}', '{"identifier": " ", "location": "\\n"}'])
+def test_jspf_blank_values_are_not_ids(track: str, tmp_path: Path) -> None:
+    text = f'{{"playlist": {{"title": " Mix ", "track": [{track}, {{"location": " b.mp3 ", "title": " B "}}]}}}}'
+
+    reader = JspfReader(saved(tmp_path, "a.jspf", text.encode()), on_error="skip")
+
+    assert list(reader.read()) == [
+        TrackRecord("local:b.mp3", "B", source="jspf"),
+        PlaylistRecord("a.jspf", ["local:b.mp3"], "Mix"),
+    ]
+    assert reader.skipped.count == 1
+
+
+def test_xspf_text_of_nested_elements_belongs_to_the_value(tmp_path: Path) -> None:
+    text = (
+        '<playlist xmlns="http://xspf.org/ns/0/"><title>My <b>best</b> songs</title><trackList><track>'
+        "<location>a<b>q</b>c.mp3</location><title>A<i>b<b>c</b></i>d</title>"
+        '<extension application="x"><title>other</title></extension></track></trackList></playlist>'
+    )
+
+    assert list(XspfReader(saved(tmp_path, "a.xspf", text.encode())).read()) == [
+        TrackRecord("local:aqc.mp3", "Abcd", source="xspf"),
+        PlaylistRecord("a.xspf", ["local:aqc.mp3"], "My best songs"),
+    ]
+
+
+@pytest.mark.parametrize("number", ["9007199254740993.0", "9007199254740992.0", "-9007199254740993.0"])
+def test_float_from_2_to_the_53_is_not_an_id(number: str, tmp_path: Path) -> None:
+    reader, found = skipping(
+        "jsonl",
+        saved(tmp_path, "a.jsonl", f'{{"id": {number}, "tracks": [1]}}\n{{"id": 1, "tracks": [{number}, 2]}}'.encode()),
+    )
+
+    assert (found, reader.skipped.count) == ([["local:2"]], 2)
+    with pytest.raises(InputError, match=r"within ±2\^53"):
+        list(ArrowReader(pa.table({"playlist_id": ["1"], "track_id": [float(number)]})).read())
+
+
+def test_recbole_blank_id_is_a_bad_record(tmp_path: Path) -> None:
+    path = saved(tmp_path, "a.inter", b"u:token\ti:token\n1\t \n1\t b \n")
+
+    reader, found = skipping("recbole", path)
+
+    assert (found, reader.skipped.count) == ([["local:b"]], 1)

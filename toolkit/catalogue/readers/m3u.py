@@ -29,7 +29,7 @@ from toolkit.catalogue.records import LONGEST_PLAYLIST, Field
 
 _EXTINF = re.compile(
     r"(-?[0-9]+(?:\.[0-9]+)?)"
-    r"""(?:="[^"]*"|='[^']*'|[^,=]++|=)*+"""  # attributes, whose values may contain commas
+    r"""(?:=(?:"[^"]*"|'[^']*')(?=[\s,]|\Z)|[^,=]++|=)*+"""  # attributes, whose values may contain commas
     r"(?:,(.*))?",
     re.DOTALL,
 )
