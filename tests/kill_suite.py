@@ -245,6 +245,7 @@ def _services(folder: Path, name: str) -> Iterator[dict[str, str]]:
 
 def _start(line: Sequence[str], place: Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "SEGUE_CACHE": "cache", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment["GIT_DIR"] = os.devnull  # manifests name the commit, which may change during a series
     return subprocess.Popen(
         [sys.executable, "-m", "segue", *line],
         cwd=place,

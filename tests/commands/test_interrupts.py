@@ -70,7 +70,7 @@ def test_interrupt_exits_with_130(tiny_recipe: Path, tmp_path: Path) -> None:
 def test_interrupt_converted_by_library_exits_with_130(work: str, made: str, tmp_path: Path) -> None:
     (tmp_path / "door.py").write_text(
         f"from segue.__main__ import main\nfrom segue.commands import application\n"
-        "from toolkit import interrupts, plugins\n"
+        "import toolkit.recipe.redaction\nfrom toolkit import interrupts, plugins\n"
         f"def validate():\n    exec(compile({work!r}, 'library.py', 'exec'))\n"
         f"plugins.load = lambda group, name: validate\n"
         f"main()\n"

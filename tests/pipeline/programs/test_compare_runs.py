@@ -250,6 +250,11 @@ def test_reproducing_into_a_finished_run_raises(tiny_run: Path, tmp_path: Path):
         reproduce(tiny_run, tmp_path / "twin")
 
 
+def test_finished_reproduction_is_compared_again(tiny_run: Path, tmp_path: Path):
+    first, again = (reproduce(tiny_run, tmp_path / "again") for _ in range(2))
+    assert first.same and again == first
+
+
 @pytest.mark.parametrize("new", ["epochs: 1", "epochss: 2", "epochs: many"])
 def test_reproducing_a_changed_recipe_raises(new: str, tiny_run: Path, tmp_path: Path):
     changed = tmp_path / "changed"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from toolkit import plugins, run_directory
 from toolkit.errors import RunDirectoryError
-from toolkit.files import digest, read_json
+from toolkit.files import digest, read_json, write_json
 from toolkit.pipeline.programs.compare_runs import Change, changes
 from toolkit.pipeline.run import run_recipe
 from toolkit.progress import Reporter
@@ -20,6 +20,8 @@ CACHE = "cache"
 """Folder of the new run for its encodings; it is deleted when the run is finished."""
 
 _FINISHED = f"{run_directory.STAGES}/{run_recipe.FINISHED}.json"
+_RECOMPUTED = f"{run_directory.STAGES}/reproduction.json"
+"""File of a finished reproduction, written before its cache is deleted: a command killed at its end can be repeated."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,10 @@ class Reproduction:
 def reproduce(directory: Path, out: Path, *, progress: Reporter | None = None) -> Reproduction:
     """Run the recipe of a finished run again in `out`, and compare both runs.
 
-    An interrupted reproduction is resumed. Corpus and encodings are recomputed.
+    An interrupted reproduction is resumed, and a finished one compared again. Corpus and encodings are recomputed.
 
     Raises `RunDirectoryError` if `directory` is not a finished run, if its recipe was changed, or if `out` belongs to
-    another run or holds a finished run, because then the numbers would not be recomputed.
+    another run or holds a finished run that is not a reproduction, because then the numbers would not be recomputed.
     """
     old, new = run_directory.RunDirectory(directory), run_directory.RunDirectory(out)
     if not old.path(run_directory.METRICS).exists():
@@ -54,7 +56,8 @@ def reproduce(directory: Path, out: Path, *, progress: Reporter | None = None) -
         )
     if out.resolve() == directory.resolve():
         raise RunDirectoryError(f"{out} must differ from the folder of the run: pass a different --out")
-    if new.path(_FINISHED).exists():
+    recomputed = new.path(_RECOMPUTED).exists() or (out / CACHE).exists()
+    if new.path(_FINISHED).exists() and not recomputed:
         raise RunDirectoryError(
             f"{out} must not hold a finished run, because all numbers are recomputed: delete {out}, or pass a"
             " different --out"
@@ -66,6 +69,7 @@ def reproduce(directory: Path, out: Path, *, progress: Reporter | None = None) -
         )
     recipe, cache = _recipe(old), out / CACHE
     failed = run_recipe.run(recipe, out, progress=progress, cache=cache).failed
+    write_json(new.path(_RECOMPUTED), {})
     shutil.rmtree(cache, ignore_errors=True)
     same = old.path(run_directory.METRICS).read_bytes() == new.path(run_directory.METRICS).read_bytes()
     before, after = (
