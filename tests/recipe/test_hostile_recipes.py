@@ -131,7 +131,7 @@ RECIPES: dict[str, str] = {
     + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)),
     "merge of itself": "data: &a {<<: *a}",
     "merge of a number": "data: {<<: 1, reader: demo}",
-    "merges": "data: {<<: [" + ", ".join(["{reader: demo}"] * 40_000) + "]}",
+    "merges": "data: {<<: [" + ", ".join(["{reader: demo}"] * 60_000) + "]}",
     "nested lists": f"name: {'[' * 900}{']' * 900}",
     "nested mappings": "data: " + "{a: " * 400 + "1" + "}" * 400,
     "nested dashes": "- " * 2_000,
