@@ -167,15 +167,11 @@ def ingest_from(
 def _with_named(content: Content, reader: str, named: NamedFiles, base: Path) -> ReadContent:
     """Return the content with the files that records name."""
     about: ReadContent = {"reader": reader, **content}
-    if not named:
-        return about
-    return {
-        **about,
-        "bytes": about["bytes"] + named.size,
-        "blake2b": digest([about["blake2b"], named.content(base)]),
-        "data_blake2b": about["blake2b"],
-        "named_files": len(named),
-    }
+    if named:
+        about["data_blake2b"], about["named_files"] = about["blake2b"], len(named)
+        about["bytes"] += named.size
+        about["blake2b"] = digest([about["blake2b"], named.content(base)])
+    return about
 
 
 def texts(ingested: Ingested, name: str | None) -> list[str | None] | None:
