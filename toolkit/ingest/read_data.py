@@ -166,7 +166,12 @@ def ingest_from(
 
 def _with_named(content: Content, reader: str, named: NamedFiles, base: Path) -> ReadContent:
     """Return the content with the files that records name."""
-    about: ReadContent = {"reader": reader, **content}
+    about: ReadContent = {
+        "reader": reader,
+        "path": content["path"],
+        "bytes": content["bytes"],
+        "blake2b": content["blake2b"],
+    }
     if named:
         about["data_blake2b"], about["named_files"] = about["blake2b"], len(named)
         about["bytes"] += named.size
