@@ -6,6 +6,7 @@ exception, a process that ends by a signal, more seconds or more memory than all
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import os
 import resource
@@ -102,6 +103,7 @@ def _received(ours: Connection, process: multiprocessing.process.BaseProcess, se
 
 
 def _work(act: Callable[[T], object], inputs: list[tuple[str, T]], theirs: Connection) -> None:
+    faulthandler.disable()  # a crash is an outcome, not output
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     before = _megabytes()
