@@ -28,7 +28,7 @@ DURATION_S = 2.0
 
 _EDITION = (
     r"(?:\d{4}\s*)?(?:digital\s*|digitally\s*)?remaster(?:ed|ing)?(?:\s*version)?(?:\s*\d{4})?"
-    r"|(?:single|album|original|lp|mono|stereo)\s*(?:version|mix|edit)?|deluxe(?:\s*(?:edition|version))?"
+    r"|(?:single|album|original|lp|mono|stereo)(?:\s*(?:version|mix|edit))?|deluxe(?:\s*(?:edition|version))?"
     r"|(?:expanded|anniversary|special)\s*edition|bonus\s*track|explicit|clean"
 )
 _BRACKETED = re.compile(rf"[(\[]\s*(?:{_EDITION})\s*[)\]]")

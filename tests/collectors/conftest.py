@@ -31,7 +31,11 @@ def no_key_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     from tests.servers import genius, lastfm, spotify
 
     secrets = [key.encode() for key in (spotify.ID, spotify.SECRET, spotify.REFRESH, genius.TOKEN, lastfm.KEY)]
-    files = [path for path in tmp_path_factory.getbasetemp().rglob("*") if path.is_file() and not path.is_symlink()]
+    files = [
+        path
+        for path in tmp_path_factory.getbasetemp().rglob("*")
+        if path.is_file() and not path.is_symlink() and path.stat().st_size < 1 << 28
+    ]
     leaks = [str(path) for path in files if (data := path.read_bytes()) and any(secret in data for secret in secrets)]
     assert leaks == []
 

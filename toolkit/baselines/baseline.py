@@ -78,7 +78,8 @@ class Baseline(Ranker):
         return self._state
 
     def save(self, directory: Path) -> None:
-        write_tensors(directory / FILE, self.state, {"ranker": self.name})
+        # without the name: systems with equal training have equal files
+        write_tensors(directory / FILE, self.state, {})
         about = {
             "ranker": self.name,
             "n_items": self._n_items,

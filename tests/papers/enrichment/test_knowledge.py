@@ -102,7 +102,8 @@ def test_dump_is_read_again_only_after_a_change(dump, cache, monkeypatch):
     changed = LocalKnowledge([dump])
     assert changed.fingerprint() != first
     assert changed.named("southwick") and not changed.named("norwick")
-    assert len(list((cache / "knowledge").iterdir())) == 2, "no part is left behind"
+    assert len(list((cache / "knowledge").glob("*.sqlite"))) == 2
+    assert not list((cache / "knowledge").glob(".*")), "no part is left behind"
 
 
 def test_failed_build_leaves_no_file(dump, cache):
