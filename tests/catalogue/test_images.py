@@ -31,7 +31,7 @@ def test_files_that_are_not_images_have_a_flaw(data: bytes) -> None:
 def test_truncated_image_has_a_flaw(form: str) -> None:
     data = encoded(form)
 
-    assert (image_check.flaw(data[: len(data) // 2]) or "").startswith("is a damaged image: ")
+    assert (image_check.flaw(data[: len(data) // 2]) or "").startswith("is a damaged image (")
 
 
 def test_image_with_too_many_pixels_has_a_flaw_before_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +86,7 @@ def test_every_error_of_a_decoder_is_a_flaw(error: type[Exception], monkeypatch:
 
     flaw = image_check.flaw(encoded("PNG")) or ""
 
-    assert re.fullmatch(r"is a damaged image: '?of a decoder(\\nwith a second line')?", flaw)
+    assert re.fullmatch(r"is a damaged image \('?of a decoder(\\nwith a second line')?\): replace the file", flaw)
 
 
 def test_missing_memory_is_not_a_flaw_of_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,7 @@ _SCAN = b"\xff\xda"
 
 
 class UnusableImage(Exception):
-    """Error for a picture that cannot be used. The message completes the sentence "the picture …"."""
+    """Error for a picture that cannot be used. The message, with a cure, completes the sentence "the picture …"."""
 
 
 def flaw(data: bytes) -> str | None:
@@ -103,10 +103,11 @@ def read_image(data: bytes, *, least: int) -> Image:
     except Image.UnidentifiedImageError:
         names = ", ".join(FORMATS[:-1])
         raise UnusableImage(
-            f"is not a picture in {names} or {FORMATS[-1]} ({len(data)} bytes that begin {bytes(data[:8])!r})"
+            f"is not a picture in {names} or {FORMATS[-1]} ({len(data)} bytes that begin {bytes(data[:8])!r}):"
+            " replace the file"
         ) from None
     except Exception as error:  # decoders raise exceptions of any kind for damaged files
-        raise UnusableImage(f"is a damaged image: {first_line(error)}") from None
+        raise UnusableImage(f"is a damaged image ({first_line(error)}): replace the file") from None
 
 
 def _check_size(picture: Image, width: int, height: int, data: bytes) -> None:

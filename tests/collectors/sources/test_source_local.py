@@ -166,7 +166,7 @@ def test_local_cover_is_found_by_id_or_name(covers, http, request_, expected):
     ("request_", "note"),
     [
         (album("Broken"), "Mira Oss - Broken.jpg is a damaged image"),
-        (album("Bomb"), "Mira Oss - Bomb.png is a damaged image: Image size"),
+        (album("Bomb"), "Mira Oss - Bomb.png is a damaged image (Image size"),
         (album("../secret"), ""),
         (album(id="../secret"), ""),
         (album("Low Quay", "Somebody Else Altogether"), ""),

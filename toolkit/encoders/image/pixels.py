@@ -36,7 +36,7 @@ def rgb(image: bytes, *, least: int, index: int = 0) -> Image:
     try:
         return read_image(image, least=least)
     except UnusableImage as error:
-        raise BadInput(index, f"has a file that {error}: replace the file") from None
+        raise BadInput(index, f"has a file that {error}") from None
 
 
 def decoded(
