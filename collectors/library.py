@@ -25,7 +25,7 @@ from toolkit.catalogue.database_schema import (
 )
 from toolkit.catalogue.store import Catalogue
 from toolkit.errors import InputError
-from toolkit.files import digest
+from toolkit.files import digest, file_state
 from toolkit.recipe.redaction import redacted
 
 FILE = "catalogue.sqlite"
@@ -115,7 +115,7 @@ def fill(library: Catalogue, origin: Path | str) -> int:
     Existing rows are completed. Returns the number of tracks copied.
     """
     origin = Path(origin)
-    key = digest([str(origin.resolve()), origin.stat().st_size, origin.stat().st_mtime_ns])
+    key = digest([str(origin.resolve()), file_state(origin)])
     with library.engine.begin() as connection:
         if connection.scalar(select(IMPORTS.c.key).where(IMPORTS.c.key == key)) is not None:
             return 0

@@ -1,4 +1,4 @@
-"""Random damage to bytes, drawn from a seed so that every input can be made again by its name."""
+"""Random damage to bytes, drawn from a seed. The name of an input is enough to recreate it."""
 
 from __future__ import annotations
 

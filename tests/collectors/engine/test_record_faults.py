@@ -1,4 +1,4 @@
-"""Tests of answers that cannot be read or stored: one entity fails, and the source goes on."""
+"""Tests of answers that cannot be read or stored: one entity fails, and the source continues."""
 
 from __future__ import annotations
 
