@@ -18,6 +18,9 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
+import threadpoolctl
+import torch
+
 from toolkit.errors import SegueError
 
 T = TypeVar("T")
@@ -104,6 +107,7 @@ def _received(ours: Connection, process: multiprocessing.process.BaseProcess, se
 
 def _work(act: Callable[[T], object], inputs: list[tuple[str, T]], theirs: Connection) -> None:
     faulthandler.disable()  # a crash is an outcome, not output
+    _one_thread()
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     before = _megabytes()
@@ -117,6 +121,17 @@ def _work(act: Callable[[T], object], inputs: list[tuple[str, T]], theirs: Conne
             outcome, text = "raised", traceback.format_exc()
         theirs.send((outcome, text, _megabytes() - before))
     theirs.close()
+
+
+def _one_thread() -> None:
+    """Keep OpenMP to the calling thread. The other threads of a pool do not survive a fork, and would be waited for."""
+    threadpoolctl.threadpool_limits(1)
+    torch.set_num_threads(1)
+    torch.set_num_threads = _unchanged  # type: ignore[assignment]
+
+
+def _unchanged(threads: int) -> None:
+    """Ignore the thread number of a run."""
 
 
 def _megabytes() -> float:

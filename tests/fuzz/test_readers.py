@@ -171,14 +171,15 @@ def _looks_like_rows(row: list[str]) -> bool:
 
 def _unquoted(line: str) -> int:
     """Return the number of commas outside quoted cells, counted letter by letter."""
-    count, start, quoted = 0, True, False
-    for letter in line:
+    count, start, quoted, opened = 0, True, False, 0
+    for place, letter in enumerate(line):
         if letter == '"' and (start or quoted):
+            opened = place if start and line[place - 1 : place] != '"' else opened
             start, quoted = quoted, not quoted  # a second quote opens the cell again
         else:
             count += letter == "," and not quoted
             start = letter == "," and not quoted
-    return count + (line[line.rindex('"') :].count(",") if quoted else 0)
+    return count + (line[opened:].count(",") if quoted else 0)
 
 
 LINES = st.lists(st.sampled_from(["1,a,x", '2,b,"y', '3,c,y"', '4,"d",z', '5,e"f,z', '6,"g""h",z', '7,"i"j,z']))
