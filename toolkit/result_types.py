@@ -161,7 +161,8 @@ class Source(TypedDict, total=False):
 class CoverageRow(TypedDict, total=False):
     """Row of `coverage.json` for a modality, to which encoders add facts. coverage: share of tracks.
 
-    collapsed: why the trained encoder did not learn.
+    collapsed: why the trained encoder did not learn. chosen: of a choice, the encoder that is best on validation.
+    tried: its candidates, with their value on validation.
     """
 
     modality: str
@@ -179,6 +180,8 @@ class CoverageRow(TypedDict, total=False):
     texts_enriched: float
     terms_per_text: float
     collapsed: str
+    chosen: str
+    tried: dict[str, float]
 
 
 class TagScores(TypedDict):

@@ -132,10 +132,10 @@ class TfidfSemanticEncoder(TfidfEncoder):
         linked = state.tensors["linked"]
         self.learned = {digest.tobytes(): line.split() for digest, line in zip(linked, lines, strict=True)}
 
-    def _tokens(self, text: str) -> list[str]:
+    def tokens(self, text: str) -> list[str]:
         digest = _digest(text)
         terms = self.learned.get(digest, self._fresh.get(digest, []))
-        return super()._tokens(text) + [term.lower() if self.params.lowercase else term for term in terms]
+        return super().tokens(text) + [term.lower() if self.params.lowercase else term for term in terms]
 
     def _linked(self, texts: Texts, file: _LinkedFile, progress: Progress | None) -> Terms:
         """Return the appended terms of each text by text digest."""

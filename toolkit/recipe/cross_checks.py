@@ -185,8 +185,9 @@ def _data(recipe: Recipe) -> None:
 def _modalities(recipe: Recipe) -> None:
     known = list(recipe.encoders)
     _fusion(("fusion",), recipe.fusion, known)
+    _choices(recipe)
     for index, model in enumerate(recipe.models):
-        _subset(("models", index, "modalities"), model.modalities, known)
+        _subset(("models", index, "modalities"), model.modalities, [*known, *recipe.choices])
         if model.fusion is not None:
             _fusion(("models", index, "fusion"), model.fusion, known)
 
@@ -202,6 +203,29 @@ def _modalities(recipe: Recipe) -> None:
                 f"{nearest(row.vectors, vectors)}",
                 ("coldstart", "tags", "rows", index, "vectors"),
             )
+
+
+def _choices(recipe: Recipe) -> None:
+    """Raise `RecipeError` for a choice that cannot be made before the first model that uses it."""
+    tried: list[str] = []
+    for index, model in enumerate(recipe.models):
+        inputs = model.inputs(recipe.fusion, recipe.encoders)
+        for name in inputs:
+            for candidate in recipe.choices.get(name, ()):
+                if candidate not in tried:
+                    raise RecipeError(
+                        f" uses the choice {name!r}, so a model above it must read {candidate!r} alone: add"
+                        f" `{{modalities: [{candidate}]}}` before this model, or remove {candidate!r} from the choice",
+                        ("models", index, "modalities"),
+                    )
+        tried += inputs if len(inputs) == 1 else []
+    for name, candidates in recipe.choices.items():
+        _named(("choices", name), name)
+        _subset(("choices", name), candidates, list(recipe.encoders))
+        if name in recipe.encoders:
+            raise RecipeError(" is also the name of an encoder: rename the choice", ("choices", name))
+        if all(name not in model.inputs(recipe.fusion, recipe.encoders) for model in recipe.models):
+            raise RecipeError(" is not read by a model: add it to the `modalities` of a model", ("choices", name))
 
 
 def _fusion(where: Where, fusion: Fusion, known: Sequence[str]) -> None:
@@ -295,6 +319,14 @@ def rankers(recipe: Recipe) -> list[tuple[Where, str]]:
 
 def _evaluation(recipe: Recipe) -> None:
     evaluation, names = recipe.evaluation, [name for _, name in system_names(recipe)]
+    if isinstance(evaluation.attribution, list):
+        models = [model.system_name(recipe.fusion, recipe.encoders) for model in recipe.models]
+        for index, name in enumerate(evaluation.attribution):
+            if name not in models:
+                raise RecipeError(
+                    f"={name!r} is not a model of this recipe: {nearest(name, models)}",
+                    ("evaluation", "attribution", index),
+                )
     if evaluation.attribution and all(model.ids_only(recipe.fusion, recipe.encoders) for model in recipe.models):
         raise RecipeError(
             "=true requires a model with a modality: add `encoders` and `models` to the recipe",

@@ -125,12 +125,16 @@ class Evaluation(Parameters):
         le=100_000,
         description="of each system's test rankings, the first tracks that are kept in rankings.parquet; 0: none",
     )
-    attribution: bool = Field(
+    attribution: bool | Annotated[list[str], Field(min_length=1), Once] = Field(
         False,
-        description="what each modality adds: every model again without each of its modalities, and with each one"
-        " shuffled",
+        description="what each modality adds: every model, or the models of a list, again without each of its"
+        " modalities, and with each one shuffled",
     )
     reference: str | None = Field(None, description="system the others are compared with; default: the first model")
+
+    def attributes(self, model: str) -> bool:
+        """Return whether the contribution of each modality to a model is measured."""
+        return model in self.attribution if isinstance(self.attribution, list) else self.attribution
 
     @model_validator(mode="before")
     @classmethod

@@ -59,6 +59,11 @@ class Recipe(Parameters):
     )
     workers: int | None = Field(None, ge=1, description="processes under `engine: ray`; default: one a processor")
     titles: EncoderSpec | None = Field(None, description="encoder of playlist titles, for models with `titles: true`")
+    choices: dict[str, Annotated[list[str], Field(min_length=2), Once]] = Field(
+        {},
+        description="modalities that are the best of several encoders, {name: encoders}: the one whose model without"
+        " other modalities has the best `select` on validation, chosen in each fold",
+    )
     fusion: Fusion = Fusion()
     defaults: dict[str, object] = Field({}, description="what every entry of `models` says unless it says otherwise")
     models: list[Annotated[SerializeAsAny[ModelSpec], Chosen("segue.models", short=False)]] = []
@@ -98,6 +103,13 @@ class Recipe(Parameters):
         """Whether the recipe reads fields of the catalogue."""
         cold = self.coldstart
         return bool(self.encoders or cold.tags or cold.factor_map or self.evaluation.split.reads_field)
+
+    def model_alone(self, modality: str) -> tuple[str, ModelSpec]:
+        """Return name and entry of the first model that reads one modality alone. Raises `KeyError` without one."""
+        for model in self.models:
+            if model.inputs(self.fusion, self.encoders) == [modality]:
+                return model.system_name(self.fusion, self.encoders), model
+        raise KeyError(modality)
 
     @model_validator(mode="after")
     def _defaults(self) -> Recipe:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 
+from toolkit.encoders.text import count_encoder
 from toolkit.encoders.text import term_counts as term_counts_module
-from toolkit.encoders.text import tfidf
 from toolkit.encoders.text.char_ngrams import CharNgramsEncoder, CharNgramsParams
 from toolkit.encoders.text.term_counts import BLOCK, term_counts
 from toolkit.encoders.text.tfidf import TfidfEncoder, TfidfParams
@@ -37,10 +37,10 @@ def test_vocabulary_and_counts_equal_sklearn_entry_by_entry(n: int, max_features
 def test_axes_of_few_texts_do_not_depend_on_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = texts_of(400)
     usual = TfidfEncoder(TfidfParams(dim=8)).fit(texts)
-    monkeypatch.setattr(tfidf, "LEARNED", 400)
+    monkeypatch.setattr(count_encoder, "LEARNED", 400)
     bounded = TfidfEncoder(TfidfParams(dim=8)).fit(texts)
     np.testing.assert_array_equal(usual.components, bounded.components)
-    monkeypatch.setattr(tfidf, "LEARNED", 100)
+    monkeypatch.setattr(count_encoder, "LEARNED", 100)
     sampled = TfidfEncoder(TfidfParams(dim=8)).fit(texts)
     assert sampled.vocabulary == usual.vocabulary and sampled.components.shape == usual.components.shape
     np.testing.assert_array_equal(sampled.weights, usual.weights)  # of all texts
@@ -51,7 +51,7 @@ def test_axes_of_few_texts_do_not_depend_on_the_bound(monkeypatch: pytest.Monkey
 def test_memory_of_a_fit_does_not_grow_with_the_number_of_texts(
     encoder: type[TfidfEncoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tfidf, "LEARNED", 500)
+    monkeypatch.setattr(count_encoder, "LEARNED", 500)
     monkeypatch.setattr(term_counts_module, "BLOCK", 500)
     params = {TfidfEncoder: TfidfParams, CharNgramsEncoder: CharNgramsParams}[encoder](dim=32)
 

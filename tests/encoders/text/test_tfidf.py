@@ -72,5 +72,5 @@ def test_tfidf_keeps_ten_thousand_terms_without_reduction():
 def test_tfidf_rows_do_not_depend_on_the_block_size(monkeypatch):
     encoder = TfidfEncoder(TfidfParams(dim=0)).fit(TEXTS)
     whole = encoder.transform(TEXTS)
-    monkeypatch.setattr("toolkit.encoders.text.tfidf.DENSE", 2 * encoder.dim)
+    monkeypatch.setattr("toolkit.encoders.text.count_encoder.DENSE", 2 * encoder.dim)
     np.testing.assert_array_equal(encoder.transform(TEXTS), whole)

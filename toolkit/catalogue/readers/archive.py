@@ -17,7 +17,13 @@ from toolkit.catalogue.readers.json_keys import repeated_key, twice
 from toolkit.catalogue.readers.open_files import BROKEN_JSON, existing, json_lines
 from toolkit.catalogue.readers.reader import FileReader, ReaderParams, shortened
 from toolkit.catalogue.readers.tables.delimited import DelimitedFile, stripped
-from toolkit.catalogue.readers.tables.track_columns import TrackColumns, TrackOrigin, TrackParser, feature_vector
+from toolkit.catalogue.readers.tables.track_columns import (
+    TrackColumns,
+    TrackOrigin,
+    TrackParser,
+    TrackTable,
+    feature_vector,
+)
 from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
 from toolkit.constants import AUDIO_FEATURES
 from toolkit.errors import InputError
@@ -49,6 +55,7 @@ class ArchiveParams(ReaderParams):
         None,
         description="another file of lists, relative to the data, with the split of each playlist; others are train",
     )
+    tracks: TrackTable | None = Option(None, description="a table with further content of the tracks")
 
 
 class ArchiveReader(FileReader):
@@ -72,6 +79,12 @@ class ArchiveReader(FileReader):
             existing(self.path / self.params.splits)
 
     def fields_offered(self) -> set[str]:
+        if self.params.tracks is not None:
+            columns_of = self.params.tracks
+            return self._offered() | columns_of.offered(DelimitedFile(self.path / columns_of.file, self.bad).header)
+        return self._offered()
+
+    def _offered(self) -> set[str]:
         table, columns = self._columns(self.path / TRACKS)
         audio = {*AUDIO_FEATURES} <= {*table.header} or (self.path / FEATURES).is_file()
         extra = {"audio_features": audio, "genres": GENRES in table.header}
@@ -82,7 +95,19 @@ class ArchiveReader(FileReader):
         yield from self._tracks(self.path / TRACKS)
         if (features := self.path / FEATURES).is_file():
             yield from self._features(features)
+        if self.params.tracks is not None:
+            yield from self._content(self.params.tracks)
         yield from self._lists(lists)
+
+    def _content(self, columns: TrackTable) -> Iterator[TrackRecord]:
+        table = DelimitedFile(self.path / columns.file, self.bad)
+        columns.check(table.header, table.path)
+        origin = TrackOrigin(scheme="spotify", source="table", train_allowed=False)
+        parser = TrackParser(columns, table.path.parent, origin, self.bad, self.files, kind="track")
+        for line, row in table.rows():
+            record = parser.record(table.mapping(row), table.where(line))
+            if record is not None:
+                yield record
 
     def _file_of_lists(self) -> Path:
         lists = sorted(existing(self.path).glob("playlists*.jsonl.gz"))

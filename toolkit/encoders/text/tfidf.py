@@ -15,45 +15,24 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 from pydantic import Field
 
-from toolkit.contracts.saved_arrays import check, floats
 from toolkit.encoders.contract.encoder import EncoderParams, FittedState, Progress, Texts
-from toolkit.encoders.contract.input_faults import not_fitted
 from toolkit.encoders.text.cleaning import Cleaner, Cleaning, words_of
-from toolkit.encoders.text.term_counts import term_counts
+from toolkit.encoders.text.count_encoder import CountEncoder, CountParams
 from toolkit.encoders.text.text_encoder import TextEncoder, TextParams, TokenPattern
-from toolkit.errors import InputError
-from toolkit.packages import TEXT_SKLEARN, Package
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
-BLOCK = 8192
-"""Texts whose counts are in memory at once."""
 
-DENSE = 2**24
-"""Numbers of a block that are in memory at once besides the result, whatever the number of terms."""
-
-
-LEARNED = 2**16
-"""Most texts from which axes are learned, evenly spaced: five matrices of these texts times `dim` are in memory."""
-
-
-class TermParams(TextParams):
+class TermParams(TextParams, CountParams):
     """Selection and weighting of terms.
 
-    - max_features: number of terms that are kept, the most frequent first.
-    - min_df: minimum number of texts that contain a term.
     - separator: separator of a tag list (`", "`). By default, terms are the matches of `token_pattern`.
-    - idf, l2: whether counts are weighted by IDF, and whether rows have unit norm.
     """
 
-    max_features: int = Field(10_000, ge=1)
-    min_df: int = Field(1, ge=1)
     separator: str | None = Field(None, min_length=1)
     token_pattern: TokenPattern = r"\w+"
     lowercase: bool = True
-    idf: bool = True
-    l2: bool = True
     clean: Cleaning = Cleaning()
 
 
@@ -66,7 +45,7 @@ class TfidfParams(TermParams):
     dim: int = Field(128, ge=0)
 
 
-class TfidfEncoder(TextEncoder):
+class TfidfEncoder(TextEncoder, CountEncoder):
     """Text encoder with TF-IDF weights of words or tags.
 
     Takes n texts and returns float32 [n, d], where d is `dim`, or less if there are fewer terms or texts.
@@ -74,19 +53,9 @@ class TfidfEncoder(TextEncoder):
 
     name: ClassVar[str] = "tfidf"
     version: ClassVar[str] = "3"
-    requires_fit: ClassVar[bool] = True
-    may_be_empty: ClassVar[bool] = True
     source: ClassVar[str] = "Spärck Jones 1972; Deerwester et al. 1990"
     Params: ClassVar[type[EncoderParams]] = TfidfParams
-    requires: ClassVar[tuple[Package, ...]] = (TEXT_SKLEARN,)
     params: TfidfParams
-    vocabulary: list[str] | None = None
-    weights: np.ndarray
-    components: np.ndarray | None = None
-
-    @property
-    def dim(self) -> int:
-        return len(self._vocabulary()) if self.components is None else len(self.components)
 
     def fit(
         self,
@@ -96,87 +65,24 @@ class TfidfEncoder(TextEncoder):
         workdir: Path | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn vocabulary and weights from n >= 1 texts, and axes from at most `LEARNED` of them.
-
-        Raises `InputError` if no text contains a term.
-        """
+        """Learn what cleaning removes, and then as `CountEncoder`."""
         self.cleaner.fit(inputs)
-        counted = term_counts(inputs, self._tokens, LEARNED)
-        self.vocabulary, frequency, counts = counted.limited(self.params.max_features, self.params.min_df)
-        if not self.vocabulary:
-            self.vocabulary = None
-            raise InputError(
-                f"{self.name}: at least 1 of {len(inputs)} texts must contain a token that is in min_df="
-                f"{self.params.min_df} texts: reduce min_df, remove cleaning steps or set another field"
-            )
-        del counted
-        self.weights = np.log((1 + len(inputs)) / (1 + frequency)) + 1 if self.params.idf else np.ones(len(frequency))
-        self.components = self._axes(self._weighted(counts))
-        return self
+        return super().fit(inputs, targets, workdir=workdir, progress=progress)
 
-    def transform(self, inputs: Texts, *, progress: Progress | None = None) -> np.ndarray:
-        """Return float32 [n, d] for n texts. A text without a known term has a row of zeros."""
-        size = max(1, min(BLOCK, DENSE // max(1, self.dim)))
-        return self._in_batches(inputs, size, lambda part: self._dense(self.terms(part, progress=progress)), progress)
-
-    def terms(self, inputs: Texts, *, progress: Progress | None = None) -> sp.csr_matrix:
-        """Return the term weights of n texts before the reduction, float64 [n, vocabulary], with unit norm if `l2`."""
-        from sklearn.feature_extraction.text import CountVectorizer
-
-        counter = CountVectorizer(analyzer=self._tokens, vocabulary=self._vocabulary())
-        return self._weighted(counter.transform(inputs))
-
-    def fitted_state(self) -> FittedState | None:
-        if self.vocabulary is None:
-            return None
-        axes = {} if self.components is None else {"components": self.components}
-        values = {"vocabulary": self.vocabulary, "common": self.cleaner.common}
-        return FittedState({"weights": self.weights, **axes}, values)
-
-    def restore(self, state: FittedState) -> None:
-        self.vocabulary = words_of(state.values["vocabulary"])
-        self.cleaner = Cleaner(self.params.clean, words_of(state.values["common"]))
-        layout = {"weights": floats(len(self.vocabulary), dtype="float64")}
-        if "components" in state.tensors:
-            layout["components"] = floats("dim", len(self.vocabulary), dtype="float32 or float64")
-        check(state.tensors, layout, 0)
-        self.weights, self.components = state.tensors["weights"], state.tensors.get("components")
-
-    def _vocabulary(self) -> list[str]:
-        if self.vocabulary is None:
-            raise not_fitted(self.name)
-        return self.vocabulary
-
-    def _tokens(self, text: str) -> list[str]:
+    def tokens(self, text: str) -> list[str]:
         text = self.cleaner(text)
         text = text.lower() if self.params.lowercase else text
         if self.params.separator is None:
             return re.findall(self.params.token_pattern, text)
         return [tag for part in text.split(self.params.separator) if (tag := part.strip())]
 
-    def _weighted(self, counts: sp.csr_matrix) -> sp.csr_matrix:
-        """Return counts times IDF with rows of unit norm if `l2`, float64 [n, vocabulary]."""
-        matrix = counts.astype(np.float64)
-        matrix.data *= self.weights[matrix.indices]
-        if self.params.l2:
-            norms = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
-            matrix.data /= np.repeat(np.maximum(norms, 1e-12), np.diff(matrix.indptr))
-        return matrix
+    def axes(self, matrix: sp.csr_matrix) -> np.ndarray | None:
+        return self.principal(matrix, self.params.dim)
 
-    def _dense(self, weighted: sp.csr_matrix) -> np.ndarray:
-        """Return the reduced rows with unit norm if `l2`, float64 [n, d]."""
-        rows: np.ndarray = weighted.toarray() if self.components is None else weighted @ self.components.T
-        norms = np.linalg.norm(rows, axis=1, keepdims=True)
-        return rows / np.where(norms > 1e-12, norms, 1.0) if self.params.l2 else rows
+    def fitted_state(self) -> FittedState | None:
+        state = super().fitted_state()
+        return state and FittedState(state.tensors, {**state.values, "common": self.cleaner.common})
 
-    def _axes(self, matrix: sp.csr_matrix) -> np.ndarray | None:
-        """Return the first singular axes, float64 [d, vocabulary], or None without a reduction."""
-        from sklearn.decomposition import TruncatedSVD
-
-        rank = min(self.params.dim, matrix.shape[0], matrix.shape[1])
-        if not self.params.dim or rank == matrix.shape[1]:
-            return None
-        # a single text has no variance, of which scikit-learn computes the explained share
-        with np.errstate(invalid="ignore", divide="ignore"):
-            svd = TruncatedSVD(rank, random_state=self.seed % 2**32).fit(matrix)
-        return np.asarray(svd.components_)
+    def restore(self, state: FittedState) -> None:
+        super().restore(state)
+        self.cleaner = Cleaner(self.params.clean, words_of(state.values["common"]))

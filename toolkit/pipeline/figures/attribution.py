@@ -38,7 +38,8 @@ def measure(
     weights: list[Weight] = []
     for outcome in outcomes:
         system = outcome.system
-        if system.capabilities.attributable and system.modalities:
+        wanted = context.recipe.evaluation.attributes(system.name)
+        if wanted and system.capabilities.attributable and system.modalities:
             with failures.until_the_end(f"attribution of {system.name}"):
                 learned = fit_systems.fitted(context, system).modality_weights()
                 differences += _differences(context, material, outcome, without)

@@ -97,6 +97,7 @@ class Prepared:
             left_out.update({system.name: unmet.rule.lstrip(": ") for system, unmet in found})
             systems = [system for system in systems if system.name not in left_out]
         names = {name for system in systems for name in system.modalities}
+        names |= {candidate for name in names for candidate in recipe.choices.get(name, ())}
         names |= {row.vectors for row in cold.tags.rows} if cold.tags is not None else set()
         names |= {cold.factor_map.predicted} if cold.factor_map is not None else set()
         encoded = encode_modalities.encode_all(context, train, names)

@@ -12,6 +12,7 @@ from toolkit.evaluation import slices
 from toolkit.evaluation.evaluator import mean
 from toolkit.pipeline.figures import attribution, example_playlists, factor_map, projection, tag_scores, track_map
 from toolkit.pipeline.run import fit_systems, prepare_data, systems
+from toolkit.pipeline.run.choose_modalities import with_choices
 from toolkit.pipeline.run.label_near_duplicates import label_near_duplicates
 from toolkit.pipeline.run.run_context import Context
 from toolkit.pipeline.run.system_failures import Failures
@@ -81,7 +82,9 @@ def fit(state: RunState) -> None:
             if failed := [other.name for other in system.over if other.name in failures.reasons]:
                 names = " and ".join(failed)
                 raise SegueError(f"uses {names}, which failed: fix {names}, then run the same command again")
+            state.material = with_choices(state.context, system, state.material, state.outcomes)
             state.outcomes.append(_outcome(state.context, system, state.material))
+    state.context.run.write(run_directory.COVERAGE, state.material.coverage)
     state.systems = [outcome.system for outcome in state.outcomes]
     if failures.first is not None and all(system.oracle for system in state.systems):
         raise failures.first

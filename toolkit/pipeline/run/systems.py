@@ -182,9 +182,9 @@ def models_without(context: Context) -> dict[tuple[str, str], System]:
     Names contain a `~`, which is not allowed in system names. A model without its last modality uses ids alone.
     """
     recipe, reduced = context.recipe, {}
-    for spec in recipe.models if recipe.evaluation.attribution else []:
+    for spec in recipe.models:
         name, modalities = spec.system_name(recipe.fusion, recipe.encoders), spec.inputs(recipe.fusion, recipe.encoders)
-        for modality in modalities:
+        for modality in modalities if recipe.evaluation.attributes(name) else []:
             rest = [other for other in modalities if other != modality]
             matched = (spec.fusion or recipe.fusion).match_modalities or rest
             match = spec.match and any(other in matched for other in rest)
