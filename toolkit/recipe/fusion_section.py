@@ -48,6 +48,11 @@ class Fusion(Parameters):
         "early",
         description="early: modalities joined before one transformer; late: a stack each, their last layers added",
     )
+    late_sum: Literal["weights", "norms"] = Field(
+        "weights",
+        description="of late fusion: weights: LayerNorm of the sum of the last layers times a weight each; norms: sum"
+        " of the last layers after a LayerNorm each",
+    )
     regularise: bool = Field(
         True,
         description="LayerNorm, dropout and small initialisation of projected content, LayerNorm and dropout of"

@@ -154,6 +154,9 @@ def _fusions(recipe: Recipe) -> Iterator[Unused]:
         if fusion.id_dropout not in [*dropouts, *([recipe.fusion.id_dropout] if above else [])]:
             rule = f"can be set only with `id_embedding: true`, not `{yaml_text(fusion.id_embedding)}`"
             yield from _given(fusion, (*where, "id_dropout"), (*where, "id_embedding"), rule)
+        if fusion.architecture == "early":
+            rule = "can be set only with `architecture: late`"
+            yield from _given(fusion, (*where, "late_sum"), (*where, "architecture"), rule)
         if fusion.match_modalities not in [*matched, *([recipe.fusion.match_modalities] if above else [])]:
             rule = "requires a model with `match: true`, but no model has this setting"
             yield from _given(fusion, (*where, "match_modalities"), ("models",), rule)

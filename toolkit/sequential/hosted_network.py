@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from toolkit.sequential.item_space import ItemSpace, Parts
-from toolkit.sequential.layers.late_streams import LateFusion
 from toolkit.sequential.training.objectives import Causal, Masked, Objective
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class HostedNetwork(nn.Module):
         self.first = Stream(spec)
         others = [Stream(spec) for _ in range(parts.streams - 1)]
         self.streams = (self.first, *others)
-        late = LateFusion(others, spec.hidden_size, regularise=parts.regularises) if parts.separates else None
+        late = parts.late_fusion(others, spec.hidden_size)
         self.space = ItemSpace(
             self, self.item_embedding, parts, n_items=n_items + 1, std=START, late=late, start=lambda: _start(parts)
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,7 @@ class Parts:
     - identity: whether BERT4Rec's path to a mask is initialised with identity matrices.
     - strict: whether BERT4Rec hides, predicts and ranks as RecBole does.
     - late: whether the ids and each modality have their own layers instead of shared layers for their sum.
+    - late_norms: whether the last layers are added after a LayerNorm each, instead of by a weight each.
     """
 
     table: ItemTable | None = None
@@ -57,11 +58,18 @@ class Parts:
     identity: bool = False
     strict: bool = False
     late: bool = False
+    late_norms: bool = False
 
     @property
     def separates(self) -> bool:
         """Whether the network has several streams for late fusion."""
         return self.late and self.table is not None
+
+    def late_fusion(self, others: Sequence[nn.Module], hidden_size: int) -> LateFusion | None:
+        """Return the late fusion of a first stack and others, or None for a network with one stream."""
+        if not self.separates:
+            return None
+        return LateFusion(others, hidden_size, regularise=self.regularises, norms=self.late_norms)
 
     @property
     def streams(self) -> int:
@@ -282,7 +290,7 @@ class ItemSpace:
         if self.table is not None and (shares := self.table.fusion.join.shares) is not None:
             rows += [(shares.of, shares.label, *pair) for pair in self.table.shares().items()]
         if self.table is not None and self.late is not None:
-            streams = zip([*(["(ids)"] * self.id_embedding), *self.table.names], self.late.weight.tolist(), strict=True)
+            streams = zip([*(["(ids)"] * self.id_embedding), *self.table.names], self.late.factors(), strict=True)
             rows += [("stream", "factor of its stack", *pair) for pair in streams]
         if self.match is not None:
             rows += [("match", "weight in the match head", *pair) for pair in self.match.weights().items()]

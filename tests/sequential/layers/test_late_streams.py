@@ -66,6 +66,28 @@ def test_late_fusion_equals_weighted_sum_of_recbole_encoders(kind: str, ids: boo
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_late_sum_of_norms_equals_sum_of_normalised_recbole_encoders(kind: str) -> None:
+    made = late(kind, late_norms=True, ids=False)
+    added = torch.zeros(*WINDOWS.shape, H)
+    with torch.no_grad():
+        for number, norm in enumerate(made.late.norms):
+            norm.weight.fill_(1.0 + number)
+            norm.bias.fill_(0.1 * number)
+        streams = inputs(made).split(H, dim=-1)
+        for number, (vectors, stack) in enumerate(zip(streams, [made, *made.late.stacks], strict=True)):
+            hidden = stack.LayerNorm(vectors + stack.position_embedding.weight[: WINDOWS.shape[1]])
+            mask = made.get_attention_mask(WINDOWS, bidirectional=kind == "bert4rec")
+            last = stack.trm_encoder(hidden, mask)[-1]
+            centred = last - last.mean(-1, keepdim=True)
+            added += (1.0 + number) * centred / last.std(-1, unbiased=False, keepdim=True) + 0.1 * number
+        found = states(made, inputs(made))
+
+    for row, length in enumerate((WINDOWS > 0).sum(1).tolist()):
+        torch.testing.assert_close(found[row, :length], added[row, :length], atol=5e-6, rtol=1e-5)
+    assert made.late.factors() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_late_fusion_of_one_stream_equals_early_fusion(kind: str) -> None:
     """With regularisation a LayerNorm is added to the early-fusion states."""
     for regularise in (False, True):

@@ -21,14 +21,17 @@ if TYPE_CHECKING:
 
 
 def pixels(image: bytes, *, size: int, index: int = 0) -> np.ndarray:
-    """Decode a picture to RGB and stretch it to a square, uint8 [size, size, 3].
+    """Decode a picture to RGB, cut it to the square in its middle and resize that, uint8 [size, size, 3].
 
     Raises `BadInput` at `index` for a file that is not a usable picture.
     """
     from PIL import Image
 
     picture = rgb(image, least=size, index=index)
-    return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    square = (left, top, left + side, top + side)
+    return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR, box=square), dtype=np.uint8)
 
 
 def rgb(image: bytes, *, least: int, index: int = 0) -> Image:

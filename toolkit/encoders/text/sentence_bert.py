@@ -18,6 +18,7 @@ from pydantic import Field
 from toolkit.encoders.contract import model_hub
 from toolkit.encoders.contract.encoder import EncoderParams, Progress, Texts
 from toolkit.encoders.contract.pretrained_encoder import PretrainedEncoder, PretrainedParams
+from toolkit.encoders.text.cleaning import UnfittedCleaning
 from toolkit.encoders.text.text_encoder import TextEncoder, TextParams
 from toolkit.errors import InputError
 from toolkit.packages import SENTENCE_TRANSFORMERS, Package
@@ -42,9 +43,10 @@ class SentenceBertParams(PretrainedParams, TextParams):
     - normalise: whether rows have unit norm (all-MiniLM-L6-v2 always normalises).
     - batch_tokens: number of padded tokens per step. The default is 512 on the CPU, where the activations stay in the
       cache, and 131,072 on a GPU.
-    - clean: only steps that keep sentences whole, because the model was trained on sentences.
+    - clean: no step by default, because the model was trained on sentences. Lyrics of a lyric site need `artefacts`.
     """
 
+    clean: UnfittedCleaning = UnfittedCleaning()
     model: str = "all-MiniLM-L6-v2"
     max_length: int | None = Field(None, ge=2)
     normalise: bool = False

@@ -2,8 +2,9 @@
 
 Architecture (b) of the multimodal BERT4Rec report. The free ids are a stream like any modality. The first stream uses
 the network's own layers (RecBole's, so a stock checkpoint loads). Each further stream uses new layers of the same
-sizes. The sum is Σ_m w_m h_m, followed by a LayerNorm. With one stream the model is the early-fusion model plus a
-LayerNorm.
+sizes. The sum is Σ_m w_m h_m, followed by a LayerNorm (`late_sum: weights`), or Σ_m LayerNorm_m(h_m), as in the
+report's published code (`late_sum: norms`), where the weights of a modality's LayerNorm are the weights of the
+modality. With one stream both are the early-fusion model plus a LayerNorm.
 
 The output vector of an item is the sum of its input vectors over streams (a tied head). The fused state is a single
 vector of the model's size, so a score is ⟨state, item⟩ and all candidates are scored by a matrix product with a table
@@ -29,15 +30,24 @@ class LateFusion(nn.Module):
     """Stacks of all streams but the first, with a weighted sum of the last hidden layers.
 
     - regularise: whether a LayerNorm follows the sum.
+    - norms: whether each last hidden layer has a LayerNorm of its own in place of a weight and of the norm of the sum.
     """
 
-    def __init__(self, stacks: Sequence[nn.Module], hidden_size: int, *, regularise: bool) -> None:
+    def __init__(self, stacks: Sequence[nn.Module], hidden_size: int, *, regularise: bool, norms: bool) -> None:
         super().__init__()
         self.hidden_size = hidden_size
         self.stacks = nn.ModuleList(stacks)
         streams = len(stacks) + 1
-        self.weight = nn.Parameter(torch.full((streams,), 1.0 / streams))
-        self.norm = nn.LayerNorm(hidden_size, eps=EPS) if regularise else nn.Identity()
+        self.norms = nn.ModuleList(nn.LayerNorm(hidden_size, eps=EPS) for _ in range(streams)) if norms else None
+        self.weight = None if norms else nn.Parameter(torch.full((streams,), 1.0 / streams))
+        self.norm = nn.LayerNorm(hidden_size, eps=EPS) if regularise and not norms else nn.Identity()
+
+    def factors(self) -> list[float]:
+        """Return the weight of each stream: its factor, or the mean length of the weights of its LayerNorm."""
+        if self.norms is None:
+            assert self.weight is not None
+            return [float(weight) for weight in self.weight]
+        return [float(norm.get_parameter("weight").abs().mean()) for norm in self.norms]
 
     def run(
         self, layers: Callable[[Stack, torch.Tensor], torch.Tensor], stacks: Sequence[Stack], inputs: torch.Tensor
@@ -51,6 +61,10 @@ class LateFusion(nn.Module):
 
     def forward(self, hidden: Sequence[torch.Tensor]) -> torch.Tensor:
         """Return the weighted sum [B, T, H] of the last hidden layers, [B, T, H] for each stream in order."""
-        return self.norm(
-            torch.stack([weight * layer for weight, layer in zip(self.weight, hidden, strict=True)]).sum(0)
-        )
+        if self.norms is not None:
+            layers = [norm(layer) for norm, layer in zip(self.norms, hidden, strict=True)]
+        else:
+            assert self.weight is not None
+            layers = [weight * layer for weight, layer in zip(self.weight, hidden, strict=True)]
+        summed: torch.Tensor = self.norm(torch.stack(layers).sum(0))
+        return summed

@@ -10,7 +10,6 @@ from torch import nn
 
 from toolkit.sequential.item_space import ItemSpace, Parts
 from toolkit.sequential.layers.attention import Packing, dropped, encode
-from toolkit.sequential.layers.late_streams import LateFusion
 from toolkit.sequential.recbole import bridge
 
 
@@ -45,7 +44,7 @@ class RecBoleTransformer(bridge.SequentialRecommender):
         super().__init__(config, dataset)
         parts = parts or Parts()
         self.others = tuple(Stack(self) for _ in range(parts.streams - 1))
-        late = LateFusion(self.others, self.hidden_size, regularise=parts.regularises) if parts.separates else None
+        late = parts.late_fusion(self.others, self.hidden_size)
         self.space = ItemSpace(
             self,
             self.item_embedding,
