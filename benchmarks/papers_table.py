@@ -1,9 +1,9 @@
 """docs/papers.md's tables: a line for each thing that the five papers ask for, and for each row that they print.
 
-    python benchmarks/papers_table.py --collect planted RUN …   # add the numbers of finished runs to results/papers.csv
+    python benchmarks/papers_table.py --collect planted RUN …   # put the numbers of runs into results/papers.csv
     python benchmarks/papers_table.py --collect real RUN …
-    python benchmarks/papers_table.py                           # rewrite the section between the markers in docs/papers.md
-    python benchmarks/papers_table.py --check                   # 1 where docs/papers.md is not what the files say
+    python benchmarks/papers_table.py                           # rewrite the tables in docs/papers.md
+    python benchmarks/papers_table.py --check                   # 1 if docs/papers.md is not up to date
 
 `printed/PAPER.csv` is typed from the papers: part, row, verdict (faithful, differs, missing), difference with its reason,
 recipe and entry of the row, and the printed value of one metric. Numbers are means over test playlists with 95 %
@@ -135,8 +135,8 @@ def page(text: str) -> str:
     every = [row for paper in PAPERS for row in rows(PRINTED / f"{paper}.csv")]
     counts = {verdict: sum(row["verdict"] == verdict for row in every) for verdict in VERDICTS}
     summary = (
-        f"{len(every)} lines: {counts['faithful']} faithful, {counts['differs']} differ for the reason that stands in the "
-        f"line, {counts['missing']} are not there."
+        f"{len(every)} lines: {counts['faithful']} are faithful, {counts['differs']} differ for the reason in the line, "
+        f"{counts['missing']} are not there."
     )
     return (
         f"{head}{begin}\n{summary}\n\n" + "\n\n".join(section(paper, results) for paper in PAPERS) + f"\n\n{end}{tail}"

@@ -55,11 +55,13 @@ OF_MODELS = {
     "tfidf-mlp",
     "tfidf-semantic-mlp",
     "text-cnn",
+    "bag-of-words",
     "vectors",
 }
 """Encoders of models that a test must build first, of texts that need targets, and of files.
 
-`test_image_model.py`, `test_classifiers.py`, `test_text_networks.py` and `test_vectors.py` test their contract.
+`test_image_model.py`, `test_classifiers.py`, `test_text_networks.py`, `test_vectors.py` and `test_bag_of_words.py` test
+their contract.
 """
 
 
