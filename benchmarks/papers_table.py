@@ -5,8 +5,8 @@
     python benchmarks/papers_table.py                           # rewrite the tables in docs/papers.md
     python benchmarks/papers_table.py --check                   # 1 if docs/papers.md is not up to date
 
-`printed/PAPER.csv` is typed from the papers: part, row, verdict (faithful, differs, missing), difference with its reason,
-recipe and entry of the row, and the printed value of one metric. Numbers are means over test playlists with 95 %
+`printed/PAPER.csv` is typed from the papers: part, row, verdict (faithful, differs, missing), difference with its
+reason, recipe and entry of the row, and the printed value of one metric. Numbers are means over test playlists with 95 %
 intervals: planted on the demo catalogue, real on playlists of listeners.
 """
 
@@ -147,7 +147,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--collect", choices=["planted", "real"], help="add numbers of the given runs")
     options.add_argument("--check", action="store_true", help="change nothing; exit 1 if the page is not up to date")
-    options.add_argument("runs", nargs="*", type=Path, help="finished runs in folders with the name of their recipe")
+    options.add_argument("runs", nargs="*", type=Path, help="finished runs in folders named after their recipe")
     given = options.parse_args(arguments)
     if given.collect:
         collect(given.collect, given.runs)

@@ -19,8 +19,6 @@ COUNTS = ["love:3 me:1 do:2", "love:1 rain:2 don't:4", "rain:1 sun:2", "sun:5 me
 RUNNING = [
     " ".join(word for entry in text.split() for word in [entry.split(":")[0]] * int(entry[-1])) for text in COUNTS
 ]
-    " ".join(word for entry in text.split() for word in [entry.split(":")[0]] * int(entry[-1])) for text in COUNTS
-]
 
 
 def glove(folder: Path) -> Path:
