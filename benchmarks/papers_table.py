@@ -1,12 +1,12 @@
 """docs/papers.md's tables: a line for each thing that the five papers ask for, and for each row that they print.
 
-    python benchmarks/papers_table.py --collect planted RUN …   # put the numbers of runs into results/papers.csv
+    python benchmarks/papers_table.py --collect planted RUN …   # numbers of runs to results/papers.csv
     python benchmarks/papers_table.py --collect real RUN …
     python benchmarks/papers_table.py                           # rewrite the tables in docs/papers.md
     python benchmarks/papers_table.py --check                   # 1 if docs/papers.md is not up to date
 
 `printed/PAPER.csv` is typed from the papers: part, row, verdict (faithful, differs, missing), difference with its
-reason, recipe and entry of the row, and the printed value of one metric. Numbers are means over test playlists with 95 %
+reason, recipe and entry, and the printed value of one metric. Numbers are means over test playlists with 95 %
 intervals: planted on the demo catalogue, real on playlists of listeners.
 """
 
@@ -46,24 +46,20 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def measured(run: Path, data: str) -> Iterator[dict[str, str]]:
     """Yield a result for each system and metric of a run on test playlists."""
-    recipe = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
-    marks = {row["system"]: row for row in json.loads((run / "table.json").read_text(encoding="utf-8"))}
     timings = json.loads((run / "timings.json").read_text(encoding="utf-8"))
-    for row in recipe:
+    for row in json.loads((run / "metrics.json").read_text(encoding="utf-8")):
         if row["split"] != "test" or row["slice"] != "all" or row["value"] is None:
             continue
-        name = f"{row['metric']}@{row['k']}" if row["k"] else row["metric"]
         about = timings.get(row["system"], {})
-        mark = ", ".join([*(["underfit"] if about.get("underfit") else []), *about.get("warnings", {})])
+        numbers = {"value": row["value"], "low": row["ci_low"], "high": row["ci_high"]}
         yield {
             "data": data,
             "recipe": f"{run.name}.yaml",
             "entry": row["system"],
-            "metric": name,
-            **{key: "" if row[key] is None else f"{row[key]:.6g}" for key in ("value", "low", "high")},
-            "mark": mark,
+            "metric": f"{row['metric']}@{row['k']}" if row["k"] else row["metric"],
+            **{key: "" if value is None else f"{value:.6g}" for key, value in numbers.items()},
+            "mark": ", ".join([*(["underfit"] if about.get("underfit") else []), *about.get("warnings", {})]),
         }
-    assert marks
 
 
 def collect(data: str, runs: Sequence[Path]) -> None:
@@ -135,8 +131,8 @@ def page(text: str) -> str:
     every = [row for paper in PAPERS for row in rows(PRINTED / f"{paper}.csv")]
     counts = {verdict: sum(row["verdict"] == verdict for row in every) for verdict in VERDICTS}
     summary = (
-        f"{len(every)} lines: {counts['faithful']} are faithful, {counts['differs']} differ for the reason in the line, "
-        f"{counts['missing']} are not there."
+        f"{len(every)} lines: {counts['faithful']} are faithful, {counts['differs']} differ for the reason in the "
+        f"line, {counts['missing']} are not there."
     )
     return (
         f"{head}{begin}\n{summary}\n\n" + "\n\n".join(section(paper, results) for paper in PAPERS) + f"\n\n{end}{tail}"
