@@ -1,8 +1,8 @@
 """`log-mel`: log-mel spectrogram of a clip, for rankers that train their own network on windows of it.
 
 Source: Lee, Lee, Park, Park and Nam, "Deep content-user embedding model for music recommendation", 2018, with 128 mel
-bands and windows of 3 s, which the ranker draws from the clip. The spectrogram is identical to `mel-cnn-1d`. 30 s of the
-default size take 0.66 MB per track. No pretrained weights.
+bands and windows of 3 s, which the ranker draws from the clip. The spectrogram is identical to `mel-cnn-1d`. 30 s of
+the default size take 0.66 MB per track. No pretrained weights.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+
 from segue_papers.encoders.mel_spectrogram import SpectrogramParams, log_mel
 from toolkit.encoders.audio.audio_encoder import AudioEncoder
 from toolkit.encoders.contract.encoder import Audio, EncoderParams, Progress

@@ -9,10 +9,10 @@ the user did not play, trained with Nesterov momentum and a learning rate that d
 tracks, which can rank only training tracks.
 
 Differences from the paper: its text gives neither the initial learning rate nor the sizes of layers; they are our own.
-The 20 negatives are drawn once for a step, not for each pair, so a step reads 20 additional
-tracks and not 20 times as many. A negative that the user of a pair did play does not count for the pair. When all
-tracks are ranked, the vectors of a clip's consecutive windows are averaged. A playlist outside training, which the paper does not
-have, is represented by the mean of its tracks' vectors.
+The 20 negatives are drawn once for a step, not for each pair, so a step reads 20 additional tracks and not 20 times as
+many. A negative that the user of a pair did play does not count for the pair. When all tracks are ranked, the vectors
+of a clip's consecutive windows are averaged. A playlist outside training, which the paper does not have, is represented
+by the mean of its tracks' vectors.
 """
 
 from __future__ import annotations
@@ -116,9 +116,7 @@ class IdItem(Baseline):
             )
         margin = params.margin if params.loss == "margin" else None
         network = seeded_weights(
-            lambda: Pairs(
-                items(), _lookup(played.shape[0], params), played, margin=margin, negatives=params.negatives
-            ),
+            lambda: Pairs(items(), _lookup(played.shape[0], params), played, margin=margin, negatives=params.negatives),
             derived_seed(data.seed, self.name, "weights"),
         )
         about = [params.model_dump_json().encode(), played.indices.tobytes(), played.indptr.tobytes()]

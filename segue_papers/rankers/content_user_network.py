@@ -62,9 +62,7 @@ class Sounds(nn.Module):
     - unit: whether the vectors have unit norm.
     """
 
-    def __init__(
-        self, table: np.ndarray, window: int, trained: np.ndarray, shape: Shape, *, unit: bool = True
-    ) -> None:
+    def __init__(self, table: np.ndarray, window: int, trained: np.ndarray, shape: Shape, *, unit: bool = True) -> None:
         super().__init__()
         self.width, self.unit, self.window, self.sounds = shape.width, unit, window, table
         normaliser = BandNormaliser(*mean_and_deviation(table, trained))

@@ -4,9 +4,9 @@
 and hybrid music recommendation using deep learning", 2014 (see `segue_papers.rankers.hierarchical`), over any modality.
 Over `spectrogram-dbn` the first is their HLDBN. `content-prior` is the model of Liang, Zhan and Ellis, "Content-aware
 collaborative music recommendation using pre-trained neural networks", 2015 (see `segue_papers.rankers.content_prior`),
-over `mfcc-tags` or `mfcc-words`. All users are folded in from their seeds, which for a training user equals the result of training.
-Scores are estimates of 0 and 1, so RMSE can be computed. The penalties of the first three are chosen on validation by
-RMSE, the metric of Wang and Wang.
+over `mfcc-tags` or `mfcc-words`. All users are folded in from their seeds, which for a training user equals the result
+of training. Scores are estimates of 0 and 1, so RMSE can be computed. The penalties of the first three are chosen on
+validation by RMSE, the metric of Wang and Wang.
 """
 
 from __future__ import annotations
