@@ -66,7 +66,7 @@ def test_perceptron_has_the_printed_hidden_units_and_tags_their_number() -> None
 
 
 @pytest.mark.parametrize(("name", "rows"), [
-    ("factor_prediction_subset.yaml", {"cnn-squared", "mlp-1000"}),
+    ("factor_prediction_subset.yaml", {"cnn-weighted", "linear-regression"}),
     ("factor_prediction_full.yaml", {"cnn-squared", "random"}),
 ])  # fmt: skip
 def test_large_recipe_runs_for_one_epoch(name: str, rows: set[str], tmp_path: Path, tiny_cache: Path) -> None:
