@@ -17,6 +17,7 @@ __all__ = [
     "ArtistPopularity",
     "AttributeKNN",
     "BERT4Rec",
+    "Coin",
     "ContentCentroid",
     "ContentMix",
     "ContentPrior",
@@ -40,6 +41,7 @@ __all__ = [
     "MLP",
     "MLR",
     "Markov",
+    "OneHalf",
     "PMF",
     "Popularity",
     "PredictedFactors",
@@ -164,6 +166,17 @@ class BERT4Rec(SequentialModel):
         title_encoder: str | None = ...,
     ) -> None: ...
 
+class Coin(RankerModel):
+    """Estimates 0 or 1 for each track at random, as a reference for RMSE. The order of equal tracks has no meaning."""
+
+    def __init__(
+        self,
+        *,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
 class ContentCentroid(RankerModel):
     """Ranks tracks by how close their content is to the mean content of the seeds."""
 
@@ -209,12 +222,14 @@ class ContentPrior(RankerModel):
     ) -> None: ...
 
 class ContentUser(RankerModel):
-    """Ranks tracks by the cosine between a user's vector and a vector computed from the track's audio."""
+    """Ranks tracks by the cosine or inner product of a user's vector and a vector computed from the track's audio."""
 
     def __init__(
         self,
         *,
         width: int = ...,
+        score: Literal['cosine', 'dot'] = ...,
+        loss: Literal['margin', 'softmax'] = ...,
         margin: float = ...,
         negatives: int = ...,
         lr: float = ...,
@@ -435,11 +450,11 @@ class HierarchicalHybrid(RankerModel):
     def __init__(
         self,
         *,
-        ridge: float = ...,
+        ridges: Sequence[float] = ...,
         negatives: float = ...,
         iterations: int = ...,
         k: int = ...,
-        factor_ridge: float = ...,
+        factor_ridges: Sequence[float] = ...,
         name: str | None = ...,
         modalities: Sequence[Modality] = ...,
         seed: int = ...,
@@ -452,7 +467,7 @@ class HierarchicalLinear(RankerModel):
     def __init__(
         self,
         *,
-        ridge: float = ...,
+        ridges: Sequence[float] = ...,
         negatives: float = ...,
         iterations: int = ...,
         name: str | None = ...,
@@ -477,12 +492,14 @@ class IALS(RankerModel):
     ) -> None: ...
 
 class IdItem(RankerModel):
-    """Ranks played tracks by the cosine between learned vectors of users and tracks."""
+    """Ranks played tracks by the cosine or inner product of learned vectors of users and tracks."""
 
     def __init__(
         self,
         *,
         width: int = ...,
+        score: Literal['cosine', 'dot'] = ...,
+        loss: Literal['margin', 'softmax'] = ...,
         margin: float = ...,
         negatives: int = ...,
         lr: float = ...,
@@ -654,17 +671,28 @@ class Markov(RankerModel):
         device: str = ...,
     ) -> None: ...
 
+class OneHalf(RankerModel):
+    """Estimates one half for each track, as a reference for RMSE. The order of the tracks has no meaning."""
+
+    def __init__(
+        self,
+        *,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
 class PMF(RankerModel):
     """Ranks played tracks by probabilistic matrix factorisation (PMF), without content."""
 
     def __init__(
         self,
         *,
-        ridge: float = ...,
+        ridges: Sequence[float] = ...,
         negatives: float = ...,
         iterations: int = ...,
         k: int = ...,
-        factor_ridge: float = ...,
+        factor_ridges: Sequence[float] = ...,
         name: str | None = ...,
         seed: int = ...,
         device: str = ...,

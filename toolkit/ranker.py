@@ -48,6 +48,7 @@ class Capabilities:
     - labels: kinds of `TrainingData.labels` that the ranker reads.
     - labels_required: whether the ranker requires all of these kinds.
     - modalities: exact number of modalities that the ranker requires; 0 for any number.
+    - predicted_factors: whether the modalities must be factors that encoders predicted, as many as the run's.
     - validation_groups: minimum number of different validation playlists, where all versions of a playlist count once.
     - playlist_tracks: number of tracks that at least one training playlist must have.
     - systems: whether the ranker uses other fitted rankers, `TrainingData.systems`.
@@ -72,6 +73,7 @@ class Capabilities:
     labels: tuple[str, ...] = ()
     labels_required: bool = False
     modalities: int = 0
+    predicted_factors: bool = False
     validation_groups: int = 0
     playlist_tracks: int = 0
     systems: bool = False

@@ -184,8 +184,20 @@ class CoverageRow(TypedDict, total=False):
     tried: dict[str, float]
 
 
+class NewTagScores(TypedDict):
+    """Results of a tag prediction on tracks without plays, from a training on the tracks with plays."""
+
+    auc: float | None
+    interval: list[float | None]
+    tested: int
+
+
 class TagScores(TypedDict):
-    """Row of `tags.json`: how well vectors predict tags. auc: mean over tags, or None if no tag could be tested."""
+    """Row of `tags.json`: how well vectors predict tags.
+
+    auc: mean over tags, or None if no tag could be tested. interval: its 95 % bootstrap interval over tracks.
+    new: results on new tracks, None for vectors that need plays or without new tracks. Older runs lack both.
+    """
 
     vectors: str
     method: str
@@ -194,6 +206,8 @@ class TagScores(TypedDict):
     tracks: int
     tested: int
     auc: float | None
+    interval: NotRequired[list[float | None]]
+    new: NotRequired[NewTagScores | None]
     by_tag: dict[str, float | None]
 
 

@@ -2,11 +2,12 @@
 
 Source: networks of van den Oord, Dieleman and Schrauwen, "Deep content-based music recommendation", 2013. The input is
 a log-compressed mel spectrogram with 128 bands (22,050 Hz, frames of 1,024 samples every 512) in windows of 3 s. The
-network has ReLU and max-pooling, is trained with the squared error of the track factors, and averages predictions over
-the windows of a clip. The paper gives no sizes and reports that dropout does not help. The sizes here are our own, with
-four convolutions over time (width 4) with 256, 256, 512 and 512 filters, each with ReLU and pooling by 2, then the mean
-and the maximum over the remaining frames, and a dense layer with 512 units. The bands are normalised first. No
-pretrained weights.
+network has ReLU and max-pooling, is trained with the squared error of the track factors on windows drawn at random, and
+averages predictions over the windows of a clip. The paper gives no sizes and reports that dropout does not help. The
+sizes here are our own, with four convolutions over time (width 4) with 256, 256, 512 and 512 filters, each with ReLU
+and pooling by 2, then the mean and the maximum over the remaining frames, and a dense layer with 512 units. Bands are
+normalised by their mean and standard deviation over the training windows, and the optimiser is Adam: the paper states
+neither. No pretrained weights.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class MelCnnEncoder(MelEncoder):
 
         from toolkit.encoders.learning.supervised_network import MeanAndMaximum
 
-        layers, sizes = list[nn.Module]([nn.BatchNorm1d(self.params.bands)]), [self.params.bands, *self.params.filters]
+        layers, sizes = list[nn.Module]([self._normaliser()]), [self.params.bands, *self.params.filters]
         for before, after in pairwise(sizes):
             layers += [nn.Conv1d(before, after, self.params.kernel), nn.ReLU(), nn.MaxPool1d(self.params.pool)]
         return nn.Sequential(*layers, MeanAndMaximum(), nn.Linear(2 * sizes[-1], self.params.hidden), nn.ReLU())

@@ -1,10 +1,11 @@
 """`mel-cnn-1d`: five one-dimensional convolutions over 3 s of a log-mel spectrogram.
 
 Source: audio model of Lee, Lee, Park, Park and Nam, "Deep content-user embedding model for music recommendation", 2018.
-A mel spectrogram with 128 bands passes through five convolutions over time, each with batch normalisation, ReLU and
-max-pooling. The numbers of filters (128, 128, 128, 128, 256), their width (3) and the pooling (3; the last layer
-averages over the remaining frames) are parameters. The paper trains the network together with user embeddings. Here the
-network predicts targets, either factors or labels. No pretrained weights.
+A mel spectrogram with 128 bands, normalised by the mean and standard deviation of the training data, passes through
+five convolutions over time with ReLU and max-pooling. The paper gives no sizes. Batch normalisation in each layer, the
+numbers of filters (128, 128, 128, 128, 256), their width (3) and the pooling (3; the last layer averages over the
+remaining frames) are our own. The paper trains the network together with user embeddings. Here the network predicts
+targets, either factors or labels. No pretrained weights.
 """
 
 from __future__ import annotations
@@ -63,14 +64,16 @@ class MelCnn1dEncoder(MelEncoder):
         return self.params.filters[-1]
 
     def _trunk(self) -> nn.Module:
-        return mel_trunk(self.params.bands, self.params.filters, kernel=self.params.kernel, pool=self.params.pool)
+        return mel_trunk(
+            self._normaliser(), self.params.bands, self.params.filters, kernel=self.params.kernel, pool=self.params.pool
+        )
 
 
-def mel_trunk(bands: int, filters: Sequence[int], *, kernel: int, pool: int) -> nn.Module:
-    """Return the convolutions and the mean over the remaining frames, [n, bands, frames] -> [n, filters[-1]]."""
+def mel_trunk(normaliser: nn.Module, bands: int, filters: Sequence[int], *, kernel: int, pool: int) -> nn.Module:
+    """Return the network up to the mean over the remaining frames, [n, bands, frames] -> [n, filters[-1]]."""
     from torch import nn
 
-    layers: list[nn.Module] = [nn.BatchNorm1d(bands)]
+    layers: list[nn.Module] = [normaliser]
     for number, (before, after) in enumerate(pairwise([bands, *filters])):
         pooling = [nn.MaxPool1d(pool)] if number else []
         layers += [*pooling, nn.Conv1d(before, after, kernel, padding="same"), nn.BatchNorm1d(after), nn.ReLU()]

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from toolkit.encoders.audio.audio_encoder import AudioParams
-from toolkit.encoders.audio.audio_network import AudioNetworkEncoder, AudioNetworkParams
+from toolkit.encoders.audio.audio_network import AudioNetworkEncoder, AudioNetworkParams, TrainingWindows
+from toolkit.seeds import derived_seed
+
+if TYPE_CHECKING:
+    from torch import nn
+
+BLOCK = 256
+"""Windows whose mean and deviation are computed at once."""
 
 
 class SpectrogramParams(AudioParams):
@@ -34,7 +41,8 @@ class SpectrogramParams(AudioParams):
 class MelParams(SpectrogramParams, AudioNetworkParams):
     """Parameters of a network over windows of a spectrogram.
 
-    A clip is cut into whole windows. A shorter clip is padded with silence.
+    Vectors are means over the whole windows of a clip. A shorter clip is padded with silence. For training, as many
+    windows are drawn at random in each clip, anew for each epoch.
     """
 
     filters: list[Annotated[int, Field(ge=1)]] = Field([1], min_length=1)
@@ -59,9 +67,25 @@ class MelParams(SpectrogramParams, AudioNetworkParams):
 
 
 class MelEncoder(AudioNetworkEncoder):
-    """Base class for networks over windows of a log-mel spectrogram."""
+    """Base class for networks over windows of a log-mel spectrogram.
 
+    Bands are normalised by their mean and standard deviation over all training windows.
+    """
+
+    version: ClassVar[str] = "2"
     params: MelParams
+    bands: tuple[np.ndarray, np.ndarray] | None = None
+    """Mean and standard deviation of each band, float32 [bands], while a network is fitted."""
+
+    def _normaliser(self) -> nn.Module:
+        """Return the first layer. A restored network has the saved mean and deviation."""
+        from segue_papers.encoders.band_normaliser import BandNormaliser
+
+        return BandNormaliser(*(self.bands or (np.zeros(self.params.bands), np.ones(self.params.bands))))
+
+    def _training_windows(self, windows: np.ndarray, owners: np.ndarray) -> TrainingWindows:
+        self.bands = mean_and_deviation(windows, np.arange(len(windows)))
+        return RandomWindows(windows, owners, derived_seed(self.seed, self.name, "windows"))
 
     @property
     def min_samples(self) -> int:
@@ -69,6 +93,48 @@ class MelEncoder(AudioNetworkEncoder):
 
     def _windows(self, clips: list[np.ndarray]) -> list[np.ndarray]:
         return [mel_windows(clip, self.params) for clip in clips]
+
+
+class RandomWindows(TrainingWindows):
+    """Windows of clips, drawn at random for each epoch.
+
+    - windows: consecutive windows of clips, float32 [w, bands, frames]. Two neighbours of a clip give every window
+      between them.
+    - owners: the clip of each window, int64 [w], with equal numbers next to each other.
+    - seed: seed of the draws. An epoch's windows depend on its number alone.
+    """
+
+    def __init__(self, windows: np.ndarray, owners: np.ndarray, seed: int) -> None:
+        super().__init__(windows)
+        self.seed, self.frames = seed, windows.shape[2]
+        _, self.first, inverse, counts = np.unique(owners, return_index=True, return_inverse=True, return_counts=True)
+        self.first, self.span = self.first[inverse], (counts[inverse] - 1) * self.frames
+        self.begin_epoch(0)
+
+    def begin_epoch(self, epoch: int) -> None:
+        rng = np.random.default_rng(derived_seed(self.seed, "epoch", epoch))
+        self.starts = rng.integers(self.span + 1)
+
+    def load(self, rows: np.ndarray) -> np.ndarray:
+        out = np.empty((len(rows), *self.windows.shape[1:]), np.float32)
+        for place, row in enumerate(rows):
+            before, within = divmod(int(self.starts[row]), self.frames)
+            at = int(self.first[row]) + before
+            out[place, :, : self.frames - within] = self.windows[at][:, within:]
+            if within:
+                out[place, :, self.frames - within :] = self.windows[at + 1][:, :within]
+        return out
+
+
+def mean_and_deviation(windows: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean and standard deviation of each band over [rows, bands, frames] of a table, float64 [bands]."""
+    total = square = np.zeros(windows.shape[1])
+    for low in range(0, len(rows), BLOCK):
+        part = windows[rows[low : low + BLOCK]].astype(np.float64)
+        total, square = total + part.sum(axis=(0, 2)), square + np.square(part).sum(axis=(0, 2))
+    count = max(1, len(rows)) * windows.shape[2]
+    mean = total / count
+    return mean, np.sqrt(np.maximum(square / count - mean**2, 0))
 
 
 def log_mel(samples: np.ndarray, params: SpectrogramParams) -> np.ndarray:

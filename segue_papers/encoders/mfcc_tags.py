@@ -1,9 +1,11 @@
 """`mfcc-tags`: network over counts of quantised MFCC frames, trained to predict tags.
 
 Source: Liang, Zhan and Ellis, "Content-aware collaborative music recommendation using pre-trained neural networks",
-2015. MFCCs with first and second differences are vector-quantised. Their counts are the input of a network with three
-hidden layers of 1,200 units (ReLU) that predicts the tags of a track, each with logistic loss. The number of words
-(1,024) is a parameter. `fit` requires labels from 0 to 1 as targets. No pretrained weights.
+2015, as the survey reports it. MFCCs with first and second differences are vector-quantised. Their counts are the input
+of a network with three hidden layers of 1,200 units (ReLU) that predicts the tags of a track (561 in the paper), each
+with logistic loss. The number of words (1,024) is a parameter. Unlike in the paper, mini-batches are followed by Adam
+and not by plain stochastic gradients, and dropout is of the last hidden layer alone. `fit` requires labels from 0 to 1
+as targets. No pretrained weights.
 """
 
 from __future__ import annotations

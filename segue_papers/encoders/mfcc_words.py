@@ -2,7 +2,8 @@
 
 Source: bag of words of van den Oord, Dieleman and Schrauwen, "Deep content-based music recommendation", 2013, with 13
 MFCCs from frames of 1,024 samples every 512 at 22,050 Hz, first and second differences, k-means with 4,000 words,
-counts, and principal components. Unlike in the paper, each of the 39 numbers is standardised before k-means, so
+counts, and principal components. k-means runs in mini-batches, once, over at most 400,000 frames of the training clips
+(`MiniBatchKMeans` of scikit-learn). Unlike in the paper, each of the 39 numbers is standardised before k-means, so
 loudness does not dominate. Counts are shares of the frames, so the length of a clip does not matter. No pretrained
 weights.
 """

@@ -4,13 +4,14 @@ Source: Wang and Wang, "Improving content-based and hybrid music recommendation 
 of 30 ms in 120 bands over 5 s (166 x 120), 100 principal components, and a deep belief network trained layer by layer.
 The training follows Hinton, "A practical guide to training restricted Boltzmann machines", 2010. The first machine has
 Gaussian visible units (components scaled to standard deviation 1), and the others have binary units. Training uses one
-step of contrastive divergence, momentum and weight decay. The paper then fine-tunes the network inside its recommender.
-This encoder trains only the layers, which require no targets. Their sizes (300, 300, 300) are parameters. No pretrained
-weights.
+step of contrastive divergence, momentum and weight decay. The 5 s are drawn at random from each file, once: they depend
+on the content of the file and the seed. The paper then fine-tunes the network inside its recommender. This encoder
+trains only the layers, which require no targets. Their sizes (300, 300, 300) are parameters. No pretrained weights.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +23,7 @@ from pydantic import Field
 from segue_papers.encoders.mfcc_words import principal_axes
 from toolkit.contracts.learning import Learning, distance, sample_rows
 from toolkit.encoders.audio.audio_encoder import AudioEncoder, AudioParams
+from toolkit.encoders.contract.content_hash import digests
 from toolkit.encoders.contract.encoder import Audio, EncoderParams, FittedState, Progress, Tensors
 from toolkit.encoders.contract.field_values import Files
 from toolkit.encoders.contract.input_faults import not_fitted
@@ -29,6 +31,8 @@ from toolkit.seeds import derived_seed
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
+
+    from toolkit.encoders.learning.train_network import Epoch
 
 MOST_CLIPS = 4000
 """Most clips from which the principal components are learned: 0.6 GB at the sizes of the paper."""
@@ -40,28 +44,30 @@ COMPRESSION = 1e4
 class SpectrogramDbnParams(AudioParams):
     """Parameters of the spectrogram and the network.
 
+    - clip: length in seconds of the part of the excerpt that the network reads, drawn at random.
     - window: length of a frame in seconds. Frames do not overlap.
     - bands: number of equal frequency bands. Magnitudes are summed in each band.
     - components: number of principal components, at most the number of clips.
     - hidden: sizes of the layers.
+    - epochs, batch: passes over all clips for each layer, and clips in a step.
     - lr: learning rate of the binary machines. The Gaussian machine uses a tenth of this rate.
     """
 
-    seconds: float = Field(5.0, gt=0, le=600)
+    clip: float = Field(5.0, gt=0, le=600)
     window: float = Field(0.03, gt=0)
     bands: int = Field(120, ge=1)
     components: int = Field(100, ge=1)
     hidden: list[Annotated[int, Field(ge=1)]] = Field([300, 300, 300], min_length=1)
-    epochs: int = Field(30, ge=1)
+    epochs: int = Field(300, ge=1)
     batch: int = Field(64, ge=1)
-    lr: float = Field(0.02, gt=0)
+    lr: float = Field(0.1, gt=0)
 
     def frame(self) -> int:
         """Return the number of samples in a frame."""
         return max(2, round(self.window * self.rate))
 
     def frames(self) -> int:
-        return max(1, int(self.seconds * self.rate) // self.frame())
+        return max(1, int(self.clip * self.rate) // self.frame())
 
 
 class SpectrogramDbnEncoder(AudioEncoder):
@@ -72,6 +78,7 @@ class SpectrogramDbnEncoder(AudioEncoder):
     """
 
     name: ClassVar[str] = "spectrogram-dbn"
+    version: ClassVar[str] = "2"
     requires_fit: ClassVar[bool] = True
     source: ClassVar[str] = "Wang and Wang 2014; Hinton 2010"
     Params: ClassVar[type[EncoderParams]] = SpectrogramDbnParams
@@ -79,6 +86,12 @@ class SpectrogramDbnEncoder(AudioEncoder):
     learning: Learning | None = Learning()
     tensors: Tensors | None = None
     """center, axes and deviation of the components; weight and bias of each layer."""
+
+    def __init__(self, params: EncoderParams | None = None, *, seed: int = 0, device: str = "cpu") -> None:
+        super().__init__(params, seed=seed, device=device)
+        self.curve: list[Epoch] = []
+        """One row per epoch of the last fit: epoch, seconds, the reconstruction error of each layer as a share of the
+        variance (`layer 1`, …), and their mean as `loss`."""
 
     @property
     def min_samples(self) -> int:
@@ -130,18 +143,27 @@ class SpectrogramDbnEncoder(AudioEncoder):
 
     def _spectrograms(self, inputs: Audio, progress: Progress | None, what: str) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the index and the spectrogram of each readable file."""
-        return ((index, spectrogram(samples, self.params)) for index, samples in self._clips(inputs, progress, what))
+        content, length = digests("audio", inputs), self.params.frame() * self.params.frames()
+        for index, samples in self._clips(inputs, progress, what):
+            rng = np.random.default_rng(derived_seed(self.seed, self.name, "clip", content[index].tobytes().hex()))
+            start = int(rng.integers(max(0, len(samples) - length) + 1))
+            yield index, spectrogram(samples[start : start + length], self.params)
 
     def _layers(self, visible: np.ndarray, progress: Progress | None) -> Tensors:
         """Train the machines in order, each on the output of the previous machine."""
         import torch
 
         table, tensors, learned = torch.from_numpy(visible), Tensors(), list[Learning]()
+        self.curve = [{"epoch": epoch + 1, "seconds": 0.0, "loss": 0.0} for epoch in range(self.params.epochs)]
         sizes = [visible.shape[1], *self.params.hidden]
         for layer, (_, hidden) in enumerate(pairwise(sizes)):
             generator = torch.Generator().manual_seed(derived_seed(self.seed, self.name, "layer", layer))
-            weight, bias, learning = _machine(table, hidden, self.params, generator, gaussian=layer == 0)
+            weight, bias, errors, learning = _machine(table, hidden, self.params, generator, gaussian=layer == 0)
             learned.append(learning)
+            for row, (seconds, error) in zip(self.curve, errors, strict=True):
+                row[f"layer {layer + 1}"] = error
+                row["seconds"] += seconds
+                row["loss"] += error / len(self.params.hidden)
             tensors |= {f"weight.{layer}": weight.numpy(), f"bias.{layer}": bias.numpy()}
             table = torch.sigmoid(table @ weight + bias)
             if progress is not None:
@@ -152,10 +174,10 @@ class SpectrogramDbnEncoder(AudioEncoder):
         return tensors
 
     def fitted_state(self) -> FittedState | None:
-        return None if self.tensors is None else FittedState(self.tensors)
+        return None if self.tensors is None else FittedState(self.tensors, {"curve": self.curve})
 
     def restore(self, state: FittedState) -> None:
-        self.tensors = state.tensors
+        self.tensors, self.curve = state.tensors, state.values["curve"]
 
 
 def spectrogram(samples: np.ndarray, params: SpectrogramDbnParams) -> np.ndarray:
@@ -170,12 +192,13 @@ def spectrogram(samples: np.ndarray, params: SpectrogramDbnParams) -> np.ndarray
 
 def _machine(
     table: Tensor, hidden: int, params: SpectrogramDbnParams, generator: Generator, *, gaussian: bool
-) -> tuple[Tensor, Tensor, Learning]:
+) -> tuple[Tensor, Tensor, list[tuple[float, float]], Learning]:
     """Train a machine on [n, visible] by contrastive divergence with one step.
 
-    Returns weights [visible, hidden], the hidden bias, and the record of the training. Contrastive divergence has no
-    loss. The record has the reconstruction error of the visible units as a share of their variance. In place of a
-    constant prediction it has the error of the random initial weights, which reconstruct hardly more than the mean.
+    Returns weights [visible, hidden], the hidden bias, the seconds and the reconstruction error of each epoch, and the
+    record of the training. Contrastive divergence has no loss. The record has the reconstruction error of the visible
+    units as a share of their variance. In place of a constant prediction it has the error of the random initial
+    weights, which reconstruct hardly more than the mean.
     """
     import torch
 
@@ -183,7 +206,9 @@ def _machine(
     weight = 0.01 * torch.randn(table.shape[1], hidden, generator=generator)
     state = {"weight": weight.clone(), "visible": torch.zeros(table.shape[1]), "hidden": torch.zeros(hidden)}
     speed = {name: torch.zeros_like(value) for name, value in state.items()}
+    sample, errors = table[torch.from_numpy(sample_rows(*table.shape))], list[tuple[float, float]]()
     for _ in range(params.epochs):
+        began = time.perf_counter()
         order = torch.randperm(len(table), generator=generator)
         for part in order.split(params.batch):
             seen = table[part]
@@ -200,10 +225,11 @@ def _machine(
             for name, value in slope.items():
                 speed[name].mul_(MOMENTUM).add_(value, alpha=rate)
                 state[name] += speed[name]
+        error = _error(sample, state["weight"], state["hidden"], gaussian=gaussian)
+        errors.append((time.perf_counter() - began, error))
     trained = state["weight"], state["hidden"]
-    sample = table[torch.from_numpy(sample_rows(*table.shape))]
-    before, after = (_error(sample, *part, gaussian=gaussian) for part in ((weight, 0 * state["hidden"]), trained))
-    return *trained, Learning(after, before, distance(weight.numpy(), state["weight"].numpy()))
+    before = _error(sample, weight, 0 * state["hidden"], gaussian=gaussian)
+    return *trained, errors, Learning(errors[-1][1], before, distance(weight.numpy(), state["weight"].numpy()))
 
 
 def _error(table: Tensor, weight: Tensor, bias: Tensor, *, gaussian: bool) -> float:

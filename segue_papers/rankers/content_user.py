@@ -1,15 +1,18 @@
 """Content-user embedding model, with vectors of users and audio in one space, trained on plays.
 
 Source: Lee, Lee, Park, Park and Nam, "Deep content-user embedding model for music recommendation", 2018. A user's
-vector is a look-up followed by a dense layer. A track's vector is the output of a one-dimensional convolutional network
-over 3 s of log-mel spectrogram, followed by a dense layer. The score is the cosine. The loss is max-margin with margin
-.2 over 20 tracks that the user did not play, trained with Nesterov momentum and a learning rate that decays by 1e-6 a
-step. `id-item` is the variant with a look-up of tracks, which can rank only training tracks.
+vector is a look-up followed by two dense layers, with ReLU after the look-up and the first layer. A track's vector is
+the output of a one-dimensional convolutional network over 3 s of log-mel spectrogram, drawn at random from the clip in
+each step, followed by a dense layer. The score is the cosine. The loss is max-margin with margin .2 over 20 tracks that
+the user did not play, trained with Nesterov momentum and a learning rate that decays by 1e-6 a step. `score: dot` and
+`loss: softmax` are the variants of the paper's preliminary experiments. `id-item` is the variant with a look-up of
+tracks, which can rank only training tracks.
 
-Differences from the paper: the 20 negatives are drawn once for a step, not for each pair, so a step reads 20 additional
-tracks and not 20 times as many. A negative that the user of a pair did play does not count for the pair. When all
-tracks are ranked, the vectors of a clip's windows are averaged. A playlist outside training, which the paper does not
-have, is represented by the mean of its tracks' vectors.
+Differences from the paper: its text gives neither the initial learning rate nor the sizes of layers; they are our own.
+The 20 negatives are drawn once for a step, not for each pair, so a step reads 20 additional tracks and not 20 times as
+many. A negative that the user of a pair did play does not count for the pair. When all tracks are ranked, the vectors
+of a clip's consecutive windows are averaged. A playlist outside training, which the paper does not have, is represented
+by the mean of its tracks' vectors.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, ValidationError
@@ -47,12 +50,16 @@ class IdItemParams(BaselineParams):
     """Parameters of both towers and their training.
 
     - width: dimension of user and track vectors.
+    - score: cosine or inner product of both vectors.
+    - loss: `margin`, or `softmax`, the cross-entropy of the played track among itself and the negatives.
     - margin, negatives: settings of the loss. Negatives are drawn for each step.
     - lr, decay: the rate at step s is lr / (1 + decay · s).
     - epochs, batch: passes over the training plays, and pairs in a step.
     """
 
     width: int = Field(256, ge=1)
+    score: Literal["cosine", "dot"] = "cosine"
+    loss: Literal["margin", "softmax"] = "margin"
     margin: float = Field(0.2, gt=0)
     negatives: int = Field(20, ge=1)
     lr: float = Field(0.2, gt=0)
@@ -73,12 +80,12 @@ class ContentUserParams(IdItemParams):
 
 
 class IdItem(Baseline):
-    """Ranks played tracks by the cosine between learned vectors of users and tracks.
+    """Ranks played tracks by the cosine or inner product of learned vectors of users and tracks.
 
     Both vectors are looked up. Unplayed tracks cannot be ranked.
 
     State: users float32 [n, d] of the training playlists, rows int64 [n], their rows in the corpus, items float32 [V +
-    1, d], ranked bool [V + 1]. All vectors have unit norm.
+    1, d], ranked bool [V + 1]. With `score: cosine` all vectors have unit norm.
     """
 
     name = "id-item"
@@ -87,7 +94,7 @@ class IdItem(Baseline):
 
     def learn(self, data: TrainingData) -> State:
         known = data.train.counts() > 0
-        network = self._trained(data, known, lambda: _lookup(data.n_items + 1, self.params.width))
+        network = self._trained(data, known, lambda: _lookup(data.n_items + 1, self.params))
         return self._state_of(data, network, known, 4096)
 
     def _trained(self, data: TrainingData, known: np.ndarray, items: Callable[[], LookUp | Sounds]) -> Pairs:
@@ -107,8 +114,9 @@ class IdItem(Baseline):
             raise InputError(
                 f"{self.name} requires training tracks with content, but there are 0: add content of training tracks"
             )
+        margin = params.margin if params.loss == "margin" else None
         network = seeded_weights(
-            lambda: Pairs(items(), played, margin=params.margin, negatives=params.negatives, width=params.width),
+            lambda: Pairs(items(), _lookup(played.shape[0], params), played, margin=margin, negatives=params.negatives),
             derived_seed(data.seed, self.name, "weights"),
         )
         about = [params.model_dump_json().encode(), played.indices.tobytes(), played.indptr.tobytes()]
@@ -150,8 +158,10 @@ class IdItem(Baseline):
         state = self.state
         seeds = queries.matrix(self.n_items)
         seeds.data *= state["ranked"][seeds.indices]
-        vectors = _unit(seeds @ state["items"])
-        known = np.asarray(seeds.sum(axis=1)).ravel() > 0
+        counts = np.asarray(seeds.sum(axis=1)).ravel()
+        known = counts > 0
+        vectors = np.asarray(seeds @ state["items"] / np.maximum(counts, 1)[:, None], np.float32)
+        vectors = _unit(vectors) if self.params.score == "cosine" else vectors
         if queries.rows is not None and len(state["rows"]):
             order = np.argsort(state["rows"], kind="stable")
             at = order[np.minimum(np.searchsorted(state["rows"][order], queries.rows), len(order) - 1)]
@@ -165,7 +175,7 @@ class IdItem(Baseline):
 
 
 class ContentUser(IdItem):
-    """Ranks tracks by the cosine between a user's vector and a vector computed from the track's audio.
+    """Ranks tracks by the cosine or inner product of a user's vector and a vector computed from the track's audio.
 
     All tracks with audio are ranked, played or not. The ranker requires one modality, from the encoder `log-mel`.
     """
@@ -175,44 +185,46 @@ class ContentUser(IdItem):
     capabilities = replace(COLD_START, modalities=1)
 
     def learn(self, data: TrainingData) -> State:
-        from segue_papers.rankers.content_user_network import Sounds
+        from segue_papers.rankers.content_user_network import Shape, Sounds
 
-        modality, shape = _spectrogram(data.modalities)
-        table = modality.matrix.reshape(len(modality.matrix), *shape)
+        modality, spectrogram = _spectrogram(data.modalities)
+        table = modality.matrix.reshape(len(modality.matrix), *spectrogram.shape())
         params = self.params
         trained = (data.train.counts() > 0) & modality.present
 
         def sounds() -> Sounds:
-            return Sounds(table, params.filters, kernel=params.kernel, pool=params.pool, width=params.width)
+            shape = Shape(params.filters, params.kernel, params.pool, params.width)
+            return Sounds(table, spectrogram.frames(), np.flatnonzero(trained), shape, unit=params.score == "cosine")
 
         network = self._trained(data, trained, sounds)
-        return self._state_of(data, network, modality.present, max(1, BLOCK_WINDOWS // shape[0]))
+        block = max(1, BLOCK_WINDOWS * spectrogram.frames() // spectrogram.shape()[1])
+        return self._state_of(data, network, modality.present, block)
 
 
-def _lookup(count: int, width: int) -> LookUp:
+def _lookup(count: int, params: IdItemParams) -> LookUp:
     from segue_papers.rankers.content_user_network import LookUp
 
-    return LookUp(count, width)
+    return LookUp(count, params.width, unit=params.score == "cosine")
 
 
-def _spectrogram(modalities: dict[str, Modality]) -> tuple[Modality, tuple[int, int, int]]:
-    """Return the only modality, and the windows, bands and frames of its vectors."""
+def _spectrogram(modalities: dict[str, Modality]) -> tuple[Modality, LogMelParams]:
+    """Return the only modality, and the parameters of its spectrograms."""
     modality = single_modality(modalities)
     encoder, _, params = modality.encoder.partition(" ")
     try:
-        shape = LogMelParams.model_validate(json.loads(params)).shape() if encoder == "log-mel" else None
+        spectrogram = LogMelParams.model_validate(json.loads(params)) if encoder == "log-mel" else None
     except (ValueError, ValidationError):
-        shape = None
-    if shape is None or int(np.prod(shape)) != modality.dim:
+        spectrogram = None
+    if spectrogram is None or int(np.prod(spectrogram.shape())) != modality.dim:
         raise InputError(
             f"content-user requires spectrograms, but modality {modality.name!r} is from encoder {encoder!r}:"
             f" encode {modality.name!r} with log-mel"
         )
-    return modality, shape
+    return modality, spectrogram
 
 
 def _embedded(tower: LookUp | Sounds, ids: np.ndarray, block: int) -> np.ndarray:
-    """Return vectors with unit norm for all `ids`, float32 [n, d]."""
+    """Return the vectors of all `ids`, float32 [n, d]."""
     import torch
 
     tower.eval()

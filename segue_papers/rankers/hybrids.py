@@ -4,8 +4,9 @@
 and hybrid music recommendation using deep learning", 2014 (see `segue_papers.rankers.hierarchical`), over any modality.
 Over `spectrogram-dbn` the first is their HLDBN. `content-prior` is the model of Liang, Zhan and Ellis, "Content-aware
 collaborative music recommendation using pre-trained neural networks", 2015 (see `segue_papers.rankers.content_prior`),
-over `mfcc-tags`. All users are folded in from their seeds, which for a training user equals the result of training.
-Scores are estimates of 0 and 1, so RMSE can be computed.
+over `mfcc-tags` or `mfcc-words`. All users are folded in from their seeds, which for a training user equals the result
+of training. Scores are estimates of 0 and 1, so RMSE can be computed. The penalties of the first three are chosen on
+validation by RMSE, the metric of Wang and Wang.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Collection
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -28,9 +30,14 @@ from toolkit.coldstart.cold_ranker import COLD_START, concatenated_columns, fact
 from toolkit.coldstart.factorisation import confidence_of
 from toolkit.contracts.saved_arrays import TRACKS, Layout, flags, floats, text
 from toolkit.corpus.queries import Queries
+from toolkit.evaluation.choose_weight import choose_weight, sample_evenly
+from toolkit.evaluation.evaluator import evaluate
 from toolkit.parameters import Parameters
 from toolkit.ranker import Scorer, TrainingData
 from toolkit.recipe import FactorSpec
+
+CHOSEN_ON = 2000
+"""Validation playlists by which penalties are chosen, at most."""
 
 
 class FoldedRanker(Baseline):
@@ -58,11 +65,12 @@ class FoldedRanker(Baseline):
 class LinearParams(BaselineParams):
     """Parameters of the linear model.
 
-    - ridge, negatives: see `segue_papers.rankers.hierarchical.Weights`.
+    - ridges: candidates for the weight of |β − μ|². The penalty with the lowest RMSE on validation is used.
+    - negatives: see `segue_papers.rankers.hierarchical.Weights`.
     - iterations: steps over users and their common taste.
     """
 
-    ridge: float = Field(1.0, gt=0)
+    ridges: list[Annotated[float, Field(gt=0)]] = Field([1.0, 10.0, 100.0], min_length=1)
     negatives: float = Field(1.0, gt=0)
     iterations: int = Field(10, ge=1)
 
@@ -71,37 +79,69 @@ class HybridParams(LinearParams):
     """Parameters of the factors that are added to the content.
 
     - k: number of factors.
-    - factor_ridge: ridge of the factors.
+    - factor_ridges: candidates for the ridge of the factors, each tried with each of `ridges`.
     """
 
     k: int = Field(50, ge=1)
-    factor_ridge: float = Field(3.0, gt=0)
+    factor_ridges: list[Annotated[float, Field(gt=0)]] = Field([1.0, 3.0, 10.0], min_length=1)
 
 
 class HierarchicalLinear(FoldedRanker):
-    """Ranks tracks that have content, played or not, by a hierarchical linear model of the content."""
+    """Ranks tracks that have content, played or not, by a hierarchical linear model of the content.
+
+    Without a validation split the middle penalties are used. State: also prior float64 [k], weights float64 [3].
+    """
 
     name = "hierarchical-linear"
     Params: ClassVar[type[Parameters]] = LinearParams
     capabilities = COLD_START
 
+    @property
+    def k(self) -> int:
+        """Number of factors beside the content."""
+        return 0
+
     def learn(self, data: TrainingData) -> State:
+        candidates = self._candidates()
+        if data.valid is None or not len(data.valid) or len(candidates) == 1:
+            return self._fitted(data, candidates[len(candidates) // 2])
+        states = [self._fitted(data, weights) for weights in candidates]
+        return choose_weight(states, lambda state: -self._error(data, state))
+
+    def _candidates(self) -> list[Weights]:
+        """Return the penalties to choose from, in ascending order."""
+        return [Weights(ridge, ridge, self.params.negatives) for ridge in sorted(self.params.ridges)]
+
+    def _fitted(self, data: TrainingData, weights: Weights) -> State:
         known = data.train.counts() > 0
         content, present = self._content(data, known)
-        k = getattr(self.params, "k", 0)
+        k = self.k
         # without factors the model can explain only tracks with content
         trained = known if k else known & present
         taste = fit_taste(
             data.train.plays(),
             content,
             trained,
-            self._weights(),
+            weights,
             k=k,
             iterations=self.params.iterations,
             seed=data.seed % 2**63,
         )
-        ranked = present | known if k else present
-        return {"items": taste.items.astype(np.float32), "prior": taste.prior, "known": trained, "ranked": ranked}
+        return {
+            "items": taste.items.astype(np.float32),
+            "prior": taste.prior,
+            "known": trained,
+            "ranked": present | known if k else present,
+            "weights": np.array([weights.ridge, weights.factor_ridge, weights.negatives]),
+        }
+
+    def _error(self, data: TrainingData, state: State) -> float:
+        """Return the mean RMSE on validation of a fitted state."""
+        assert data.valid is not None
+        trial, valid = type(self)(**self.params.model_dump()), sample_evenly(data.valid, CHOSEN_ON)
+        trial._state, trial._n_items = state, data.n_items
+        found = evaluate(trial, valid, ks=[1], metrics=["rmse"], train_counts=data.train.counts())
+        return float(np.nanmean(found.values["all", "rmse", 0]))
 
     def _content(self, data: TrainingData, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the content of tracks.
@@ -112,17 +152,13 @@ class HierarchicalLinear(FoldedRanker):
         columns, present = concatenated_columns(data.modalities, known)
         return np.concatenate([columns, np.ones((len(columns), 1))], axis=1), present
 
-    def _weights(self) -> Weights:
-        return Weights(
-            self.params.ridge, getattr(self.params, "factor_ridge", self.params.ridge), self.params.negatives
-        )
-
     def layout(self, names: Collection[str]) -> Layout:
-        return {**super().layout(names), "prior": floats("k", dtype="float64")}
+        return {**super().layout(names), "prior": floats("k", dtype="float64"), "weights": floats(3, dtype="float64")}
 
     def folded(self, plays: sp.csr_matrix) -> np.ndarray:
         state = self.state
-        return fold_in(plays, Taste(state["items"].astype(np.float64), state["prior"]), state["known"], self._weights())
+        taste, weights = Taste(state["items"].astype(np.float64), state["prior"]), Weights(*state["weights"].tolist())
+        return fold_in(plays, taste, state["known"], weights)
 
 
 class HierarchicalHybrid(HierarchicalLinear):
@@ -130,6 +166,14 @@ class HierarchicalHybrid(HierarchicalLinear):
 
     name = "hierarchical-hybrid"
     Params = HybridParams
+
+    @property
+    def k(self) -> int:
+        return self.params.k
+
+    def _candidates(self) -> list[Weights]:
+        ridges, factor_ridges = sorted(self.params.ridges), sorted(self.params.factor_ridges)
+        return [Weights(*pair, self.params.negatives) for pair in product(ridges, factor_ridges)]
 
 
 class PMF(HierarchicalHybrid):

@@ -2,8 +2,9 @@
 
 Source: van den Oord, Dieleman and Schrauwen, "Deep content-based music recommendation", 2013, section 5.2, over bags of
 words of audio; McFee and Lanckriet 2010 (`segue_papers.rankers.metric_learning`). The relevant tracks of a track are
-the nearest by the cosine of factors, as in McFee, Barrington and Lanckriet 2012. The papers do not state how a distance
-ranks tracks for a user. Here it is the distance to the mean of the user's tracks.
+the nearest by the cosine of factors, as in McFee, Barrington and Lanckriet 2012. A user's score is the mean similarity
+to the user's tracks (section 5.2), with minus half the squared distance as the similarity. That is minus half the
+squared distance to the mean of these tracks, and a constant of the user.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from toolkit.coldstart import tag_probe
-from toolkit.coldstart.tag_probe import areas, predict_tags
+from toolkit.coldstart.tag_probe import areas, predict_new, predict_tags
 from toolkit.errors import InputError
 
 
@@ -51,6 +51,7 @@ def test_tags_contained_in_vectors_have_high_auc(method: tag_probe.Method, teste
     assert found.tested == tested and found.auc.shape == (4,)
     assert found.auc[0] > 0.95 and found.auc[1] > 0.9 and abs(found.auc[2] - 0.5) < 0.2 and np.isnan(found.auc[3])
     assert found.mean == pytest.approx(found.auc[:3].mean())
+    assert found.interval[0] < found.mean < found.interval[1] and found.interval[1] - found.interval[0] < 0.3
     again = predict_tags(*planted(), method=method, seed=1)
     assert np.array_equal(again.auc, found.auc, equal_nan=True)
 
@@ -59,3 +60,15 @@ def test_tag_prediction_with_too_few_tracks_raises_input_error() -> None:
     vectors, tags = planted(19)
     with pytest.raises(InputError, match="19 tracks have both vectors and tags, but 10 folds require at least 20"):
         predict_tags(vectors, tags, method="logistic", seed=0)
+
+
+@pytest.mark.parametrize("method", ["logistic", "mlp"])
+def test_tags_of_new_tracks_are_predicted_from_training_tracks_alone(method: tag_probe.Method) -> None:
+    vectors, tags = planted()
+    fitted, tested = np.arange(180), np.arange(180, 240)
+    found = predict_new(vectors, tags, fitted, tested, method=method, seed=1)
+    assert found.tested == 60 and found.auc[0] > 0.95 and found.interval[0] < found.mean < found.interval[1]
+    changed = tags.copy()
+    changed[tested] = 1 - tags[tested]
+    other = predict_new(vectors, changed, fitted, tested, method=method, seed=1)
+    assert np.allclose(other.auc[:3], 1 - found.auc[:3])

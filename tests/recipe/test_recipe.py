@@ -475,6 +475,19 @@ def test_invalid_extends_raises(tmp_path: Path, extends: str, message: str) -> N
     assert str(caught.value).startswith(f"{tmp_path}/{message}")
 
 
+def test_shared_yaml_mapping_is_completed_for_each_key_apart(tmp_path: Path) -> None:
+    encoder = "encoder: tfidf, field: lyrics"
+    (tmp_path / "base.yaml").write_text(
+        "data: {reader: demo}\nbaselines: [popularity]\n"
+        f"encoders:\n  a: {{{encoder}, params: {{min_tracks: 3}}}}\n  b: {{{encoder}}}\n"
+    )
+    over = write(tmp_path, "extends: base.yaml\nencoders:\n  a: {params: &wide {dim: 32}}\n  b: {params: *wide}\n")
+    assert {name: spec.params for name, spec in load(over).encoders.items()} == {
+        "a": {"dim": 32, "min_tracks": 3},
+        "b": {"dim": 32},
+    }
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=[path.stem for path in SHIPPED])
 def test_all_project_recipes_are_valid(path: Path) -> None:
     assert load(path, parameters=True).name

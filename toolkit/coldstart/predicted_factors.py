@@ -22,7 +22,7 @@ class PredictedFactors(ColdRanker):
     """
 
     name = "predicted-factors"
-    capabilities = replace(COLD_START, modalities=1)
+    capabilities = replace(COLD_START, modalities=1, predicted_factors=True)
 
     def predict(self, data: TrainingData, factors: Factors) -> tuple[np.ndarray, np.ndarray]:
         modality = single_modality(data.modalities)

@@ -1,6 +1,6 @@
 """Tag prediction from track vectors by a simple classifier, measured by the AUC of each tag.
 
-Sources: van den Oord, Dieleman and Schrauwen, "Deep content-based music recommendation", 2013, section 5.4: logistic
+Sources: van den Oord, Dieleman and Schrauwen, "Deep content-based music recommendation", 2013, section 5.1: logistic
 regression on factors and on bags of words for the 50 most frequent tags, ten folds, AUC averaged over tags. Lee et al.,
 "Deep content-user embedding model for music recommendation", 2018: a network of two layers over vectors, with 70 % of
 the tracks for training, 10 % for early stopping and 20 % for the test.
@@ -25,6 +25,8 @@ FOLDS = 10
 PENALTY = 1.0
 """Weight of the squared weights, added to the sum of the tracks' losses: 1 / C of scikit-learn."""
 HIDDEN, EPOCHS, PATIENCE, BATCH, RATE = 256, 200, 10, 128, 1e-3
+RESAMPLES = 200
+"""Bootstrap resamples of the tested tracks for an interval."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +35,17 @@ class TagScores:
 
     - auc: float64 [t], the mean over folds for each tag; NaN if no fold can measure the tag.
     - tested: number of tracks with predicted tags.
+    - interval: 95 % bootstrap interval of the mean over tags, by resampling the tested tracks.
     """
 
     auc: np.ndarray
     tested: int
+    interval: tuple[float, float]
 
     @property
     def mean(self) -> float:
         """Mean over tags; NaN if no tag can be measured."""
-        return float(np.nanmean(self.auc)) if np.isfinite(self.auc).any() else float("nan")
+        return _mean(self.auc)
 
 
 def predict_tags(vectors: np.ndarray, tags: np.ndarray, *, method: Method, seed: int) -> TagScores:
@@ -63,14 +67,50 @@ def predict_tags(vectors: np.ndarray, tags: np.ndarray, *, method: Method, seed:
         first, second = int(0.7 * len(order)), int(0.8 * len(order))
         parts = order[:first], order[first:second], order[second:]
         scores = _network(vectors, tags, *parts, derived_seed(seed, "tags", "network"))
-        return TagScores(areas(scores, tags[parts[2]]), len(parts[2]))
-    by_fold = []
-    for fold in range(FOLDS):
-        test = order[fold::FOLDS]
-        by_fold.append(areas(_logistic(vectors, tags, np.setdiff1d(order, test), test), tags[test]))
+        return _measured([(scores, tags[parts[2]])], seed)
+    folds = [order[fold::FOLDS] for fold in range(FOLDS)]
+    return _measured([(_logistic(vectors, tags, np.setdiff1d(order, test), test), tags[test]) for test in folds], seed)
+
+
+def predict_new(
+    vectors: np.ndarray, tags: np.ndarray, fitted: np.ndarray, tested: np.ndarray, *, method: Method, seed: int
+) -> TagScores:
+    """Predict the tags of new tracks from the tags of training tracks.
+
+    - vectors, tags, method: see `predict_tags`.
+    - fitted, tested: rows of training tracks and of new tracks, int64. One training track in eight stops the network.
+    """
+    if method == "logistic":
+        return _measured([(_logistic(vectors, tags, fitted, tested), tags[tested])], seed)
+    order = np.random.default_rng(derived_seed(seed, "tags", "new")).permutation(fitted)
+    stop = max(1, len(order) // 8)
+    scores = _network(vectors, tags, order[stop:], order[:stop], tested, derived_seed(seed, "tags", "network"))
+    return _measured([(scores, tags[tested])], seed)
+
+
+def _measured(folds: list[tuple[np.ndarray, np.ndarray]], seed: int) -> TagScores:
+    """Return the results of folds, each with scores and tags [n, t] of its tested tracks."""
+    rng = np.random.default_rng(derived_seed(seed, "tags", "interval"))
+    means = []
+    for _ in range(RESAMPLES):
+        drawn = [rng.integers(len(scores), size=len(scores)) for scores, _ in folds]
+        resampled = [(scores[rows], tags[rows]) for rows, (scores, tags) in zip(drawn, folds, strict=True)]
+        means.append(_mean(_by_tag(resampled)))
+    found = np.array(means)[np.isfinite(means)]
+    low, high = np.quantile(found, [0.025, 0.975]) if len(found) else (np.nan, np.nan)
+    return TagScores(_by_tag(folds), sum(len(scores) for scores, _ in folds), (float(low), float(high)))
+
+
+def _by_tag(folds: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Return the mean AUC of each tag over folds, NaN for a tag that no fold measures."""
+    by_fold = [areas(*fold) for fold in folds]
     measured = np.isfinite(by_fold).sum(axis=0)
     means = np.nansum(by_fold, axis=0) / np.maximum(measured, 1)
-    return TagScores(np.where(measured > 0, means, np.nan), len(order))
+    return np.asarray(np.where(measured > 0, means, np.nan))
+
+
+def _mean(auc: np.ndarray) -> float:
+    return float(np.nanmean(auc)) if np.isfinite(auc).any() else float("nan")
 
 
 def areas(scores: np.ndarray, tags: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from toolkit import plugins, ranker_registry
 from toolkit.errors import InputError, RecipeError, Where
 from toolkit.parameters import nearest
 from toolkit.recipe.baseline_section import as_baseline
+from toolkit.recipe.coldstart_section import ColdSystem, FactorSpec
 from toolkit.recipe.fusion_section import Fusion
 from toolkit.validation import explain
 
@@ -98,6 +99,8 @@ def _ranker_parameters(recipe: Recipe) -> None:
                 " or remove this system",
                 where,
             )
+        if ranker.capabilities.predicted_factors:
+            _factor_numbers(recipe, system)
         if system.modalities and content == "none":
             raise RecipeError(
                 f"={system.modalities} cannot be set because {system.system} does not read content: remove"
@@ -110,6 +113,27 @@ def _ranker_parameters(recipe: Recipe) -> None:
             _parameters(("baselines", index, "params"), baseline.params, ranker.Params)
         if why := unfit(baseline.name, recipe):
             raise RecipeError(f"={baseline.name!r} {why}", ("baselines", index))
+
+
+def _factor_numbers(recipe: Recipe, system: ColdSystem) -> None:
+    """Raise `RecipeError` if an encoder does not predict as many factors as the system reads."""
+    k = FactorSpec.model_validate(system.params.get("factors") or recipe.coldstart.factors).k
+    for name in system.modalities or recipe.encoders:
+        spec = recipe.encoders[name]
+        if spec.targets is None:
+            continue  # vectors from elsewhere may be predicted factors
+        if spec.targets.factors != k:
+            raise RecipeError(
+                f"={spec.targets.factors} must be {k}, the number of factors that {system.system_name} reads: set"
+                " `targets.factors` and `coldstart.factors.k` to the same number",
+                ("encoders", name, "targets", "factors"),
+            )
+        params = plugins.load("segue.encoders", spec.encoder).Params.model_validate(spec.params)
+        if getattr(params, "output", "prediction") != "prediction":
+            raise RecipeError(
+                f" must be prediction because {system.system_name} reads factors: set `output: prediction`",
+                ("encoders", name, "params", "output"),
+            )
 
 
 def unfit(baseline: str, recipe: Recipe) -> str:

@@ -194,6 +194,8 @@ def _complete(over: Mapped, under: Mapped, unused: set[Where], where: Where) -> 
         part, own = _part_at(place), over[key]
         value = {"type": value} if part is not None and isinstance(value, str) else value
         if isinstance(value, dict) and isinstance(own, dict) and _same_type(own, value, part):
+            # an alias of YAML may share the mapping with another key
+            over[key] = own = dict(own)
             _complete(own, value, unused, place)
         else:
             unused.add(place)

@@ -20,13 +20,21 @@ def _caption(row: TagScores) -> str:
     return f"Area under the curve, mean over the {names}; {tracks} have all vectors and tags"
 
 
+def _area(value: float | None, interval: Sequence[float | None] | None) -> str:
+    if value is None:
+        return "–"
+    low, high = interval or (None, None)
+    return f"{value:.4f}" if low is None or high is None else f"{value:.4f} [{low:.3f}, {high:.3f}]"
+
+
 def _line(row: TagScores) -> dict[str, str]:
     known = {tag: value for tag, value in row["by_tag"].items() if value is not None}
     best = sorted(known, key=lambda tag: (-known[tag], tag))[:SHOWN]
     return {
         "vectors": row["vectors"],
         "method": METHODS.get(row["method"], row["method"]),
-        "auc": "–" if row["auc"] is None else f"{row['auc']:.4f}",
+        "auc": _area(row["auc"], row.get("interval")),
+        "new": _area(new["auc"], new["interval"]) if (new := row.get("new")) else "–",
         "tags": str(len(known)),
         "tested": f"{row['tested']:,}",
         "best": ", ".join(f"{tag} {known[tag]:.2f}" for tag in best),

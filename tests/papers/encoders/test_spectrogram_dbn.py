@@ -8,12 +8,13 @@ import torch
 
 from segue_papers.encoders import spectrogram_dbn as module
 from segue_papers.encoders.spectrogram_dbn import SpectrogramDbnEncoder, SpectrogramDbnParams, spectrogram
-from tests.encoders.conftest import pure, tone
+from tests.encoders.conftest import pure, sound, tone
 from toolkit.errors import InputError
+from toolkit.seeds import derived_seed
 
 SMALL = {
     "rate": 8000,
-    "seconds": 1.0,
+    "clip": 1.0,
     "bands": 20,
     "components": 6,
     "hidden": [12, 8],
@@ -42,10 +43,48 @@ def test_restricted_boltzmann_machine_reconstructs_its_inputs():
     patterns = torch.tensor([[1.0, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1]])
     table = patterns[torch.arange(64) % 2]
     params = SpectrogramDbnParams(**SMALL | {"epochs": 120})
-    weight, bias, _ = module._machine(table, 4, params, torch.Generator().manual_seed(1), gaussian=False)
+    weight, bias, errors, _ = module._machine(table, 4, params, torch.Generator().manual_seed(1), gaussian=False)
     codes = torch.sigmoid(patterns @ weight + bias)
     assert float((codes[0] - codes[1]).abs().max()) > 0.8
     assert float((weight[:3] - weight[3:]).abs().mean()) > 0.5
+    assert len(errors) == 120 and errors[-1][1] < 0.1 < 0.9 < errors[0][1]
+
+
+def test_default_training_moves_all_layers_and_keeps_what_the_components_hold():
+    """With defaults no layer keeps its random start, and the output tells four planted groups apart."""
+    rng = np.random.default_rng(3)
+    groups = np.arange(240) % 4
+    table = (2.5 * rng.standard_normal((4, 30))[groups] + rng.standard_normal((240, 30))).astype(np.float32)
+    table /= table.std(axis=0)
+    encoder = SpectrogramDbnEncoder(SpectrogramDbnParams(components=30, hidden=[30, 30, 30]))
+    tensors, hidden = encoder._layers(table, None), table
+    for layer in range(3):
+        generator = torch.Generator().manual_seed(derived_seed(0, encoder.name, "layer", layer))
+        start = 0.01 * torch.randn(30, 30, generator=generator).numpy()
+        assert np.corrcoef(start.ravel(), tensors[f"weight.{layer}"].ravel())[0, 1] < 0.5
+        hidden = 1 / (1 + np.exp(-(hidden @ tensors[f"weight.{layer}"] + tensors[f"bias.{layer}"])))
+    assert hidden.std(axis=0).mean() > 0.05
+    centers = np.stack([hidden[:120][groups[:120] == group].mean(axis=0) for group in range(4)])
+    nearest = np.linalg.norm(hidden[120:, None] - centers, axis=2).argmin(axis=1)
+    assert (nearest == groups[120:]).mean() > 0.9
+    first, last = encoder.curve[0], encoder.curve[-1]
+    assert [row["epoch"] for row in encoder.curve] == list(range(1, 301))
+    assert all(last[f"layer {layer}"] < 0.6 * first[f"layer {layer}"] for layer in (1, 2, 3))
+
+
+def test_training_without_an_effect_is_reported():
+    table = np.random.default_rng(0).standard_normal((50, 6)).astype(np.float32)
+    encoder = SpectrogramDbnEncoder(SpectrogramDbnParams(components=6, hidden=[4, 4], epochs=1, lr=1e-9))
+    encoder._layers(table, None)
+    assert encoder.learning.collapsed
+
+
+def test_clip_is_drawn_from_the_whole_excerpt_by_content_and_seed():
+    files = [sound(place, seconds=4, rate=8000) for place in range(6)]
+    rows = [SpectrogramDbnEncoder(SpectrogramDbnParams(**SMALL), seed=seed) for seed in (0, 0, 1)]
+    first, again, other = ([row for _, row in encoder._spectrograms(files, None, "")] for encoder in rows)
+    assert all(np.array_equal(*pair) for pair in zip(first, again, strict=True))
+    assert any(not np.array_equal(*pair) for pair in zip(first, other, strict=True))
 
 
 def test_similar_clips_have_similar_dbn_vectors():

@@ -12,25 +12,25 @@ import torch
 from segue.checks.check_ranker import check_ranker
 from segue_papers.encoders.log_mel import LogMelParams
 from segue_papers.rankers.content_user import ContentUser, IdItem
-from segue_papers.rankers.content_user_network import margin_loss
+from segue_papers.rankers.content_user_network import LookUp, Shape, Sounds, margin_loss, softmax_loss
 from tests.coldstart.test_rankers import Planted, _reached
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
 from toolkit.modality import Modality
 from toolkit.ranker import TrainingData
 
-SOUND = LogMelParams(rate=8000, window=0.12, hop=80, bands=4, fft=256, windows=2)
+SOUND = LogMelParams(rate=8000, seconds=0.24, window=0.12, hop=80, bands=4, fft=256)
 SMALL = {"width": 16, "filters": [16, 16], "epochs": 6, "batch": 32, "lr": 0.2}
 
 
 def sounds(data: TrainingData, *, shuffled: bool = False) -> TrainingData:
     """Return the planted modalities as spectrograms, with the group encoded in one of two bands."""
     rng = np.random.default_rng(11)
-    windows, bands, frames = SOUND.shape()
-    matrix = rng.normal(0, 0.5, (data.n_items + 1, windows, bands, frames)).astype(np.float32)
+    bands, frames = SOUND.shape()
+    matrix = rng.normal(0, 0.5, (data.n_items + 1, bands, frames)).astype(np.float32)
     present = np.ones(len(matrix), bool)
     for band, modality in enumerate(data.modalities.values()):
-        matrix[:, :, band] += modality.matrix[:, :1, None]
+        matrix[:, band] += modality.matrix[:, :1]
         present &= modality.present
     order = np.concatenate([[0], rng.permutation(data.n_items) + 1]) if shuffled else np.arange(len(matrix))
     sound = Modality(
@@ -49,6 +49,45 @@ def test_margin_loss_equals_a_case_by_hand() -> None:
     assert margin_loss(right, wrong, counts, 0.2).item() == pytest.approx((0.1 + 0.4) / 2)
     at = (right.requires_grad_(), wrong.requires_grad_())
     assert torch.autograd.gradcheck(lambda r, w: margin_loss(r, w, counts, 0.25), at)
+
+
+def test_softmax_loss_equals_a_case_by_hand() -> None:
+    right, wrong = torch.tensor([0.5, -0.2], dtype=torch.float64), torch.tensor([[0.1, 0.4], [1.0, 3.0]]).double()
+    counts = torch.tensor([[True, True], [True, False]])
+    first = -np.log(np.exp(0.5) / (np.exp(0.5) + np.exp(0.1) + np.exp(0.4)))
+    second = -np.log(np.exp(-0.2) / (np.exp(-0.2) + np.exp(1.0)))
+    assert softmax_loss(right, wrong, counts).item() == pytest.approx((first + second) / 2, abs=1e-6)
+
+
+def test_user_tower_has_a_relu_after_every_layer_but_the_last() -> None:
+    tower = LookUp(5, 4, unit=False)
+    first, second = tower.dense[1], tower.dense[3]
+    hidden = tower.table.weight.clamp_min(0) @ first.weight.T + first.bias
+    by_hand = hidden.clamp_min(0) @ second.weight.T + second.bias
+    assert torch.allclose(tower(torch.arange(5)), by_hand, atol=1e-6) and (by_hand < 0).any()
+    unit = LookUp(5, 4)(torch.arange(5))
+    assert torch.allclose(unit.norm(dim=1), torch.ones(5), atol=1e-6)
+
+
+def test_sounds_read_any_window_and_average_consecutive_windows() -> None:
+    table = np.random.default_rng(4).normal(size=(3, 2, 11)).astype(np.float32)
+    tower = Sounds(table, 4, np.array([1, 2]), Shape([3], 1, 1, 5)).eval()
+    with torch.inference_mode():
+        windows = torch.stack([tower._vectors(table[1:2, :, start : start + 4])[0] for start in range(8)])
+        units = torch.nn.functional.normalize(windows, dim=1)
+        drawn = torch.tensor([0.0, 0.5, 1.0])
+        assert torch.allclose(tower(torch.tensor([1, 1, 1]), drawn), units[[0, 4, 7]], atol=1e-6)
+        mean = torch.nn.functional.normalize(units[[0, 4]].mean(dim=0), dim=0)
+        assert torch.allclose(tower.whole(torch.tensor([1]))[0], mean, atol=1e-6)
+
+
+@pytest.mark.parametrize("given", [{"score": "dot"}, {"loss": "softmax"}, {"score": "dot", "loss": "softmax"}])
+def test_variants_of_score_and_loss_pass_check_ranker(given: dict[str, str], planted: Planted) -> None:
+    data, test = planted
+    check_ranker(lambda: IdItem(width=8, epochs=1, lr=0.02, **given), data, test)
+    fitted = IdItem(width=8, epochs=2, lr=0.02, **given).fit(data)
+    norms = np.linalg.norm(fitted.state["items"][fitted.state["ranked"]], axis=1)
+    assert np.allclose(norms, 1, atol=1e-5) == ("score" not in given)
 
 
 @pytest.mark.parametrize("cls", [ContentUser, IdItem])

@@ -9,23 +9,30 @@ import numpy as np
 import pytest
 
 from segue.checks.check_ranker import check_ranker
+from segue_papers.rankers.constant_scores import Coin, OneHalf
 from segue_papers.rankers.hybrids import PMF, ContentPrior, HierarchicalHybrid, HierarchicalLinear
 from segue_papers.rankers.mlr import nearest
 from tests.coldstart.test_rankers import Planted, _reached
 from toolkit import plugins
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
+from toolkit.evaluation.evaluator import evaluate
 from toolkit.modality import Modality
 from toolkit.ranker import TrainingData
 
 FACTORS = {"k": 8, "iterations": 5}
 CONTENT: dict[str, dict[str, Any]] = {
     "mlr": {"factors": FACTORS, "steps": 20},
-    "hierarchical-linear": {"iterations": 3},
-    "hierarchical-hybrid": {"k": 4, "iterations": 3},
+    "hierarchical-linear": {"iterations": 3, "ridges": [1.0]},
+    "hierarchical-hybrid": {"k": 4, "iterations": 3, "ridges": [1.0], "factor_ridges": [3.0]},
     "content-prior": {"factors": FACTORS, "iterations": 5},
 }
-EVERY: dict[str, dict[str, Any]] = CONTENT | {"pmf": {"k": 4, "iterations": 3}, "total-popularity": {}}
+EVERY: dict[str, dict[str, Any]] = CONTENT | {
+    "pmf": {"k": 4, "iterations": 3},
+    "total-popularity": {},
+    "coin": {},
+    "one-half": {},
+}
 
 
 def made(name: str) -> Any:
@@ -114,3 +121,31 @@ def test_tracks_without_plays_and_content_score_minus_infinity(planted: Planted)
             made(name).fit(TrainingData(data.train))
     cold = np.flatnonzero(data.train.counts() == 0)[1:]
     assert np.isneginf(made("pmf").fit(data).score(test.queries(), cold)).all()
+
+
+def test_penalties_are_those_with_the_lowest_validation_rmse(planted: Planted) -> None:
+    data, test = planted
+    tried = {"ridges": [100.0, 1.0], "factor_ridges": [1.0, 10.0]}
+    chosen = HierarchicalHybrid(k=4, iterations=3, **tried).fit(replace(data, valid=test))
+    errors = {}
+    for ridge in tried["ridges"]:
+        for factor_ridge in tried["factor_ridges"]:
+            one = HierarchicalHybrid(k=4, iterations=3, ridges=[ridge], factor_ridges=[factor_ridge]).fit(data)
+            found = evaluate(one, test, ks=[1], metrics=["rmse"], train_counts=data.train.counts())
+            errors[ridge, factor_ridge] = np.nanmean(found.values["all", "rmse", 0])
+    assert tuple(chosen.state["weights"][:2]) == min(errors, key=errors.__getitem__)
+    assert len(set(errors.values())) == 4
+
+
+def test_coin_and_one_half_have_the_rmse_of_the_survey(planted: Planted) -> None:
+    """Schedl 2019: 0.707 for 0 or 1 at random, 0.500 for always one half."""
+    data, test = planted
+    for rankers, expected, tolerance in (
+        ([Coin(seed=seed) for seed in range(30)], 0.707, 0.01),
+        ([OneHalf()], 0.5, 1e-9),
+    ):
+        squares = []
+        for ranker in rankers:
+            found = evaluate(ranker.fit(data), test, ks=[1], metrics=["rmse"], train_counts=data.train.counts())
+            squares.append(np.nanmean(found.values["all", "rmse", 0] ** 2))
+        assert np.sqrt(np.mean(squares)) == pytest.approx(expected, abs=tolerance)

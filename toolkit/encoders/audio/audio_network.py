@@ -28,6 +28,20 @@ if TYPE_CHECKING:
     from toolkit.encoders.learning.weighted_prediction_error import Feedback
 
 
+class TrainingWindows:
+    """Windows [w, bands, frames] of training clips, the same in each epoch."""
+
+    def __init__(self, windows: np.ndarray) -> None:
+        self.windows = windows
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Draw the windows of an epoch. The base class has nothing to draw."""
+
+    def load(self, rows: np.ndarray) -> np.ndarray:
+        """Return the windows of the epoch at rows int64 [b], float32 [b, bands, frames]."""
+        return np.ascontiguousarray(self.windows[rows])
+
+
 class AudioNetworkParams(PredictingParams, AudioParams):
     """Parameters of a network over spectrograms, in addition to `PredictingParams` and `AudioParams`."""
 
@@ -37,6 +51,10 @@ class AudioNetworkEncoder(PredictingEncoder, AudioEncoder):
 
     requires: ClassVar[tuple[Package, ...]] = (*AudioEncoder.requires, LIBROSA)
     params: AudioNetworkParams
+
+    def _training_windows(self, windows: np.ndarray, owners: np.ndarray) -> TrainingWindows:
+        """Return the windows that the network is trained on, from those of `_all_windows`."""
+        return TrainingWindows(windows)
 
     @abstractmethod
     def _windows(self, clips: list[np.ndarray]) -> list[np.ndarray]:
@@ -69,13 +87,16 @@ class AudioNetworkEncoder(PredictingEncoder, AudioEncoder):
         answers = torch.from_numpy(checked)
         plays = checked_feedback(self.name, feedback, checked) if self.needs_feedback else None
 
+        training = self._training_windows(windows, owners)
+
         def load(rows: np.ndarray) -> tuple[Tensor, ...]:
             # the target of a window is that of its clip
             known = (answers[torch.from_numpy(owners[rows])],) if plays is None else plays.batch(owners[rows])
-            return torch.from_numpy(windows[rows]), *known
+            return torch.from_numpy(training.load(rows)), *known
 
         about = identity("audio", inputs, checked) + (plays.identity() if plays is not None else b"")
-        examples = Examples(load, len(windows), checked[np.unique(owners)], about, plays)
+        targets = checked[np.unique(owners)]
+        examples = Examples(load, len(windows), targets, about, plays, training.begin_epoch)
         self._fit_network(examples, workdir=workdir, progress=progress)
         return self
 

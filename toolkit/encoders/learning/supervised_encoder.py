@@ -67,6 +67,7 @@ class Examples:
     - targets: float32 [m, t], each target once.
     - identity: bytes that differ if the inputs or targets differ. A checkpoint with another identity is ignored.
     - feedback: feedback for the loss `weighted`.
+    - begin_epoch: draws the inputs of an epoch, see `toolkit.encoders.learning.train_network.train`.
     """
 
     load: LoadBatch
@@ -74,6 +75,7 @@ class Examples:
     targets: np.ndarray
     identity: bytes
     feedback: Feedback | None = None
+    begin_epoch: Callable[[int], None] | None = None
 
 
 class SupervisedEncoder(Encoder):
@@ -127,7 +129,14 @@ class SupervisedEncoder(Encoder):
             model.use_feedback(torch.from_numpy(feedback.users), feedback.unit())
         what = f"fit {self.name}"
         self.curve = train(
-            model, examples.load, examples.count, schedule, workdir=workdir, progress=progress, what=what
+            model,
+            examples.load,
+            examples.count,
+            schedule,
+            workdir=workdir,
+            progress=progress,
+            what=what,
+            begin_epoch=examples.begin_epoch,
         )
         self.model, self.learning = model, model.learning.of_task(examples.targets)
 

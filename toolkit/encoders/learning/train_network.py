@@ -109,6 +109,7 @@ def train(
     workdir: Path | None = None,
     progress: Progress | None = None,
     what: str = "fit",
+    begin_epoch: Callable[[int], None] | None = None,
 ) -> list[Epoch]:
     """Train a network in place.
 
@@ -116,6 +117,8 @@ def train(
     - n: number of inputs.
     - workdir: folder of the checkpoint. By default no checkpoint is kept.
     - what: name of the training in messages and progress.
+    - begin_epoch: called with the number of each epoch before it is trained, counted from 0, and with the number of
+      epochs before the losses of the finished network are measured. For inputs that are drawn anew for each epoch.
 
     Returns one row per epoch, and sets `model.learning`. Raises `SegueError` if the loss is not finite.
     """
@@ -129,11 +132,14 @@ def train(
     run = _Run(model, optimizer, schedule)
     curve = run.resume(workdir / CHECKPOINT) if workdir is not None else []
     with _fixed_kernels(schedule.threads):
+        draw = begin_epoch or (lambda epoch: None)
         for epoch in range(len(curve), schedule.epochs):
+            draw(epoch)
             curve.append(run.epoch(epoch, load, n, progress, what))
             if workdir is not None:
                 run.checkpoint(workdir / CHECKPOINT, curve)
         model.eval()
+        draw(schedule.epochs)
         model.learning = run.learning(load, n, start)
     return curve
 

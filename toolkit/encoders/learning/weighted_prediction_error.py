@@ -1,6 +1,6 @@
 """Weighted prediction error, which compares predicted track factors with interactions for fixed user factors.
 
-Source: van den Oord, Dieleman and Schrauwen, "Deep content-based music recommendation", 2013, equation 6: Σ_ui c_ui
+Source: van den Oord, Dieleman and Schrauwen, "Deep content-based music recommendation", 2013, equation 5: Σ_ui c_ui
 (p_ui − x_u·ŷ_i)². This is the objective of weighted matrix factorisation (Hu, Koren and Volinsky 2008) with predictions
 ŷ instead of track factors. The sum over all users requires no loop over users, because c is 1 and p is 0 except where
 there are interactions. Therefore Σ_u (x_u·ŷ_i)² = ŷ_iᵀ (XᵀX) ŷ_i holds for all users, and only the interactions of the

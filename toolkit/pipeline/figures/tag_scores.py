@@ -8,7 +8,7 @@ import numpy as np
 
 from toolkit.baselines.baseline import Baseline
 from toolkit.catalogue.store import Catalogue
-from toolkit.coldstart.tag_probe import predict_tags
+from toolkit.coldstart.tag_probe import predict_new, predict_tags
 from toolkit.errors import InputError
 from toolkit.ingest.encoder_targets import labels
 from toolkit.ingest.read_data import Ingested
@@ -16,11 +16,13 @@ from toolkit.ingest.training_permission import permitted
 from toolkit.pipeline.run import fit_systems
 from toolkit.pipeline.run.run_context import Context
 from toolkit.pipeline.run.systems import Material, System
-from toolkit.recipe import Targets
-from toolkit.result_types import TagScores
+from toolkit.recipe import TagRow, Targets
+from toolkit.result_types import NewTagScores, TagScores
 from toolkit.seeds import derived_seed
 
 DIGITS = 8
+LEAST_NEW = 8
+"""Fewest tracks on which results on new tracks are measured."""
 
 
 def measure(
@@ -30,7 +32,8 @@ def measure(
 
     - failed: names of systems that failed, whose rows are left out.
 
-    All rows are measured on the same tracks, which have tags and a vector for every row.
+    All rows are measured on the same tracks, which have tags and a vector for every row. A row with vectors of
+    tracks without plays is measured on those too, after training on the training tracks (`new`).
 
     Raises `InputError` if these tracks are too few, or if a system has no track vectors.
     """
@@ -46,6 +49,10 @@ def measure(
         tags = labels(catalogue, targets, ids, np.ones(len(ids), bool))
     tested = tags.matrix.any(axis=1) & np.all([present[1:] for _, present in vectors.values()], axis=0)
     seed = derived_seed(context.recipe.seed, "tags")
+    # all vectors of new tracks are made without their plays, except factors
+    rest = [present[1:] for name, (_, present) in vectors.items() if name != "factors"]
+    played = material.train.data.counts()[1:] > 0
+    new = np.flatnonzero(tags.matrix.any(axis=1) & ~played & np.all([~played, *rest], axis=0))
     table: list[TagScores] = []
     for row in rows:
         scores = predict_tags(vectors[row.vectors][0][1:][tested], tags.matrix[tested], method=row.method, seed=seed)
@@ -58,11 +65,27 @@ def measure(
                 "tracks": int(tested.sum()),
                 "tested": scores.tested,
                 "auc": _number(scores.mean),
+                "interval": [_number(end) for end in scores.interval],
+                "new": _new(row, vectors[row.vectors][0][1:], tags.matrix, np.flatnonzero(tested & played), new, seed),
                 "by_tag": {name: _number(auc) for name, auc in zip(tags.names, scores.auc, strict=True)},
             }
         )
         context.reporter(len(table), len(rows), f"tags from {row.vectors}")
     return table
+
+
+def _new(
+    row: TagRow, vectors: np.ndarray, tags: np.ndarray, fitted: np.ndarray, tested: np.ndarray, seed: int
+) -> NewTagScores | None:
+    """Return the results on new tracks, or None if the vectors need plays or there are no such tracks."""
+    if row.vectors == "factors" or len(tested) < LEAST_NEW or len(fitted) < LEAST_NEW:
+        return None
+    scores = predict_new(vectors, tags, fitted, tested, method=row.method, seed=seed)
+    return {
+        "auc": _number(scores.mean),
+        "interval": [_number(end) for end in scores.interval],
+        "tested": scores.tested,
+    }
 
 
 def _number(value: float) -> float | None:
