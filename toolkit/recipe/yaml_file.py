@@ -194,6 +194,7 @@ def _complete(over: Mapped, under: Mapped, unused: set[Where], where: Where) -> 
         part, own = _part_at(place), over[key]
         value = {"type": value} if part is not None and isinstance(value, str) else value
         if isinstance(value, dict) and isinstance(own, dict) and _same_type(own, value, part):
+            over[key] = own = dict(own)  # an alias is one mapping at several places
             _complete(own, value, unused, place)
         else:
             unused.add(place)

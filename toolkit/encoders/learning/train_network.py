@@ -128,7 +128,8 @@ def train(
         optimizer = torch.optim.SGD(model.parameters(), lr=schedule.lr, momentum=0.9, nesterov=True)
     run = _Run(model, optimizer, schedule)
     curve = run.resume(workdir / CHECKPOINT) if workdir is not None else []
-    with _fixed_kernels(schedule.threads):
+    accelerators = [] if schedule.device == "cpu" else [torch.device(schedule.device)]
+    with _fixed_kernels(schedule.threads), torch.random.fork_rng(accelerators):
         for epoch in range(len(curve), schedule.epochs):
             curve.append(run.epoch(epoch, load, n, progress, what))
             if workdir is not None:
@@ -151,6 +152,8 @@ class _Run:
     ) -> Epoch:
         """Train one epoch, counted from 0."""
         schedule, began, sums = self.schedule, time.perf_counter(), dict[str, Tensor]()
+        # layers of dropout draw from torch's own generator
+        torch.manual_seed(derived_seed(schedule.seed, "dropout", epoch))
         generator = torch.Generator().manual_seed(derived_seed(schedule.seed, "epoch", epoch))
         order = torch.randperm(n, generator=generator).numpy()
         steps = math.ceil(n / schedule.batch)
