@@ -46,6 +46,7 @@ __all__ = [
     "Popularity",
     "PredictedFactors",
     "PredictedForAll",
+    "RandomEmbeddings",
     "RandomFactors",
     "RandomOrder",
     "Ridge",
@@ -731,6 +732,25 @@ class PredictedForAll(RankerModel):
         factors: Mapping[str, object] | None = ...,
         name: str | None = ...,
         modalities: Sequence[Modality] = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class RandomEmbeddings(RankerModel):
+    """Ranks new tracks by factors that the network of `late-fusion` predicts from a random vector of each track."""
+
+    def __init__(
+        self,
+        *,
+        factors: Mapping[str, object] | None = ...,
+        epochs: int = ...,
+        batch: int = ...,
+        lr: float = ...,
+        dropout: float = ...,
+        loss: Literal['cosine', 'squared'] = ...,
+        hidden: int | None = ...,
+        width: int = ...,
+        name: str | None = ...,
         seed: int = ...,
         device: str = ...,
     ) -> None: ...

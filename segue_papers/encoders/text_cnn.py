@@ -4,10 +4,11 @@ Source: Oramas, Nieto, Sordo and Serra, "A Deep Multimodal Approach for Cold-sta
 models A-W2V (vectors trained on the biographies) and A-W2V-GOO (Google News vectors from a local file, `vectors:
 file`), after Kim, "Convolutional Neural Networks for Sentence Classification", EMNLP 2014. The network has an embedding
 layer initialised with the word vectors, convolutions of several widths, the maximum over time, a dense layer, and
-factors of unit norm, trained with the cosine distance. The authors' code uses 500 words per text, 150 filters for each
-of the widths 2, 3 and 4, and vectors with 300 numbers from windows of 10 words. The 2,048 dense units are taken from
-the authors' other text networks. Words without a vector are skipped, a case that the paper does not describe. A vector
-file has its own licence.
+factors of unit norm, trained with the cosine distance. The paper uses the parameters of Kim: 100 filters for each of
+the widths 3, 4 and 5, dropout 0.5, and vectors of 300 numbers that are trained further. It gives no length and no dense
+units: 500 words per text, as in the authors' code, and 2,048 units, as in their other text networks. Texts are not
+cleaned. Two things differ from Kim: words without a vector are skipped, and the weights of the last layer have no
+maximum norm. A vector file has its own licence.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from pydantic import Field
 
 from toolkit.encoders.contract.encoder import EncoderParams, Progress, Tensors, Texts
 from toolkit.encoders.contract.input_faults import not_fitted
-from toolkit.encoders.text.cleaning import Cleaner
+from toolkit.encoders.text.cleaning import Cleaner, Cleaning, LyricsCleaning
+from toolkit.encoders.text.text_encoder import TextParams, TokenPattern
 from toolkit.encoders.text.text_network import LoadTexts, TextNetworkEncoder, TextNetworkParams, padded
 from toolkit.encoders.text.word2vec import Word2vecEncoder, Word2vecParams
 from toolkit.encoders.text.word_means import WordMeanParams
@@ -32,9 +34,12 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class TextCnnParams(WordMeanParams, TextNetworkParams):
+class TextCnnParams(TextParams, TextNetworkParams):
     """Parameters of the word vectors and the network.
 
+    - clean: steps of `toolkit.encoders.text.cleaning`. By default no step runs.
+    - lowercase: whether words are converted to lower case.
+    - token_pattern: regular expression of a word.
     - vectors: initial values of the embedding layer, `corpus` for word2vec trained on the texts of `fit`, or `file` for
       vectors read from `path`.
     - vector_dim, window, min_count, vector_epochs: parameters of word2vec.
@@ -45,6 +50,9 @@ class TextCnnParams(WordMeanParams, TextNetworkParams):
     - hidden: units of the dense layer, which is the embedding.
     """
 
+    clean: Cleaning = Cleaning()
+    lowercase: bool = True
+    token_pattern: TokenPattern = r"\w+"
     vectors: Literal["corpus", "file"] = "corpus"
     path: Path | None = None
     vector_dim: int = Field(300, ge=1)
@@ -53,8 +61,8 @@ class TextCnnParams(WordMeanParams, TextNetworkParams):
     vector_epochs: int = Field(5, ge=1)
     tune: bool = True
     length: int = Field(500, ge=1)
-    widths: list[Annotated[int, Field(ge=1)]] = Field([2, 3, 4], min_length=1)
-    filters: int = Field(150, ge=1)
+    widths: list[Annotated[int, Field(ge=1)]] = Field([3, 4, 5], min_length=1)
+    filters: int = Field(100, ge=1)
     hidden: int = Field(2048, ge=1)
 
 
@@ -82,6 +90,7 @@ class TextCnnEncoder(TextNetworkEncoder):
         """Return the encoder that splits texts and provides the word vectors."""
         params = self.params
         shared = {name: getattr(params, name) for name in WordMeanParams.model_fields}
+        shared["clean"] = LyricsCleaning(**params.clean.model_dump())
         if params.vectors == "file":
             return WordVectorsEncoder(WordVectorsParams(**shared, path=params.path))
         own = {"dim": params.vector_dim, "window": params.window}

@@ -3,10 +3,9 @@
 Source: Oramas, Nieto, Sordo and Serra, "A Deep Multimodal Approach for Cold-start Music Recommendation", DLRS 2017. The
 10,000 most frequent terms are weighted by TF-IDF and passed through two dense layers with 2,048 ReLU units and a linear
 layer with 200 factors of unit norm, trained with the cosine distance and Adam in batches of 32. A-TEXT reads
-biographies and A-TAGS reads tags. The artist embedding is the output of the second dense layer. Dropout is applied only
-to that layer. The authors' code also applies dropout to the inputs of the layer, but its noise could not be drawn again
-by a resumed run. The paper gives no learning rate. The default is 1e-3, which decays to zero over `epochs`. No
-pretrained weights.
+biographies and A-TAGS reads tags. The artist embedding is the output of the second dense layer. The paper gives no
+dropout for this network: 0.5 is applied to the embedding. The learning rate is Adam's own, 1e-3, and decays to zero
+over `epochs`. No pretrained weights.
 """
 
 from __future__ import annotations

@@ -1,7 +1,10 @@
 """Item-attribute kNN, a ranking of tracks or artists by tags shared with the user's plays.
 
 TAGS-ITEMKNN of Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", table of artists,
-which is ItemAttributeKNN of MyMediaLite (Gantner et al. 2011): cosine of sets of attributes, 80 neighbours.
+which is ItemAttributeKNN of MyMediaLite (Gantner et al. 2011): cosine of sets of attributes, 80 neighbours, and each
+neighbour that the user played counts one, however similar it is. Two things differ. The neighbours are training tracks
+only, because other new tracks cannot be in a user's plays. A track without such a neighbour is not ranked, where the
+library gives it a score of zero.
 """
 
 from __future__ import annotations
@@ -25,14 +28,13 @@ from toolkit.ranker import Scorer, TrainingData
 
 
 class AttributeKNNParams(BaselineParams):
-    neighbours: int = Field(80, ge=1, description="training tracks that vote for a track")
+    neighbours: int = Field(80, ge=1, description="training tracks that count for a track")
 
 
 class AttributeKNN(SparseRanker):
     """Ranks tracks that share attributes, such as tags, with the seeds.
 
-    Score of track i: the sum of |A_s ∩ A_i| / sqrt(|A_s| |A_i|) over the seeds s among the nearest training tracks of
-    i.
+    Score of track i: the number of seeds among the nearest training tracks of i, by |A_s ∩ A_i| / sqrt(|A_s| |A_i|).
 
     A_i are the attributes of i, the non-zero columns of its only modality. A `tfidf` of tags with `dim: 0` has one
     column per tag. A track cannot be ranked (-inf) if none of its neighbours is a seed.
@@ -55,6 +57,7 @@ class AttributeKNN(SparseRanker):
                 "attribute-knn requires training tracks that share attributes, but there are 0: use a modality with one"
                 " column for each tag"
             )
+        similar.data[:] = 1
         return packed(similar, "similar")
 
     def layout(self, names: Collection[str]) -> Layout:

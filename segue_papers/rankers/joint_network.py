@@ -30,7 +30,7 @@ class JointNetworkParams(NetworkParams):
     - bins: number of frequency bins of the spectrogram.
     - filters, kernel, pool: settings of the convolutions over the spectrogram, see `cqt-cnn`.
     - hidden: units of the dense layers over each other modality.
-    - dropout: dropout of the concatenated outputs in training.
+    - dropout: dropout of the concatenated outputs and after each convolution in training.
     """
 
     dropout: float = Field(0.5, ge=0, lt=1)
@@ -65,7 +65,8 @@ class JointNetwork(NetworkRanker):
             if name == params.spectrogram:
                 branches.append(
                     ConvolutionBranch(
-                        convolutions(params.bins, params.filters, params.kernel, params.pool), params.bins
+                        convolutions(params.bins, params.filters, params.kernel, params.pool, params.dropout),
+                        params.bins,
                     )
                 )
                 total += params.filters[-1] * self._frames_left(modality)

@@ -38,10 +38,10 @@ class UnitBranch(nn.Module):
 
 
 class DenseBranch(nn.Sequential):
-    """Branch with batch normalisation, a dense layer and ReLU."""
+    """Branch with batch normalisation, dropout of the inputs, a dense layer and ReLU."""
 
-    def __init__(self, width: int, hidden: int) -> None:
-        super().__init__(nn.BatchNorm1d(width), nn.Linear(width, hidden), nn.ReLU())
+    def __init__(self, width: int, hidden: int, dropout: float) -> None:
+        super().__init__(nn.BatchNorm1d(width), nn.Dropout(dropout), nn.Linear(width, hidden), nn.ReLU())
 
 
 class ConvolutionBranch(nn.Module):

@@ -105,21 +105,45 @@ def test_track_without_a_modality_is_ranked_by_the_other(planted: Planted, sound
     assert np.isneginf(scores[:, 0]).all() and np.isfinite(scores[:, 1:]).all()
 
 
-@pytest.mark.parametrize("name", ["late-fusion", "joint-network"])
+def test_network_on_random_embeddings_has_auc_near_random(planted: Planted) -> None:
+    ranker = planted.fitted("random-embeddings", **FUSED, width=64)
+    assert abs(planted.aucs(ranker).mean() - 0.5) < 0.1
+    again = planted.fitted("random-embeddings", **FUSED, width=64)
+    np.testing.assert_array_equal(ranker.state["items"], again.state["items"])
+    assert ranker.state["ranked"][1:].all()
+    assert ranker.learning is not None and ranker.learning.loss is not None and ranker.learning.constant is not None
+    assert ranker.learning.loss < ranker.learning.constant, "the network is trained"
+
+
+def test_hidden_layer_of_late_fusion_has_dropout_after_its_input_and_itself() -> None:
+    import torch
+
+    from segue_papers.rankers.network_branches import DenseBranch
+
+    branch = DenseBranch(400, 3, 0.7)
+    norm, dropout, *rest = branch
+    kept = (dropout(norm(torch.randn(50, 400))) != 0).float().mean()
+    assert abs(float(kept) - 0.3) < 0.02
+    assert [type(layer).__name__ for layer in (norm, *rest)] == ["BatchNorm1d", "Linear", "ReLU"]
+
+
+@pytest.mark.parametrize("name", ["late-fusion", "joint-network", "random-embeddings"])
 def test_track_systems_pass_check_ranker(name: str, planted: Planted, spectrogram: Modality, text: Modality) -> None:
     params = {**JOINT, "spectrogram": "sound"} if name == "joint-network" else {**FUSED, "hidden": 8}
+    params |= {"width": 16} if name == "random-embeddings" else {}
     params |= {"epochs": 2, "factors": FACTORS.model_dump()}
     data = replace(planted.data, modalities={"sound": spectrogram, "text": text}, device="cpu")
     check_ranker(lambda: plugins.load("segue.rankers", name)(**params), data, planted.test)
 
 
+@pytest.mark.parametrize("hidden", [None, 16], ids=["MM-LF-LIN", "MM-LF-H1"])
 def test_resuming_a_killed_network_fit_gives_identical_state(
-    planted: Planted, sound: Modality, tmp_path, monkeypatch: pytest.MonkeyPatch
+    hidden: int | None, planted: Planted, sound: Modality, tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from toolkit.encoders.learning import train_network
 
     data = replace(planted.data, modalities={"sound": sound}, device="cpu", workdir=tmp_path)
-    params = {**FUSED, "epochs": 4, "factors": FACTORS.model_dump()}
+    params = {**FUSED, "hidden": hidden, "epochs": 4, "factors": FACTORS.model_dump()}
     cls, epoch = plugins.load("segue.rankers", "late-fusion"), train_network._Run.epoch
 
     def broken(run: train_network._Run, number: int, *rest: object) -> train_network.Epoch:

@@ -25,7 +25,7 @@ ROWS = {
         "A-TEXT", "A-SEM", "A-W2V", "A-W2V-GOO", "A-TAGS", "TAGS-ITEMKNN", "TEXT-RF", "RANDOM", "UPPER-BOUND",
     },
     "track_cold_start.yaml": {
-        "AUDIO", "SEM-VSM", "SEM-EMB", "TAGS-VSM", "TAGS-EMB", "MM-LF-LIN", "MM-LF-H1", "MM", "RANDOM-EMB",
+        "AUDIO", "SEM-VSM", "SEM-EMB", "TAGS-VSM", "TAGS-EMB", "MM-LF-LIN", "MM-LF-H1", "MM", "RANDOM",
         "UPPER-BOUND",
     },
 }  # fmt: skip
@@ -101,11 +101,11 @@ def test_recipe_runs_with_two_track_rows(tmp_path: Path, tiny_cache: Path, monke
         for name in encoders
         for key in ("targets.factors=8", "params.hidden=[32]", "params.epochs=30", "params.lr=0.005")
     ]
-    made = recipe("track_cold_start.yaml", *TINY, *small, only=("TAGS-EMB", "SEM-VSM", "RANDOM-EMB", "UPPER-BOUND"))
+    made = recipe("track_cold_start.yaml", *TINY, *small, only=("TAGS-EMB", "SEM-VSM", "RANDOM", "UPPER-BOUND"))
     pipeline.run(made, tmp_path / "run", cache=tiny_cache)
     found = auc(tmp_path / "run")
     assert (
-        found["RANDOM-EMB"] < min(found["TAGS-EMB"], found["SEM-VSM"])
+        found["RANDOM"] < min(found["TAGS-EMB"], found["SEM-VSM"])
         and max(found["TAGS-EMB"], found["SEM-VSM"]) < found["UPPER-BOUND"]
     )
     assert {row["modality"]: row["dim"] for row in read(tmp_path / "run", run_directory.COVERAGE)} == {

@@ -130,3 +130,18 @@ def test_errors_in_a_replaced_part_do_not_name_the_extended_file(tmp_path: Path)
     with pytest.raises(RecipeError) as caught:
         over(tmp_path, BASE, "evaluation: {split: {type: leave_last_out, fold: 3}}")
     assert str(caught.value).startswith(f"{tmp_path / 'r.yaml'}:2: evaluation.split.fold is not a key")
+
+
+def test_alias_of_an_extending_recipe_is_completed_at_each_place_alone(tmp_path: Path) -> None:
+    base = """\
+data: {reader: demo}
+encoders:
+  first: {encoder: tfidf, field: lyrics, params: {min_df: 2}}
+  second: {encoder: char-ngrams, field: title}
+models: [{type: sasrec}]
+"""
+    recipe = over(tmp_path, base, "encoders:\n  first: &dim {params: {dim: 8}}\n  second: *dim\n")
+    assert [(one.encoder, one.field, one.params) for one in recipe.encoders.values()] == [
+        ("tfidf", "lyrics", {"min_df": 2, "dim": 8}),
+        ("char-ngrams", "title", {"dim": 8}),
+    ]

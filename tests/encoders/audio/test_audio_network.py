@@ -31,8 +31,24 @@ def test_cqt_cnn_layer_sizes_equal_the_paper():
     assert encoder.dim == 4096
     with torch.inference_mode():
         assert trunk(torch.zeros(2, 96, 323)).shape == (2, 4096)
-        sizes = [tuple(trunk[:end](torch.zeros(1, 96, 323)).shape[1:]) for end in (3, 6, 9, 12)]
+        sizes = [tuple(trunk[:end](torch.zeros(1, 96, 323)).shape[1:]) for end in (5, 9, 13, 16)]
     assert sizes == [(256, 80), (512, 19), (1024, 4), (1024, 4)]
+    assert [layer.p for layer in trunk if isinstance(layer, torch.nn.Dropout)] == [0.5] * 3
+    assert encoder._build(200).dropout == 0.5, "of the fourth layer"
+
+
+def test_cqt_cnn_begins_at_different_outputs_for_different_positive_inputs():
+    """Of inputs that share most of their values an unstandardised network makes almost one vector."""
+    rng = np.random.default_rng(0)
+    inputs = torch.from_numpy((0.5 + 0.03 * rng.normal(size=(64, 96, 323))).astype(np.float32))
+    torch.manual_seed(0)
+    trunk = CqtCnnEncoder()._trunk()
+    for _ in range(30):
+        trunk[0](inputs)  # training estimates mean and deviation of each bin
+    with torch.inference_mode():
+        with_it, without = trunk.eval()(inputs), trunk[1:](inputs)
+    spread = [float(out.std(dim=0).mean() / out.mean()) for out in (with_it, without)]
+    assert spread[0] > 5 * spread[1]
 
 
 def test_mel_networks_read_windows_of_three_seconds():

@@ -3,9 +3,10 @@
 Source: track embeddings of Oramas, Nieto, Sordo and Serra, "A deep multimodal approach for cold-start music
 recommendation", 2017. The input is a log-magnitude CQT with 96 bins (12 per octave, 22,050 Hz, hop 1,024, Hann). The
 network has convolutions over time with 256, 512, 1,024 and 1,024 filters, ReLU, max-pooling by 4 after the first three
-layers, dropout 0.5 on the remaining 4,096 numbers, and a linear layer with 200 factors of unit norm. The loss is the
-cosine distance. The paper gives no kernel width. With width 4, unpadded in the first three layers and padded in the
-last, 323 frames become 4 x 1,024 = 4,096 numbers. No pretrained weights.
+layers, dropout 0.5 after each of the four, and a linear layer with 200 factors of unit norm. The loss is the cosine
+distance. The paper gives no kernel width. With width 4, unpadded in the first three layers and padded in the last, 323
+frames become 4 x 1,024 = 4,096 numbers. Each of the 96 bins is standardised before the first layer, of which the paper
+says nothing. No pretrained weights.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class CqtCnnParams(CqtParams, AudioNetworkParams):
     - filters: number of filters in each convolution.
     - kernel: width of a filter in frames.
     - pool: max-pooling size in frames, after every layer but the last.
+    - dropout: dropout rate after each convolution in training.
     """
 
     filters: list[Annotated[int, Field(ge=1)]] = Field([256, 512, 1024, 1024], min_length=2)
@@ -58,6 +60,7 @@ class CqtCnnEncoder(AudioNetworkEncoder):
     """
 
     name: ClassVar[str] = "cqt-cnn"
+    version: ClassVar[str] = "2"
     source: ClassVar[str] = "Oramas et al. 2017, track embeddings from audio"
     Params: ClassVar[type[EncoderParams]] = CqtCnnParams
     params: CqtCnnParams
@@ -74,4 +77,5 @@ class CqtCnnEncoder(AudioNetworkEncoder):
         return list(self.params.spectrograms(clips, self.device)[:, None])
 
     def _trunk(self) -> nn.Module:
-        return convolutions(self.params.bins, self.params.filters, self.params.kernel, self.params.pool)
+        params = self.params
+        return convolutions(params.bins, params.filters, params.kernel, params.pool, params.dropout)

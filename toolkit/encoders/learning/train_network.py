@@ -131,8 +131,13 @@ def train(
         optimizer = torch.optim.SGD(model.parameters(), lr=schedule.lr, momentum=0.9, nesterov=True)
     run = _Run(model, optimizer, schedule)
     curve = run.resume(workdir / CHECKPOINT) if workdir is not None else []
+<<<<<<< HEAD
     with _fixed_kernels(schedule.threads):
         draw = begin_epoch or (lambda epoch: None)
+=======
+    accelerators = [] if schedule.device == "cpu" else [torch.device(schedule.device)]
+    with _fixed_kernels(schedule.threads), torch.random.fork_rng(accelerators):
+>>>>>>> oramas
         for epoch in range(len(curve), schedule.epochs):
             draw(epoch)
             curve.append(run.epoch(epoch, load, n, progress, what))
@@ -157,6 +162,8 @@ class _Run:
     ) -> Epoch:
         """Train one epoch, counted from 0."""
         schedule, began, sums = self.schedule, time.perf_counter(), dict[str, Tensor]()
+        # layers of dropout draw from torch's own generator
+        torch.manual_seed(derived_seed(schedule.seed, "dropout", epoch))
         generator = torch.Generator().manual_seed(derived_seed(schedule.seed, "epoch", epoch))
         order = torch.randperm(n, generator=generator).numpy()
         steps = math.ceil(n / schedule.batch)
