@@ -15,9 +15,10 @@ from pydantic import Field as Option
 
 from toolkit.catalogue.readers.json_keys import repeated_key, twice
 from toolkit.catalogue.readers.open_files import BROKEN_JSON, existing, json_lines
-from toolkit.catalogue.readers.reader import FileReader, ReaderParams, shortened
+from toolkit.catalogue.readers.reader import shortened
 from toolkit.catalogue.readers.tables.delimited import DelimitedFile, stripped
 from toolkit.catalogue.readers.tables.track_columns import TrackColumns, TrackOrigin, TrackParser, feature_vector
+from toolkit.catalogue.readers.tables.track_content import ContentOptions, ContentReader
 from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
 from toolkit.constants import AUDIO_FEATURES
 from toolkit.errors import InputError
@@ -44,14 +45,14 @@ _LIST = msgspec.json.Decoder(_List)
 _KEYS = [f'"{field}"'.encode() for field in _List.__struct_fields__]
 
 
-class ArchiveParams(ReaderParams):
+class ArchiveParams(ContentOptions):
     splits: Path | None = Option(
         None,
         description="another file of lists, relative to the data, with the split of each playlist; others are train",
     )
 
 
-class ArchiveReader(FileReader):
+class ArchiveReader(ContentReader):
     """Reader for versions of public playlists in the playlist archive.
 
     Tracks are read first, then audio features if they are in a separate file, then playlists.
@@ -60,6 +61,7 @@ class ArchiveReader(FileReader):
     name = "archive"
     Params = ArchiveParams
     params: ArchiveParams
+    kind = "track"
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -70,12 +72,17 @@ class ArchiveReader(FileReader):
         self._columns(self.path / TRACKS)
         if self.params.splits is not None:
             existing(self.path / self.params.splits)
+        super().check_source()
 
     def fields_offered(self) -> set[str]:
         table, columns = self._columns(self.path / TRACKS)
         audio = {*AUDIO_FEATURES} <= {*table.header} or (self.path / FEATURES).is_file()
         extra = {"audio_features": audio, "genres": GENRES in table.header}
-        return columns.offered(table.header) | {name for name, there in extra.items() if there}
+        found = columns.offered(table.header) | {name for name, there in extra.items() if there}
+        return found | super().fields_offered()
+
+    def id_scheme(self) -> str:
+        return "spotify"
 
     def _read(self) -> Iterator[Record]:
         lists = self._file_of_lists()
