@@ -248,8 +248,8 @@ def read_playlists(
         >>> len(data)
         200
     """
-    chosen = {"min_track_plays": min_track_plays, "min_playlist_length": min_playlist_length, "repeats": repeats}
-    chosen |= filters or {}
+    least = {"min_track_plays": min_track_plays, "min_playlist_length": min_playlist_length}
+    chosen = {**least, "repeats": repeats, **(filters or {})}
     data = _data(path, reader, options, on_error, level, chosen, permission, allow_label_leak)
     return of_recipe(
         data, cache=None if cache is None else Path(cache), reporter=progress or interactive(), strict=False
@@ -299,8 +299,8 @@ def from_dataframe(
         )
     table, about = table_of(placements), None if tracks is None else table_of(tracks)
     params = validated(ArrowReader.Params, options, "from_dataframe: ")
-    chosen = {"min_track_plays": min_track_plays, "min_playlist_length": min_playlist_length, "repeats": repeats}
-    chosen |= filters or {}
+    least = {"min_track_plays": min_track_plays, "min_playlist_length": min_playlist_length}
+    chosen = {**least, "repeats": repeats, **(filters or {})}
     data = _data(None, ArrowReader.name, options, on_error, "track", chosen, permission, allow_label_leak)
     root, reporter = cache_folder() if cache is None else Path(cache), progress or interactive()
 

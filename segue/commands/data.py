@@ -13,6 +13,7 @@ from toolkit.terminal import escaped, printable
 
 if TYPE_CHECKING:
     from toolkit.catalogue.readers.reader import Reader
+    from toolkit.catalogue.table_writers import Form
     from toolkit.recipe import Data
 
 app = typer.Typer(no_args_is_help=True, help="Inspect playlist files and convert them.")
@@ -29,6 +30,9 @@ Skip = Annotated[bool, typer.Option("--skip-bad", help="Leave bad records out in
 class Target(StrEnum):
     """Formats to which playlists can be converted."""
 
+    csv = "csv"
+    jsonl = "jsonl"
+    parquet = "parquet"
     recbole = "recbole"
 
 
@@ -77,7 +81,14 @@ def convert(
     skip_bad: Skip = False,
     debug: Debug = False,
 ) -> None:
-    """Convert playlists to the files of another toolkit, with the default filters of a recipe."""
+    """Convert playlists to tables of playlists and tracks, or to RecBole's files.
+
+    The tables have all playlists, and all content of the tracks. The command prints the section `data` of a recipe that
+    reads them. RecBole's files have the playlists that the default filters of a recipe keep.
+    """
+    if to != Target.recbole:
+        _tables(_open(_data(path, reader, options, skip_bad)), out, to.value)
+        return
     import tempfile
 
     from rich.console import Console
@@ -99,6 +110,27 @@ def convert(
         written = write_atomic(corpus, out, name or out.resolve().name)
         sizes = f"{len(corpus):,} playlists, {corpus.n_items:,} tracks, {len(corpus.items):,} placements"
     print(f"{written}: {sizes}")
+
+
+def _tables(source: Reader, out: Path, form: Form) -> None:
+    """Write tables, and print their sizes and the section of a recipe that reads them."""
+    from json import dumps
+
+    from rich.console import Console
+
+    from toolkit import progress
+    from toolkit.catalogue.converted_tables import convert as convert_tables
+    from toolkit.terminal import show
+
+    with progress.reporter(Console(stderr=True)) as reporter:
+        done = convert_tables(source, out, form, progress=lambda records: reporter(records, 0, "records"))
+        if done.left_out:
+            reporter.note(f"{done.left_out:,} playlists without tracks are left out: --to jsonl can hold them")
+    print(
+        f"{printable(str(out))}: {done.playlists:,} playlists, {done.tracks:,} tracks, {done.placements:,} placements"
+    )
+    print(f"data:\n  reader: {done.reader}\n  path: {printable(str(done.path.resolve()))}")
+    show(f"  options: {dumps(done.options, ensure_ascii=False)}")
 
 
 def _data(path: Path, reader: str, options: list[str], skip_bad: bool) -> Data:
