@@ -219,6 +219,7 @@ def read_playlists(
     min_track_plays: int = 1,
     min_playlist_length: int = 2,
     repeats: Literal["keep", "drop"] = "drop",
+    filters: Mapping[str, object] | None = None,
     permission: str | None = None,
     allow_label_leak: str | None = None,
     cache: str | Path | None = None,
@@ -232,6 +233,7 @@ def read_playlists(
     - on_error: `skip` omits and counts bad records; `stop` raises an error for the first bad record.
     - level: `artist` replaces each track by its artist.
     - min_track_plays, min_playlist_length, repeats: filters, as in a recipe's `data.filters`.
+    - filters: other filters of that section, such as `{"most_played_tracks": 10_000}`.
     - permission: the reason why training on content is allowed although its source does not permit it.
     - allow_label_leak: the reason why a column that labels the playlist may be content of its tracks.
     - cache: folder for parsed data; default: `SEGUE_CACHE`, otherwise `runs/.cache`.
@@ -246,8 +248,9 @@ def read_playlists(
         >>> len(data)
         200
     """
-    filters = {"min_track_plays": min_track_plays, "min_playlist_length": min_playlist_length, "repeats": repeats}
-    data = _data(path, reader, options, on_error, level, filters, permission, allow_label_leak)
+    least = {"min_track_plays": min_track_plays, "min_playlist_length": min_playlist_length}
+    chosen = {**least, "repeats": repeats, **(filters or {})}
+    data = _data(path, reader, options, on_error, level, chosen, permission, allow_label_leak)
     return of_recipe(
         data, cache=None if cache is None else Path(cache), reporter=progress or interactive(), strict=False
     )
@@ -261,6 +264,7 @@ def from_dataframe(
     min_track_plays: int = 1,
     min_playlist_length: int = 2,
     repeats: Literal["keep", "drop"] = "drop",
+    filters: Mapping[str, object] | None = None,
     permission: str | None = None,
     allow_label_leak: str | None = None,
     cache: str | Path | None = None,
@@ -295,8 +299,9 @@ def from_dataframe(
         )
     table, about = table_of(placements), None if tracks is None else table_of(tracks)
     params = validated(ArrowReader.Params, options, "from_dataframe: ")
-    filters = {"min_track_plays": min_track_plays, "min_playlist_length": min_playlist_length, "repeats": repeats}
-    data = _data(None, ArrowReader.name, options, on_error, "track", filters, permission, allow_label_leak)
+    least = {"min_track_plays": min_track_plays, "min_playlist_length": min_playlist_length}
+    chosen = {**least, "repeats": repeats, **(filters or {})}
+    data = _data(None, ArrowReader.name, options, on_error, "track", chosen, permission, allow_label_leak)
     root, reporter = cache_folder() if cache is None else Path(cache), progress or interactive()
 
     @functools.cache

@@ -305,6 +305,7 @@ class FactorMap(TypedDict, total=False):
 class DataFacts(TypedDict, total=False):
     """Content of `data.json`: sizes of the data and the split.
 
+    sparsity: 1 − placements / (playlists × tracks).
     recordings_in_training: number of hidden tracks whose recording is in training under another id, by part, if any.
     skipped: bad records; doubles: duplicate records; independent: effective number of independent playlists by part.
     """
@@ -312,6 +313,7 @@ class DataFacts(TypedDict, total=False):
     tracks: int
     playlists: int
     placements: int
+    sparsity: float | None
     split: dict[str, int]
     train_placements: int
     tracks_not_in_training: int

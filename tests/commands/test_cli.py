@@ -6,6 +6,7 @@ import inspect
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -277,6 +278,40 @@ def test_data_info_prints_counts_without_writing_files(lists: Path) -> None:
     assert [path.name for path in lists.parent.iterdir()] == ["lists.csv"]
     text = segue("data", "info", lists).stdout
     assert "playlists     4 (0 with a title)" in text and "tracks        6 (6 in playlists, 6 described)" in text
+
+
+def test_data_info_prints_the_sparsity_and_what_the_filters_of_a_recipe_keep(tmp_path: Path) -> None:
+    (tmp_path / "lists.jsonl").write_text(
+        '{"id": "1", "tracks": ["a", "b"]}\n{"id": "2", "tracks": ["a", "c", "a"]}\n{"id": "3", "tracks": ["d"]}\n'
+    )
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("data: {path: lists.jsonl, filters: {min_track_plays: 2}}\nbaselines: [popularity]\n")
+
+    assert json.loads(segue("data", "info", tmp_path / "lists.jsonl", "--json").stdout)["sparsity"] == 0.5
+    one = ["data", "info", recipe, "--set", "data.filters.min_playlist_length=1"]
+    found = json.loads(segue(*one, "--json").stdout)
+    # four tracks and three lists hold six placements; after the filters two lists of track a
+    assert (found["playlists"], found["tracks"], found["sparsity"]) == (3, 4, 0.5)
+    assert found["filtered"] == {"playlists": 2, "tracks": 1, "placements": 2, "sparsity": 0.0}
+    text = segue(*one).stdout
+    assert "placements    6 (sparsity 50.000 %)\n" in text
+    assert "after filters 2 playlists, 1 tracks, 2 placements (sparsity 0.000 %)\n" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["r.yaml", "--option", "playlist=a"], "r.yaml is a recipe, which has its own options: use --set data.options"),
+        (["lists.jsonl", "--set", "a=b"], "--set a=b changes a recipe, and .*lists.jsonl is not a recipe"),
+    ],
+)
+def test_data_info_refuses_options_of_the_other_kind_of_path(
+    arguments: list[str], message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "lists.jsonl").write_text('{"id": "1", "tracks": ["a", "b"]}\n')
+    (tmp_path / "r.yaml").write_text("data: {path: lists.jsonl}\nbaselines: [popularity]\n")
+    result = segue("data", "info", tmp_path / arguments[0], *arguments[1:])
+    assert result.exit_code == 2 and re.search(message, result.stderr)
 
 
 def test_data_info_reports_repeated_playlist_ids(tmp_path: Path) -> None:

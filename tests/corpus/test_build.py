@@ -16,7 +16,8 @@ from toolkit.catalogue.readers.mpd import MpdReader
 from toolkit.catalogue.readers.reader import Reader
 from toolkit.catalogue.store import Catalogue
 from toolkit.corpus.arrays import Corpus
-from toolkit.corpus.build import build, filtered
+from toolkit.corpus.build import build
+from toolkit.corpus.placement_filters import filtered
 from toolkit.corpus.splits import playlist_disjoint
 from toolkit.errors import DataError, InputError, SegueError
 from toolkit.recipe import Filters
@@ -314,3 +315,63 @@ def test_build_of_the_playlist_archive_has_known_counts(
     assert present.all()
     assert np.asarray(vectors).shape == (13_157, 11)
     assert {row["train_allowed"] for row in catalogue.provenance("{title} by {artist}: {genres}")} == {False}
+
+
+def chosen_slowly(
+    playlists: list[list[int]], n_tracks: int, allowed: list[bool], most_tracks: int, most_playlists: int
+) -> tuple[set[int], set[int]]:
+    """Return the tracks and the playlists that the content and both maxima keep."""
+    good = {track for track in range(1, n_tracks + 1) if allowed[track - 1]}
+    plays = {track: sum(track in tracks for tracks in playlists) for track in good}
+    good = {track for track in sorted(good, key=lambda track: (-plays[track], track))[:most_tracks] if plays[track]}
+    sizes = [len({*tracks} & good) for tracks in playlists]
+    order = sorted(range(len(playlists)), key=lambda row: (-sizes[row], row))
+    return good, {row for row in order[:most_playlists] if sizes[row]}
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_most_played_and_most_active_equal_a_slow_choice_before_the_minimum_counts(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    n_tracks = int(draw.integers(2, 25))
+    playlists = [draw.integers(1, n_tracks + 1, draw.integers(0, 9)).tolist() for _ in range(draw.integers(1, 25))]
+    allowed = (draw.random(n_tracks) < 0.8).tolist()
+    most_tracks, most_playlists = int(draw.integers(1, 12)), int(draw.integers(1, 12))
+    filters = Filters(
+        most_played_tracks=most_tracks,
+        most_active_playlists=most_playlists,
+        min_track_plays=int(draw.integers(1, 3)),
+        min_playlist_length=int(draw.integers(1, 4)),
+    )
+    signed = [
+        track if track not in tracks[:place] else -track for tracks in playlists for place, track in enumerate(tracks)
+    ]
+
+    got = filtered(
+        np.array(signed, np.int32),
+        np.array([len(tracks) for tracks in playlists], np.int64),
+        n_tracks,
+        filters,
+        allowed=np.array(allowed),
+    )
+
+    good, active = chosen_slowly(playlists, n_tracks, allowed, most_tracks, most_playlists)
+    rest = [[t for t in tracks if t in good] if row in active else [] for row, tracks in enumerate(playlists)]
+    kept, rows, _ = slow_filter(rest, n_tracks, filters)
+    # every track was in some playlist, so that a minimum of plays removes those that are in none now
+    tracks = good if filters.min_track_plays == 1 else {track for each in kept for track in each}
+    assert [(got.tracks + 1)[item - 1] for item in got.items.tolist()] == [track for each in kept for track in each]
+    assert got.rows.tolist() == rows
+    assert (got.tracks + 1).tolist() == sorted(tracks)
+
+
+def test_ties_of_the_most_played_tracks_go_to_the_first_in_the_data(catalogue: Catalogue, tmp_path: Path) -> None:
+    rows = ('"1", "tracks": ["c", "a"]', '"2", "tracks": ["a", "b", "c"]', '"3", "tracks": ["b", "d"]')
+    text = "".join(f'{{"id": {row}}}\n' for row in rows)
+
+    def kept(**filters: int) -> list[list[str]]:
+        reader = written(tmp_path, text)
+        return lists(build(reader, None, tmp_path / "c", filters=Filters(min_playlist_length=1, **filters)))
+
+    assert kept(most_played_tracks=2) == [["local:c", "local:a"], ["local:a", "local:c"]]
+    assert kept(most_played_tracks=3, most_active_playlists=1) == [["local:a", "local:b", "local:c"]]
+    assert kept(most_active_playlists=2) == [["local:c", "local:a"], ["local:a", "local:b", "local:c"]]

@@ -82,6 +82,7 @@ class Summary:
             "repeated_ids": self.repeated,
             "placements": placements,
             "tracks": len(tracks),
+            "sparsity": sparsity(playlists, len(tracks), placements),
             "tracks_placed": len(self.placed),
             "tracks_described": len(self.described),
             "mean_length": round(placements / playlists, 2) if playlists else 0.0,
@@ -106,6 +107,12 @@ class Summary:
                 for (name, source, allowed), count in sorted(self.fields.items(), key=lambda item: item[0][:2])
             ],
         }
+
+
+def sparsity(playlists: int, tracks: int, placements: int) -> float | None:
+    """Return the share of empty cells in the matrix of playlists and tracks, or None without cells."""
+    cells = playlists * tracks
+    return round(1 - placements / cells, 8) if cells else None
 
 
 def summarise(reader: Reader, *, progress: Callable[[int], None] | None = None) -> Summary:

@@ -10,9 +10,10 @@ import contextlib
 import json
 import time
 import zlib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import msgspec
 
@@ -26,6 +27,11 @@ from toolkit.errors import DataError, InputError
 from toolkit.files import write_bytes
 from toolkit.progress import Reporter
 from toolkit.recipe import Data
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from toolkit.catalogue.store import Catalogue
 
 FACTS = "ingest.json"
 CORPUS = "corpus"
@@ -123,6 +129,7 @@ def build(reader: Reader, data: Data, root: Path, base: Path, reporter: Reporter
             catalogue,
             root / CORPUS,
             filters=data.filters,
+            has_content=_content_filter(catalogue, data, reporter),
             progress=lambda records: reporter(records, 0, "records"),
         )
         if catalogue is not None:
@@ -146,6 +153,16 @@ def build(reader: Reader, data: Data, root: Path, base: Path, reporter: Reporter
     )
     raw = msgspec.json.encode(facts)
     write_bytes(root / FACTS, msgspec.json.encode(_Checked(msgspec.Raw(raw), zlib.crc32(raw))))
+
+
+def _content_filter(
+    catalogue: Catalogue | None, data: Data, reporter: Reporter
+) -> Callable[[list[str]], np.ndarray] | None:
+    """Return the function that applies the filter `require`, or None without the filter."""
+    from toolkit.ingest.required_content import tracks_with
+
+    rules = data.filters.require
+    return None if catalogue is None or not rules else lambda ids: tracks_with(catalogue, rules, ids, reporter)
 
 
 def _facts(data: bytes) -> Facts:

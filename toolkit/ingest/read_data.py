@@ -122,7 +122,7 @@ def ingest_from(
     """
     reader, before = make(), content()
     options, filters = reader.params.model_dump(mode="json"), data.filters.model_dump(mode="json")
-    described = described or data.level == "artist"
+    described = described or data.level == "artist" or bool(data.filters.require)
     own = source_of("segue.readers", type(reader), reader.name)
     key = digest(
         [

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from toolkit.recipe.baseline_section import BaselineSpec, as_baseline
 from toolkit.recipe.coldstart_section import ColdStart, ColdSystem, FactorMap, FactorSpec, TagPrediction, TagRow
-from toolkit.recipe.data_section import Data, EncoderSpec, Filters, Permission, Targets
+from toolkit.recipe.data_section import ContentRule, Data, EncoderSpec, Filters, Permission, Targets
 from toolkit.recipe.evaluation_section import Evaluation, MetricName
 from toolkit.recipe.fusion_section import Fusion
 from toolkit.recipe.model_section import ModelSpec
@@ -18,6 +18,7 @@ __all__ = [
     "BaselineSpec",
     "ColdStart",
     "ColdSystem",
+    "ContentRule",
     "Data",
     "EncoderSpec",
     "Evaluation",

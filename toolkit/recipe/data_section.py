@@ -20,9 +20,42 @@ class Permission(Parameters):
     reason: str = Field(min_length=3)
 
 
-class Filters(Parameters):
-    """Filters of playlists and tracks. Minimum counts are applied repeatedly until no record is removed."""
+class ContentRule(Parameters):
+    """Content that a track must have. Without a key, the field must have any value."""
 
+    min_length: int | None = Field(None, ge=1, description="characters of a text")
+    min_count: int | None = Field(None, ge=1, description="labels of a text such as tags, separated by commas")
+    min_seconds: float | None = Field(None, gt=0, description="length of a sound, or of the field `duration`")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> ContentRule:
+        if self.min_seconds is not None and (self.min_length is not None or self.min_count is not None):
+            raise ValueError(
+                "`min_seconds` requires a sound, and `min_length` and `min_count` a text: remove one of them"
+            )
+        return self
+
+
+class Filters(Parameters):
+    """Filters of playlists and tracks, in this order: `require`, `most_played_tracks`, `most_active_playlists`, and
+    minimum counts, which are applied repeatedly until no record is removed.
+    """
+
+    require: dict[str, ContentRule] = Field(
+        default={},
+        description="content that every track must have, {field: rule}, such as `biography: {min_length: 50}`; other"
+        " tracks are left out",
+    )
+    most_played_tracks: int | None = Field(
+        None,
+        ge=1,
+        description="keep this many tracks, those in the most playlists; of equals, the first in the data",
+    )
+    most_active_playlists: int | None = Field(
+        None,
+        ge=1,
+        description="keep this many playlists, those with most of the tracks that are kept; of equals, the first",
+    )
     min_track_plays: int = Field(
         1, ge=1, description="playlists a track must be in; tracks without any are governed by `unplayed`"
     )

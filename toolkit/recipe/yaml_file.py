@@ -25,6 +25,10 @@ EXAMPLES = {"--set": "models.0.epochs=5", "--option": "playlist=list_id", "sweep
 MAX_FILES = 20
 """Largest number of files of a recipe that extends others."""
 
+READER: Where = ("data", "reader")
+OPTIONS: Where = ("data", "options")
+"""Keys of the reader and of its options."""
+
 NUMBERED = re.compile(r"models\.(\d+): ")
 """Beginning of a warning about an old form in an entry of `models`."""
 
@@ -184,21 +188,27 @@ def _complete(over: Mapped, under: Mapped, unused: set[Where], where: Where) -> 
     """Add missing keys from `under` to `over`, also in nested mappings, and the paths of other values to `unused`.
 
     A part with a different `type` replaces the whole part in `under`, because
-    its keys belong to that type.
+    its keys belong to that type. The same holds for the options of another reader.
     """
     for key, value in under.items():
         place = (*where, key)
-        if key not in over:
-            over[key] = value
-            continue
-        part, own = _part_at(place), over[key]
-        value = {"type": value} if part is not None and isinstance(value, str) else value
-        if isinstance(value, dict) and isinstance(own, dict) and _same_type(own, value, part):
-            # an alias of YAML may share the mapping with another key
-            over[key] = own = dict(own)
-            _complete(own, value, unused, place)
-        else:
+        if place == OPTIONS and _other_reader(under.get("reader"), over.get("reader")):
             unused.add(place)
+        elif key not in over:
+            over[key] = value
+        else:
+            part, own = _part_at(place), over[key]
+            value = {"type": value} if part is not None and isinstance(value, str) else value
+            if isinstance(value, dict) and isinstance(own, dict) and _same_type(own, value, part):
+                over[key] = own = dict(own)  # an alias of YAML may share the mapping with another key
+                _complete(own, value, unused, place)
+            else:
+                unused.add(place)
+
+
+def _other_reader(before: Yaml, after: Yaml) -> bool:
+    """Return whether options of reader `before` are not those of `after`. Options of `auto` may be of any reader."""
+    return before not in (None, "auto") and after not in (None, before)
 
 
 def _same_type(over: Mapped, under: Mapped, part: Chosen | None) -> bool:
@@ -274,6 +284,8 @@ class _Override:
         if isinstance(target, dict):
             if step == "type" and not inner and isinstance(self.value, str):
                 _retype(self.file, where, target, self.value, self.flag)
+            if (*where, step) == READER and _other_reader(target.get("reader"), self.value):
+                _drop_options(self.file, target, self.flag)
             target[step] = self.apply(target.get(step), inner, (*where, step))
         elif isinstance(target, list):
             if not step.isdecimal() or int(step) > len(target):
@@ -298,6 +310,15 @@ def _retype(file: RecipeFile, where: Where, entry: Mapped, name: str, flag: str)
         return  # reported where the recipe is checked
     for key in [key for key in entry if key not in known and not file.place((*where, key)).startswith(flag)]:
         del entry[key]
+
+
+def _drop_options(file: RecipeFile, data: Mapped, flag: str) -> None:
+    """Remove the options of the former reader from the section `data`, except options from `flag`."""
+    options = data.get("options")
+    if file.place(OPTIONS).startswith(flag) or not isinstance(options, dict):
+        return
+    for key in [key for key in options if not file.place((*OPTIONS, key)).startswith(flag)]:
+        del options[key]
 
 
 def _part_at(where: Where) -> Chosen | None:

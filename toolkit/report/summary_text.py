@@ -119,7 +119,9 @@ def _playlists(n: int | None) -> str:
 def _sizes(data: DataFacts) -> str:
     sizes = [f"{data['tracks']:,} tracks"] if "tracks" in data else []
     sizes += [f"{data['playlists']:,} playlists"] if "playlists" in data else []
-    return f" ({', '.join(sizes)} in all)" if sizes else ""
+    sparsity = data.get("sparsity")
+    empty = "" if sparsity is None else f", sparsity {100 * sparsity:.3f} %"
+    return f" ({', '.join(sizes)} in all{empty})" if sizes else ""
 
 
 def _with_interval(cell: Cell) -> str:

@@ -15,15 +15,10 @@ from pydantic import Field as Option
 
 from toolkit.catalogue.readers.json_keys import repeated_key, twice
 from toolkit.catalogue.readers.open_files import BROKEN_JSON, existing, json_lines
-from toolkit.catalogue.readers.reader import FileReader, ReaderParams, shortened
+from toolkit.catalogue.readers.reader import shortened
 from toolkit.catalogue.readers.tables.delimited import DelimitedFile, stripped
-from toolkit.catalogue.readers.tables.track_columns import (
-    TrackColumns,
-    TrackOrigin,
-    TrackParser,
-    TrackTable,
-    feature_vector,
-)
+from toolkit.catalogue.readers.tables.track_columns import TrackColumns, TrackOrigin, TrackParser, feature_vector
+from toolkit.catalogue.readers.tables.track_content import ContentOptions, ContentReader
 from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
 from toolkit.constants import AUDIO_FEATURES
 from toolkit.errors import InputError
@@ -50,15 +45,14 @@ _LIST = msgspec.json.Decoder(_List)
 _KEYS = [f'"{field}"'.encode() for field in _List.__struct_fields__]
 
 
-class ArchiveParams(ReaderParams):
+class ArchiveParams(ContentOptions):
     splits: Path | None = Option(
         None,
         description="another file of lists, relative to the data, with the split of each playlist; others are train",
     )
-    tracks: TrackTable | None = Option(None, description="a table with further content of the tracks")
 
 
-class ArchiveReader(FileReader):
+class ArchiveReader(ContentReader):
     """Reader for versions of public playlists in the playlist archive.
 
     Tracks are read first, then audio features if they are in a separate file, then playlists.
@@ -67,6 +61,7 @@ class ArchiveReader(FileReader):
     name = "archive"
     Params = ArchiveParams
     params: ArchiveParams
+    kind = "track"
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -77,37 +72,24 @@ class ArchiveReader(FileReader):
         self._columns(self.path / TRACKS)
         if self.params.splits is not None:
             existing(self.path / self.params.splits)
+        super().check_source()
 
     def fields_offered(self) -> set[str]:
-        if self.params.tracks is not None:
-            columns_of = self.params.tracks
-            return self._offered() | columns_of.offered(DelimitedFile(self.path / columns_of.file, self.bad).header)
-        return self._offered()
-
-    def _offered(self) -> set[str]:
         table, columns = self._columns(self.path / TRACKS)
         audio = {*AUDIO_FEATURES} <= {*table.header} or (self.path / FEATURES).is_file()
         extra = {"audio_features": audio, "genres": GENRES in table.header}
-        return columns.offered(table.header) | {name for name, there in extra.items() if there}
+        found = columns.offered(table.header) | {name for name, there in extra.items() if there}
+        return found | super().fields_offered()
+
+    def id_scheme(self) -> str:
+        return "spotify"
 
     def _read(self) -> Iterator[Record]:
         lists = self._file_of_lists()
         yield from self._tracks(self.path / TRACKS)
         if (features := self.path / FEATURES).is_file():
             yield from self._features(features)
-        if self.params.tracks is not None:
-            yield from self._content(self.params.tracks)
         yield from self._lists(lists)
-
-    def _content(self, columns: TrackTable) -> Iterator[TrackRecord]:
-        table = DelimitedFile(self.path / columns.file, self.bad)
-        columns.check(table.header, table.path)
-        origin = TrackOrigin(scheme="spotify", source="table", train_allowed=False)
-        parser = TrackParser(columns, table.path.parent, origin, self.bad, self.files, kind="track")
-        for line, row in table.rows():
-            record = parser.record(table.mapping(row), table.where(line))
-            if record is not None:
-                yield record
 
     def _file_of_lists(self) -> Path:
         lists = sorted(existing(self.path).glob("playlists*.jsonl.gz"))

@@ -31,7 +31,13 @@ from toolkit.catalogue.readers.tables.playlist_spool import (
     adjacent,
     collected,
 )
-from toolkit.catalogue.readers.tables.repeated_tracks import FirstRows
+from toolkit.catalogue.readers.tables.row_files import (
+    RowFile,
+    check_columns,
+    described_tracks,
+    offered_fields,
+    open_rows,
+)
 from toolkit.catalogue.readers.tables.track_columns import TrackParser, TrackTable
 from toolkit.catalogue.records import Record, TrackRecord
 from toolkit.timestamps import TIME_RULE, to_seconds
@@ -94,7 +100,7 @@ class CsvReader(FileReader):
 
     def fields_offered(self) -> set[str]:
         own, tracks = self.params.offered(self._table(self.path).header), self.params.tracks
-        return own if tracks is None else own | tracks.offered(self._side(tracks).header)
+        return own if tracks is None else own | offered_fields(self._side(tracks), tracks)
 
     def _table(self, path: Path, bad: Bad | None = None) -> DelimitedFile:
         params = self.params
@@ -102,22 +108,16 @@ class CsvReader(FileReader):
             path, bad or self.bad, delimiter=params.delimiter, quoted=params.quoted, encoding=params.encoding
         )
 
-    def _side(self, columns: TrackTable) -> DelimitedFile:
+    def _side(self, columns: TrackTable) -> RowFile:
         """Return the track file. Raises `InputError` for a missing column."""
-        table = self._table(self.path.parent / columns.file)
-        table.needed("tracks.track", columns.track)
-        columns.check(table.header, table.path)
-        return table
+        file = open_rows(columns, self.path.parent, self.bad, delimited=self._table)
+        check_columns(file, columns)
+        return file
 
     def _track_table(self, columns: TrackTable) -> Iterator[TrackRecord]:
-        table = self._side(columns)
-        parser, first = (
-            TrackParser(columns, table.path.parent, self.params, self.bad, self.files),
-            FirstRows(self.doubles),
-        )
-        for line, row in table.rows():
-            where = table.where(line)
-            yield from first(parser.record(table.mapping(row), where), where)
+        file = self._side(columns)
+        parser = TrackParser(columns, file.path.parent, self.params, self.bad, self.files)
+        yield from described_tracks(file, parser, self.doubles)
 
     def _described(self, table: DelimitedFile) -> Iterator[TrackRecord]:
         """Yield tracks of the playlist file, each from its first row."""

@@ -11,16 +11,21 @@ from collections.abc import Iterator, Sequence, Set
 from itertools import islice
 from pathlib import Path
 
-import msgspec
 from pydantic import Field as Option
 
 from toolkit.catalogue.readers.ids import qualified
-from toolkit.catalogue.readers.json_keys import repeated_key, twice
-from toolkit.catalogue.readers.open_files import BROKEN_JSON, Bad, has_ending, json_lines, with_playlists
+from toolkit.catalogue.readers.open_files import Bad, has_ending, with_playlists
 from toolkit.catalogue.readers.reader import FileReader, shortened
 from toolkit.catalogue.readers.tables.delimited import nearest, stripped
+from toolkit.catalogue.readers.tables.json_objects import Line, json_objects
 from toolkit.catalogue.readers.tables.label_counts import LabelCounter
-from toolkit.catalogue.readers.tables.repeated_tracks import FirstRows
+from toolkit.catalogue.readers.tables.row_files import (
+    RowFile,
+    check_columns,
+    described_tracks,
+    offered_fields,
+    open_rows,
+)
 from toolkit.catalogue.readers.tables.track_columns import (
     NAMES,
     PLAYLIST_FIELDS,
@@ -38,9 +43,6 @@ from toolkit.errors import InputError
 from toolkit.timestamps import NO_TIME, TIME_RULE, to_seconds
 
 FIRST = 1000  # lines that are inspected before a run
-
-Line = dict[str, object]
-_OBJECT = msgspec.json.Decoder(Line)
 
 
 class JsonTrackTable(TrackTable):
@@ -125,17 +127,14 @@ class JsonlReader(FileReader):
         if whole and (missing := self._named() - known):
             raise _missing_key(self.path, missing, "the reader's options")
         if params.tracks is not None:
-            path = self.path.parent / params.tracks.file
-            lines, whole = self._first(path)
-            if whole and (missing := params.tracks.named_columns().keys() - {key for line in lines for key in line}):
-                raise _missing_key(path, missing, "the options of `tracks`")
+            self._side(params.tracks)
 
     def fields_offered(self) -> set[str]:
         lines, whole = self._first(self.path)
         items = [item for line in lines if isinstance(listed := line.get(self.params.items), list) for item in listed]
         found = self._offered(self.params, [item for item in items if isinstance(item, dict)], whole)
         if self.params.tracks is not None:
-            found |= self._offered(self.params.tracks, *self._first(self.path.parent / self.params.tracks.file))
+            found |= offered_fields(self._side(self.params.tracks), self.params.tracks)
         return found
 
     @staticmethod
@@ -203,47 +202,19 @@ class JsonlReader(FileReader):
         self.bad(where, f"{shortened(item)} must be an id or an object")
         return None
 
+    def _side(self, columns: TrackTable) -> RowFile:
+        """Return the track file. Raises `InputError` for a missing key."""
+        file = open_rows(columns, self.path.parent, self.bad, lines=True)
+        check_columns(file, columns)
+        return file
+
     def _track_file(self, columns: TrackTable) -> Iterator[TrackRecord]:
-        path = self.path.parent / columns.file
-        parser, first = TrackParser(columns, path.parent, self.params, self.bad, self.files), FirstRows(self.doubles)
-        missing = set(columns.named_columns())
-        for where, line in self._objects(path):
-            missing -= line.keys()
-            yield from first(parser.record(line, where), where)
-        if missing:
-            raise _missing_key(path, missing, "the options of `tracks`")
+        file = self._side(columns)
+        parser = TrackParser(columns, file.path.parent, self.params, self.bad, self.files)
+        yield from described_tracks(file, parser, self.doubles)
 
     def _objects(self, path: Path, bad: Bad | None = None) -> Iterator[tuple[str, Line]]:
-        """Yield (file and line, object). Other lines are reported to `bad`, by default the method of the reader."""
-        for number, line in json_lines(path, bad or self.bad):
-            if not line.strip():
-                continue
-            where = f"{path}, line {number}"
-            try:
-                value = _OBJECT.decode(line)
-                repeated = _repeated_key(line, value)
-            except BROKEN_JSON as error:
-                (bad or self.bad)(where, f"is not a JSON object: {error}")
-                continue
-            if repeated is not None:
-                (bad or self.bad)(where, twice(repeated))
-                continue
-            yield where, value
-
-
-def _repeated_key(line: bytes, value: Line) -> str | None:
-    """Return a key that occurs twice in an object. The decoder keeps only the second value.
-
-    Nearly every line has one `":` for each key that was decoded, so the slow search is rare.
-    """
-    return None if line.count(b'":') == _keys(value) else repeated_key(line)
-
-
-def _keys(value: Line | list[object]) -> int:
-    """Return the number of keys in an object, and in those that it contains."""
-    if isinstance(value, list):
-        return sum(_keys(inner) for inner in value if isinstance(inner, dict | list))
-    return len(value) + sum(_keys(inner) for inner in value.values() if isinstance(inner, dict | list))
+        return json_objects(path, bad or self.bad)
 
 
 def _missing_key(path: Path, keys: Set[str], options: str) -> InputError:

@@ -24,8 +24,8 @@ from toolkit.catalogue.readers.open_files import (
     read_bytes,
     with_playlists,
 )
-from toolkit.catalogue.readers.reader import FileReader, ReaderParams
 from toolkit.catalogue.readers.tables.track_columns import NAMES
+from toolkit.catalogue.readers.tables.track_content import ContentOptions, ContentReader
 from toolkit.catalogue.records import NamedPlaylist, Names, PlaylistRecord, Record, TrackRecord
 from toolkit.errors import InputError
 from toolkit.timestamps import LAST, NO_TIME
@@ -72,13 +72,13 @@ _COUNT = {True: "num_tracks", False: "num_samples"}
 _NUMBER = re.compile(r"mpd\.slice\.(\d+)-\d+\.json")
 
 
-class MpdParams(ReaderParams):
+class MpdParams(ContentOptions):
     """Options of `reader: mpd`; training requires `permission` unless `train_allowed` is true."""
 
     train_allowed: bool | None = None
 
 
-class MpdReader(FileReader):
+class MpdReader(ContentReader):
     """Reader for the Million Playlist Dataset, from a folder of slices, one slice or `challenge_set.json`.
 
     Slices are read one at a time in playlist order.
@@ -87,6 +87,7 @@ class MpdReader(FileReader):
     name = "mpd"
     Params = MpdParams
     params: MpdParams
+    kind = "track"
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -103,9 +104,13 @@ class MpdReader(FileReader):
 
     def check_source(self) -> None:
         self._files()
+        super().check_source()
 
     def fields_offered(self) -> set[str]:
-        return {*NAMES}
+        return {*NAMES} | super().fields_offered()
+
+    def id_scheme(self) -> str:
+        return "spotify"
 
     def _read(self) -> Iterator[Record]:
         seen: set[str] = set()

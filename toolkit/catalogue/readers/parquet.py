@@ -26,7 +26,7 @@ from toolkit.catalogue.readers.open_files import existing, files_of
 from toolkit.catalogue.readers.tables import column_types
 from toolkit.catalogue.readers.tables.arrow_tables import TableReader
 from toolkit.catalogue.readers.tables.placement_columns import PlacementColumns
-from toolkit.catalogue.readers.tables.track_columns import TrackColumns, TrackTable
+from toolkit.catalogue.readers.tables.track_columns import TrackColumns
 from toolkit.errors import DataError, InputError
 
 ENDINGS = (".parquet", ".pq")
@@ -38,10 +38,16 @@ BATCH_BYTES = 1 << 28
 BUFFER = 1 << 20  # bytes of a column that are read at once
 
 
+class ParquetTracks(TrackColumns):
+    """Second Parquet file with one track per row."""
+
+    file: Path
+
+
 class ParquetParams(PlacementColumns):
     """Columns of the playlist file and of a second file with one track per row."""
 
-    tracks: TrackTable | None = None
+    tracks: ParquetTracks | None = None
     source: str = "parquet"
 
 

@@ -15,10 +15,11 @@ from pydantic import Field as Option
 
 from toolkit.catalogue.readers.ids import qualified
 from toolkit.catalogue.readers.open_files import existing, has_ending
-from toolkit.catalogue.readers.reader import FileReader, shortened
+from toolkit.catalogue.readers.reader import shortened
 from toolkit.catalogue.readers.tables.delimited import DelimitedFile, number_or_nan, stripped
 from toolkit.catalogue.readers.tables.playlist_spool import LARGEST_POSITION, POSITION_RULE, Placement, collected
 from toolkit.catalogue.readers.tables.track_columns import NAMES, TrackColumns, TrackOrigin, TrackParser
+from toolkit.catalogue.readers.tables.track_content import ContentOptions, ContentReader
 from toolkit.catalogue.records import Record, TrackRecord
 from toolkit.errors import DataError, InputError
 from toolkit.timestamps import NO_TIME, TIME_RULE, to_seconds
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _ORDERS = ("position", "timestamp")
 
 
-class RecboleParams(TrackOrigin):
+class RecboleParams(TrackOrigin, ContentOptions):
     """Column names without types, by default the first two tokens in `.inter`, and `position` or `timestamp`."""
 
     playlist: str | None = None
@@ -41,7 +42,7 @@ class RecboleParams(TrackOrigin):
     source: str = "recbole"
 
 
-class RecboleReader(FileReader):
+class RecboleReader(ContentReader):
     """Reader for RecBole data sets, from an `.inter` file or the folder that contains it.
 
     Text and numeric columns in the `.item` file become fields.
@@ -59,6 +60,7 @@ class RecboleReader(FileReader):
         table, (_, track, _, _) = self._placed()
         if (item := _item_file(table.path)).is_file():
             self._described(item, table.header[track])
+        super().check_source()
 
     @classmethod
     def beside(cls, path: Path) -> tuple[Path, ...]:
@@ -66,10 +68,14 @@ class RecboleReader(FileReader):
 
     def fields_offered(self) -> set[str]:
         table, (_, track, _, _) = self._placed()
+        content = super().fields_offered()
         if not (item := _item_file(table.path)).is_file():
-            return set()
+            return content
         described, _, columns = self._described(item, table.header[track])
-        return columns.offered(described.header)
+        return columns.offered(described.header) | content
+
+    def id_scheme(self) -> str:
+        return self.params.scheme
 
     def _read(self) -> Iterator[Record]:
         table, columns = self._placed()

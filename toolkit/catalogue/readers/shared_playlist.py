@@ -12,7 +12,8 @@ from pathlib import Path
 
 from toolkit.catalogue.readers.ids import by_location, by_name, recognised
 from toolkit.catalogue.readers.open_files import Oversized, files_of, has_ending, storable
-from toolkit.catalogue.readers.reader import FileReader, ReaderParams, shortened
+from toolkit.catalogue.readers.reader import shortened
+from toolkit.catalogue.readers.tables.track_content import ContentOptions, ContentReader
 from toolkit.catalogue.records import LARGEST, LONGEST_PLAYLIST, Field, PlaylistRecord, Record, TrackRecord
 from toolkit.timestamps import NO_TIME, TIME_RULE, to_seconds
 
@@ -43,12 +44,12 @@ class BadSheet(Exception):
     """Error that a file is not a playlist of the format. The message is the reason."""
 
 
-class SharedPlaylistParams(ReaderParams):
+class SharedPlaylistParams(ContentOptions):
     source: str | None = None
     train_allowed: bool | None = None
 
 
-class SharedPlaylistReader(FileReader):
+class SharedPlaylistReader(ContentReader):
     """Reader for a file or a folder of files. The id of a playlist is the file path relative to the folder.
 
     The id of a track is the first Spotify, MusicBrainz or ISRC identifier, or the first location, the first
@@ -65,9 +66,10 @@ class SharedPlaylistReader(FileReader):
 
     def check_source(self) -> None:
         files_of(self.path, *self.endings)
+        super().check_source()
 
     def fields_offered(self) -> set[str]:
-        return {"title", "artist", "album", "duration"}
+        return {"title", "artist", "album", "duration"} | super().fields_offered()
 
     @abstractmethod
     def entries(self, file: Path, sheet: Sheet) -> Iterator[Entry]:

@@ -25,7 +25,13 @@ from toolkit.catalogue.readers.open_files import BLANKS, Encoding, existing, lin
 from toolkit.catalogue.readers.reader import FileReader, ReaderParams, shortened
 from toolkit.catalogue.readers.tables.delimited import DelimitedFile, number_or_nan, stripped
 from toolkit.catalogue.readers.tables.playlist_spool import Placement, PlaylistSpool
-from toolkit.catalogue.readers.tables.repeated_tracks import FirstRows
+from toolkit.catalogue.readers.tables.row_files import (
+    RowFile,
+    check_columns,
+    described_tracks,
+    offered_fields,
+    open_rows,
+)
 from toolkit.catalogue.readers.tables.track_columns import TrackOrigin, TrackParser, TrackTable
 from toolkit.catalogue.records import LARGEST, SMALLEST, Field, PlaylistRecord, Record, TrackRecord
 
@@ -77,7 +83,7 @@ class TripletsReader(FileReader):
         artists = {*self.params.artists.fields} if self.params.artists is not None else set[str]()
         if self.params.tracks is None:
             return {"title", "artist", "artist_id", *artists}  # a file with names has these
-        return self.params.tracks.offered(self._track_table(self.params.tracks).header) | artists
+        return offered_fields(self._track_table(self.params.tracks), self.params.tracks) | artists
 
     def _read(self) -> Iterator[Record]:
         existing(self.path)
@@ -143,24 +149,20 @@ class TripletsReader(FileReader):
             train_allowed=params.train_allowed,
         )
 
-    def _track_table(self, table: TrackTable) -> DelimitedFile:
+    def _track_table(self, table: TrackTable) -> RowFile:
         """Return the track file. Raises `InputError` for a missing column."""
-        file = DelimitedFile(self.path.parent / table.file, self.bad)
-        file.needed("tracks.track", table.track)
-        table.check(file.header, file.path)
+        file = open_rows(table, self.path.parent, self.bad)
+        check_columns(file, table)
         return file
 
     def _tracks(self, table: TrackTable, artists: dict[str, dict[str, Field]]) -> Iterator[TrackRecord]:
         params, file = self.params, self._track_table(table)
         parser = TrackParser(table, file.path.parent, params, self.bad, self.files)
         waiting = {qualified(artist, params.scheme, "artist"): fields for artist, fields in artists.items()}
-        first = FirstRows(self.doubles)
-        for line, row in file.rows():
-            where = file.where(line)
-            for record in first(parser.record(file.mapping(row), where), where):
-                # an artist's fields are stored once, with the artist's first track
-                record.fields.update(waiting.pop(record.artist_ids[0], {}) if record.artist_ids else {})
-                yield record
+        for record in described_tracks(file, parser, self.doubles):
+            # an artist's fields are stored once, with the artist's first track
+            record.fields.update(waiting.pop(record.artist_ids[0], {}) if record.artist_ids else {})
+            yield record
 
     def _artist_table(self, table: ArtistTable) -> tuple[DelimitedFile, int, dict[str, int]]:
         """Return the artist file and the columns of ids and fields. Raises `InputError` for a missing column."""

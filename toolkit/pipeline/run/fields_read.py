@@ -46,6 +46,8 @@ class Offer:
 
 def fields_read(recipe: Recipe) -> Iterator[FieldRead]:
     """Yield each catalogue field that the recipe names, and the labels that its rankers require."""
+    for name in recipe.data.filters.require:
+        yield FieldRead(("data", "filters", "require", name), name, (name,))
     for name, spec in used_encoders(recipe).items():
         for part in _parts(spec.field):
             yield FieldRead(("encoders", name, "field"), spec.field, (part,))

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.feather as feather
 
 from toolkit import run_directory
+from toolkit.catalogue.playlist_summary import sparsity
 from toolkit.contracts.metric import chosen
 from toolkit.evaluation import result_rows, slices
 from toolkit.evaluation.evaluator import Scores
@@ -181,6 +182,7 @@ def data_facts(ingested: Ingested, material: Material) -> DataFacts:
         "tracks": corpus.n_items,
         "playlists": len(corpus),
         "placements": len(corpus.items),
+        "sparsity": sparsity(len(corpus), corpus.n_items, len(corpus.items)),
         "split": {"train": len(split.train), **{part: len(lists) for part, lists in held.items()}},
         "train_placements": int(counts.sum()),
         "tracks_not_in_training": int((counts[1:] == 0).sum()),

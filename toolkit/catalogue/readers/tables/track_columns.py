@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field as Option
+from pydantic import model_validator
 
 from toolkit.catalogue.image_check import flaw, read_file
 from toolkit.catalogue.named_files import NamedFiles
@@ -40,18 +41,10 @@ class TrackOrigin(ReaderParams):
     train_allowed: bool | None = None
 
 
-class TrackColumns(ReaderParams):
-    """Names of columns or keys. An unset option means the column with the name of the option, if it exists."""
+class ContentColumns(ReaderParams):
+    """Names of the columns or keys with the content of tracks."""
 
     track: str = Option("track_id", description="the track's id")
-    title: str | None = None
-    artist: str | None = Option(None, description="one name, several joined by `artist_separator`, or a JSON list")
-    artist_id: str | None = None
-    album: str | None = None
-    album_id: str | None = None
-    duration: str | None = None
-    duration_unit: Literal["s", "ms"] = "s"
-    artist_separator: str = Option(";", min_length=1)
     features: dict[str, list[str]] | list[str] = Option(
         default={}, description="numeric columns, one field `features`, or {field: columns}"
     )
@@ -67,10 +60,40 @@ class TrackColumns(ReaderParams):
 
     def named_columns(self) -> dict[str, str]:
         """Return the option of each column that is set by the user."""
-        named = {getattr(self, option): option for option in NAMES if getattr(self, option)}
+        named: dict[str, str] = {}
         for option in ("fields", "images", "audio"):
             named |= {column: f"{option}.{name}" for name, column in getattr(self, option).items()}
         return named | {column: f"features.{name}" for name, columns in self.vectors().items() for column in columns}
+
+    def content_fields(self) -> set[str]:
+        """Return the names of the fields."""
+        return {*self.fields, *self.vectors(), *self.images, *self.audio}
+
+    def check(self, header: Collection[str], where: Path) -> None:
+        """Raise `InputError` for a column that is set but missing in the table."""
+        for column, option in self.named_columns().items():
+            check_column(where, header, option, column)
+
+
+class TrackColumns(ContentColumns):
+    """Names of columns or keys. An unset option means the column with the name of the option, if it exists."""
+
+    title: str | None = None
+    artist: str | None = Option(None, description="one name, several joined by `artist_separator`, or a JSON list")
+    artist_id: str | None = None
+    album: str | None = None
+    album_id: str | None = None
+    duration: str | None = None
+    duration_unit: Literal["s", "ms"] = "s"
+    artist_separator: str = Option(";", min_length=1)
+
+    def named_columns(self) -> dict[str, str]:
+        named = {getattr(self, option): option for option in NAMES if getattr(self, option)}
+        return named | super().named_columns()
+
+    def name_columns(self) -> set[str]:
+        """Return the columns of `NAMES`, which a table may have."""
+        return {getattr(self, option) or option for option in NAMES}
 
     def content_columns(self, header: Collection[str] | None = None) -> dict[str, tuple[str, ...]]:
         """Return the columns of a table that become content of tracks, with the options that name each.
@@ -88,45 +111,60 @@ class TrackColumns(ReaderParams):
         chosen = [pair for pair in pairs if pair[0] not in exempt and (header is None or pair[0] in header)]
         return {column: tuple(option for name, option in chosen if name == column) for column, _ in chosen}
 
-    def check(self, header: Collection[str], where: Path) -> None:
-        """Raise `InputError` for a column that is set but missing in the table."""
-        for column, option in self.named_columns().items():
-            check_column(where, header, option, column)
-
     def offered(self, header: Collection[str]) -> set[str]:
         """Return the names of fields of tracks in a table with this header."""
         names = {option for option in NAMES if (getattr(self, option) or option) in header}
-        return names | self.fields.keys() | self.vectors().keys() | self.images.keys() | self.audio.keys()
+        return names | self.content_fields()
 
     def describes(self, header: Collection[str]) -> bool:
         """Return whether a table describes tracks beyond ids."""
         return bool(self.named_columns()) or any(name in header for name in NAMES)
 
 
-class TrackTable(TrackColumns):
-    """Second file with one track per row or line."""
+class TableFile(ReaderParams):
+    """Second file with one track per row or line: CSV, TSV, JSON Lines, Parquet or SQLite, by its suffix."""
 
     file: Path
+    table: str | None = Option(None, description="name of the table, in an SQLite database with several")
+
+
+class TrackTable(TrackColumns, TableFile):
+    """Second file with one track per row or line, which describes tracks."""
+
+
+class ContentTable(ContentColumns, TableFile):
+    """Second file with one track per row or line, with content of tracks that the data has."""
+
+    source: str = "table"
+    train_allowed: bool | None = Option(None, description="whether the terms of the content allow training")
+
+    @model_validator(mode="after")
+    def _content(self) -> ContentTable:
+        if not self.content_fields():
+            raise ValueError(
+                f"file={str(self.file)!r} requires the columns to read: set `fields`, `features`, `images` or `audio`"
+            )
+        return self
 
 
 @dataclass(frozen=True)
-class TrackParser:
-    """Parser from rows to track records. A bad cell is reported to `bad`, and dropped if records are skipped.
+class ContentParser:
+    """Parser from rows to ids and content. A bad cell is reported to `bad`, and dropped if records are skipped.
 
     - folder: base of paths in cells.
     - files: list of the files that cells name.
     - kind: kind in ids (`scheme:kind:…`), or empty for `scheme:…`.
     """
 
-    columns: TrackColumns
+    columns: ContentColumns
     folder: Path
     origin: TrackOrigin
     bad: Bad
     files: NamedFiles
     kind: str = ""
 
-    def record(self, row: Row, where: str) -> TrackRecord | None:
-        """Return the track of a row, or None without an id."""
+    def identifier(self, row: Row, where: str) -> str | None:
+        """Return the id of the track of a row, or None without one."""
         cell = row.get(self.columns.track)
         if (fault := id_fault(cell)) is not None:
             self.bad(where, f"{self.columns.track!r}{fault}")
@@ -134,51 +172,10 @@ class TrackParser:
         if (identifier := id_text(cell)) is None:
             self.bad(where, f"must have a value for {self.columns.track}")
             return None
-        album_id, scheme = self._text(row, "album_id", where), self.origin.scheme
-        return TrackRecord(
-            qualified(identifier, scheme, self.kind),
-            self._text(row, "title", where),
-            tuple(self._names(row, "artist", where)),
-            tuple(qualified(name, scheme, "artist") for name in self._names(row, "artist_id", where)),
-            self._text(row, "album", where),
-            album_id and qualified(album_id, scheme, "album"),
-            self._duration(row, where),
-            self._fields(row, where),
-            self.origin.source,
-            self.origin.train_allowed,
-        )
+        return qualified(identifier, self.origin.scheme, self.kind)
 
-    def _text(self, row: Row, option: str, where: str) -> str | None:
-        return self._cell(row, getattr(self.columns, option) or option, where)
-
-    def _cell(self, row: Row, column: str, where: str) -> str | None:
-        value = row.get(column)
-        if (fault := text_fault(value)) is not None:
-            self.bad(where, f"{column!r}{fault}")
-            return None
-        return cell_text(value)
-
-    def _names(self, row: Row, option: str, where: str) -> list[str]:
-        column = getattr(self.columns, option) or option
-        value = row.get(column)
-        if not isinstance(value, list):
-            parts: Sequence[object] = (self._cell(row, column, where) or "").split(self.columns.artist_separator)
-        elif fault := next(filter(None, map(text_fault, value)), None):
-            self.bad(where, f"{column!r}{fault}")
-            return []
-        else:
-            parts = value
-        return [name for part in parts if (name := cell_text(part))]
-
-    def _duration(self, row: Row, where: str) -> float | None:
-        text = self._text(row, "duration", where)
-        number = _number(text) if text is not None else None
-        if text is not None and (number is None or not 0 <= number <= LARGEST):
-            self.bad(where, f"duration {shortened(text)} must be a number >= 0")
-            return None
-        return number / 1000 if number is not None and self.columns.duration_unit == "ms" else number
-
-    def _fields(self, row: Row, where: str) -> dict[str, Field]:
+    def fields(self, row: Row, where: str) -> dict[str, Field]:
+        """Return the content of a row."""
         columns, origin = self.columns, self.origin
         if not (columns.fields or columns.features or columns.images or columns.audio):
             return {}
@@ -219,6 +216,61 @@ class TrackParser:
             self.bad(where, f"cover {shortened(name)} {fault}")
             return None
         return data
+
+    def _cell(self, row: Row, column: str, where: str) -> str | None:
+        value = row.get(column)
+        if (fault := text_fault(value)) is not None:
+            self.bad(where, f"{column!r}{fault}")
+            return None
+        return cell_text(value)
+
+
+@dataclass(frozen=True)
+class TrackParser(ContentParser):
+    """Parser from rows to track records."""
+
+    columns: TrackColumns
+
+    def record(self, row: Row, where: str) -> TrackRecord | None:
+        """Return the track of a row, or None without an id."""
+        if (identifier := self.identifier(row, where)) is None:
+            return None
+        album_id, scheme = self._text(row, "album_id", where), self.origin.scheme
+        return TrackRecord(
+            identifier,
+            self._text(row, "title", where),
+            tuple(self._names(row, "artist", where)),
+            tuple(qualified(name, scheme, "artist") for name in self._names(row, "artist_id", where)),
+            self._text(row, "album", where),
+            album_id and qualified(album_id, scheme, "album"),
+            self._duration(row, where),
+            self.fields(row, where),
+            self.origin.source,
+            self.origin.train_allowed,
+        )
+
+    def _text(self, row: Row, option: str, where: str) -> str | None:
+        return self._cell(row, getattr(self.columns, option) or option, where)
+
+    def _names(self, row: Row, option: str, where: str) -> list[str]:
+        column = getattr(self.columns, option) or option
+        value = row.get(column)
+        if not isinstance(value, list):
+            parts: Sequence[object] = (self._cell(row, column, where) or "").split(self.columns.artist_separator)
+        elif fault := next(filter(None, map(text_fault, value)), None):
+            self.bad(where, f"{column!r}{fault}")
+            return []
+        else:
+            parts = value
+        return [name for part in parts if (name := cell_text(part))]
+
+    def _duration(self, row: Row, where: str) -> float | None:
+        text = self._text(row, "duration", where)
+        number = _number(text) if text is not None else None
+        if text is not None and (number is None or not 0 <= number <= LARGEST):
+            self.bad(where, f"duration {shortened(text)} must be a number >= 0")
+            return None
+        return number / 1000 if number is not None and self.columns.duration_unit == "ms" else number
 
 
 def feature_vector(row: Row, columns: Sequence[str], where: str, bad: Bad) -> list[float] | None:
