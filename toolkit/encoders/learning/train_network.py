@@ -131,13 +131,9 @@ def train(
         optimizer = torch.optim.SGD(model.parameters(), lr=schedule.lr, momentum=0.9, nesterov=True)
     run = _Run(model, optimizer, schedule)
     curve = run.resume(workdir / CHECKPOINT) if workdir is not None else []
-<<<<<<< HEAD
-    with _fixed_kernels(schedule.threads):
-        draw = begin_epoch or (lambda epoch: None)
-=======
     accelerators = [] if schedule.device == "cpu" else [torch.device(schedule.device)]
     with _fixed_kernels(schedule.threads), torch.random.fork_rng(accelerators):
->>>>>>> oramas
+        draw = begin_epoch or (lambda epoch: None)
         for epoch in range(len(curve), schedule.epochs):
             draw(epoch)
             curve.append(run.epoch(epoch, load, n, progress, what))
