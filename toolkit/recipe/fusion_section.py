@@ -48,6 +48,11 @@ class Fusion(Parameters):
         "early",
         description="early: modalities joined before one transformer; late: a stack each, their last layers added",
     )
+    late_norm: Literal["sum", "each"] = Field(
+        "sum",
+        description="LayerNorm of late fusion: of the weighted sum of the last layers, or of each last layer, whose"
+        " gains then are the weights",
+    )
     regularise: bool = Field(
         True,
         description="LayerNorm, dropout and small initialisation of projected content, LayerNorm and dropout of"
@@ -116,6 +121,10 @@ class Fusion(Parameters):
 
     @model_validator(mode="after")
     def _consistent(self) -> Fusion:
+        if self.late_norm == "each" and not (self.architecture == "late" and self.regularise):
+            raise ValueError(
+                "`late_norm: each` requires `architecture: late` and `regularise: true`: set both, or remove `late_norm`"
+            )
         if self.architecture == "late" and not self.join.streams:
             if "join" in self.model_fields_set:
                 raise ValueError(

@@ -43,7 +43,7 @@ class HostedNetwork(nn.Module):
         self.first = Stream(spec)
         others = [Stream(spec) for _ in range(parts.streams - 1)]
         self.streams = (self.first, *others)
-        late = LateFusion(others, spec.hidden_size, regularise=parts.regularises) if parts.separates else None
+        late = LateFusion(others, spec.hidden_size, norm=parts.late_norm) if parts.separates else None
         self.space = ItemSpace(
             self, self.item_embedding, parts, n_items=n_items + 1, std=START, late=late, start=lambda: _start(parts)
         )
