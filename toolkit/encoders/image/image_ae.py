@@ -19,6 +19,7 @@ class ImageAeEncoder(ImageEncoder):
     """
 
     name: ClassVar[str] = "image-ae"
+    version: ClassVar[str] = "2"
     variational: ClassVar[bool] = False
     source: ClassVar[str] = "multimodal BERT4Rec report (USC) §4.2.3"
     Params: ClassVar[type[EncoderParams]] = ImageParams

@@ -35,6 +35,7 @@ class ImageClassifierEncoder(ClassifierEncoder[bytes]):
     """
 
     name: ClassVar[str] = "image-classifier"
+    version: ClassVar[str] = "2"
     kind: ClassVar[Kind] = "image"
     source: ClassVar[str] = "multimodal BERT4Rec report (USC), future work: encoders fine-tuned on labels"
     Params: ClassVar[type[EncoderParams]] = ImageClassifierParams

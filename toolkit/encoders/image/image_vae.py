@@ -24,6 +24,7 @@ class ImageVaeEncoder(ImageEncoder):
     """
 
     name: ClassVar[str] = "image-vae"
+    version: ClassVar[str] = "2"
     variational: ClassVar[bool] = True
     source: ClassVar[str] = "multimodal BERT4Rec report (USC) §4.2.3; Kingma and Welling 2014"
     Params: ClassVar[type[EncoderParams]] = ImageVaeParams

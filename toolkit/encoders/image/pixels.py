@@ -21,14 +21,22 @@ if TYPE_CHECKING:
 
 
 def pixels(image: bytes, *, size: int, index: int = 0) -> np.ndarray:
-    """Decode a picture to RGB and stretch it to a square, uint8 [size, size, 3].
+    """Decode a picture to RGB, crop it to the square in its middle and resize it, uint8 [size, size, 3].
 
     Raises `BadInput` at `index` for a file that is not a usable picture.
     """
     from PIL import Image
 
     picture = rgb(image, least=size, index=index)
-    return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)
+    box = middle_square(*picture.size)
+    return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR, box=box), dtype=np.uint8)
+
+
+def middle_square(width: int, height: int) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of the largest square in the middle. An odd pixel is left out on the right."""
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    return left, top, left + side, top + side
 
 
 def rgb(image: bytes, *, least: int, index: int = 0) -> Image:
