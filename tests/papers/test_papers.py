@@ -35,41 +35,10 @@ def read(run: Path, name: str) -> Any:
     return json.loads((run / name).read_text())
 
 
-@pytest.mark.parametrize(
-    ("name", "train"), [("modalities_frozen.yaml", "frozen"), ("modalities_learned.yaml", "finetune")]
-)
-def test_recipes_contain_every_row_of_the_published_tables(name: str, train: str) -> None:
-    recipe = rows(name)
-    by_name = {model.name: model for model in recipe.models}
-    assert all(model.type == "bert4rec" and model.train == train and model.head == "untied" for model in recipe.models)
-    assert [by_name[f"ids-{size}"].hidden_size for size in (128, 512)] == [128, 512]
-    assert recipe.evaluation.split.type == "leave_last_out" and recipe.evaluation.k == [20, 500]
-    sizes: dict[int, set[frozenset[str]]] = {}
-    for model in recipe.models:
-        seen = model.inputs(recipe.fusion, recipe.encoders)
-        sizes.setdefault(len(seen), set()).add(frozenset(one.partition("_")[0] for one in seen))
-    assert {size: len(kinds) for size, kinds in sizes.items()} == {0: 1, 1: 4, 2: 6, 3: 4, 4: 1}
-    four = {model.name: model.fusion or recipe.fusion for model in recipe.models if model.group == "All four"}
-    assert {
-        name: (fusion.normalise, fusion.reduce_joint, fusion.regularise, fusion.architecture)
-        for name, fusion in four.items()
-    } == {
-        "four-before": ("before", "none", True, "early"),
-        "four-after": ("after", "none", True, "early"),
-        "four-after-layer": ("after", "linear:128", True, "early"),
-        "four-pca-128": ("before", "pca:128", True, "early"),
-        "four-pca-300": ("before", "pca:300", True, "early"),
-        "four-linear": ("before", "linear:128", False, "early"),
-        "four-linear-regularised": ("before", "linear:128", True, "early"),
-        "four-late": ("before", "none", True, "late"),
-    }
-    assert not any(fusion.id_embedding for fusion in four.values())
-
-
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory: pytest.TempPathFactory, tiny_cache: Path) -> Path:
     run = tmp_path_factory.mktemp("grid") / "run"
-    pipeline.run(rows("modalities_frozen.yaml", *SMALL, only=RUN), run, cache=tiny_cache)
+    pipeline.run(rows("modalities_learned.yaml", *SMALL, only=RUN), run, cache=tiny_cache)
     return run
 
 
@@ -124,9 +93,9 @@ def test_adding_weights_runs_only_the_missing_row(grid: Path, tiny_cache: Path, 
     given = f"encoders.lyrics_glove.params.path={vectors}"
     with pytest.raises(RunDirectoryError, match=r"defaults\.epochs was 1, is 2"):
         pipeline.run(
-            rows("modalities_frozen.yaml", *SMALL, given, "defaults.epochs=2", only=RUN), grid, cache=tiny_cache
+            rows("modalities_learned.yaml", *SMALL, given, "defaults.epochs=2", only=RUN), grid, cache=tiny_cache
         )
-    pipeline.run(rows("modalities_frozen.yaml", *SMALL, given, only=RUN), grid, cache=tiny_cache)
+    pipeline.run(rows("modalities_learned.yaml", *SMALL, given, only=RUN), grid, cache=tiny_cache)
     log = [json.loads(line) for line in (grid / run_directory.LOG).read_text().removeprefix(before).splitlines()]
     fits = [
         line["stage"] for line in log if line.get("state") == "finished" and line.get("stage", "").startswith("fit")
@@ -137,10 +106,10 @@ def test_adding_weights_runs_only_the_missing_row(grid: Path, tiny_cache: Path, 
 
 
 def test_missing_weights_stop_a_run_without_skipping(tiny_cache: Path, tmp_path: Path) -> None:
-    stops = rows("modalities_frozen.yaml", *SMALL, "on_missing_weights=stop", only=RUN)
+    stops = rows("modalities_learned.yaml", *SMALL, "on_missing_weights=stop", only=RUN)
     with pytest.raises(MissingWeights, match="word-vectors requires path"):
         pipeline.run(stops, tmp_path / "stop", cache=tiny_cache)
-    alone = rows("modalities_frozen.yaml", *SMALL, "baselines=[]", only=("lyrics-glove",))
+    alone = rows("modalities_learned.yaml", *SMALL, "baselines=[]", only=("lyrics-glove",))
     with pytest.raises(InputError, match=r"evaluation\.reference='lyrics-glove' requires pretrained weights"):
         refers = alone.model_copy(
             update={"evaluation": alone.evaluation.model_copy(update={"reference": "lyrics-glove"})}
@@ -167,13 +136,3 @@ def test_baseline_table_recipe_runs_at_small_size(tiny_cache: Path, tmp_path: Pa
         "ease",
         "upper-bound",
     }
-
-
-@pytest.mark.parametrize("override", ["data.filters.min_track_plays=3", "data.filters.repeats=keep"])
-def test_other_settings_of_the_baseline_table_are_valid(override: str) -> None:
-    recipe = rows("usc_baselines.yaml", override)
-    assert recipe.evaluation.split.type == "leave_last_out" and recipe.evaluation.k == [20, 500]
-    assert [spec if isinstance(spec, str) else spec.name for spec in recipe.baselines][1:3] == [
-        "transrec",
-        "recbole-sasrec",
-    ]

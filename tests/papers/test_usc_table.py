@@ -247,7 +247,9 @@ def grid(tmp_path_factory: pytest.TempPathFactory, tiny_cache: Path) -> Path:
     return run
 
 
-@pytest.mark.parametrize(("system", "state"), [("ids-512", "run"), ("audio-art", "run"), ("audio-lyrics-glove", "skipped")])
+@pytest.mark.parametrize(
+    ("system", "state"), [("ids-512", "run"), ("audio-art", "run"), ("audio-lyrics-glove", "skipped")]
+)
 def test_rows_run_at_printed_sizes_unless_weights_are_missing(
     grid: Path, system: str, state: Literal["run", "skipped"]
 ) -> None:

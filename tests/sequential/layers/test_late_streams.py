@@ -66,6 +66,34 @@ def test_late_fusion_equals_weighted_sum_of_recbole_encoders(kind: str, ids: boo
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_late_norm_each_adds_a_layer_norm_of_each_stack(kind: str) -> None:
+    """Compare with LN_1(h_1) + LN_2(h_2), written out."""
+    content = table(CONTENT, PLAYED, architecture="late", late_norm="each")
+    made = model(kind, n_items=V, played=PLAYED, table=content, id_embedding=False, late=True)
+    vectors = inputs(made)
+    added = torch.zeros(*WINDOWS.shape, H)
+    with torch.no_grad():
+        for part, stack, norm in zip(vectors.split(H, dim=-1), [made, *made.late.stacks], made.late.norms, strict=True):
+            hidden = stack.LayerNorm(part + stack.position_embedding.weight[: WINDOWS.shape[1]])
+            mask = made.get_attention_mask(WINDOWS, bidirectional=kind == "bert4rec")
+            last = stack.trm_encoder(hidden, mask)[-1]
+            scaled = (last - last.mean(-1, keepdim=True)) / last.var(-1, unbiased=False, keepdim=True).sqrt()
+            added += scaled * norm.weight + norm.bias
+        found = states(made, vectors)
+    for row, length in enumerate((WINDOWS > 0).sum(1).tolist()):
+        torch.testing.assert_close(found[row, :length], added[row, :length], atol=1e-4, rtol=1e-4)
+    gains = [float(norm.weight.abs().mean()) for norm in made.late.norms]
+    factors = [value for part, _, _, value in made.space.weights() if part == "stream"]
+    assert factors == pytest.approx(gains) and not hasattr(made.late, "weight")
+
+
+@pytest.mark.parametrize("changed", [{"architecture": "early"}, {"architecture": "late", "regularise": False}])
+def test_late_norm_each_requires_regularised_late_fusion(changed: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="`late_norm: each` requires `architecture: late` and `regularise: true`"):
+        fusion(late_norm="each", **changed)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_late_fusion_of_one_stream_equals_early_fusion(kind: str) -> None:
     """With regularisation a LayerNorm is added to the early-fusion states."""
     for regularise in (False, True):

@@ -28,8 +28,9 @@ def pixels(image: bytes, *, size: int, index: int = 0) -> np.ndarray:
     from PIL import Image
 
     picture = rgb(image, least=size, index=index)
-    box = middle_square(*picture.size)
-    return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR, box=box), dtype=np.uint8)
+    # cropped first: resizing with a box would mix in pixels from beyond its edges
+    square = picture.crop(middle_square(*picture.size))
+    return np.asarray(square.resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)
 
 
 def middle_square(width: int, height: int) -> tuple[int, int, int, int]:
