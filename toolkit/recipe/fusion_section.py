@@ -123,7 +123,8 @@ class Fusion(Parameters):
     def _consistent(self) -> Fusion:
         if self.late_norm == "each" and not (self.architecture == "late" and self.regularise):
             raise ValueError(
-                "`late_norm: each` requires `architecture: late` and `regularise: true`: set both, or remove `late_norm`"
+                "`late_norm: each` requires `architecture: late` and `regularise: true`:"
+                " set both, or remove `late_norm`"
             )
         if self.architecture == "late" and not self.join.streams:
             if "join" in self.model_fields_set:

@@ -2,9 +2,9 @@
 
 Architecture (b) of the multimodal BERT4Rec report. The free ids are a stream like any modality. The first stream uses
 the network's own layers (RecBole's, so a stock checkpoint loads). Each further stream uses new layers of the same
-sizes. The last layers h_m are added in one of two forms: LN(Σ_m w_m h_m) with learned factors w_m, or Σ_m LN_m(h_m), where
-the gains of each LayerNorm are the weights, as in the code of the report's authors. With one stream both are the
-early-fusion model plus a LayerNorm.
+sizes. The last layers h_m are added in one of two forms: LN(Σ_m w_m h_m) with learned factors w_m, or Σ_m LN_m(h_m).
+In the second form, which is that of the authors' code, the gains of each LayerNorm are the weights. With one stream
+both are the early-fusion model plus a LayerNorm.
 
 The output vector of an item is the sum of its input vectors over streams (a tied head). The fused state is a single
 vector of the model's size, so a score is ⟨state, item⟩ and all candidates are scored by a matrix product with a table
@@ -31,8 +31,8 @@ LateNorm = Literal["none", "sum", "each"]
 class LateFusion(nn.Module):
     """Stacks of all streams but the first, with a weighted sum of the last hidden layers.
 
-    - norm: where a LayerNorm is: after the weighted sum (`sum`), on each last layer in place of the weights (`each`), or
-      nowhere (`none`).
+    - norm: where a LayerNorm is: after the weighted sum (`sum`), on each last layer in place of the weights (`each`),
+      or nowhere (`none`).
     """
 
     def __init__(self, stacks: Sequence[nn.Module], hidden_size: int, *, norm: LateNorm) -> None:
