@@ -188,7 +188,7 @@ def encode(
     made = _encoder(encoder, name, params, seed=seed, device=device)
     check_installed(f"encoder {made.name!r}", made.requires)
     trained = None if fit_on is None else fit_on.counts[1:] > 0
-    if (made.requires_fit or targets is not None) and trained is None:
+    if (made.needs_fit or targets is not None) and trained is None:
         raise InputError(f"encoder {made.name!r} must be fitted to training tracks: pass fit_on=split.train")
     ids = data.corpus.tracks["id"].to_pylist()
     data.allow(field, source)
@@ -200,7 +200,7 @@ def encode(
         FieldValues(name, ids, present, values),
         cache=data.cache / "encodings",
         fit_on=FitOn(
-            tracks=fitted if made.requires_fit else None,
+            tracks=fitted if made.needs_fit else None,
             targets=None if learned is None else learned.matrix,
             feedback=learned.feedback() if isinstance(learned, FactorTargets) and made.needs_feedback else None,
         ),

@@ -131,7 +131,7 @@ class SequentialModel(Model):
             titles = registry.create(titles, {}, seed=derived_seed(self.seed, "titles"), device=self.device)
         if titles is not None:
             check_installed(f"title_encoder {titles.name!r}", titles.requires)
-        if titles is not None and titles.requires_fit:
+        if titles is not None and titles.needs_fit:
             titles.fit(sorted({title for title in train.playlists.titles() if title}))
         kind = SequentialRanker if self.spec.cold_system is None else AdvisedRanker
         return kind(self.spec, self.fusion, name=self.name, titles=titles)

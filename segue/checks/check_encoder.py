@@ -56,11 +56,11 @@ def check_encoder(
 
     def ready(seed: int = 0) -> Encoder:
         encoder = make(seed)
-        return encoder.fit(inputs, targets) if cls.requires_fit else encoder
+        return encoder.fit(inputs, targets) if encoder.needs_fit else encoder
 
     check_declaration(cls)
     check_params(cls)
-    if cls.requires_fit:
+    if make().needs_fit:
         check_unfitted(make(), inputs)
     encoder = ready()
     rows = check_output(encoder, inputs)
@@ -74,7 +74,7 @@ def check_encoder(
         check_unreadable(make, encoder, inputs, targets, rows, tolerance)
     if cls.supervised:
         check_needs_targets(make(), inputs)
-    if cls.requires_fit:
+    if encoder.needs_fit:
         check_refit(make, inputs, targets)
         check_workdir(make, inputs, targets, rows)
 
@@ -268,7 +268,7 @@ def check_unreadable(
     result = encoder.transform(mixed)
     assert np.isnan(result[2]).all(), f"{encoder.name}: an unreadable file must have a row of NaN"
     _close(result[good], rows, tolerance, f"{encoder.name}: an unreadable file must not change other rows")
-    if encoder.requires_fit:
+    if encoder.needs_fit:
         wide = None if targets is None else np.insert(targets, 2, 0, axis=0)
         _close(
             make().fit(mixed, wide).transform(inputs),

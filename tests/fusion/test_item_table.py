@@ -292,3 +292,12 @@ def test_weights_are_initialised_in_modality_order() -> None:
     ]
     for one, other in zip(found, wanted, strict=True):
         assert torch.equal(one.weight, other.weight) and torch.equal(one.bias, other.bias)
+
+
+@pytest.mark.parametrize(
+    ("changed", "key"), [({"reduce_joint": "linear:4"}, "joined"), ({"join": "sum", "reduce": "linear:4"}, "of_audio")]
+)
+def test_reduction_to_the_models_size_has_no_second_projection(changed: dict[str, str], key: str) -> None:
+    table = make(regularise=False, **changed)
+    assert [type(layer).__name__ for layer in table.projections.values()] == ["Identity"] * len(table.projections)
+    assert key in table.projections and not list(table.projections.parameters())

@@ -62,7 +62,7 @@ class TitleKNN(Baseline):
         self.title_encoder = registry.create(
             self.params.encoder, {"dim": 0} if self.params.encoder == "char-ngrams" else {}, device="cpu"
         )
-        if self.title_encoder.requires_fit:
+        if self.title_encoder.needs_fit:
             self.title_encoder.fit(known)
         row_of = {title: row for row, title in enumerate(known)}
         rows = np.array([row_of.get(title, -1) for title in titles])

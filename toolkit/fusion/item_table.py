@@ -83,10 +83,15 @@ class ItemTable(ContentBuffers):
             sizes = list(widths.values())
             widths = {"joined": self.reductions.add("joined", fusion.reduce_joint, fusion.join.width(sizes))}
         # in this order: random numbers are drawn here, and later by the model around the table
-        self.projections = nn.ModuleDict({key: nn.Linear(dim, hidden_size) for key, dim in widths.items()})
+        self.projections = nn.ModuleDict({key: self._projection(key, dim, hidden_size) for key, dim in widths.items()})
         self.add_module(fusion.join.key, fusion.join.module(sizes, hidden_size))
         self.norms = nn.ModuleDict({key: _norm(hidden_size) if fusion.regularise else nn.Identity() for key in widths})
         self.dropout = nn.Dropout(rate)
+
+    def _projection(self, key: str, dim: int, hidden_size: int) -> nn.Module:
+        """Return the map to the model's size. A trained reduction to this size is not followed by a second one."""
+        reduced = key in self.reductions and dim == hidden_size
+        return nn.Identity() if reduced else nn.Linear(dim, hidden_size)
 
     @classmethod
     def blank(

@@ -48,10 +48,10 @@ class Fusion(Parameters):
         "early",
         description="early: modalities joined before one transformer; late: a stack each, their last layers added",
     )
-    late_sum: Literal["weights", "norms"] = Field(
-        "weights",
-        description="of late fusion: weights: LayerNorm of the sum of the last layers times a weight each; norms: sum"
-        " of the last layers after a LayerNorm each",
+    late_norm: Literal["sum", "each"] = Field(
+        "sum",
+        description="LayerNorm of late fusion: of the weighted sum of the last layers, or of each last layer, whose"
+        " gains then are the weights",
     )
     regularise: bool = Field(
         True,
@@ -121,6 +121,11 @@ class Fusion(Parameters):
 
     @model_validator(mode="after")
     def _consistent(self) -> Fusion:
+        if self.late_norm == "each" and not (self.architecture == "late" and self.regularise):
+            raise ValueError(
+                "`late_norm: each` requires `architecture: late` and `regularise: true`:"
+                " set both, or remove `late_norm`"
+            )
         if self.architecture == "late" and not self.join.streams:
             if "join" in self.model_fields_set:
                 raise ValueError(

@@ -42,7 +42,7 @@ class HostedNetwork(nn.Module):
         self.first = Stream(spec)
         others = [Stream(spec) for _ in range(parts.streams - 1)]
         self.streams = (self.first, *others)
-        late = parts.late_fusion(others, spec.hidden_size)
+        late = LateFusion(others, spec.hidden_size, norm=parts.late_norm) if parts.separates else None
         self.space = ItemSpace(
             self, self.item_embedding, parts, n_items=n_items + 1, std=START, late=late, start=lambda: _start(parts)
         )

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from toolkit.sequential.layers.late_streams import LateFusion
+from toolkit.sequential.layers.late_streams import LateFusion, LateNorm
 from toolkit.sequential.losses.loss_scores import Scores
 
 if TYPE_CHECKING:
@@ -75,6 +75,11 @@ class Parts:
     def streams(self) -> int:
         """Number of layer stacks."""
         return len(self.table.names) + self.id_embedding if self.late and self.table is not None else 1
+
+    @property
+    def late_norm(self) -> LateNorm:
+        """Where late fusion has a LayerNorm."""
+        return self.table.fusion.late_norm if self.table is not None and self.regularises else "none"
 
     @property
     def regularises(self) -> bool:
@@ -284,13 +289,13 @@ class ItemSpace:
         """Return the learned weights of modalities as tuples (part, label in reports, modality, value).
 
         The part is the join, with the mean share of a track's vector; `stream`, with the factor of the modality's
-        stack; or `match`, with the weight in the match head.
+        stack, or the mean gain of its LayerNorm; or `match`, with the weight in the match head.
         """
         rows: list[tuple[str, str, str, float]] = []
         if self.table is not None and (shares := self.table.fusion.join.shares) is not None:
             rows += [(shares.of, shares.label, *pair) for pair in self.table.shares().items()]
         if self.table is not None and self.late is not None:
-            streams = zip([*(["(ids)"] * self.id_embedding), *self.table.names], self.late.factors(), strict=True)
+            streams = zip([*(["(ids)"] * self.id_embedding), *self.table.names], self.late.weights(), strict=True)
             rows += [("stream", "factor of its stack", *pair) for pair in streams]
         if self.match is not None:
             rows += [("match", "weight in the match head", *pair) for pair in self.match.weights().items()]

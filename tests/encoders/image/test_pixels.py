@@ -14,7 +14,7 @@ from toolkit.encoders.contract.input_faults import BadInput
 from toolkit.encoders.image.conv_image_encoder import ImageParams
 from toolkit.encoders.image.image_ae import ImageAeEncoder
 from toolkit.encoders.image.image_vae import ImageVaeEncoder, ImageVaeParams
-from toolkit.encoders.image.pixels import decoded, pixels, save_pairs
+from toolkit.encoders.image.pixels import decoded, middle_square, pixels, save_pairs
 from toolkit.errors import InputError
 
 SMALL = {"size": 32, "patch": 2, "channels": [8, 16], "latent": 8}
@@ -52,6 +52,23 @@ def test_every_colour_model_is_converted_to_rgb(image, colour):
     assert found.shape == (8, 8, 3)
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, np.broadcast_to(colour, (8, 8, 3)))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_pictures_are_cropped_to_the_middle_square(turned):
+    thirds = np.zeros((10, 30, 3), np.uint8)
+    for third in range(3):
+        thirds[:, 10 * third : 10 * third + 10, third] = 255
+    image = Image.fromarray(np.ascontiguousarray(thirds.transpose(1, 0, 2)) if turned else thirds)
+    np.testing.assert_array_equal(pixels(encoded(image, "PNG"), size=8), np.broadcast_to((0, 255, 0), (8, 8, 3)))
+
+
+@pytest.mark.parametrize(
+    ("sides", "box"),
+    [((30, 10), (10, 0, 20, 10)), ((4, 7), (0, 1, 4, 5)), ((5, 5), (0, 0, 5, 5)), ((1, 9), (0, 4, 1, 5))],
+)
+def test_middle_square_has_the_shorter_side_and_equal_margins(sides, box):
+    assert middle_square(*sides) == box
 
 
 def test_decoding_an_animation_returns_the_first_frame():

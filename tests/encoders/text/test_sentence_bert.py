@@ -194,3 +194,19 @@ def test_sentence_bert_cleans_texts_before_encoding(encoder):
     clean = SentenceBertEncoder(SentenceBertParams(bf16="off", clean={"artefacts": True, "dropped_g": True}))
     pages = ["3 ContributorsRain Lyrics[Chorus]\nsingin' in the rain12Embed", "no page"]
     np.testing.assert_allclose(clean.transform(pages), encoder.transform(["singing in the rain", "no page"]), atol=1e-6)
+
+
+def test_sentence_bert_encodes_texts_without_stop_words_and_common_words(encoder):
+    songs = ["singin' of the love", "love road", "love me", "a love song"]
+    clean = SentenceBertEncoder(SentenceBertParams(bf16="off", clean=True))
+    assert clean.needs_fit and not encoder.needs_fit
+    with pytest.raises(InputError, match="sentence-bert"):
+        clean.transform(songs)
+    assert clean.fit(songs).cleaner.common == ["love"]
+    np.testing.assert_allclose(clean.transform(songs), encoder.transform(["singing", "road", "", "song"]), atol=1e-6)
+
+
+def test_sentence_bert_with_fitted_cleaning_keeps_the_contract():
+    check_encoder(
+        SentenceBertEncoder, ["love road", "love me not", "love song", "love night"], {"clean": True, "bf16": "off"}
+    )

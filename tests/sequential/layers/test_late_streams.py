@@ -66,25 +66,31 @@ def test_late_fusion_equals_weighted_sum_of_recbole_encoders(kind: str, ids: boo
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_late_sum_of_norms_equals_sum_of_normalised_recbole_encoders(kind: str) -> None:
-    made = late(kind, late_norms=True, ids=False)
+def test_late_norm_each_adds_a_layer_norm_of_each_stack(kind: str) -> None:
+    """Compare with LN_1(h_1) + LN_2(h_2), written out."""
+    content = table(CONTENT, PLAYED, architecture="late", late_norm="each")
+    made = model(kind, n_items=V, played=PLAYED, table=content, id_embedding=False, late=True)
+    vectors = inputs(made)
     added = torch.zeros(*WINDOWS.shape, H)
     with torch.no_grad():
-        for number, norm in enumerate(made.late.norms):
-            norm.weight.fill_(1.0 + number)
-            norm.bias.fill_(0.1 * number)
-        streams = inputs(made).split(H, dim=-1)
-        for number, (vectors, stack) in enumerate(zip(streams, [made, *made.late.stacks], strict=True)):
-            hidden = stack.LayerNorm(vectors + stack.position_embedding.weight[: WINDOWS.shape[1]])
+        for part, stack, norm in zip(vectors.split(H, dim=-1), [made, *made.late.stacks], made.late.norms, strict=True):
+            hidden = stack.LayerNorm(part + stack.position_embedding.weight[: WINDOWS.shape[1]])
             mask = made.get_attention_mask(WINDOWS, bidirectional=kind == "bert4rec")
             last = stack.trm_encoder(hidden, mask)[-1]
-            centred = last - last.mean(-1, keepdim=True)
-            added += (1.0 + number) * centred / last.std(-1, unbiased=False, keepdim=True) + 0.1 * number
-        found = states(made, inputs(made))
-
+            scaled = (last - last.mean(-1, keepdim=True)) / last.var(-1, unbiased=False, keepdim=True).sqrt()
+            added += scaled * norm.weight + norm.bias
+        found = states(made, vectors)
     for row, length in enumerate((WINDOWS > 0).sum(1).tolist()):
-        torch.testing.assert_close(found[row, :length], added[row, :length], atol=5e-6, rtol=1e-5)
-    assert made.late.factors() == [1.0, 2.0]
+        torch.testing.assert_close(found[row, :length], added[row, :length], atol=1e-4, rtol=1e-4)
+    gains = [float(norm.weight.abs().mean()) for norm in made.late.norms]
+    factors = [value for part, _, _, value in made.space.weights() if part == "stream"]
+    assert factors == pytest.approx(gains) and not hasattr(made.late, "weight")
+
+
+@pytest.mark.parametrize("changed", [{"architecture": "early"}, {"architecture": "late", "regularise": False}])
+def test_late_norm_each_requires_regularised_late_fusion(changed: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="`late_norm: each` requires `architecture: late` and `regularise: true`"):
+        fusion(late_norm="each", **changed)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -193,7 +193,7 @@ class _Encoding:
         Returns the vectors float32 [present, d] and the marks of their inputs, uint8 [present].
         """
         first, inverse = self._distinct(np.arange(len(self.inputs)))
-        if self.encoder.requires_fit:
+        if self.encoder.needs_fit:
             self._fit()
         rows, marks = self._transform(first)
         return (rows, marks) if np.array_equal(inverse, np.arange(len(rows))) else (rows[inverse], marks[inverse])

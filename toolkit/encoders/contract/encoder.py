@@ -70,7 +70,7 @@ class Encoder(ABC):
     - name, version: identity of the encoder in the cache key. Change the version whenever the output changes for the
       same input and parameters.
     - kind: the kind of the inputs.
-    - requires_fit: whether `fit` must run before `transform`.
+    - requires_fit: whether `fit` must run before `transform`, whatever the parameters (see `needs_fit`).
     - supervised: whether `fit` requires targets.
     - can_fail: whether `transform` may return a row of NaN for an unreadable input. The track then counts as absent.
     - failure_text: wording of the warning about unreadable inputs.
@@ -121,6 +121,11 @@ class Encoder(ABC):
     @abstractmethod
     def dim(self) -> int:
         """Return the number of columns of the output. A learned dimension is available after `fit`."""
+
+    @property
+    def needs_fit(self) -> bool:
+        """Return whether `fit` must run before `transform` with these parameters; default: `requires_fit`."""
+        return self.requires_fit
 
     @property
     def needs_feedback(self) -> bool:

@@ -77,12 +77,12 @@ def key(encoder: Encoder, tracks: Tracks) -> str:
         "weights": encoder.fingerprint(),
         "seed": encoder.seed if encoder.seeded else None,
         "device": encoder.device.partition(":")[0],
-        "threads": devices.threads() if encoder.requires_fit else None,
+        "threads": devices.threads() if encoder.needs_fit else None,
         "libraries": library_versions(*(package.distribution for package in encoder.requires)),
         **source_of("segue.encoders", type(encoder), encoder.name),
     }
     arrays = [*string_bytes(tracks.ids), tracks.present, tracks.digests]
-    if encoder.requires_fit:
+    if encoder.needs_fit:
         arrays.append(tracks.fitted)
         if tracks.targets is not None:
             arrays += [np.array(tracks.targets.shape), np.ascontiguousarray(tracks.targets, np.float32)]
@@ -116,7 +116,7 @@ class EncodingCache:
         try:
             tensors = read_tensors(self.entry(key))[0]
             matrix = tracks.check(tensors)
-            if encoder.requires_fit:
+            if encoder.needs_fit:
                 if not self._is_whole(key):
                     raise DataError(f"{self.encoder(key)} is damaged or from another encoding")
                 restore(encoder, self.encoder(key))
@@ -129,7 +129,7 @@ class EncodingCache:
 
     def store(self, key: str, encoder: Encoder, tracks: Tracks, matrix: np.ndarray, marks: np.ndarray) -> None:
         """Write the fitted encoder, then the entry. An entry therefore always has its encoder."""
-        if encoder.requires_fit:
+        if encoder.needs_fit:
             encoder.save(self.encoder(key))
             # not in the entry, whose bytes do not depend on the seconds of a fit
             write_bytes(self._checksum(key), self._fitted(key).encode())

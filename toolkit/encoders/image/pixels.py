@@ -21,17 +21,23 @@ if TYPE_CHECKING:
 
 
 def pixels(image: bytes, *, size: int, index: int = 0) -> np.ndarray:
-    """Decode a picture to RGB, cut it to the square in its middle and resize that, uint8 [size, size, 3].
+    """Decode a picture to RGB, crop it to the square in its middle and resize it, uint8 [size, size, 3].
 
     Raises `BadInput` at `index` for a file that is not a usable picture.
     """
     from PIL import Image
 
     picture = rgb(image, least=size, index=index)
-    side = min(picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    square = (left, top, left + side, top + side)
-    return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR, box=square), dtype=np.uint8)
+    # cropped first: resizing with a box would mix in pixels from beyond its edges
+    square = picture.crop(middle_square(*picture.size))
+    return np.asarray(square.resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)
+
+
+def middle_square(width: int, height: int) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of the largest square in the middle. An odd pixel is left out on the right."""
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    return left, top, left + side, top + side
 
 
 def rgb(image: bytes, *, least: int, index: int = 0) -> Image:

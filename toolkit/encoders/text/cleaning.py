@@ -115,6 +115,11 @@ class Cleaner:
         self.settings = settings
         self._set(common)
 
+    @property
+    def fits(self) -> bool:
+        """Whether a step is fitted."""
+        return isinstance(self.settings, Cleaning) and self.settings.low_idf is not None
+
     def fit(self, texts: Iterable[str]) -> Self:
         """Learn which words in `texts` are too common. Returns at once if no step is fitted."""
         if isinstance(self.settings, Cleaning) and self.settings.low_idf is not None:

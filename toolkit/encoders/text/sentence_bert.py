@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field
 
 from toolkit.encoders.contract import model_hub
-from toolkit.encoders.contract.encoder import EncoderParams, Progress, Texts
+from toolkit.encoders.contract.encoder import EncoderParams, FittedState, Progress, Texts
+from toolkit.encoders.contract.input_faults import not_fitted
 from toolkit.encoders.contract.pretrained_encoder import PretrainedEncoder, PretrainedParams
-from toolkit.encoders.text.cleaning import UnfittedCleaning
+from toolkit.encoders.text.cleaning import Cleaner, Cleaning, words_of
 from toolkit.encoders.text.text_encoder import TextEncoder, TextParams
 from toolkit.errors import InputError
 from toolkit.packages import SENTENCE_TRANSFORMERS, Package
@@ -43,10 +45,11 @@ class SentenceBertParams(PretrainedParams, TextParams):
     - normalise: whether rows have unit norm (all-MiniLM-L6-v2 always normalises).
     - batch_tokens: number of padded tokens per step. The default is 512 on the CPU, where the activations stay in the
       cache, and 131,072 on a GPU.
-    - clean: no step by default, because the model was trained on sentences. Lyrics of a lyric site need `artefacts`.
+    - clean: steps of `toolkit.encoders.text.cleaning`. The model was trained on sentences, which `stop_words` and
+      `low_idf` take apart. The multimodal BERT4Rec report (USC) uses all steps, so they are available.
     """
 
-    clean: UnfittedCleaning = UnfittedCleaning()
+    clean: Cleaning = Cleaning()
     model: str = "all-MiniLM-L6-v2"
     max_length: int | None = Field(None, ge=2)
     normalise: bool = False
@@ -66,17 +69,37 @@ class SentenceBertEncoder(PretrainedEncoder, TextEncoder):
     Params: ClassVar[type[EncoderParams]] = SentenceBertParams
     requires: ClassVar[tuple[Package, ...]] = (SENTENCE_TRANSFORMERS,)
     params: SentenceBertParams
+    _cleaner_fitted = False
 
     @property
     def dim(self) -> int:
         return model_hub.configured_dim(self.folder) or int(self._model.get_sentence_embedding_dimension() or 0)
 
+    @property
+    def needs_fit(self) -> bool:
+        return self.cleaner.fits
+
     def licence(self) -> str:
         known = self.params.model.casefold() in KNOWN
         return self.weights_licence if known else model_hub.unknown_licence(self.params.model)
 
+    def fit(
+        self,
+        inputs: Texts,
+        targets: np.ndarray | None = None,
+        *,
+        workdir: Path | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Learn which words are too common, if `clean` removes them."""
+        self.cleaner.fit(inputs)
+        self._cleaner_fitted = True
+        return self
+
     def transform(self, inputs: Texts, *, progress: Progress | None = None) -> np.ndarray:
         """Return float32 [n, d] for n texts. Long texts are cut to `max_length` tokens."""
+        if self.needs_fit and not self._cleaner_fitted:
+            raise not_fitted(self.name)
         out, done = np.zeros((len(inputs), self.dim), np.float32), 0
         texts = [self.cleaner(text) for text in inputs]
         for indices, rows in self._batches(texts, bf16=self.bf16 if texts else False):
@@ -85,6 +108,13 @@ class SentenceBertEncoder(PretrainedEncoder, TextEncoder):
             if progress is not None:
                 progress(done, len(out), self.name)
         return out
+
+    def fitted_state(self) -> FittedState | None:
+        return FittedState(values={"common": self.cleaner.common}) if self.needs_fit and self._cleaner_fitted else None
+
+    def restore(self, state: FittedState) -> None:
+        self.cleaner = Cleaner(self.params.clean, words_of(state.values["common"]))
+        self._cleaner_fitted = True
 
     def _probed(self, *, bf16: bool) -> np.ndarray:
         rows = np.zeros((len(PROBE), self.dim))

@@ -30,8 +30,9 @@ class MultimodalBERT4Rec(RecBoleTransformer, bridge.BERT4Rec):
         return StrictMasked(self) if self.strict else Masked(self)
 
     def own_bias(self, parts: Parts) -> nn.Parameter | None:
-        # it is trained for played tracks alone: beside content it would rank new releases by its absence
-        return self.output_bias if parts.table is None else None
+        # it is trained for played tracks alone: beside content it would rank new releases by its absence. An untied
+        # head does not rank them
+        return self.output_bias if parts.table is None or parts.untied else None
 
     def start(self, parts: Parts) -> None:
         self.strict = parts.strict

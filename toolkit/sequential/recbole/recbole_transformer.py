@@ -44,7 +44,7 @@ class RecBoleTransformer(bridge.SequentialRecommender):
         super().__init__(config, dataset)
         parts = parts or Parts()
         self.others = tuple(Stack(self) for _ in range(parts.streams - 1))
-        late = parts.late_fusion(self.others, self.hidden_size)
+        late = LateFusion(self.others, self.hidden_size, norm=parts.late_norm) if parts.separates else None
         self.space = ItemSpace(
             self,
             self.item_embedding,
