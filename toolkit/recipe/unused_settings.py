@@ -156,7 +156,7 @@ def _fusions(recipe: Recipe) -> Iterator[Unused]:
             yield from _given(fusion, (*where, "id_dropout"), (*where, "id_embedding"), rule)
         if fusion.architecture == "early":
             rule = "can be set only with `architecture: late`"
-            yield from _given(fusion, (*where, "late_sum"), (*where, "architecture"), rule)
+            yield from _given(fusion, (*where, "late_norm"), (*where, "architecture"), rule)
         if fusion.match_modalities not in [*matched, *([recipe.fusion.match_modalities] if above else [])]:
             rule = "requires a model with `match: true`, but no model has this setting"
             yield from _given(fusion, (*where, "match_modalities"), ("models",), rule)

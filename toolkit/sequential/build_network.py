@@ -119,7 +119,6 @@ def _network(spec: ModelSpec, fusion: Fusion, parts: Parts, *, fresh: bool) -> N
         id_dropout=fusion.id_dropout,
         untied=spec.head == "untied",
         late=fusion.architecture == "late",
-        late_norms=fusion.late_sum == "norms",
         log_plays=parts.log_plays if spec.popularity else None,
     )
     return spec.network(Host(len(parts.played) - 1, chosen, fresh))

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from toolkit.sequential.item_space import ItemSpace, Parts
+from toolkit.sequential.layers.late_streams import LateFusion
 from toolkit.sequential.training.objectives import Causal, Masked, Objective
 
 if TYPE_CHECKING:

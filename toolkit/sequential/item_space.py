@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,7 +43,6 @@ class Parts:
     - identity: whether BERT4Rec's path to a mask is initialised with identity matrices.
     - strict: whether BERT4Rec hides, predicts and ranks as RecBole does.
     - late: whether the ids and each modality have their own layers instead of shared layers for their sum.
-    - late_norms: whether the last layers are added after a LayerNorm each, instead of by a weight each.
     """
 
     table: ItemTable | None = None
@@ -58,18 +57,11 @@ class Parts:
     identity: bool = False
     strict: bool = False
     late: bool = False
-    late_norms: bool = False
 
     @property
     def separates(self) -> bool:
         """Whether the network has several streams for late fusion."""
         return self.late and self.table is not None
-
-    def late_fusion(self, others: Sequence[nn.Module], hidden_size: int) -> LateFusion | None:
-        """Return the late fusion of a first stack and others, or None for a network with one stream."""
-        if not self.separates:
-            return None
-        return LateFusion(others, hidden_size, regularise=self.regularises, norms=self.late_norms)
 
     @property
     def streams(self) -> int:

@@ -77,21 +77,14 @@ class SentenceCleaning(Parameters):
         return {name: (LOW_IDF if value else None) if name == "low_idf" else value for name in cls.model_fields}
 
 
-class UnfittedCleaning(SentenceCleaning):
-    """All cleaning steps that are not fitted to texts.
-
-    - stop_words: true for English stop words, or a list of words. A sentence model was trained on whole sentences.
-    """
-
-    stop_words: bool | list[str] = False
-
-
-class Cleaning(UnfittedCleaning):
+class Cleaning(SentenceCleaning):
     """Cleaning steps that may also remove words.
 
+    - stop_words: true for English stop words, or a list of words.
     - low_idf: lower limit for ln((1 + n) / (1 + df)) + 1 over the n training texts. Words below the limit are removed.
     """
 
+    stop_words: bool | list[str] = False
     low_idf: float | None = Field(None, ge=1)
 
 
@@ -147,12 +140,13 @@ class Cleaner:
             (settings.dropped_g, "dropped_g", with_final_g),
             (settings.misspellings, "misspellings", spelled_out),
         ]
-        if isinstance(settings, UnfittedCleaning):
-            stops = STOP_WORDS if settings.stop_words is True else lowered(settings.stop_words or ())
-            steps += [(bool(settings.stop_words), "stop_words", partial(without_words, words=stops))]
         if isinstance(settings, Cleaning):
-            common = partial(without_words, words=frozenset(self.common))
-            steps += [(settings.low_idf is not None, "low_idf", common)]
+            stops = STOP_WORDS if settings.stop_words is True else lowered(settings.stop_words or ())
+            low_idf = settings.low_idf is not None
+            steps += [
+                (bool(settings.stop_words), "stop_words", partial(without_words, words=stops)),
+                (low_idf, "low_idf", partial(without_words, words=frozenset(self.common))),
+            ]
         return [(name, step) for on, name, step in steps if on]
 
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from toolkit.sequential.item_space import ItemSpace, Parts
 from toolkit.sequential.layers.attention import Packing, dropped, encode
+from toolkit.sequential.layers.late_streams import LateFusion
 from toolkit.sequential.recbole import bridge
 
 
