@@ -202,7 +202,7 @@ FULL = {
         "coldstart.systems.4.params.trees=2",
     ],
     "track_cold_start_full": [
-        "data.options={tracks: 60, artists: 30, playlists: 100, fields: [audio, biography, tags]}",
+        "data.options={tracks: 200, artists: 100, playlists: 120, fields: [audio, biography, tags]}",
         *(
             f"encoders.{name}.params.epochs=1"
             for name in ("audio", "audio_embedding", "sem_vsm", "sem_embedding", "tags_vsm", "tags_embedding")
