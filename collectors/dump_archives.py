@@ -7,6 +7,7 @@ import gzip
 import io
 import lzma
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -90,7 +91,7 @@ def text_lines(path: Path | None) -> Iterator[tuple[int, str]]:
 
 
 def documents(path: Path, ending: str = ".json") -> Iterator[tuple[str, bytes]]:
-    """Yield (name, content) of all files with this suffix in a folder or tar archive.
+    """Yield (name, content) of all files with this suffix in a folder, zip or tar archive.
 
     No files are unpacked to disk.
     """
@@ -99,9 +100,23 @@ def documents(path: Path, ending: str = ".json") -> Iterator[tuple[str, bytes]]:
             if file.name.endswith(ending) and file.stat().st_size <= MAX_MEMBER:
                 yield file.relative_to(path).as_posix(), file.read_bytes()
         return
+    if zipfile.is_zipfile(path):
+        yield from _zipped(path, ending)
+        return
     with stream(path) as raw, tarfile.open(fileobj=raw, mode="r|") as archive:
         for entry in archive:
             if entry.isfile() and entry.name.endswith(ending) and entry.size <= MAX_MEMBER:
                 content = archive.extractfile(entry)
                 assert content is not None  # it is a file
                 yield entry.name, content.read()
+
+
+def _zipped(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for entry in archive.infolist():
+                if entry.filename.endswith(ending) and entry.file_size <= MAX_MEMBER:
+                    with archive.open(entry) as file:
+                        yield entry.filename, file.read(MAX_MEMBER)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        raise DataError(f"{path} is damaged or encrypted ({error}): download the file again") from None

@@ -143,6 +143,12 @@ def audio_files(folder: Path, *, tags: bool) -> Iterator[LocalFile]:
         yield _from_tags(path, name) if tags else _from_name(path, name)
 
 
+def text_files(folder: Path) -> Iterator[LocalFile]:
+    """Return all text files (.txt), named `Artist - Title.txt` or by an id."""
+    for path, name in _files(folder, (".txt",)):
+        yield _from_name(path, name)
+
+
 def image_files(folder: Path) -> Iterator[LocalFile]:
     """Return all images, named `Artist - Album.jpg`, by an id, or `Artist/Album/cover.jpg`."""
     for path, name in _files(folder, IMAGES):

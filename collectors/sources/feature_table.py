@@ -1,4 +1,4 @@
-"""Audio features by id from a CSV, TSV or Parquet table.
+"""Audio features by id from a CSV, TSV, JSON Lines, Parquet or SQLite table.
 
 The recipe sets whether models may be trained on the numbers, because this depends on the origin of the table.
 """
@@ -15,16 +15,15 @@ from pydantic import Field
 
 from collectors.file_index import IndexedSource
 from collectors.source import Absent, Answer, Found, Http, Request, SourceParams, Terms
-from toolkit.catalogue.readers.tables.delimited import DelimitedFile, nearest
-from toolkit.catalogue.readers.tables.track_columns import feature_vector
+from toolkit.catalogue.readers.tables.delimited import nearest
+from toolkit.catalogue.readers.tables.row_files import open_rows
+from toolkit.catalogue.readers.tables.track_columns import TableFile, feature_vector
 from toolkit.constants import AUDIO_FEATURES
 from toolkit.errors import DataError, InputError
 
-BATCH = 10_000
-
 
 class FeatureTable(IndexedSource):
-    """Audio features from a CSV, TSV or Parquet table, by id.
+    """Audio features from a CSV, TSV, JSON Lines, Parquet or SQLite table, by id.
 
     `audio_features` has one float per column. Rows with missing numbers are dropped.
     """
@@ -88,13 +87,13 @@ class FeatureTable(IndexedSource):
 
     def rows(self) -> Iterator[tuple[str, bytes]]:
         """Yield key and float64 bytes of all rows without missing numbers."""
-        path, columns = self.params.path, self.params.columns
-        rows = _parquet(path, [self.params.key, *columns]) if path.suffix == ".parquet" else _delimited(path)
-        for row, where in rows:
-            for name in (self.params.key, *columns):
-                if name not in row:
-                    raise InputError(f"{path} has no column {name!r}: {nearest(name, list(row))}")
-            key = row[self.params.key]
+        path, columns, names = self.params.path, self.params.columns, [self.params.key, *self.params.columns]
+        file = open_rows(TableFile(file=path), Path(), _stop)
+        for name in names if file.complete else ():
+            if name not in file.header:
+                raise InputError(f"{path} has no column {name!r}: {nearest(name, file.header)}")
+        for where, row in file.rows(names):
+            key = row.get(self.params.key)
             vector = feature_vector(row, columns, where, lambda where, why: None)
             if key and vector is not None:
                 yield _folded(str(key)), np.array(vector).tobytes()
@@ -106,26 +105,5 @@ def _folded(key: str) -> str:
     return isrc if len(isrc) == 12 and isrc[:2].isalpha() and isrc[5:].isdigit() else key.strip()
 
 
-def _delimited(path: Path) -> Iterator[tuple[Mapping[str, object], str]]:
-    def bad(where: str, why: str) -> None:
-        raise DataError(f"{where}: {why}")
-
-    table = DelimitedFile(path, bad)
-    for line, row in table.rows():
-        yield table.mapping(row), table.where(line)
-
-
-def _parquet(path: Path, columns: list[str]) -> Iterator[tuple[Mapping[str, object], str]]:
-    import pyarrow.parquet
-
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            for name in columns:
-                if name not in names:
-                    raise InputError(f"{path} has no column {name!r}: {nearest(name, names)}")
-            for batch in file.iter_batches(BATCH, columns=columns):
-                for row in batch.to_pylist():
-                    yield row, str(path)
-    except pyarrow.ArrowException as error:
-        raise DataError(f"{path} must be a Parquet file ({error}): download the file again") from None
+def _stop(where: str, why: str) -> None:
+    raise DataError(f"{where}: {why}")

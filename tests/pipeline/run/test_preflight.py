@@ -76,6 +76,10 @@ def lines(path: Path) -> list[str]:
             "data.options: lists.csv has no column 'moods' (option fields.mood): did you mean 'mood'?",
         ),
         (
+            "{reader: csv, path: lists.csv, filters: {require: {titel: {}}}, options: {tracks: {file: tracks.csv}}}",
+            "data.filters.require.titel='titel' is a field that no track has: did you mean title?",
+        ),
+        (
             "{reader: csv, path: lists.csv, options: {tracks: {file: gone.csv}}}",
             "data.options: gone.csv does not exist: correct the path",
         ),
