@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from toolkit import pipeline, run_directory
+from toolkit.constants import AUDIO_FEATURES
 from toolkit.encoders.contract.registry import create
 from toolkit.fusion.modality_blocks import prepared_blocks
 from toolkit.modality import Modality
@@ -171,8 +174,6 @@ def test_headline_numbers_equal_those_of_the_tables() -> None:
 
 def commands(path: Path) -> list[list[str]]:
     """Return the `--set` values of every command for the baselines in a file."""
-    import shlex
-
     lines = [line.lstrip("# ") for line in path.read_text(encoding="utf-8").splitlines()]
     chosen = [line for line in lines if line.startswith("segue run recipes/papers/usc_baselines.yaml --out")]
     words = [shlex.split(line, comments=True) for line in chosen]
@@ -227,30 +228,50 @@ def test_small_corpus_is_the_challenge_playlists_of_5_tracks_or_more(tmp_path: P
     assert json.loads((tmp_path / "run" / run_directory.DATA).read_text())["playlists"] == 48
 
 
+def catalogue(folder: Path) -> None:
+    """Write 120 playlists of 24 tracks with all four modalities, one of them with a track that is in no other."""
+    features = list(AUDIO_FEATURES)
+    playlists = [["playlist_id", "track_id"]]
+    for row in range(120):
+        tracks = [f"t{(row + step) % 24}" for step in range(24)]
+        playlists += [[f"p{row}", track] for track in (["rare", *tracks] if row == 0 else tracks)]
+    tracks: list[list[Any]] = [["track_id", "title", "artist", "lyrics", "biography", "cover", *features]]
+    for row, name in enumerate([*(f"t{track}" for track in range(24)), "rare"]):
+        Image.new("RGB", (30, 20), (10 * row, 90, 200 - 8 * row)).save(folder / f"{name}.png")
+        values = [round((row * (column + 3) % 7) / 7, 3) for column in range(len(features))]
+        texts = [f"song {row}", f"artist {row % 5}", f"love and road {row}", f"a band from town {row % 5}"]
+        tracks.append([name, *texts, f"{name}.png", *values])
+    for file, rows in (("playlists.csv", playlists), ("tracks.csv", tracks)):
+        with (folder / file).open("w", encoding="utf-8", newline="") as out:
+            csv.writer(out).writerows(rows)
+
+
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory: pytest.TempPathFactory, tiny_cache: Path) -> Path:
-    """Run one step of the widest rows that need no weights from elsewhere, at their printed sizes."""
-    resolved = recipe(
-        "modalities_learned.yaml",
-        "defaults.epochs=1",
-        "data.options={tracks: 400, artists: 40, playlists: 60, fields: [audio_features, lyrics, cover]}",
-        "encoders.audio_mu.params.epochs=1",
-        "encoders.art_vae.params.epochs=1",
-        "evaluation.k=[20]",
-        "evaluation.bootstrap=20",
-        "baselines=[popularity]",
-        "threads=1",
-    )
+    """Run the documented command for one's own data for an epoch, with three rows at their printed sizes."""
+    folder = tmp_path_factory.mktemp("usc")
+    catalogue(folder)
+    page = (ROOT / "docs" / "papers" / "usc.md").read_text(encoding="utf-8")
+    line = next(line for line in page.splitlines() if "data.path=playlists.csv" in line)
+    words = shlex.split(line)
+    given = [words[place + 1] for place, word in enumerate(words) if word == "--set"]
+    given = [f"data.path={folder / 'playlists.csv'}" if one.startswith("data.path=") else one for one in given]
+    small = ["defaults.epochs=1", "encoders.audio_mu.params.epochs=1", "encoders.art_vae.params.epochs=1", "threads=1"]
+    resolved = recipe("modalities_learned.yaml", *given, *small, "evaluation.bootstrap=20", "baselines=[popularity]")
     chosen = [model for model in resolved.models if model.name in ("ids-512", "audio-art", "audio-lyrics-glove")]
-    run = tmp_path_factory.mktemp("usc") / "run"
-    pipeline.run(resolved.model_copy(update={"models": chosen}), run, cache=tiny_cache)
-    return run
+    pipeline.run(resolved.model_copy(update={"models": chosen}), folder / "run", cache=tiny_cache)
+    return folder / "run"
+
+
+def test_documented_command_drops_rare_tracks(grid: Path) -> None:
+    data = json.loads((grid / run_directory.DATA).read_text())
+    assert (data["playlists"], data["tracks"]) == (120, 24)
 
 
 @pytest.mark.parametrize(
     ("system", "state"), [("ids-512", "run"), ("audio-art", "run"), ("audio-lyrics-glove", "skipped")]
 )
-def test_rows_run_at_printed_sizes_unless_weights_are_missing(
+def test_documented_command_runs_rows_at_printed_sizes_unless_weights_are_missing(
     grid: Path, system: str, state: Literal["run", "skipped"]
 ) -> None:
     systems = {row["system"] for row in json.loads((grid / run_directory.METRICS).read_text())}
