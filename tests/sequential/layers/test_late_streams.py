@@ -82,7 +82,7 @@ def test_late_norm_each_adds_a_layer_norm_of_each_stack(kind: str) -> None:
         found = states(made, vectors)
     for row, length in enumerate((WINDOWS > 0).sum(1).tolist()):
         torch.testing.assert_close(found[row, :length], added[row, :length], atol=1e-4, rtol=1e-4)
-    gains = [float(norm.weight.abs().mean()) for norm in made.late.norms]
+    gains = [float(norm.weight.detach().abs().mean()) for norm in made.late.norms]
     factors = [value for part, _, _, value in made.space.weights() if part == "stream"]
     assert factors == pytest.approx(gains) and not hasattr(made.late, "weight")
 
