@@ -194,6 +194,18 @@ def test_full_track_recipe_has_the_sizes_of_the_paper() -> None:
     assert (rows["MM"].params.filters, rows["MM"].params.hidden) == (sizes["4", "filters"], sizes["3.1", "dense"])
 
 
+def test_full_recipes_keep_tracks_with_the_content_that_the_paper_requires() -> None:
+    sizes = {name: printed_sizes()["6.1", name] for name in ("least seconds", "least characters", "least tags")}
+    text = {"biography": (sizes["least characters"], None, None), "tags": (None, sizes["least tags"], None)}
+    for name, wanted in (
+        ("artist_cold_start_full", text),
+        ("track_cold_start_full", {"audio": (None, None, sizes["least seconds"]), **text}),
+    ):
+        required = recipe(name).data.filters.require
+        found = {field: (rule.min_length, rule.min_count, rule.min_seconds) for field, rule in required.items()}
+        assert found == wanted
+
+
 ONE_EPOCH = ["threads=1", "evaluation.bootstrap=20", "evaluation.split.valid_fraction=0.3"]
 FULL = {
     "artist_cold_start_full": [
