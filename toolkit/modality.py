@@ -8,6 +8,20 @@ import numpy as np
 
 
 @dataclass(frozen=True)
+class EncodingCost:
+    """Seconds of wall-clock time that an encoding took.
+
+    - fit_seconds: training of the encoder; 0 for an encoder that does not learn.
+    - encode_seconds: computation of all vectors.
+    - cached: whether the vectors are from the cache. The seconds are then those of the run that computed them.
+    """
+
+    fit_seconds: float
+    encode_seconds: float
+    cached: bool = False
+
+
+@dataclass(frozen=True)
 class Modality:
     """Embeddings of one modality, aligned with a corpus.
 
@@ -19,6 +33,7 @@ class Modality:
     - collapsed: why the encoder did not learn, in one line, or "".
     - cut_short: bool [V + 1], True if the track's file is used although a part of it is missing on disk. None if no
       file was cut short.
+    - cost: seconds that the encoding took; None if they are not known.
     """
 
     name: str
@@ -28,6 +43,7 @@ class Modality:
     short: np.ndarray | None = None
     collapsed: str = ""
     cut_short: np.ndarray | None = None
+    cost: EncodingCost | None = None
 
     @property
     def dim(self) -> int:

@@ -130,6 +130,24 @@ class Timing(TypedDict, total=False):
     warnings: dict[str, str]
 
 
+class EncoderRow(TypedDict):
+    """Row of `encoders.json`: cost of a modality, and the learning curve of its encoder.
+
+    - fit_seconds, encode_seconds: of the run that computed the vectors; None if they are not known.
+    - cached: whether the vectors are from the cache, so that this run did not spend these seconds.
+    - peak_mb: peak memory of this run while it computed the vectors in MB (10^6 bytes); None for cached vectors.
+    - curve: values by epoch; empty for an encoder without a training in epochs.
+    """
+
+    modality: str
+    encoder: str
+    fit_seconds: float | None
+    encode_seconds: float | None
+    cached: bool
+    peak_mb: float | None
+    curve: Curve
+
+
 class TableRow(TypedDict):
     """Row of `table.json`: a system's heading, and recipe keys for the paths of missing weights.
 
@@ -279,7 +297,7 @@ class FactorPlane(TypedDict):
 
 
 class FactorNeighbours(TypedDict):
-    """Track with its nearest tracks by true and by predicted factors."""
+    """Track with its nearest tracks by true and by predicted factors. true: empty for a track without plays."""
 
     track: Track
     true: list[Track]
@@ -295,10 +313,14 @@ class FactorEnds(TypedDict):
 
 
 class FactorMap(TypedDict, total=False):
-    """Content of `factor_map.json`, empty if the predicting encoder was not run."""
+    """Content of `factor_map.json`, empty if the predicting encoder was not run.
+
+    Tracks are compared by the cosine of usage patterns. Older runs compared factors, and lack `unplayed`.
+    """
 
     map: FactorPlane
     similar: list[FactorNeighbours]
+    unplayed: list[FactorNeighbours]
     ends: list[FactorEnds]
 
 
@@ -365,40 +387,6 @@ class SystemOrder(TypedDict):
     chosen_by: NotRequired[dict[str, str | int]]
     floor: NotRequired[Floor]
     systems: list[SystemEntry]
-
-
-class StoredModel(TypedDict, total=False):
-    """Part of an entry of `models` in a stored recipe that reports read."""
-
-    type: str
-    select: str
-    hidden_size: int
-
-
-class StoredEncoder(TypedDict, total=False):
-    """Entry of `encoders` in a stored recipe."""
-
-    encoder: str
-    params: dict[str, object]
-
-
-class StoredEvaluation(TypedDict, total=False):
-    """Section `evaluation` of a stored recipe. split: a protocol name in recipes of earlier versions."""
-
-    split: dict[str, object] | str
-    bootstrap: int
-    allow_repeats: bool
-
-
-class StoredRecipe(TypedDict, total=False):
-    """Resolved recipe in a run directory, limited to keys that are read without validation."""
-
-    name: str
-    data: dict[str, object] | None
-    encoders: dict[str, StoredEncoder] | None
-    defaults: dict[str, object]
-    models: list[StoredModel] | None
-    evaluation: StoredEvaluation | None
 
 
 class RunFile(str, Generic[T_co]):

@@ -31,19 +31,20 @@ from toolkit.files import (
 )
 from toolkit.recipe.redaction import without_secrets
 from toolkit.recipe.resolved_recipes import difference, encoders_of, in_form_of, to_yaml, without_systems
+from toolkit.recipe.stored_recipe import StoredRecipe
 from toolkit.result_types import (
     Attribution,
     ComparisonRow,
     CoverageRow,
     Curve,
     DataFacts,
+    EncoderRow,
     Example,
     FactorMap,
     Manifest,
     MetricRow,
     RunFile,
     StageEntry,
-    StoredRecipe,
     SystemOrder,
     TableRow,
     TagScores,
@@ -66,6 +67,7 @@ RANKINGS = "rankings.parquet"
 HIDDEN = "hidden.parquet"
 CURVES = RunFile("curves.json", dict[str, Curve])
 COVERAGE = RunFile("coverage.json", list[CoverageRow])
+ENCODERS = RunFile("encoders.json", list[EncoderRow])
 COMPARISONS = RunFile("comparisons.json", list[ComparisonRow])
 ATTRIBUTION = RunFile("attribution.json", Attribution)
 TAGS = RunFile("tags.json", list[TagScores])

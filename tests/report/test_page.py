@@ -337,3 +337,25 @@ def test_damaged_run_file_error_is_one_line(run_dir: Path, name: str, content: s
     assert message in str(error.value)
     assert "\n" not in str(error.value)
     assert not (run_dir / "report.html").exists()
+
+
+def test_slice_of_all_hidden_tracks_is_not_repeated(tmp_path: Path):
+    """Under `item_cold` every hidden track is cold, and the table of cold tracks is the first table."""
+    rows = [row for row in files()["metrics.json"] if row["slice"] == "all"]
+    only_cold = [*rows, *({**row, "slice": "cold"} for row in rows)]
+    page = render(write_run(tmp_path / "run", files() | {"metrics.json": only_cold})).read_text()
+    assert "Played and never-played tracks" not in page
+    mixed = [*rows, *({**row, "slice": "cold", "value": 0.5} for row in rows)]
+    page = render(write_run(tmp_path / "mixed", files() | {"metrics.json": mixed})).read_text()
+    assert "Played and never-played tracks" in page
+
+
+def test_page_without_ndcg_heads_with_the_first_metric_of_the_recipe(tmp_path: Path):
+    rows = [
+        metric_row(system, value, metric=metric, k=k)
+        for system, value in (("a", 0.2), ("b", 0.1))
+        for metric, k in (("auc", 0), ("map", 500))
+    ]
+    recipe = "name: paper\ndata: {reader: demo}\nevaluation: {metrics: [map, auc], k: [500]}\n"
+    page = render(write_run(tmp_path / "run", {"metrics.json": rows}, recipe)).read_text()
+    assert "MAP@500, 95 % interval" in page or "MAP@500 by system" in page

@@ -19,6 +19,7 @@ def test_tag_line_has_method_mean_and_best_tags() -> None:
         "vectors": "factors",
         "method": "logistic regression, ten folds",
         "auc": "0.7500",
+        "new": "–",
         "tags": "2",
         "tested": "1,200",
         "best": "jazz 0.80, rock 0.70",

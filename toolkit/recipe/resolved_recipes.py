@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from toolkit import plugins
 from toolkit.errors import InputError, OldForm
 from toolkit.recipe.redaction import without_secrets
-from toolkit.result_types import StoredEncoder, StoredRecipe
+from toolkit.recipe.stored_recipe import StoredEncoder, StoredRecipe
 from toolkit.validation import conforms
 
 

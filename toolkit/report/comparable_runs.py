@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
+from toolkit.recipe.stored_recipe import StoredEvaluation, StoredRecipe
 from toolkit.report.page_sections import describe
-from toolkit.result_types import DataFacts, Manifest, StoredEvaluation, StoredRecipe
+from toolkit.result_types import DataFacts, Manifest
 
 WAYS = frozenset({"faults", "shuffle_seeds", "equal_lists"})
 """Keys of `evaluation.split`: ways to ask the same of the same playlists.

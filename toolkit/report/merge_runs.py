@@ -39,6 +39,7 @@ def merge(runs: Sequence[RunFiles]) -> RunFiles:
         metrics=[{**row, "system": _system(row["system"], run)} for run in runs for row in run.metrics],
         timings={_system(system, run): cost for run in runs for system, cost in run.timings.items()},
         curves={_system(system, run): points for run in runs for system, points in run.curves.items()},
+        encoders=[{**row, "modality": _system(row["modality"], run)} for run in runs for row in run.encoders],
         coverage=[{**row, "modality": _system(row["modality"], run)} for run in runs for row in run.coverage],
         table=[
             {**row, "system": _system(row["system"], run), "group": run.name} for run in runs for row in _layout(run)

@@ -24,6 +24,7 @@ from toolkit.report.run_files import RunFiles
 from toolkit.report.summary_text import summary
 from toolkit.report.tag_section import tags
 from toolkit.report.track_map_section import track_map
+from toolkit.report.training_section import encodings, training
 from toolkit.report.trend_plots import trends
 
 SECTIONS = (
@@ -43,9 +44,6 @@ SECTIONS = (
     ("setup", "What was run"),
     ("again", "Run it again"),
 )
-NO_METRICS = {"epoch", "loss", "seconds", "hits", "log_rank"}
-"""Keys of a learning curve that select no epoch alone."""
-
 NO_CHARTS = f"charts are left out, since matplotlib is not installed: {MATPLOTLIB.install}"
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -90,13 +88,13 @@ def _context(run: RunFiles) -> dict[str, object]:
     table = pivot(run.metrics, timings=run.timings, layout=run.table)
     column = page_sections.main_column(table, run.recipe)
     drawable = not MATPLOTLIB.fault
-    curves = _curves(run, column.key if column else "") if drawable else {}
+    curves = training(run.curves, run.encoders, column.key if column else "") if drawable else []
     coverage = page_sections.coverage(run.coverage)
     pictures = [_picture(modality, data) for modality, data in run.pictures.items()]
     timings = page_sections.timings(run.timings, run.manifest)
     maps = {"factors": _drawn(factor_map(run.factor_map)), "map": _drawn(track_map(run.map))}
     macro = pivot(run.metrics, slice="macro", timings=run.timings, layout=run.table)
-    slices = _slices(run)
+    slices = _slices(run, table)
     context: dict[str, object] = {
         "title": run.recipe.get("name") or run.name,
         "style": Markup(files("toolkit.report").joinpath("style.css").read_text(encoding="utf-8")),
@@ -107,6 +105,7 @@ def _context(run: RunFiles) -> dict[str, object]:
         "coverage": coverage,
         "pictures": pictures,
         "timings": timings,
+        "encodings": encodings(run.encoders),
         "examples": [{**example, "systems": list((example.get("systems") or {}).items())} for example in run.examples],
         "table": table,
         "table_note": page_sections.table_note(table),
@@ -142,51 +141,25 @@ def _context(run: RunFiles) -> dict[str, object]:
         "macro": macro.rows,
         "training": curves,
         "modalities": coverage or pictures,
-        "cost": timings,
+        "cost": timings or run.encoders,
         "again": True,
     }
     return {**context, "sections": [(id, text) for id, text in SECTIONS if present.get(id, context.get(id))]}
 
 
-def _slices(run: RunFiles) -> list[dict[str, object]]:
-    """Return tables for cold and for warm hidden tracks, with captions."""
+def _slices(run: RunFiles, whole: Table) -> list[dict[str, object]]:
+    """Return tables for cold and for warm hidden tracks, with captions.
+
+    The result is empty if all hidden tracks are of one kind, whose table is the table of all tracks.
+    """
     tables = {part: pivot(run.metrics, slice=part, timings=run.timings, layout=run.table) for part in ("cold", "warm")}
+    found = {part: table for part, table in tables.items() if table.rows}
+    if all(table.rows == whole.rows for table in found.values()):
+        return []
     return [
         {"table": table, "caption": page_sections.table_caption(table, f"Hidden {part} tracks")}
-        for part, table in tables.items()
-        if table.rows
+        for part, table in found.items()
     ]
-
-
-def _curves(run: RunFiles, main: str) -> dict[str, object]:
-    """Return figures of loss, validation metric and log rank by epoch, with a shared legend.
-
-    - main: the metric to show, if the curves have it.
-    """
-    curves = {system: points for system, points in run.curves.items() if points}
-    if not curves:
-        return {}
-    measured = dict.fromkeys(key for points in curves.values() for point in points for key in point)
-    keys = sorted((key for key in measured if key not in NO_METRICS), key=lambda key: key != main)
-    figures = [Markup(plots.lines(curves, "loss", label="Training loss"))]
-    if keys:
-        figures.append(
-            Markup(
-                plots.lines(
-                    curves, keys[0], label=f"Validation {page_sections.column_of(keys[0]).label}", select=keys[0]
-                )
-            )
-        )
-    if keys and "log_rank" in measured:
-        figures.append(Markup(plots.lines(curves, "log_rank", label="Mean log rank, lower is better", select=keys[0])))
-    legend = [
-        dict(zip(("colour", "dash"), plots.series(at), strict=True)) | {"name": system}
-        for at, system in enumerate(curves)
-    ]
-    note = "Losses of different kinds are not comparable between models." + (
-        " A ring marks each model's best epoch." if keys else ""
-    )
-    return {"figures": figures, "legend": legend, "note": note}
 
 
 def _trends(run: RunFiles, table: Table, column: Column | None) -> list[dict[str, object]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import TypeVar
 
 from toolkit.progress import duration
+from toolkit.recipe.stored_recipe import StoredEvaluation, StoredRecipe
 from toolkit.report import claims
 from toolkit.report.result_tables import Column, Table
 from toolkit.report.run_files import RunFiles
@@ -19,8 +20,6 @@ from toolkit.result_types import (
     Manifest,
     PairedRow,
     Source,
-    StoredEvaluation,
-    StoredRecipe,
     Timing,
 )
 
@@ -35,11 +34,15 @@ def column_of(key: str) -> Column:
 
 
 def main_column(table: Table, recipe: StoredRecipe) -> Column | None:
-    """Return the main metric of the page: the `select` of the models, or the first NDCG, or the first column."""
+    """Return the main metric of the page.
+
+    It is the `select` of the models, or else the first NDCG, or else the first metric of the recipe.
+    """
     selected = [model["select"] for model in recipe.get("models") or [] if model.get("select")]
     by_key = {column.key: column for column in table.columns}
     chosen = [by_key[key] for key in selected if key in by_key]
-    chosen += [column for column in table.columns if column.metric == "ndcg"]
+    for name in ("ndcg", *(recipe.get("evaluation") or {}).get("metrics", ())):
+        chosen += [column for column in table.columns if column.metric == name]
     return next(iter([*chosen, *table.columns]), None)
 
 

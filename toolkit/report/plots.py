@@ -85,10 +85,11 @@ def _dot(axes: Axes, at: int, row: Row, cell: Cell, right: float) -> None:
     axes.plot([cell.value], [at], marker="o", color=colour, markersize=6)
 
 
-def lines(curves: Mapping[str, Curve], key: str, *, label: str, select: str = "") -> str:
+def lines(curves: Mapping[str, Curve], key: str, *, label: str, select: str = "", name: str = "") -> str:
     """Return a plot of `key` over epochs, with a line for each system in the order of `curves`.
 
     - select: metric by which the best epoch of each line is found and marked; "" marks none.
+    - name: name of the figure on the page; default: `key`.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -102,7 +103,7 @@ def lines(curves: Mapping[str, Curve], key: str, *, label: str, select: str = ""
         axes.grid(axis="y")
         ends = {name: _finite(points[-1:], key) for name, points in curves.items()}
         spoken = "; ".join(f"{name} ends at {point[1]:.4g}" for name, last in ends.items() for point in last)
-        return _inline(figure, name=f"lines-{key}", label=f"{label} by epoch: {spoken}")
+        return _inline(figure, name=f"lines-{name or key}", label=f"{label} by epoch: {spoken}")
 
 
 def _best_epoch(points: Curve, select: str) -> float | None:

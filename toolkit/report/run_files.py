@@ -11,6 +11,7 @@ from typing import TypeVar
 from toolkit import run_directory
 from toolkit.contracts.metric import MetricInfo, stored
 from toolkit.recipe import resolved_recipes
+from toolkit.recipe.stored_recipe import StoredRecipe
 from toolkit.result_types import (
     Attribution,
     AttributionRow,
@@ -18,11 +19,11 @@ from toolkit.result_types import (
     CoverageRow,
     Curve,
     DataFacts,
+    EncoderRow,
     Example,
     FactorMap,
     Manifest,
     MetricRow,
-    StoredRecipe,
     TableRow,
     TagScores,
     Timing,
@@ -55,6 +56,7 @@ class RunFiles:
     timings: dict[str, Timing]
     curves: dict[str, Curve]
     coverage: list[CoverageRow]
+    encoders: list[EncoderRow]
     comparisons: list[ComparisonRow]
     attribution: Attribution
     tags: list[TagScores]
@@ -90,6 +92,7 @@ class RunFiles:
             timings=run.find(run_directory.TIMINGS),
             curves=run.find(run_directory.CURVES),
             coverage=run.find(run_directory.COVERAGE),
+            encoders=run.find(run_directory.ENCODERS),
             comparisons=_with_info(run.find(run_directory.COMPARISONS), infos),
             attribution=attribution,
             tags=run.find(run_directory.TAGS),

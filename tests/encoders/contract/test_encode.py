@@ -289,3 +289,25 @@ def test_text_without_a_known_word_is_absent_with_a_warning(tmp_path):
             fit_on=FitOn(tracks=np.array([True, False, False])),
         )
     assert made.present.tolist() == [False, True, False, False] and not made.matrix[2].any()
+
+
+def test_encoding_has_its_seconds_and_a_cached_one_those_of_the_first(tmp_path):
+    encoder = FeaturesVaeEncoder(FeaturesVaeParams(latent=2, hidden=[4], epochs=3))
+    field = FieldValues("audio", IDS, np.ones(4, bool), np.eye(4, dtype=np.float32))
+    first = encode(encoder, field, cache=tmp_path).cost
+    assert first is not None and not first.cached
+    assert first.fit_seconds >= sum(epoch["seconds"] for epoch in encoder.curve) - 1e-3 and first.encode_seconds >= 0
+    again = FeaturesVaeEncoder(FeaturesVaeParams(latent=2, hidden=[4], epochs=3))
+    second = encode(again, field, cache=tmp_path).cost
+    assert second is not None and second.cached
+    assert (second.fit_seconds, second.encode_seconds) == (first.fit_seconds, first.encode_seconds)
+    assert [epoch["epoch"] for epoch in again.curve] == [1, 2, 3] and again.curve == encoder.curve
+
+
+def test_cached_encoding_without_seconds_has_no_cost(tmp_path):
+    field = FieldValues("artist", IDS, PRESENT, ["x", "y", "x"])
+    made = encode(CodesEncoder(CodesParams(dim=4)), field, cache=tmp_path)
+    assert made.cost is not None and made.cost.fit_seconds == 0
+    (seconds,) = tmp_path.glob("*.seconds.json")
+    seconds.write_text("{")
+    assert encode(CodesEncoder(CodesParams(dim=4)), field, cache=tmp_path).cost is None

@@ -103,3 +103,15 @@ def test_run_with_trained_parts_has_no_marks(tmp_path: Path) -> None:
     assert "collapsed" not in (tmp_path / "run" / "coverage.json").read_text()
     assert not [text for text in notes(tmp_path / "run") if "collapsed" in text]
     assert ">collapsed<" not in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_encoder_curve_and_seconds_are_in_the_run_also_from_the_cache(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        run(recipe(**DEAD), tmp_path / name, cache=tmp_path / "cache")
+    (first,), (second,) = (json.loads((tmp_path / name / "encoders.json").read_text()) for name in ("one", "two"))
+    assert (first["modality"], first["encoder"], first["cached"]) == ("audio", "features-vae", False)
+    assert [point["epoch"] for point in first["curve"]] == [1] and first["curve"][0]["loss"] > 0
+    assert first["fit_seconds"] >= first["curve"][0]["seconds"] - 0.001 and first["peak_mb"] > 0
+    assert second == {**first, "cached": True, "peak_mb": None}
+    page = (tmp_path / "two" / "report.html").read_text()
+    assert "Training loss of encoders" in page and "an earlier run (cache)" in page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from toolkit.encoders.contract.input_faults import BadInput
 from toolkit.encoders.contract.ray_engine import Engine, Part
 from toolkit.errors import DataError, InputError, SegueError
 from toolkit.files import changed_while_read
-from toolkit.modality import Modality
+from toolkit.modality import EncodingCost, Modality
 
 if TYPE_CHECKING:
     from toolkit.encoders.learning.weighted_prediction_error import Feedback
@@ -96,17 +97,22 @@ def encode(
     if cached is None:
         work = Path(cache) / "unfinished" / entry
         job = _Encoding(encoder, field, inputs, tracks, fit_on.feedback, work, progress, engine, workers)
+        began = time.perf_counter()
+        job.fit()
+        learned = time.perf_counter()
         rows, marks[1:][field.present] = job.rows()
+        cost = _cost(encoder, learned - began, time.perf_counter() - learned)
         _check_unchanged(encoder, field, inputs, tracks, entry)
         # a million rows must not be copied twice: this matrix is stored and returned
         padded = np.zeros((len(marks), rows.shape[1]), np.float32)
         padded[1:][field.present] = rows
         del rows
-        store.store(entry, encoder, tracks, padded[1:], marks[1:])
+        store.store(entry, encoder, tracks, padded[1:], marks[1:], cost)
         shutil.rmtree(work, ignore_errors=True)
     else:
         padded, marks[1:] = np.concatenate([np.zeros((1, cached[0].shape[1]), np.float32), cached[0]]), cached[1]
         del cached
+        cost = store.cost(entry)
     present = _clear_failed(encoder, field, padded[1:])
     learning = encoder.learning
     if learning is not None:
@@ -132,7 +138,14 @@ def encode(
         short if short.any() else None,
         "" if learning is None else learning.collapsed,
         cut if cut.any() else None,
+        cost,
     )
+
+
+def _cost(encoder: Encoder, fit_seconds: float, encode_seconds: float) -> EncodingCost:
+    """Return the cost of an encoding. The epochs of a training that was interrupted count in full."""
+    epochs = sum(float(epoch.get("seconds", 0.0)) for epoch in encoder.curve)
+    return EncodingCost(round(max(fit_seconds, epochs), 3) if encoder.needs_fit else 0.0, round(encode_seconds, 3))
 
 
 def _check_unchanged(encoder: Encoder, field: FieldValues, inputs: Inputs, tracks: Tracks, entry: str) -> None:
@@ -188,13 +201,11 @@ class _Encoding:
     workers: int | None
 
     def rows(self) -> tuple[np.ndarray, np.ndarray]:
-        """Fit the encoder if required, and transform every distinct input once.
+        """Transform every distinct input once.
 
         Returns the vectors float32 [present, d] and the marks of their inputs, uint8 [present].
         """
         first, inverse = self._distinct(np.arange(len(self.inputs)))
-        if self.encoder.needs_fit:
-            self._fit()
         rows, marks = self._transform(first)
         return (rows, marks) if np.array_equal(inverse, np.arange(len(rows))) else (rows[inverse], marks[inverse])
 
@@ -208,7 +219,10 @@ class _Encoding:
         first, inverse = distinct(self.tracks.digests[indices])
         return indices[first], inverse
 
-    def _fit(self) -> None:
+    def fit(self) -> None:
+        """Fit the encoder, or restore it if it was fitted before an interruption. Does nothing if it does not learn."""
+        if not self.encoder.needs_fit:
+            return None
         state = self.work / "encoder"
         if (state / "encoder.json").is_file():
             try:

@@ -107,6 +107,8 @@ class Encoder(ABC):
     None for an encoder that trains no network. An encoder that does sets the class attribute to `Learning()`, and the
     attribute of the instance in `fit`. Networks of `toolkit.encoders.learning` do so. `save` and `load` keep it.
     """
+    curve: Sequence[Mapping[str, float]] = ()
+    """Values of each epoch of the last training: `epoch`, `loss`, `seconds`. Empty without a training in epochs."""
     short_inputs: Sequence[int] = ()
     """Indices of the inputs in the last batch that are shorter than `min_samples`."""
     cut_inputs: Sequence[int] = ()

@@ -20,7 +20,8 @@ from toolkit.encoders.contract.content_hash import combined, files_digest, strin
 from toolkit.encoders.contract.encoder import Encoder, Tensors
 from toolkit.encoders.contract.encoder_files import read_tensors, write_tensors
 from toolkit.errors import DataError, InputError
-from toolkit.files import write_bytes
+from toolkit.files import parsed_json, write_bytes
+from toolkit.modality import EncodingCost
 from toolkit.source_code import library_versions, source_of
 
 if TYPE_CHECKING:
@@ -127,15 +128,37 @@ class EncodingCache:
             return None
         return matrix, tensors.get("marks", np.zeros(len(matrix), np.uint8))
 
-    def store(self, key: str, encoder: Encoder, tracks: Tracks, matrix: np.ndarray, marks: np.ndarray) -> None:
+    def cost(self, key: str) -> EncodingCost | None:
+        """Return the cost of an entry when it was computed, or None for an entry without a readable one."""
+        try:
+            seconds = parsed_json(self._seconds(key))
+            return EncodingCost(float(seconds["fit_seconds"]), float(seconds["encode_seconds"]), cached=True)
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
+            return None
+
+    def store(
+        self,
+        key: str,
+        encoder: Encoder,
+        tracks: Tracks,
+        matrix: np.ndarray,
+        marks: np.ndarray,
+        cost: EncodingCost | None = None,
+    ) -> None:
         """Write the fitted encoder, then the entry. An entry therefore always has its encoder."""
         if encoder.needs_fit:
             encoder.save(self.encoder(key))
             # not in the entry, whose bytes do not depend on the seconds of a fit
             write_bytes(self._checksum(key), self._fitted(key).encode())
+        if cost is not None:
+            seconds = {"fit_seconds": cost.fit_seconds, "encode_seconds": cost.encode_seconds}
+            write_bytes(self._seconds(key), json.dumps(seconds).encode())
         text, offsets = string_bytes(tracks.ids)
         tensors = {"matrix": matrix, "present": tracks.present, "marks": marks, "ids": text, "id_offsets": offsets}
         write_tensors(self.entry(key), tensors, {"encoder": encoder.name, "version": encoder.version, "key": key})
+
+    def _seconds(self, key: str) -> Path:
+        return self.directory / f"{key}.seconds.json"
 
     def _checksum(self, key: str) -> Path:
         return self.directory / f"{key}.blake2b"

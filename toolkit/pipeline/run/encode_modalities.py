@@ -18,9 +18,10 @@ from toolkit.encoders.contract.encoder import Encoder
 from toolkit.errors import InputError, MissingWeights
 from toolkit.ingest.training_permission import permitted
 from toolkit.modality import Modality as Aligned
+from toolkit.pipeline.run.meter import Meter, metered
 from toolkit.pipeline.run.run_context import Context
 from toolkit.recipe import EncoderSpec
-from toolkit.result_types import Count
+from toolkit.result_types import Count, EncoderRow
 from toolkit.run_directory import PICTURES
 from toolkit.seeds import derived_seed
 
@@ -33,11 +34,12 @@ EXAMPLES = 3
 
 @dataclass(frozen=True)
 class Encoded:
-    """Modalities of a recipe, their rows of `coverage.json`, and the recipe keys for missing weights."""
+    """Modalities of a recipe, their rows of `coverage.json` and `encoders.json`, and recipe keys of missing weights."""
 
     modalities: dict[str, Modality] = field(default_factory=dict)
     coverage: list[dict[str, object]] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
+    encoders: list[EncoderRow] = field(default_factory=list)
 
 
 def encode_all(context: Context, train: Training, names: Set[str]) -> Encoded:
@@ -59,7 +61,7 @@ def encode_all(context: Context, train: Training, names: Set[str]) -> Encoded:
     for name in list(encoders):
         spec, encoder = specs[name], encoders.pop(name)
         context.reporter.stage(f"encode {name}")
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), metered(context.device) as meter:
             warnings.simplefilter("ignore", NotLearned)  # the note is also in the log
             modality = encode(
                 data,
@@ -79,6 +81,7 @@ def encode_all(context: Context, train: Training, names: Set[str]) -> Encoded:
             context.reporter.note(message(name, modality.collapsed))
         result.modalities[name] = modality
         result.coverage.append(_row(name, spec, modality, encoder, sources[name]))
+        result.encoders.append(_cost(name, modality, encoder, meter))
         if encoder.reconstructs and not (path := context.run.path(f"{PICTURES}/{name}.png")).exists():
             _picture(encoder, data.values(spec.field, spec.source)[1], path)
     return result
@@ -102,6 +105,21 @@ def _row(
         **encoder.summary(),
         **({"collapsed": modality.collapsed} if modality.collapsed else {}),
         "sources": sources,
+    }
+
+
+def _cost(name: str, modality: Modality, encoder: Encoder, meter: Meter) -> EncoderRow:
+    """Return the row of a modality in `encoders.json`."""
+    cost = None if modality.aligned is None else modality.aligned.cost
+    cached = cost is None or cost.cached
+    return {
+        "modality": name,
+        "encoder": encoder.name,
+        "fit_seconds": None if cost is None else cost.fit_seconds,
+        "encode_seconds": None if cost is None else cost.encode_seconds,
+        "cached": cached,
+        "peak_mb": None if cached else meter.peak_mb,
+        "curve": [dict(epoch) for epoch in encoder.curve],
     }
 
 

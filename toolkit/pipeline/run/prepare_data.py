@@ -117,6 +117,7 @@ class Prepared:
             encoded.missing,
             labels,
             coverage=encoded.coverage,
+            encoders=encoded.encoders,
             shared=shared,
         )
 

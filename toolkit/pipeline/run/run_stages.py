@@ -62,10 +62,13 @@ def ingest(state: RunState) -> None:
 
 
 def encode(state: RunState) -> None:
-    """Split the data, encode the modalities, and write `coverage.json`, `data.json` and `table.json`."""
+    """Split the data, encode the modalities, and write `coverage.json`, `encoders.json`, `data.json`, `table.json`."""
     context, material = state.context, state.prepared.gather(state.systems)
     material = replace(material, split=label_near_duplicates(context, material.split, material.key))
     context.run.write(run_directory.COVERAGE, material.coverage)
+    context.run.write(run_directory.ENCODERS, material.encoders)
+    for row in material.encoders:
+        tensorboard_log.log(context.run, f"encoders/{row['modality']}", row["curve"])
     context.run.write(run_directory.DATA, write_results.data_facts(state.prepared.ingested, material))
     context.run.write(run_directory.TABLE, write_results.table(state.systems, material))
     state.material, state.systems = material, _with_weights(context, state.systems, material)

@@ -22,7 +22,7 @@ from toolkit.pipeline.run.run_context import Context
 from toolkit.ranker import Capabilities, Ranker
 from toolkit.ranker_registry import ranker_class
 from toolkit.recipe import BaselineSpec, ColdSystem, EncoderSpec, ModelSpec, Recipe, as_baseline, cross_checks
-from toolkit.result_types import SystemEntry
+from toolkit.result_types import EncoderRow, SystemEntry
 from toolkit.seeds import derived_seed
 
 
@@ -86,7 +86,7 @@ class Material:
     - train: the training playlists, with data that systems share.
     - split: all parts, as arrays.
     - encoded: the modalities.
-    - coverage: their rows of `coverage.json`.
+    - coverage, encoders: their rows of `coverage.json` and of `encoders.json`.
     - key: hash of playlists and split.
     - shared: hidden tracks whose recording is in training under another id, by part, int64.
     - content: hash of each modality and, as `label:KIND`, of each kind of labels.
@@ -102,6 +102,7 @@ class Material:
     labels: dict[str, sp.csr_matrix] = field(default_factory=dict)
     coverage: list[dict[str, object]] = field(default_factory=list)
     shared: dict[str, np.ndarray] = field(default_factory=dict)
+    encoders: list[EncoderRow] = field(default_factory=list)
 
     @property
     def modalities(self) -> dict[str, Aligned]:

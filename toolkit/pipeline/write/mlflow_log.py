@@ -85,7 +85,11 @@ def _logged(client: MlflowClient, run: run_directory.RunDirectory, metrics: Sequ
         now = client.get_run(logged).info.start_time
         values = [
             Metric(key, value, now, step)
-            for key, value, step in (*_curves(run.read(run_directory.CURVES)), *_final(metrics))
+            for key, value, step in (
+                *_curves(run.read(run_directory.CURVES)),
+                *_curves({f"encoders/{row['modality']}": row["curve"] for row in run.find(run_directory.ENCODERS)}),
+                *_final(metrics),
+            )
         ]
         for start in range(0, len(values), METRICS):
             client.log_batch(logged, metrics=values[start : start + METRICS])

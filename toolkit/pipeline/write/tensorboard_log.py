@@ -11,7 +11,7 @@ from toolkit.run_directory import RunDirectory
 FOLDER = "tensorboard"
 
 
-def log(run: RunDirectory, system: str, curve: Sequence[Mapping[str, float]]) -> None:
+def log(run: RunDirectory, system: str, curve: Sequence[Mapping[str, float | None]]) -> None:
     """Write the values of a finished training by epoch, and replace those of an interrupted run.
 
     Nothing is written for an empty curve, or if TensorBoard is not installed.
@@ -25,6 +25,6 @@ def log(run: RunDirectory, system: str, curve: Sequence[Mapping[str, float]]) ->
     with SummaryWriter(str(folder)) as writer:
         for point in curve:
             for name, value in point.items():
-                if name != "epoch":
+                if name != "epoch" and value is not None:
                     # validation metrics share a heading, as in `valid/ndcg@50`
                     writer.add_scalar(f"valid/{name}" if "@" in name else name, value, int(point["epoch"]))

@@ -14,7 +14,7 @@ import pyarrow.feather as feather
 
 from toolkit import run_directory
 from toolkit.catalogue.playlist_summary import sparsity
-from toolkit.contracts.metric import chosen
+from toolkit.contracts.metric import chosen, selecting
 from toolkit.evaluation import result_rows, slices
 from toolkit.evaluation.evaluator import Scores
 from toolkit.evaluation.leaks import NEAR, OVERLAP
@@ -209,8 +209,9 @@ def decisive(context: Context) -> tuple[str, int]:
     if recipe.models:
         metric, _, k = recipe.models[0].select.partition("@")
         return metric, int(k)
-    metric = "ndcg" if "ndcg" in recipe.evaluation.metrics else "recall"
-    return metric, recipe.evaluation.k[0]
+    measured = recipe.evaluation.metrics
+    metric = next(name for name in ("ndcg", "recall", *selecting(measured), *measured) if name in measured)
+    return metric, recipe.evaluation.k[0] if chosen([metric])[metric].cutoff == "k" else 0
 
 
 def order(metrics: Sequence[MetricRow], systems: Sequence[System], chosen_by: tuple[str, int]) -> SystemOrder:
