@@ -90,7 +90,7 @@ class IdItem(Baseline):
 
     name = "id-item"
     Params: ClassVar[type[Parameters]] = IdItemParams
-    capabilities = replace(COLD_START, content="none", cold_tracks=False)
+    capabilities = replace(COLD_START, content="none", cold_tracks=False, embeds=True)
 
     def learn(self, data: TrainingData) -> State:
         known = data.train.counts() > 0
@@ -173,6 +173,10 @@ class IdItem(Baseline):
     def scorer(self, queries: Queries) -> Scorer:
         return factor_scorer(*self.users(queries), self.state["items"], self.state["ranked"])
 
+    def item_vectors(self, items: np.ndarray) -> np.ndarray:
+        vectors, ranked = self.state["items"][items], self.state["ranked"][items]
+        return np.where(ranked[:, None], vectors, np.float32(np.nan))
+
 
 class ContentUser(IdItem):
     """Ranks tracks by the cosine or inner product of a user's vector and a vector computed from the track's audio.
@@ -182,7 +186,7 @@ class ContentUser(IdItem):
 
     name = "content-user"
     Params = ContentUserParams
-    capabilities = replace(COLD_START, modalities=1)
+    capabilities = replace(COLD_START, modalities=1, embeds=True)
 
     def learn(self, data: TrainingData) -> State:
         from segue_papers.rankers.content_user_network import Shape, Sounds

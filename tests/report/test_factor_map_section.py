@@ -17,7 +17,15 @@ def test_factor_map_has_a_mark_per_track() -> None:
     ]  # fmt: skip
     assert found["similar"] == [{"track": "A · X & Y", "true": ["B · Z"], "predicted": ["B · Z ✓", "c"]}]
     assert found["ends"] == [{"factor": 4, "low": "Z", "high": "X & Y"}]
+    assert found["unplayed"] == [] and "by factors predicted by cnn" in found["caption"]
     assert factor_map({}) == {}
+
+
+def test_factor_map_lists_neighbours_of_tracks_without_plays() -> None:
+    row = {"track": {"id": "n", "title": "New", "artist": "X"}, "true": [], "predicted": [{"id": "b", "title": "B"}]}
+    found = factor_map(files()["factor_map.json"] | {"unplayed": [row]})  # type: ignore[operator]
+    assert found["unplayed"] == [{"track": "New · X", "predicted": ["B"]}]
+    assert "by usage patterns predicted by cnn" in found["caption"]
 
 
 def test_factor_map_names_are_escaped_in_the_page(tmp_path: Path) -> None:

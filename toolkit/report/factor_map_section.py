@@ -17,17 +17,27 @@ def factor_map(content: FactorMap) -> dict[str, object]:
     points = [(x, y, place, name(track)) for (x, y, place), track in zip(drawn["points"], tracks, strict=True)]
     return {
         "figure": scatter_plot.scatter(points, label=f"Map of {len(points)} tracks by {drawn['vectors']}"),
-        "caption": f"t-SNE of {len(points):,} tracks by {drawn['vectors']}: near is alike",
+        "caption": f"t-SNE of {len(points):,} tracks by {_what(content)} {drawn['vectors']}: near is alike. "
+        + scatter_plot.MOVED,
         "legend": scatter_plot.legend(points, drawn["genres"]),
         "similar": [
             {"track": name(row["track"]), "true": [name(each) for each in row["true"]], "predicted": _hits(row)}
             for row in content["similar"]
+        ],
+        "unplayed": [
+            {"track": name(row["track"]), "predicted": [name(each) for each in row["predicted"]]}
+            for row in content.get("unplayed") or ()
         ],
         "ends": [
             {"factor": row["factor"], "low": ", ".join(row["low"]), "high": ", ".join(row["high"])}
             for row in content["ends"]
         ],
     }
+
+
+def _what(content: FactorMap) -> str:
+    """Return what tracks are compared by: usage patterns, or factors in runs of earlier versions."""
+    return "usage patterns predicted by" if "unplayed" in content else "factors predicted by"
 
 
 def _hits(row: FactorNeighbours) -> list[str]:

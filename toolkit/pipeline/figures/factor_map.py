@@ -7,6 +7,8 @@ from collections import Counter
 import numpy as np
 
 from toolkit.coldstart.factor_extremes import factor_ends
+from toolkit.coldstart.factorisation import Factors
+from toolkit.coldstart.usage_patterns import usage_vectors
 from toolkit.errors import InputError
 from toolkit.ingest.read_data import Ingested
 from toolkit.pipeline.figures.example_playlists import Names
@@ -24,17 +26,21 @@ COLOURS = 8
 def factor_map(context: Context, ingested: Ingested, material: Material) -> FactorMap:
     """Return the content of `factor_map.json`.
 
-    The map shows predictions for tracks without training interactions, if enough such tracks exist. Neighbours are
-    taken from tracks with training interactions, because only these tracks have true factors.
+    Tracks are compared by the cosine of their usage patterns. The map shows predictions for tracks without training
+    interactions, if enough such tracks exist. Neighbours by true and by predicted factors are those of tracks with
+    training interactions, because only these have true factors: the encoder may have been trained on them. Neighbours
+    of tracks without training interactions are by predicted factors alone, among all tracks.
 
-    Raises `InputError` if fewer than two tracks have both predicted and true factors.
+    Raises `InputError` if the encoder does not predict factors, or if fewer than two tracks have both predicted and
+    true factors.
     """
     spec = context.recipe.coldstart.factor_map
     assert spec is not None and material.train.store is not None
     if spec.predicted in material.missing:
         return {}
     context.reporter.stage("factor map")
-    factors, predicted = material.train.store(), material.modalities[spec.predicted]
+    predicted = material.modalities[spec.predicted]
+    factors = _factors(context, material, spec.predicted)
     # the section was called `looking`: its draws stay as they were
     rng = np.random.default_rng(derived_seed(context.recipe.seed, "looking"))
     both = np.flatnonzero(factors.known & predicted.present)
@@ -46,14 +52,19 @@ def factor_map(context: Context, ingested: Ingested, material: Material) -> Fact
     cold = np.flatnonzero(predicted.present & ~factors.known)
     shown = cold if len(cold) >= 4 else both
     shown = np.sort(rng.choice(shown, min(len(shown), spec.tracks), replace=False))
-    points = on_a_plane(predicted.matrix[shown], seed=derived_seed(context.recipe.seed, "map"))
+    encoded = np.flatnonzero(predicted.present)
+    patterns = np.zeros_like(predicted.matrix)
+    patterns[encoded] = usage_vectors(predicted.matrix[encoded], factors.users)
+    points = on_a_plane(patterns[shown], seed=derived_seed(context.recipe.seed, "map"))
     names, genres = Names(ingested.corpus), _genres(spec.genre, ingested, shown)
     common = [
         genre for genre, _ in Counter(genres[item] for item in shown.tolist() if item in genres).most_common(COLOURS)
     ]
     queries = np.sort(rng.choice(len(both), min(len(both), spec.queries), replace=False))
-    true = nearest_by_cosine(factors.items[both], queries, spec.similar)
-    near = nearest_by_cosine(predicted.matrix[both], queries, spec.similar)
+    true = nearest_by_cosine(usage_vectors(factors.items[both], factors.users), queries, spec.similar)
+    near = nearest_by_cosine(patterns[both], queries, spec.similar)
+    unplayed = np.sort(rng.choice(cold, min(len(cold), spec.queries), replace=False))
+    around = nearest_by_cosine(patterns[encoded], np.searchsorted(encoded, unplayed), spec.similar)
     return {
         "map": {
             "vectors": spec.predicted,
@@ -76,8 +87,30 @@ def factor_map(context: Context, ingested: Ingested, material: Material) -> Fact
             }
             for place, row in enumerate(queries)
         ],
+        "unplayed": [
+            {
+                "track": names(int(item)),
+                "true": [],
+                "predicted": [names(int(encoded[other])) for other in around[place]],
+            }
+            for place, item in enumerate(unplayed)
+        ],
         "ends": _ends(ingested, factors.items[both], both, spec.factors, spec.artists),
     }
+
+
+def _factors(context: Context, material: Material, name: str) -> Factors:
+    """Return the true factors that an encoder predicts. Raises `InputError` if it does not predict factors."""
+    store, modality = material.train.store, material.encoded[name]
+    assert store is not None
+    own, targets = context.recipe.coldstart.factors, modality.targets or {}
+    k = material.modalities[name].dim
+    if k not in (own.k, targets.get("factors")):
+        raise InputError(
+            f"coldstart.factor_map.predicted={name!r} has {k} numbers a track and must have k={own.k} factors:"
+            " name an encoder with `targets: {factors: …}` and `output: prediction`"
+        )
+    return store(own.model_copy(update={"k": k}))
 
 
 def _ends(ingested: Ingested, vectors: np.ndarray, items: np.ndarray, factors: int, artists: int) -> list[FactorEnds]:
