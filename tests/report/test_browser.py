@@ -88,3 +88,26 @@ def test_injected_script_does_not_run(run_dir: Path):
         encoding="utf-8",
     )
     assert 'id="ran"' not in drawn(page, "--dump-dom", said=False)
+
+
+ZOOM = """
+const map = document.querySelectorAll("svg.map")[1], figure = map.closest("figure"), mark = map.querySelector("path");
+const seen = [], size = () => mark.getAttribute("transform").replace(/.*scale/, "");
+const note = () => seen.push(`${map.getAttribute("viewBox")} ${size()}`);
+figure.querySelector('.zoom button[value="2"]').click(); note();
+map.dispatchEvent(new KeyboardEvent("keydown", { key: "+" })); note();
+map.dispatchEvent(new KeyboardEvent("keydown", { key: "0" })); note();
+seen.push(figure.querySelector(".zoom").hidden);
+document.body.dataset.seen = seen.join("|");
+"""
+
+
+def test_map_is_enlarged_by_buttons_and_keys_and_marks_keep_their_size(run_dir: Path):
+    page = render(run_dir)
+    text = page.read_text(encoding="utf-8")
+    own = re.search(r"<script>(.*?)</script>", text, flags=re.DOTALL)
+    assert own is not None
+    marks = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in (own[1], own[1] + ZOOM)]
+    page.write_text(text.replace(own[1], own[1] + ZOOM).replace(*marks), encoding="utf-8")
+    seen = "120 120 240 240 (0.5)|180 180 120 120 (0.25)|0 0 480 480 (1)|false"
+    assert f'data-seen="{seen}"' in drawn(page, "--dump-dom", said=False)

@@ -147,3 +147,28 @@ def test_concatenated_modalities_have_equal_weight_and_missing_are_zero() -> Non
     assert found.name == "a, b" and found.present.tolist() == [True, True, False]
     np.testing.assert_allclose(found.vectors, [[0.6, 0.8, 1], [0, 0, -1], [0, 0, 0]], atol=1e-6)
     assert made._concatenated([]) == []
+
+
+def test_overlapping_marks_are_moved_apart_and_others_stay() -> None:
+    rng = np.random.default_rng(0)
+    # four spots of 3 % of the map, as t-SNE draws tracks of four sounds, and a lone track
+    spots = np.array([[-150, -150], [150, -150], [-150, 150], [150, 150]]).repeat(40, 0) + rng.normal(0, 4, (160, 2))
+    places = np.concatenate([spots, [[0.0, 0.0]]])
+    moved = scatter_plot.spread(places)
+    apart = np.linalg.norm(moved[:, None] - moved[None], axis=2)[~np.eye(161, dtype=bool)]
+    assert apart.min() > 0.9 * scatter_plot.APART
+    np.testing.assert_allclose(moved[-1], [0, 0], atol=0.02)
+    # a track stays in its spot
+    assert np.array_equal(np.sign(moved[:160]), np.sign(spots)) and np.abs(moved).max() <= 228
+    np.testing.assert_array_equal(moved, scatter_plot.spread(places))
+
+
+def test_equal_places_are_moved_apart() -> None:
+    moved = scatter_plot.spread(np.zeros((2, 2)))
+    assert np.linalg.norm(moved[0] - moved[1]) >= scatter_plot.APART
+    assert scatter_plot.spread(np.zeros((1, 2))).tolist() == [[0, 0]]
+
+
+def test_10000_marks_of_one_spot_are_spread_within_the_map() -> None:
+    moved = scatter_plot.spread(np.random.default_rng(0).normal(0, 20, (10_000, 2)))
+    assert np.isfinite(moved).all() and np.abs(moved).max() <= 228 and moved.std() > 30

@@ -22,7 +22,7 @@ def track_map(content: TrackMap) -> dict[str, object]:
         else "",
         "legend": scatter_plot.legend(points, content.get("groups") or []),
         "caption": f"{method} of the {len(points):,} most played tracks by {content['vectors']}, "
-        f"coloured by {content.get('by')}: near is alike, far says little.",
+        f"coloured by {content.get('by')}: near is alike, far says little. {scatter_plot.MOVED}",
         "spaces": spaces,
         "similar": [{"track": row["track"], "near": [row["near"][space] for space in spaces]} for row in similar],
         "similar_caption": "The most played tracks and the nearest to each by cosine, "
