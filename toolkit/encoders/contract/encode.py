@@ -101,7 +101,7 @@ def encode(
         job.fit()
         learned = time.perf_counter()
         rows, marks[1:][field.present] = job.rows()
-        cost = _cost(encoder, learned - began, time.perf_counter() - learned)
+        cost: EncodingCost | None = _cost(encoder, learned - began, time.perf_counter() - learned)
         _check_unchanged(encoder, field, inputs, tracks, entry)
         # a million rows must not be copied twice: this matrix is stored and returned
         padded = np.zeros((len(marks), rows.shape[1]), np.float32)

@@ -27,4 +27,4 @@ def log(run: RunDirectory, system: str, curve: Sequence[Mapping[str, float | Non
             for name, value in point.items():
                 if name != "epoch" and value is not None:
                     # validation metrics share a heading, as in `valid/ndcg@50`
-                    writer.add_scalar(f"valid/{name}" if "@" in name else name, value, int(point["epoch"]))
+                    writer.add_scalar(f"valid/{name}" if "@" in name else name, value, int(point["epoch"] or 0))
