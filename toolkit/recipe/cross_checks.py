@@ -267,13 +267,15 @@ def _subset(where: Where, names: Sequence[str] | None, known: Sequence[str]) -> 
 
 
 def _models(recipe: Recipe) -> None:
-    selecting = [metric for metric in recipe.evaluation.metrics if metric in ("recall", "ndcg")]
-    if not selecting:
+    from toolkit.contracts.metric import selecting
+
+    able = [metric for metric in recipe.evaluation.metrics if metric in ("recall", "ndcg")]
+    if not able and (recipe.models or not selecting(recipe.evaluation.metrics)):
         raise RecipeError(
             f"={recipe.evaluation.metrics} must contain recall or ndcg to select systems: add recall or ndcg",
             ("evaluation", "metrics"),
         )
-    measured = [f"{metric}@{k}" for metric in selecting for k in recipe.evaluation.k]
+    measured = [f"{metric}@{k}" for metric in able for k in recipe.evaluation.k]
     for index, model in enumerate(recipe.models):
         where = ("models", index)
         if model.titles and recipe.titles is None:
