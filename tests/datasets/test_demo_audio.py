@@ -1,14 +1,15 @@
-"""Tests of the demo catalogue's audio: tempo, loudness and timbre by taste and style."""
+"""Tests of the demo catalogue's audio: tempo, loudness, timbre and figure by taste and style."""
 
 from __future__ import annotations
 
 import io
+from collections import Counter
 
 import numpy as np
 import pytest
 import soundfile
 
-from segue.datasets.demo.demo_audio import RATE, audio
+from segue.datasets.demo.demo_audio import FIGURE, RATE, _played, audio, figure
 from segue.datasets.demo.demo_params import DemoParams
 from segue.datasets.demo.demo_reader import DemoReader
 from segue.datasets.demo.tastes import FAMILIES
@@ -75,3 +76,48 @@ def test_sound_families_are_distinguishable(style):
     families = np.arange(4)[:, None].repeat(8, axis=1).ravel()
     probe = RidgeClassifier().fit(rows[:, :8].reshape(32, -1), families)
     assert probe.score(rows[:, 8:].reshape(32, -1), families) > 0.85
+
+
+def runs(order: tuple[int, ...], length: int) -> Counter[tuple[int, ...]]:
+    """Return how often each run of `length` successive notes occurs when the figure is repeated."""
+    return Counter(tuple(order[(start + at) % len(order)] for at in range(length)) for start in range(len(order)))
+
+
+def test_figures_differ_only_in_runs_of_four_notes():
+    one, other = figure(0), figure(1)
+    assert one == FIGURE and sorted({figure(number) for number in range(12)}) == sorted({one, other})
+    for length in (1, 2, 3):
+        assert runs(one, length) == runs(other, length)
+    assert not runs(one, 4) & runs(other, 4) - runs(one, 4) and runs(one, 4) != runs(other, 4)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_notes_are_in_the_order_of_the_figure(number):
+    notes = _played("acoustic", figure(number), 2048, np.random.default_rng(number))
+    spectrum = np.abs(np.fft.rfft(notes * np.hanning(2048), axis=1))
+    # the lowest tone of a note: low notes begin below the high notes of the same chord
+    lowest = (spectrum > 0.5 * spectrum.max(axis=1, keepdims=True)).argmax(axis=1)[: len(notes) // 12 * 12]
+    chords = lowest.reshape(-1, 12)
+    high = (chords > (chords.min(axis=1) + chords.max(axis=1))[:, None] / 2).astype(int)
+    assert {tuple(np.roll(figure(number) * 2, turn)) for turn in range(6)} >= {tuple(row) for row in high}
+
+
+def test_frames_and_short_differences_do_not_show_the_figure():
+    """The classifier of spectra that recognises families is at chance for figures, also with differences over 0.2 s."""
+    from sklearn.linear_model import RidgeClassifier
+
+    def statistics(samples: np.ndarray) -> np.ndarray:
+        frames = np.abs(np.fft.rfft(np.lib.stride_tricks.sliding_window_view(samples, 1024)[::256] * np.hanning(1024)))
+        level = np.log(frames[:, :512].reshape(len(frames), 32, 16).sum(axis=2) + 1e-3)
+        steps = level[8:] - level[:-8]  # 0.19 s
+        return np.concatenate([level.mean(axis=0), level.std(axis=0), steps.std(axis=0), (steps**3).mean(axis=0)])
+
+    rows = np.array(
+        [
+            statistics(heard(audio(np.eye(12)[3 + number % 2], 0.5, np.random.default_rng([9, number]))))
+            for number in range(96)
+        ]
+    )
+    labels = np.arange(96) % 2
+    probe = RidgeClassifier(alpha=10).fit(rows[:48], labels[:48])
+    assert 0.3 < probe.score(rows[48:], labels[48:]) < 0.7

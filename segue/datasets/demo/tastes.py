@@ -1,8 +1,8 @@
 """The twelve tastes of the demo catalogue, with their names and the sounds, themes and colours that they share.
 
-No single modality distinguishes all tastes: sound has four families, lyrics six themes, covers four palettes, and a
-biography describes the artist, not the track. The combinations of sound with theme or with palette distinguish
-all tastes.
+No single modality distinguishes all tastes: audio features have four families, lyrics six themes, covers four palettes,
+and a biography describes the artist, not the track. Audio has the four families in its timbre, and two figures in the
+order of its notes (`demo_audio`). The combinations of family with theme or with palette distinguish all tastes.
 """
 
 from __future__ import annotations
