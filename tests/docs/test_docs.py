@@ -100,7 +100,8 @@ def test_fusion_page_join_and_policy_pass_contracts() -> None:
 def test_recipe_accepts_fusion_page_parts_as_module_class(
     my_fusion: str, tiny_recipe: Path, tiny_cache: Path, tmp_path: Path
 ) -> None:
-    (block,) = re.findall(r"^```yaml\n(.*?)^```", my_fusion, flags=re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```yaml\n(.*?)^```", my_fusion, flags=re.DOTALL | re.MULTILINE)
+    (block,) = [text for text in blocks if "join:" in text]
     values = YAML(typ="safe").load(block)
     values["models"] = [{**model, "epochs": 1} for model in values["models"]]
     recipe = load(

@@ -203,7 +203,6 @@ def test_leak_between_splits_exits_with_2(here: Path, lists: str, overrides: lis
             "--option track must have the form key=value: write, for example, --option playlist=list_id",
         ),
         (["data", "info", "lists.csv", "--option", "track=song"], "has no column 'song'"),
-        (["data", "info", "r.yaml"], "the format of r.yaml is unknown"),
         (["continue", ".", "--tracks", "a"], "is not a run directory"),
         (["continue", "none", "--tracks", "a"], "none is not a run directory"),
         (["run", "r.yaml", "--out", "."], "exists and is not a run directory"),

@@ -32,7 +32,9 @@ def schema() -> JsonSchemaValue:
         "description": "another recipe, whose values this one has unless it gives its own",
     }
     whole["required"] = []
-    whole["anyOf"] = [{"required": ["data"]}, {"required": ["extends"]}]
+    whole["$defs"]["EncoderSpec"]["required"] = []
+    alone = {"required": ["data"], "properties": {"encoders": {"additionalProperties": {"required": ["encoder"]}}}}
+    whole["anyOf"] = [alone, {"required": ["extends"]}]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole, "title": "segue recipe"}
 
 

@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from toolkit.encoders.text.cleaning_words import KEEP_IN, SPELLINGS, STOP_WORDS
 from toolkit.parameters import Parameters
@@ -75,6 +77,14 @@ class SentenceCleaning(Parameters):
         if not isinstance(value, bool):
             return value
         return {name: (LOW_IDF if value else None) if name == "low_idf" else value for name in cls.model_fields}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        whole = handler.resolve_ref_schema(handler(schema))
+        steps = dict(whole)
+        whole.clear()
+        whole.update({"anyOf": [{"type": "boolean"}, steps]})
+        return whole
 
 
 class Cleaning(SentenceCleaning):

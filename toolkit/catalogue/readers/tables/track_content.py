@@ -27,7 +27,9 @@ def _listed(value: object) -> object:
 class ContentOptions(ReaderParams):
     """Options of readers that take content of their tracks from other tables."""
 
-    tracks: Annotated[list[ContentTable], BeforeValidator(_listed)] = Option(
+    tracks: Annotated[
+        list[ContentTable], BeforeValidator(_listed, json_schema_input_type=ContentTable | list[ContentTable])
+    ] = Option(
         default=[],
         description="table with content of tracks, or a list of tables; paths are relative to the folder of the data."
         " Rows are found by the track's id, with or without its scheme; rows of other tracks are not read",
