@@ -169,7 +169,7 @@ class BERT4Rec(SequentialModel):
     ) -> None: ...
 
 class Coin(RankerModel):
-    """Estimates 0 or 1 for each track at random, as a reference for RMSE. The order of equal tracks has no meaning."""
+    """Ranks tracks by 0 or 1 drawn at random, as a reference for RMSE. The order of equal tracks has no meaning."""
 
     def __init__(
         self,
@@ -677,7 +677,7 @@ class Markov(RankerModel):
     ) -> None: ...
 
 class OneHalf(RankerModel):
-    """Estimates one half for each track, as a reference for RMSE. The order of the tracks has no meaning."""
+    """Ranks every track with one half, as a reference for RMSE. The order of the tracks has no meaning."""
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from toolkit.ranker import Scorer
 
 
 class Coin(RandomOrder):
-    """Estimates 0 or 1 for each track at random, as a reference for RMSE. The order of equal tracks has no meaning.
+    """Ranks tracks by 0 or 1 drawn at random, as a reference for RMSE. The order of equal tracks has no meaning.
 
     State: seed int64 [1].
     """
@@ -28,7 +28,7 @@ class Coin(RandomOrder):
 
 
 class OneHalf(RandomOrder):
-    """Estimates one half for each track, as a reference for RMSE. The order of the tracks has no meaning."""
+    """Ranks every track with one half, as a reference for RMSE. The order of the tracks has no meaning."""
 
     name = "one-half"
 

@@ -15,7 +15,6 @@ PAPERS = Path(__file__).parents[2] / "recipes" / "papers"
 TINY = [
     "data.options={tracks: 200, artists: 60, playlists: 150, fields: [audio, tags]}",
     "evaluation.bootstrap=50",
-    "coldstart.factors.k=6",
 ]
 SMALL_CNN = "rate: 8000, seconds: 3, window: 1.5, bands: 16, filters: [8, 8], epochs: 2, bf16: 'off'"
 SMALL_BAG = "rate: 8000, seconds: 3, hop: 1024, words: 30, frames: 3000"
@@ -76,7 +75,7 @@ def test_factor_prediction_recipe_runs(tmp_path: Path, tiny_cache: Path) -> None
     given = [
         f"encoders.bag.params={{{SMALL_BAG}}}",
         f"encoders.cnn_weighted.params={{loss: weighted, hidden: 8, {SMALL_CNN}}}",
-        "encoders.cnn_weighted.targets.factors=6",
+        "encoders.cnn_weighted.targets.factors=30",
     ]
     pipeline.run(trimmed_recipe("factor_prediction.yaml", rows, *given), tmp_path / "run", cache=tiny_cache)
     found = reached(tmp_path / "run", "auc")

@@ -431,7 +431,10 @@ def test_traceback_is_printed_only_with_debug(tmp_path: Path, place: int) -> Non
         ),
         ("continue x --titel a", "--titel is not an option of segue continue: did you mean --title?"),
         ("continue x -z", "-z is not an option of segue continue: see segue continue --help"),
-        ("data convert a b", "missing option '--to'. Choose from: recbole: see segue data convert --help"),
+        (
+            "data convert a b",
+            "missing option '--to'. Choose from: csv, jsonl, parquet, recbole: see segue data convert --help",
+        ),
         ("--vers", "--vers is not an option of segue: did you mean --version?"),
         ("rum x", "no such command 'rum'. Did you mean 'run'?"),
         ("mixtape", "no such command 'mixtape': see segue --help"),

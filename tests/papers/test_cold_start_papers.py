@@ -14,7 +14,6 @@ from toolkit.recipe import Recipe, load
 PAPERS = Path(__file__).parents[2] / "recipes" / "papers"
 TINY = [
     "data.options={tracks: 300, artists: 150, playlists: 600, fields: [biography, tags]}",
-    "coldstart.factors.k=8",
     "threads=1",
     "evaluation.bootstrap=50",
     "evaluation.k=[5]",
@@ -77,7 +76,7 @@ def test_recipe_runs_with_two_artist_rows(tmp_path: Path, tiny_cache: Path, monk
     small = [
         f"encoders.{name}.{key}"
         for name in ("a_sem", "a_tags")
-        for key in ("targets.factors=8", "params.hidden=[32]", "params.lr=0.005")
+        for key in ("targets.factors=40", "params.hidden=[32]", "params.lr=0.005")
     ]
     made = recipe("artist_cold_start.yaml", *TINY, *small, only=("A-SEM", "TAGS-ITEMKNN", "RANDOM", "UPPER-BOUND"))
     pipeline.run(made, tmp_path / "run", cache=tiny_cache)
@@ -86,7 +85,7 @@ def test_recipe_runs_with_two_artist_rows(tmp_path: Path, tiny_cache: Path, monk
     rows = {row["modality"]: row for row in read(tmp_path / "run", run_directory.COVERAGE)}
     assert (
         set(rows) == {"a_sem", "tags"}
-        and rows["a_sem"]["targets"]["factors"] == 8
+        and rows["a_sem"]["targets"]["factors"] == 40
         and rows["a_sem"]["texts_enriched"] > 0.9
     )
     assert rows["a_sem"]["absent"]["examples"][0].startswith("demo:artist:")
@@ -99,7 +98,7 @@ def test_recipe_runs_with_two_track_rows(tmp_path: Path, tiny_cache: Path, monke
     small = [
         f"encoders.{name}.{key}"
         for name in encoders
-        for key in ("targets.factors=8", "params.hidden=[32]", "params.epochs=30", "params.lr=0.005")
+        for key in ("targets.factors=40", "params.hidden=[32]", "params.epochs=30", "params.lr=0.005")
     ]
     made = recipe("track_cold_start.yaml", *TINY, *small, only=("TAGS-EMB", "SEM-VSM", "RANDOM", "UPPER-BOUND"))
     pipeline.run(made, tmp_path / "run", cache=tiny_cache)
@@ -109,6 +108,6 @@ def test_recipe_runs_with_two_track_rows(tmp_path: Path, tiny_cache: Path, monke
         and max(found["TAGS-EMB"], found["SEM-VSM"]) < found["UPPER-BOUND"]
     )
     assert {row["modality"]: row["dim"] for row in read(tmp_path / "run", run_directory.COVERAGE)} == {
-        "sem_vsm": 8,
+        "sem_vsm": 40,
         "tags_embedding": 32,
     }

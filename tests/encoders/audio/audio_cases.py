@@ -24,7 +24,7 @@ AUDIO_CASES = [
     ("cqt-cnn", CqtCnnEncoder, SMALL_CQT),
     ("cqt-cnn", CqtCnnEncoder, SMALL_CQT | {"output": "prediction", "loss": "squared"}),
     ("cqt", CqtEncoder, {"rate": 8000, "seconds": 1.5, "hop": 256, "bins": 72}),
-    ("log-mel", LogMelEncoder, {"rate": 8000, "window": 0.5, "bands": 16, "fft": 256, "hop": 128, "windows": 2}),
+    ("log-mel", LogMelEncoder, {"rate": 8000, "window": 0.5, "bands": 16, "fft": 256, "hop": 128}),
     ("mel-cnn", MelCnnEncoder, SMALL_MEL | {"filters": [6, 8], "hidden": 5}),
     ("mel-cnn-1d", MelCnn1dEncoder, SMALL_MEL | {"filters": [6, 6, 8], "dropout": 0.2, "loss": "logistic"}),
     ("audio-features", AudioFeaturesEncoder, {}),

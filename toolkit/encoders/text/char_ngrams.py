@@ -51,7 +51,7 @@ class CharNgramsEncoder(TfidfEncoder):
     Params: ClassVar[type[EncoderParams]] = CharNgramsParams
     params: CharNgramsParams
 
-    def _tokens(self, text: str) -> list[str]:
+    def tokens(self, text: str) -> list[str]:
         text = self.cleaner(text)
         words = [f" {word} " for word in (text.lower() if self.params.lowercase else text).split()]
         sizes = range(self.params.shortest, self.params.longest + 1)
