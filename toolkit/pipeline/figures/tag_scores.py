@@ -51,7 +51,7 @@ def measure(
     seed = derived_seed(context.recipe.seed, "tags")
     # all vectors of new tracks are made without their plays, except factors
     rest = [present[1:] for name, (_, present) in vectors.items() if name != "factors"]
-    played = material.train.data.counts()[1:] > 0
+    played = material.train.counts[1:] > 0
     new = np.flatnonzero(tags.matrix.any(axis=1) & ~played & np.all([~played, *rest], axis=0))
     table: list[TagScores] = []
     for row in rows:
