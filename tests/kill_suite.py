@@ -46,12 +46,19 @@ PATIENCE = 600
 """Seconds until a command counts as hanging."""
 UNCOMPARED = re.compile(r"log\.jsonl|events\.out\.tfevents|.*\.lock|.*\.sqlite-(wal|shm)|127\.0\.0\.1_\d+\.sqlite")
 """Files with times on every line, locks, journals of SQLite, whose rows are compared, and the pace of requests."""
-SECONDS = re.compile(r"(.*_)?seconds|peak_mb|crc32|stamp")
-"""Keys of measured values in JSON, of the checksum of a catalogue, whose rows have times, and of times of inputs."""
+SECONDS = re.compile(r"(.*_)?seconds|peak_mb|crc32|stamp|cached")
+"""Keys of measured values in JSON, of whether this call computed them, of the checksum of a catalogue, whose rows have
+times, and of times of inputs.
+"""
 TIMES = {"time", "next_try", "not_before", "key"}
 """Columns of SQLite that hold times. The key of an import has the time of a file."""
 MEASURES = {"s", "fit s", "rank s", "peak MB"}
 """Columns of printed tables that hold measured values."""
+CACHED = re.compile(
+    r"an earlier run \(cache\)|this run|"
+    r"<p class=\"note\">Vectors from the cache were computed by an earlier run\.[^<]{0,80}</p>"
+)
+"""Text of the report on whether this call computed the vectors."""
 MEASURED = re.compile(r"(&lt; |< )?\d[\d.,]*\s(s|ms|min|h|MB|GB)\b")
 """Durations and memory in text."""
 LATE = 5
@@ -298,7 +305,7 @@ def _content(path: Path) -> object:
         return _without_seconds(about), data[size:]
     if path.suffix == ".json":
         return _without_seconds(json.loads(data))
-    return MEASURED.sub("", data.decode()) if path.name == "report.html" else data
+    return MEASURED.sub("", CACHED.sub("", data.decode())) if path.name == "report.html" else data
 
 
 def _parsed(text: str) -> Any:
