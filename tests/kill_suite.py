@@ -55,10 +55,10 @@ TIMES = {"time", "next_try", "not_before", "key"}
 MEASURES = {"s", "fit s", "rank s", "peak MB"}
 """Columns of printed tables that hold measured values."""
 CACHED = re.compile(
-    r"an earlier run \(cache\)|this run|"
+    r"an earlier run \(cache\)|this run|(?<=<td>)–(?=</td>)|"
     r"<p class=\"note\">Vectors from the cache were computed by an earlier run\.[^<]{0,80}</p>"
 )
-"""Text of the report on whether this call computed the vectors."""
+"""Text of the report on whether this call computed the vectors, without which it has no peak memory."""
 MEASURED = re.compile(r"(&lt; |< )?\d[\d.,]*\s(s|ms|min|h|MB|GB)\b")
 """Durations and memory in text."""
 LATE = 5
