@@ -1,4 +1,4 @@
-// The dots of a map say their names, under a pointer or finger and to the arrow keys. The map can be enlarged.
+// The name of a dot is shown under a pointer or finger, and for the arrow keys. The map can be enlarged.
 for (const map of document.querySelectorAll("svg.map")) {
   const figure = map.closest("figure"), said = figure.querySelector("output"), whole = map.viewBox.baseVal.width;
   const dots = [...map.querySelectorAll("path")].map((mark) => {
@@ -6,7 +6,7 @@ for (const map of document.querySelectorAll("svg.map")) {
     return { mark, x: e, y: f };
   });
   const view = { x: 0, y: 0, side: whole };
-  let told;
+  let current;
   const show = () => {
     view.x = Math.min(Math.max(view.x, 0), whole - view.side);
     view.y = Math.min(Math.max(view.y, 0), whole - view.side);
@@ -15,19 +15,19 @@ for (const map of document.querySelectorAll("svg.map")) {
     // dots keep their size, so that there is more room between them
     for (const { mark, x, y } of dots) mark.setAttribute("transform", `translate(${x} ${y}) scale(${view.side / whole})`);
   };
-  const zoom = (by, at = told ?? { x: view.x + view.side / 2, y: view.y + view.side / 2 }) => {
+  const zoom = (by, at = current ?? { x: view.x + view.side / 2, y: view.y + view.side / 2 }) => {
     const side = Math.min(Math.max(view.side / by, whole / 16), whole);
     view.x = at.x - (at.x - view.x) * (side / view.side);
     view.y = at.y - (at.y - view.y) * (side / view.side);
     view.side = side;
     show();
   };
-  const tell = (dot) => {
-    if (!dot || dot === told) return;
-    told?.mark.classList.remove("told");
-    told = dot;
-    told.mark.classList.add("told");
-    said.textContent = told.mark.textContent;
+  const select = (dot) => {
+    if (!dot || dot === current) return;
+    current?.mark.classList.remove("current");
+    current = dot;
+    current.mark.classList.add("current");
+    said.textContent = current.mark.textContent;
   };
   const nearest = (x, y, within, among) => {
     const far = (dot) => Math.hypot(dot.x - x, dot.y - y);
@@ -37,7 +37,7 @@ for (const map of document.querySelectorAll("svg.map")) {
   const place = (event) => new DOMPoint(event.clientX, event.clientY).matrixTransform(map.getScreenCTM().inverse());
   const point = (event) => {
     const { x, y } = place(event);
-    tell(nearest(x, y, (24 * view.side) / whole, dots));
+    select(nearest(x, y, (24 * view.side) / whole, dots));
   };
   map.addEventListener("pointermove", (event) => {
     if (!event.buttons || view.side === whole) return point(event);
@@ -54,16 +54,16 @@ for (const map of document.querySelectorAll("svg.map")) {
     if (event.ctrlKey || event.metaKey || (!by && !right && !down)) return;
     event.preventDefault();
     if (by) return zoom(by);
-    if (!told) return tell(dots[0]);
-    const { x, y } = told;
+    if (!current) return select(dots[0]);
+    const { x, y } = current;
     const ahead = (dot) => {
       const along = right * (dot.x - x) + down * (dot.y - y);
       return along > 0 && along >= Math.abs(down * (dot.x - x) + right * (dot.y - y));
     };
-    tell(nearest(x, y, Infinity, dots.filter(ahead)));
+    select(nearest(x, y, Infinity, dots.filter(ahead)));
     const outside = (at, low) => at < low || at > low + view.side;
-    if (outside(told.x, view.x)) view.x = told.x - view.side / 2;
-    if (outside(told.y, view.y)) view.y = told.y - view.side / 2;
+    if (outside(current.x, view.x)) view.x = current.x - view.side / 2;
+    if (outside(current.y, view.y)) view.y = current.y - view.side / 2;
     show();
   });
   const buttons = figure.querySelector(".zoom");

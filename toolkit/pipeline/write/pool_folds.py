@@ -116,8 +116,10 @@ def pool(
     run.write(run_directory.FOLDS, [os.path.relpath(fold.root, run.root) for fold in runs])
     headings = _table({name: fold.read(run_directory.TABLE) for name, fold in folds.items()})
     run.write(run_directory.TABLE, headings)
-    for name in (run_directory.MANIFEST, run_directory.COVERAGE):
-        write_bytes(run.path(name), runs[0].path(name).read_bytes())
+    write_bytes(run.path(run_directory.MANIFEST), runs[0].path(run_directory.MANIFEST).read_bytes())
+    # a choice of an encoder is of its fold
+    coverage = [row for row in runs[0].read(run_directory.COVERAGE) if "chosen" not in row]
+    run.write(run_directory.COVERAGE, coverage)
     facts = _data([fold.read(run_directory.DATA) for fold in runs])
     facts["independent"] = {part: round(independent(of_part.groups), 1) for part, of_part in lists.items()}
     run.write(run_directory.DATA, facts)
