@@ -9,7 +9,7 @@ import re
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -202,13 +202,18 @@ class RunDirectory:
             raise self._damaged(file, fault_of(value, file.kind))
         return value
 
-    def find(self, file: RunFile[T]) -> T:
+    def find(self, file: RunFile[T], *, keys: Collection[str] = ()) -> T:
         """Return the content of a file of the run, or an empty value if the file is missing or empty.
+
+        - keys: keys that an object has unless it is empty.
 
         Raises `RunDirectoryError` if it is damaged.
         """
         path = self.path(file)
-        return self.read(file) if path.exists() and path.stat().st_size else file.kind()
+        value = self.read(file) if path.exists() and path.stat().st_size else file.kind()
+        if value and isinstance(value, dict) and (missing := [key for key in keys if key not in value]):
+            raise self._damaged(file, f"{missing[0]!r} is missing")
+        return value
 
     def _damaged(self, name: str, fault: str) -> RunDirectoryError:
         return RunDirectoryError(

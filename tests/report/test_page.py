@@ -317,6 +317,9 @@ def test_page_renders_without_metric_rows(tmp_path: Path) -> None:
             "[1]",
             "metrics.json is damaged (Expected `object`, got `int` - at `$[0]`): delete the file and run",
         ),
+        ("map.json", '{"points": [], "among": 3}', "map.json is damaged ('vectors' is missing): delete the file"),
+        ("map.json", '{"points": [], "vectors": "audio"}', "map.json is damaged ('among' is missing): delete the file"),
+        ("factor_map.json", '{"similar": [], "ends": []}', "factor_map.json is damaged ('map' is missing): delete"),
         ("timings.json", "[]", "timings.json is damaged (Expected `object`, got `array`): delete the file"),
         ("curves.json", '{"a": [', "curves.json is damaged (Expecting value: line 1 column 8 (char 7)): delete"),
         (

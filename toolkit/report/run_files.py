@@ -34,6 +34,8 @@ Row = TypeVar("Row", MetricRow, ComparisonRow, AttributionRow)
 
 FACTOR_MAP_BEFORE = run_directory.RunFile("looking.json", FactorMap)
 """The name of `factor_map.json` in runs of earlier versions."""
+FACTORS = ("map", "similar", "ends")
+"""Keys of a factor map that is not empty."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,8 @@ class RunFiles:
             comparisons=_with_info(run.find(run_directory.COMPARISONS), infos),
             attribution=attribution,
             tags=run.find(run_directory.TAGS),
-            factor_map=run.find(run_directory.FACTOR_MAP) or run.find(FACTOR_MAP_BEFORE),
-            map=run.find(run_directory.MAP),
+            factor_map=run.find(run_directory.FACTOR_MAP, keys=FACTORS) or run.find(FACTOR_MAP_BEFORE, keys=FACTORS),
+            map=run.find(run_directory.MAP, keys=("vectors", "among")),
             table=table,
             examples=run.find(run_directory.EXAMPLES),
             pictures={path.stem: path.read_bytes() for path in sorted((run_dir / "pictures").glob("*.png"))},
