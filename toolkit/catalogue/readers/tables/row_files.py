@@ -179,7 +179,7 @@ class SqliteRows:
         names = [name for name in self.header if name in columns]
         chosen = ", ".join(map(_quoted, names))
         with self._open() as database:
-            cursor = database.execute(f"SELECT {chosen} FROM {self._table} ORDER BY rowid")  # nosec B608 # quoted names
+            cursor = database.execute(f"SELECT {chosen} FROM {self._table} ORDER BY rowid")
             number = 0
             while rows := cursor.fetchmany(BATCH):
                 for row in rows:
