@@ -179,7 +179,8 @@ class SqliteRows:
         names = [name for name in self.header if name in columns]
         chosen = ", ".join(map(_quoted, names))
         with self._open() as database:
-            cursor = database.execute(f"SELECT {chosen} FROM {self._table} ORDER BY rowid")
+            # names are quoted
+            cursor = database.execute(f"SELECT {chosen} FROM {self._table} ORDER BY rowid")  # nosec B608
             number = 0
             while rows := cursor.fetchmany(BATCH):
                 for row in rows:
